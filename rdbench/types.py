@@ -1,0 +1,166 @@
+"""The contract between the engine and the codecs: Image, Segment, Bitstream, Codec, Record."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+"""An 8-bit sRGB picture, shape (height, width, 3)."""
+
+Reconstruction = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+"""A decoded picture, shape (height, width, 3): uint8, or float32 in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A named share of a bitstream, such as ``header``, ``z1`` or ``y``.
+
+    Attributes:
+        name: standard name of the share.
+        n_bytes: bytes it takes in the bitstream.
+        ideal_bits: its code length under the codec's own probability model, in bits;
+            None where the share is not entropy-coded.
+    """
+
+    name: str
+    n_bytes: int
+    ideal_bits: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bitstream:
+    """What an encoder made of one picture; every byte of ``data`` is counted as rate.
+
+    Attributes:
+        data: all that the decoder gets.
+        segments: shares of ``data`` in file order, or () where the codec does not tell.
+    """
+
+    data: bytes
+    segments: tuple[Segment, ...] = ()
+
+
+class Codec(ABC):
+    """One operating point of a codec.
+
+    A codec is a frozen dataclass; its fields are all it takes to rebuild it. Fields with
+    ``compare=False`` (a device, a folder of programs) say how to run it and do not belong to its
+    identity: they are left out of equality, of the spec and of the record's key. A field named
+    ``lambda_`` is written ``lambda`` in a spec.
+
+    Class attributes:
+        name: name in the registry and in every table.
+        title: one line for people.
+        rate_parameters: fields that set the rate; the first is the one a sweep varies.
+        ladder_values: default values of that field, lowest rate first.
+        variable_rate: True where one program or one set of weights covers the whole curve,
+            False where every point has weights of its own.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    rate_parameters: ClassVar[tuple[str, ...]] = ()
+    ladder_values: ClassVar[tuple[Any, ...]] = ()
+    variable_rate: ClassVar[bool] = True
+
+    @abstractmethod
+    def encode(self, image: Image) -> Bitstream:
+        """Encode ``image``.
+
+        Raises:
+            EncoderError: this picture cannot be encoded.
+            Unavailable: a program, weights or a device are missing.
+        """
+
+    @abstractmethod
+    def decode(self, data: bytes) -> Reconstruction:
+        """Decode ``data``, seeing nothing but it and the codec's own fields.
+
+        Returns:
+            The picture at the height and width that was encoded.
+
+        Raises:
+            BitstreamError: ``data`` cannot be decoded.
+            Unavailable: a program, weights or a device are missing.
+        """
+
+    def ladder(self) -> tuple[Self, ...]:
+        """The default sweep, lowest rate first, with every other setting kept."""
+        if not self.ladder_values:
+            return (self,)
+        name = self.rate_parameters[0]
+        return tuple(dataclasses.replace(self, **{name: v}) for v in self.ladder_values)  # type: ignore[type-var]
+
+    def check(self) -> None:
+        """Raise Unavailable with the way out where this codec cannot run here."""
+        return
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions of the programs and libraries that make the bits, for the record."""
+        return {}
+
+    def fingerprint(self) -> str:
+        """Hash of what decides the result beside the fields (weights, a configuration file)."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One picture through one operating point, verified, or the reason why not. Never a mean.
+
+    Attributes:
+        codec: name of the codec.
+        spec: the operating point, every setting written out (``jpeg:quality=85,subsampling=444``).
+        curve: what the points of one curve share: the spec without its rate parameter, and the
+            weights' hash where one set of weights serves the whole curve.
+        rate_parameter: name of the setting that a sweep varies, or "".
+        rate_value: its value here, or None.
+        fingerprint: the codec's fingerprint (weights, configuration files), or "".
+        dataset: name of the data set.
+        image: name of the picture in the data set.
+        image_sha256: hash of the picture's file.
+        width, height: size in pixels.
+        n_bytes: size of the whole bitstream in bytes; None where encoding failed.
+        scores: metric name -> value (``psnr_rgb`` in dB, ``ms_ssim`` in [0, 1]).
+        segments: shares of the bitstream.
+        encode_s, decode_s: wall time of the two calls in seconds; None where not measured.
+        timed_alone: True where nothing else of this sweep ran meanwhile.
+        protocol: fingerprint of the protocol.
+        bitstream_sha256: names the kept bitstream.
+        provenance: versions, machine, command, settings of the run.
+        created: when, ISO 8601, UTC.
+        error: None, or why this record failed.
+    """
+
+    codec: str
+    spec: str
+    curve: str
+    rate_parameter: str
+    rate_value: float | None
+    fingerprint: str
+    dataset: str
+    image: str
+    image_sha256: str
+    width: int
+    height: int
+    protocol: str
+    created: str
+    n_bytes: int | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
+    encode_s: float | None = None
+    decode_s: float | None = None
+    timed_alone: bool = False
+    bitstream_sha256: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def bpp(self) -> float | None:
+        """Rate in bits per pixel, or None."""
+        return None if self.n_bytes is None else 8 * self.n_bytes / (self.width * self.height)

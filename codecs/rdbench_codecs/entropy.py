@@ -181,10 +181,10 @@ class SymbolDecoder:
         for i, part in groups:
             category[part] = self._coder.decode(self._tables._models[i], part.stop - part.start)
         sorted_indexes = indexes[order]
-        symbols = category + self._tables.offsets[sorted_indexes]
+        symbols: Symbols = category + self._tables.offsets[sorted_indexes]
         escaped = np.flatnonzero(category == self._tables.sizes[sorted_indexes])
         symbols[escaped] = self._escaped_values(len(escaped))
-        result = np.empty_like(symbols)
+        result: Symbols = np.empty_like(symbols)
         result[order] = symbols
         self._crc = zlib.crc32(result.data, self._crc)
         return result
@@ -239,9 +239,8 @@ def _unzigzag(value: npt.NDArray[np.uint32]) -> Symbols:
 
 def _n_bytes(value: npt.NDArray[np.uint32]) -> Symbols:
     """Bytes that hold each value, 1 to 4."""
-    return 1 + np.searchsorted(np.array([1 << 8, 1 << 16, 1 << 24]), value, side="right").astype(
-        np.int32
-    )
+    limits = np.array([1 << 8, 1 << 16, 1 << 24])
+    return 1 + np.searchsorted(limits, value, side="right").astype(np.int32)
 
 
 def _escape_runs(value: npt.NDArray[np.uint32]) -> Iterator[tuple[object, Symbols]]:

@@ -1,0 +1,12 @@
+"""Published weights of QARV."""
+
+from rdbench_codecs.weights import Checkpoint
+
+CHECKPOINTS = (
+    Checkpoint(
+        name="qarv",
+        codec="qarv",
+        url="hf://duanzh0/my-model-weights/qarv_base-2022-dec-12.pt",
+        terms="published by the authors of QARV (Duan et al. 2023), non-commercial use",
+    ),
+)

@@ -1,8 +1,8 @@
-"""The contract between the engine and the codecs: Image, Segment, Bitstream, Codec, Record."""
+"""The contract between the engine and the codecs: Image, Segment, Bitstream, Check, Codec, Record."""
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -43,6 +43,15 @@ class Bitstream:
 
     data: bytes
     segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something a codec verified of itself: what, whether it holds, and what was seen."""
+
+    name: str
+    ok: bool
+    detail: str
 
 
 class Codec(ABC):
@@ -99,6 +108,10 @@ class Codec(ABC):
     def check(self) -> None:
         """Raise Unavailable with the way out where this codec cannot run here."""
         return
+
+    def self_checks(self) -> Iterable[Check]:
+        """What can be verified of an installation without a picture (version, configuration)."""
+        return ()
 
     def versions(self) -> Mapping[str, str]:
         """Versions of the programs and libraries that make the bits, for the record."""

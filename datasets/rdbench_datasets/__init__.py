@@ -1,0 +1,1 @@
+"""Manifests of test sets: one TOML file each, named like the set."""

@@ -1,0 +1,93 @@
+"""Printing: results to stdout as tables or JSON, everything else to stderr."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+_stdout = Console(soft_wrap=True)
+_stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+
+Row = Mapping[str, Any]
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    _stderr.print(text, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """``value`` as JSON on stdout; a number that is not finite becomes null."""
+    json.dump(_finite(value), sys.stdout, indent=1, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
+    """Rows as a table whose columns are the keys of the first, or as JSON.
+
+    None is printed as a dash, floats with their significant digits.
+    """
+    if as_json:
+        print_json(list(rows))
+        return
+    if not rows:
+        return
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for name in rows[0]:
+        numeric = any(isinstance(row[name], int | float) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    _stdout.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 10 else f"{value:.3f}"
+    return str(value)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Progress]:
+    """A progress bar on stderr with the time left."""
+    with Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=_stderr,
+        transient=True,
+    ) as bar:
+        yield bar

@@ -1,0 +1,74 @@
+"""``rdbench doctor``: what is installed, what is missing and why."""
+
+import os
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Annotated
+
+import typer
+
+from rdbench.cli.console import AsJson, print_json, print_rows
+from rdbench.cli.listing import codec_row
+from rdbench.datasets import load_dataset
+from rdbench.errors import RdbenchError
+from rdbench.images import read_image
+from rdbench.registry import codec_class, codec_names
+from rdbench.sweep import machine
+
+
+def doctor(
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="Pictures to measure colour conversions on.")
+    ] = "sample",
+    as_json: AsJson = False,
+) -> None:
+    """Machine, packages, codecs that can and cannot run, and what colour conversion alone costs.
+
+    Example: rdbench doctor
+    """
+    report = {
+        "machine": [{**machine(), "load": round(os.getloadavg()[0], 2)}],
+        "packages": _packages(),
+        "codecs": [
+            {key: row[key] for key in ("codec", "available", "reason")}
+            for row in map(codec_row, codec_names())
+        ],
+        "colour_ceilings": _colour_ceilings(dataset),
+    }
+    if as_json:
+        print_json(report)
+        return
+    for title, rows in report.items():
+        print_rows(rows, False, f"\n{title.replace('_', ' ')}")
+
+
+def _packages() -> list[dict[str, str | None]]:
+    names = sorted({_name(line) for line in requires("rdbench") or []})
+    return [{"package": name, "version": _version(name)} for name in names]
+
+
+def _name(requirement: str) -> str:
+    from packaging.requirements import Requirement
+
+    return Requirement(requirement).name
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _colour_ceilings(dataset: str) -> list[dict[str, object]]:
+    """PSNR that codecs which convert colours could reach with no compression at all, in dB."""
+    codecs = [(name, codec_class(name)) for name in codec_names()]
+    converting = [(n, c.colour_ceiling) for n, c in codecs if hasattr(c, "colour_ceiling")]
+    try:
+        pictures = load_dataset(dataset).pictures
+    except RdbenchError as error:
+        return [{"codec": "-", "image": "-", "psnr_rgb": None, "note": str(error)}]
+    return [
+        {"codec": name, "image": p.name, "psnr_rgb": ceiling(read_image(p.path))}
+        for name, ceiling in converting
+        for p in pictures
+    ]

@@ -1,0 +1,85 @@
+"""``rdbench list``: what there is to run, to run on and to compare with."""
+
+from typing import Annotated, Any
+
+import typer
+
+from rdbench.cli.console import AsJson, print_rows
+from rdbench.datasets import Manifest, folder_of, manifests
+from rdbench.errors import Unavailable
+from rdbench.published import list_curves
+from rdbench.registry import codec_class, codec_names, settings_of
+
+app = typer.Typer(help="What there is: codecs, datasets, curves.", no_args_is_help=True)
+
+
+@app.command()
+def codecs(as_json: AsJson = False) -> None:
+    """Codecs, their settings, and whether they can run here.
+
+    Example: rdbench list codecs
+    """
+    print_rows([codec_row(name) for name in codec_names()], as_json)
+
+
+def codec_row(name: str) -> dict[str, Any]:
+    """What ``rdbench list codecs`` says of a codec; the reason where it cannot run here."""
+    try:
+        cls = codec_class(name)
+        cls().check()
+        reason = None
+    except Unavailable as error:
+        reason = str(error)
+    except ImportError as error:
+        return {
+            "codec": name, "title": "", "settings": "", "default_ladder": "",
+            "available": False, "reason": str(error),
+        }  # fmt: skip
+    return {
+        "codec": name,
+        "title": cls.title,
+        "settings": ", ".join(settings_of(cls)),
+        "default_ladder": _ladder(cls.ladder_values),
+        "available": reason is None,
+        "reason": reason,
+    }
+
+
+def _ladder(values: tuple[Any, ...]) -> str:
+    texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
+    if len(texts) > 9:
+        return f"{', '.join(texts[:3])}, ... {texts[-1]} ({len(texts)})"
+    return ", ".join(texts)
+
+
+@app.command()
+def datasets(as_json: AsJson = False) -> None:
+    """Data sets, and whether their pictures are here.
+
+    Example: rdbench list datasets
+    """
+    print_rows([_dataset_row(m) for m in manifests().values()], as_json)
+
+
+def _dataset_row(manifest: Manifest) -> dict[str, Any]:
+    folder = folder_of(manifest.name)
+    return {
+        "dataset": manifest.name,
+        "images": manifest.n_images,
+        "about": manifest.about,
+        "here": folder.is_dir(),
+        "folder": str(folder),
+    }
+
+
+@app.command()
+def curves(
+    dataset: Annotated[str | None, typer.Option(help="Only curves on this data set.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Published curves that results can be compared with, and where they come from.
+
+    Example: rdbench list curves --dataset kodak
+    """
+    rows = [curve.row() for curve in list_curves(dataset)]
+    print_rows(rows, as_json)

@@ -1,0 +1,95 @@
+"""``rdbench run``: measure codecs on data sets."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rdbench.analysis.summary import summarize
+from rdbench.cli.console import AsJson, print_rows, progress_bar, say
+from rdbench.datasets import load_dataset
+from rdbench.errors import UsageError
+from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
+from rdbench.store import Store
+from rdbench.sweep import Progress
+from rdbench.sweep import run as run_sweep
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Report folder; results are added to it.")]
+
+
+def run(
+    codec: Annotated[
+        list[str],
+        typer.Option(
+            "--codec", "-c", help="NAME[:KEY=VALUE,...], or a .toml description. Repeatable."
+        ),
+    ],
+    dataset: Annotated[
+        list[str],
+        typer.Option("--dataset", "-d", help="Data set or folder of pictures. Repeatable."),
+    ] = ["sample"],  # noqa: B006
+    out: Out = Path("reports"),
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads a process may use.")] = 1,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds a picture may take.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler to work on, such as tcp://host:8786.")
+    ] = None,
+    scored: Annotated[
+        str, typer.Option(help="Score pictures as '8-bit', as files hold them, or as 'float'.")
+    ] = DEFAULT_PROTOCOL.scored,
+    as_json: AsJson = False,
+) -> None:
+    """Encode, decode from the bytes, score and keep; what is there already is not done again.
+
+    Example: rdbench run --codec jpeg --codec webp:quality=50,75 --dataset sample --jobs 2
+    """
+    protocol = _protocol(scored)
+    datasets = [load_dataset(name) for name in dataset]
+    with _progress_bar(", ".join(dataset)) as on_progress:
+        try:
+            outcome = run_sweep(
+                codec,
+                datasets,
+                out,
+                jobs=jobs,
+                threads=threads,
+                timeout_s=timeout,
+                scheduler=scheduler,
+                protocol=protocol,
+                on_progress=on_progress,
+            )
+        except KeyboardInterrupt:
+            say(f"stopped; what was measured is in {out}, the same command goes on from there")
+            raise typer.Exit(130) from None
+    with Store(out) as store:
+        rows = summarize(outcome.records, store.datasets())
+    print_rows(rows, as_json)
+    for failure in outcome.failures:
+        say(f"failed: {failure.spec} on {failure.image}: {failure.error}")
+    n_there = len(outcome.records) - outcome.n_made
+    say(f"{outcome.n_made} measured, {n_there} were there, {len(outcome.failures)} failed: {out}")
+    if outcome.failures:
+        raise typer.Exit(1)
+
+
+def _protocol(scored: str) -> Protocol:
+    if scored not in ("8-bit", "float"):
+        raise UsageError(f"--scored is 8-bit or float, not {scored!r}")
+    return Protocol(scored=scored)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _progress_bar(what: str) -> Iterator[object]:
+    with progress_bar(what) as bar:
+        task = bar.add_task(what, total=None, note="")
+
+        def on_progress(progress: Progress) -> None:
+            note = f"{progress.n_failed} failed" if progress.n_failed else ""
+            bar.update(task, total=progress.n_left, completed=progress.n_made, note=note)
+
+        yield on_progress

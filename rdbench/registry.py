@@ -1,0 +1,186 @@
+"""Codecs by name: entry points, and the spec text that stands for operating points.
+
+A spec is ``NAME[:KEY=VALUE[,VALUE...][,KEY=VALUE...]]``: ``jpeg``, ``vtm18:qp=22,27,32,37``,
+``jpeg:quality=85,subsampling=420``. A name that ends like ``.toml`` is a description file of that
+type, read by the codec that registered the suffix.
+"""
+
+import dataclasses
+import difflib
+import itertools
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from rdbench.errors import DataError, UsageError
+from rdbench.types import Codec
+
+GROUP = "rdbench.codecs"
+
+
+@cache
+def _entry_points() -> dict[str, EntryPoint]:
+    return {e.name: e for e in entry_points(group=GROUP)}
+
+
+def codec_names() -> list[str]:
+    """Names of all registered codecs, sorted."""
+    return sorted(name for name in _entry_points() if not name.startswith("."))
+
+
+def closest(word: str, words: Iterable[str]) -> str:
+    """A hint such as ``; did you mean 'jpeg'?``, or an empty text."""
+    matches = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def codec_class(name: str) -> type[Codec]:
+    """The class registered as ``name``, or made from the description file ``name``.
+
+    Raises:
+        UsageError: no such codec.
+        DataError: no such description file.
+    """
+    points = _entry_points()
+    if name in points:
+        found: type[Codec] = points[name].load()
+        return found
+    suffix = Path(name).suffix
+    if suffix in points:
+        if not Path(name).is_file():
+            raise DataError(f"no codec description at {name!r}")
+        made: type[Codec] = points[suffix].load()(Path(name))
+        return made
+    hint = closest(name, codec_names())
+    raise UsageError(f"no codec named {name!r}{hint} (`rdbench list codecs` shows all)")
+
+
+def settings_of(cls: type[Codec]) -> dict[str, dataclasses.Field[Any]]:
+    """Settings of a codec as a spec writes them: name without trailing underscore -> field."""
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    return {f.name.rstrip("_"): f for f in fields if f.init}
+
+
+def codecs_from_spec(spec: str) -> list[Codec]:
+    """Operating points that ``spec`` stands for, in the order written.
+
+    Where it gives no rate parameter, the codec's default ladder with the other settings kept.
+
+    Args:
+        spec: for example ``"qarv:lambda=16,512"``.
+
+    Raises:
+        UsageError: unknown codec or setting, or a value that does not fit.
+    """
+    name, values = _split(spec)
+    cls = codec_class(name)
+    known = settings_of(cls)
+    for key in values:
+        if key not in known:
+            hint = closest(key, known) or f"; it has {', '.join(known) or 'none'}"
+            raise UsageError(f"codec {name!r} has no setting {key!r}{hint}")
+    hints = typing.get_type_hints(cls)
+    choices = {
+        known[key].name: [_convert(text, hints[known[key].name], name, key) for text in texts]
+        for key, texts in values.items()
+    }
+    made = [_make(cls, dict(zip(choices, row, strict=True))) for row in _product(choices)]
+    if any(parameter in choices for parameter in cls.rate_parameters):
+        return made
+    return [point for codec in made for point in codec.ladder()]
+
+
+def _product(choices: Mapping[str, Sequence[Any]]) -> Iterable[tuple[Any, ...]]:
+    return itertools.product(*choices.values())
+
+
+def _split(spec: str) -> tuple[str, dict[str, list[str]]]:
+    name, _, rest = spec.partition(":")
+    values: dict[str, list[str]] = {}
+    key = ""
+    for part in rest.split(",") if rest else []:
+        left, equals, right = part.partition("=")
+        if equals:
+            key, part = left.strip(), right
+            if key in values:
+                raise UsageError(f"{spec!r} gives {key!r} twice")
+            values[key] = []
+        if not key or not part.strip():
+            raise UsageError(f"cannot read {spec!r}: write NAME:KEY=VALUE,VALUE,KEY=VALUE")
+        values[key].append(part.strip())
+    return name.strip(), values
+
+
+def _convert(text: str, hint: Any, codec: str, key: str) -> Any:
+    """The value that ``text`` stands for under the type ``hint`` of a setting."""
+    options = [o for o in _options(hint) if o is not type(None)]
+    for option in options:
+        if option is bool and text.lower() in ("true", "false", "yes", "no", "1", "0"):
+            return text.lower() in ("true", "yes", "1")
+        if option is bool:
+            continue
+        if typing.get_origin(option) is typing.Literal:
+            for value in typing.get_args(option):
+                if str(value) == text:
+                    return value
+            continue
+        try:
+            return option(text)
+        except ValueError:
+            continue
+    wanted = " or ".join(_describe(o) for o in options)
+    raise UsageError(f"codec {codec!r}: {key}={text!r} is not {wanted}")
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.get_args(hint)
+    return (hint,)
+
+
+def _describe(option: Any) -> str:
+    if typing.get_origin(option) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(option)))
+    return {int: "a whole number", float: "a number", bool: "true or false"}.get(option, "text")
+
+
+def _make(cls: type[Codec], settings: Mapping[str, Any]) -> Codec:
+    try:
+        return cls(**settings)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"codec {cls.name!r}: {error}") from None
+
+
+def spec_of(codec: Codec, leave_out: Iterable[str] = ()) -> str:
+    """The spec that rebuilds ``codec``, every setting of its identity written out.
+
+    Args:
+        codec: an operating point.
+        leave_out: field names to omit.
+    """
+    parts = [
+        f"{name}={getattr(codec, field.name)}"
+        for name, field in settings_of(type(codec)).items()
+        if field.compare and field.name not in leave_out and getattr(codec, field.name) is not None
+    ]
+    return codec.name + (":" + ",".join(parts) if parts else "")
+
+
+def curve_of(codec: Codec) -> str:
+    """What the points of one curve share: settings without the rate, and the one set of weights."""
+    curve = spec_of(codec, leave_out=codec.rate_parameters)
+    shared = codec.fingerprint() if codec.variable_rate else ""
+    return f"{curve}@{shared[:12]}" if shared else curve
+
+
+def rate_of(codec: Codec) -> tuple[str, float | None]:
+    """Name and value of the setting that sets the rate; ("", None) where there is none."""
+    for parameter in codec.rate_parameters:
+        value = getattr(codec, parameter)
+        if value is not None:
+            return parameter.rstrip("_"), float(value)
+    return "", None

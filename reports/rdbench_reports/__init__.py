@@ -1,0 +1,1 @@
+"""Published curves and tables, with where they come from."""

@@ -15,7 +15,7 @@ import os
 import shutil
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -46,11 +46,13 @@ class Dataset:
 
     Attributes:
         name: name of the manifest or of the folder.
-        pictures: in the order of their names.
+        pictures: as the manifest orders them, or by name.
+        source: what ``load_dataset`` finds it by: the name, or the folder's absolute path.
     """
 
     name: str
     pictures: tuple[Picture, ...]
+    source: str
 
     @property
     def fingerprint(self) -> str:
@@ -74,8 +76,8 @@ class Dataset:
                 hint = closest(name, by_name)
                 raise UsageError(f"data set {self.name!r} has no picture {name!r}{hint}")
         chosen = sorted({by_name[name] for name in names}, key=lambda p: p.name)
-        label = ",".join(Path(p.name).stem for p in chosen)
-        return replace(self, name=f"{self.name}[{label}]", pictures=tuple(chosen))
+        label = "[" + ",".join(Path(p.name).stem for p in chosen) + "]"
+        return Dataset(self.name + label, tuple(chosen), self.source + label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,8 @@ def from_folder(folder: Path) -> Dataset:
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
     if not paths:
         raise DataError(f"no pictures in {folder} (looked for {', '.join(SUFFIXES)})")
-    return Dataset(folder.resolve().name, tuple(_look_at(path) for path in paths))
+    whole = folder.resolve()
+    return Dataset(whole.name, tuple(_look_at(path) for path in paths), str(whole))
 
 
 def _look_at(path: Path) -> Picture:
@@ -223,7 +226,7 @@ def verify(name: str) -> Dataset:
         return _verify_unpinned(wanted, folder)
     if not wanted.package:
         _refuse_extra(wanted, folder)
-    return Dataset(name, tuple(_verify_picture(wanted, folder, e) for e in wanted.images))
+    return Dataset(name, tuple(_verify_picture(wanted, folder, e) for e in wanted.images), name)
 
 
 def _refuse_extra(wanted: Manifest, folder: Path) -> None:
@@ -279,7 +282,7 @@ def _verify_unpinned(wanted: Manifest, folder: Path) -> Dataset:
     for picture in pictures:
         if first and first.get(picture.name) != picture.sha256:
             raise DataError(f"{picture.path} changed since it was fetched (SHA256SUMS beside it)")
-    return Dataset(wanted.name, pictures)
+    return Dataset(wanted.name, pictures, wanted.name)
 
 
 def _read_sums(path: Path) -> dict[str, str]:

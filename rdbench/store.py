@@ -28,7 +28,7 @@ _JSON_COLUMNS = ("scores", "segments")
 _SCHEMA = """
 CREATE TABLE runs (id INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE);
 CREATE TABLE protocols (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE datasets (name TEXT PRIMARY KEY, images TEXT NOT NULL);
+CREATE TABLE datasets (name TEXT PRIMARY KEY, source TEXT NOT NULL, images TEXT NOT NULL);
 CREATE TABLE records (
     key TEXT PRIMARY KEY,
     codec TEXT NOT NULL, spec TEXT NOT NULL, curve TEXT NOT NULL,
@@ -41,7 +41,8 @@ CREATE TABLE records (
     bitstream_sha256 TEXT NOT NULL,
     provenance INTEGER NOT NULL REFERENCES runs (id),
     error TEXT
-) WITHOUT ROWID;
+);
+CREATE INDEX records_done ON records (key) WHERE error IS NULL;
 CREATE INDEX records_by_curve ON records (dataset, codec, curve, rate_value, image);
 """
 
@@ -68,7 +69,7 @@ def key_of(record: Record) -> Key:
 
 
 def _digest(key: Key) -> str:
-    return hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    return hashlib.sha256("\0".join(key).encode()).hexdigest()
 
 
 class Store:
@@ -246,12 +247,21 @@ class Store:
                 (json.dumps(scores), _digest(key_of(record))),
             )
 
-    def remember_dataset(self, name: str, images: Mapping[str, str]) -> None:
-        """Keep which pictures (name -> SHA-256) make up a set, so that a mean is over all of them."""
+    def remember_dataset(self, name: str, source: str, images: Mapping[str, str]) -> None:
+        """Keep where a set comes from and which pictures (name -> SHA-256) make it up.
+
+        A mean is over all of them or there is none.
+        """
         with self._errors(), self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO datasets VALUES (?, ?)", (name, json.dumps(images))
-            )
+            row = (name, source, json.dumps(images))
+            self._db.execute("INSERT OR REPLACE INTO datasets VALUES (?, ?, ?)", row)
+
+    def source_of(self, dataset: str) -> str:
+        """What finds the data set again: its registered name or the path of its folder."""
+        query = "SELECT source FROM datasets WHERE name = ?"
+        with self._errors():
+            (source,) = self._db.execute(query, (dataset,)).fetchone()
+            return str(source)
 
     def datasets(self) -> dict[str, dict[str, str]]:
         """Data sets of this folder: name -> (picture's name -> SHA-256)."""

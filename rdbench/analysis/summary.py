@@ -1,0 +1,56 @@
+"""Records -> one row an operating point: means over complete sets, medians of times, failures."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from statistics import fmean, median
+from typing import Any
+
+from rdbench.types import Record
+
+
+def summarize(
+    records: Iterable[Record], datasets: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """One row for every data set and operating point.
+
+    Args:
+        records: verified and failed records.
+        datasets: data set -> (picture's name -> SHA-256), what makes a set complete.
+
+    Returns:
+        Rows with ``dataset``, ``codec``, ``setting``, ``images`` (``24/24``), means of ``bpp``,
+        ``psnr_rgb`` (dB) and ``ms_ssim``, medians of ``encode_s`` and ``decode_s``. A mean over an
+        incomplete set is None.
+    """
+    ordered = sorted(records, key=lambda r: (r.dataset, r.codec, r.curve, r.rate_value or 0.0))
+    groups = groupby(ordered, key=lambda r: (r.dataset, r.spec, r.fingerprint, r.protocol))
+    return [_row(list(group), datasets) for _, group in groups]
+
+
+def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    first = group[0]
+    wanted = set(datasets[first.dataset].values())
+    good = [r for r in group if r.error is None and r.image_sha256 in wanted]
+    complete = {r.image_sha256 for r in good} == wanted
+    metrics = sorted({name for r in good for name in r.scores} | {"psnr_rgb", "ms_ssim"})
+    return {
+        "dataset": first.dataset,
+        "codec": first.codec,
+        "setting": first.spec.partition(":")[2],
+        "images": f"{len(good)}/{len(wanted)}",
+        "bpp": fmean(r.bpp or 0.0 for r in good) if complete else None,
+        **{name: _mean_score(good, name) if complete else None for name in reversed(metrics)},
+        "encode_s": _median([r.encode_s for r in good]),
+        "decode_s": _median([r.decode_s for r in good]),
+    }
+
+
+def _mean_score(records: Sequence[Record], metric: str) -> float | None:
+    values = [r.scores.get(metric) for r in records]
+    known = [v for v in values if v is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return median(known) if known else None

@@ -1,0 +1,57 @@
+"""Is the anchor on this machine the anchor of the literature?"""
+
+from collections.abc import Iterator
+
+from rdbench.datasets import load_dataset
+from rdbench.errors import DataError, RdbenchError, UsageError
+from rdbench.metrics import DEFAULT_PROTOCOL
+from rdbench.published import AnchorPoint, anchor_points
+from rdbench.registry import codecs_from_spec
+from rdbench.sweep import Task, measure
+from rdbench.types import Check
+
+
+def verify_anchor(name: str, n_pictures: int = 2) -> Iterator[Check]:
+    """Check a codec's installation, then encode pictures and compare with shipped points.
+
+    Args:
+        name: name of the codec.
+        n_pictures: how many of the shipped points to encode.
+
+    Yields:
+        The codec's own checks, then one check a picture: same bytes, same PSNR to 1e-4 dB.
+
+    Raises:
+        Unavailable: the codec cannot run here.
+        UsageError: no points are shipped for it.
+    """
+    points = anchor_points(name)[:n_pictures]
+    if not points:
+        raise UsageError(f"no points are shipped to verify codec {name!r} with")
+    for codec in codecs_from_spec(points[0].spec):
+        codec.check()
+        yield from codec.self_checks()
+    for point in points:
+        yield _compare(point)
+
+
+def _compare(point: AnchorPoint) -> Check:
+    title = f"{point.spec} on {point.image}"
+    try:
+        (picture,) = load_dataset(f"{point.dataset}[{point.image}]").pictures
+    except DataError as error:
+        return Check(title, False, str(error))
+    if picture.sha256 != point.image_sha256:
+        raise DataError(f"{picture.path} is not the picture of the shipped point")
+    (codec,) = codecs_from_spec(point.spec)
+    record, _ = measure(Task(codec, point.dataset, picture, DEFAULT_PROTOCOL))
+    if record.error is not None:
+        raise RdbenchError(f"{title}: {record.error}")
+    psnr_db = record.scores["psnr_rgb"]
+    same = record.n_bytes == point.n_bytes and abs(psnr_db - point.psnr_rgb) < 1e-4
+    return Check(
+        title,
+        same,
+        f"{record.n_bytes} bytes, {psnr_db:.5f} dB; shipped {point.n_bytes} bytes, "
+        f"{point.psnr_rgb:.5f} dB",
+    )

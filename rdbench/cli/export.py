@@ -1,0 +1,73 @@
+"""``rdbench export`` and ``rdbench rescore``: records for other programs, and new metrics for old records."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rdbench.analysis.curves import measured_curves
+from rdbench.cli.console import progress_bar, say
+from rdbench.errors import UsageError
+from rdbench.report.export import compressai_files, to_csv, to_json, to_parquet
+from rdbench.store import Store
+from rdbench.sweep import rescore as rescore_store
+
+Folder = Annotated[Path, typer.Argument(help="Report folder.")]
+
+
+def export(
+    folder: Folder = Path("reports"),
+    form: Annotated[
+        str, typer.Option("--format", help="csv, json, parquet or compressai.")
+    ] = "csv",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-O", help="File to write, or folder for compressai; else stdout."),
+    ] = None,
+) -> None:
+    """Print or write every record, a row each; compressai gives a file a curve.
+
+    Example: rdbench export reports --format csv
+    """
+    with Store(folder, create=False) as store:
+        records = list(store.records())
+        curves = measured_curves(records, store.datasets())
+    if form in ("csv", "json"):
+        text = to_csv(records) if form == "csv" else to_json(records)
+        _write(text, output)
+    elif form == "parquet":
+        to_parquet(records, _needed(output, "FILE.parquet"))
+    elif form == "compressai":
+        target = _needed(output, "FOLDER")
+        target.mkdir(parents=True, exist_ok=True)
+        for name, text in compressai_files(curves, records).items():
+            (target / name).write_text(text, encoding="utf-8")
+    else:
+        raise UsageError(f"--format is csv, json, parquet or compressai, not {form!r}")
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+def _needed(output: Path | None, what: str) -> Path:
+    if output is None:
+        raise UsageError(f"this format goes to disk: add --output {what}")
+    return output
+
+
+def rescore(
+    folder: Folder = Path("reports"),
+) -> None:
+    """Compute the metrics that records lack, from kept bitstreams; nothing is encoded again.
+
+    Example: rdbench rescore reports
+    """
+    with progress_bar("rescoring") as bar:
+        task = bar.add_task("", total=None, note="")
+        n_done = rescore_store(folder, lambda done, n: bar.update(task, completed=done, total=n))
+    say(f"{n_done} records rescored in {folder}")

@@ -1,0 +1,154 @@
+"""The store: nothing lost, nothing doubled, nothing half-written, and clear words when it cannot."""
+
+import dataclasses
+import hashlib
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from rdbench.errors import DataError
+from rdbench.store import Store, key_of
+from rdbench.types import Record, Segment
+
+DATA = b"bits"
+
+
+def record(image="a.png", spec="toy:q=1", error=None, n_bytes=4, **changes):
+    return Record(
+        codec="toy", spec=spec, curve="toy", rate_parameter="q", rate_value=1.0, fingerprint="",
+        dataset="set", image=image, image_sha256=hashlib.sha256(image.encode()).hexdigest(),
+        width=4, height=2, protocol="p", created="2026-01-01T00:00:00+00:00", n_bytes=n_bytes,
+        scores={"psnr_rgb": 30.5}, segments=(Segment("y", 4, 31.5),), encode_s=0.1, decode_s=0.2,
+        timed_alone=True, bitstream_sha256=hashlib.sha256(DATA).hexdigest(),
+        provenance={"command": "rdbench run", "jobs": 1}, error=error, **changes,
+    )  # fmt: skip
+
+
+def test_what_goes_in_comes_out(tmp_path):
+    with Store(tmp_path) as store:
+        store.add(record(), DATA)
+    with Store(tmp_path, create=False) as store:
+        (found,) = store.records()
+        assert found == record()
+        assert found.bpp == 8 * 4 / 8
+        assert store.bitstream(found.bitstream_sha256) == DATA
+        assert list(store.records(dataset="other")) == []
+        with pytest.raises(TypeError, match="no column"):
+            list(store.records(colour="red"))
+
+
+def test_a_verified_record_stays_and_a_failed_one_is_replaced(tmp_path):
+    with Store(tmp_path) as store:
+        store.add(record(error="no luck", n_bytes=None))
+        assert store.left_to_do([key_of(record())]) == [0]
+        store.add(record(), DATA)
+        assert store.left_to_do([key_of(record()), key_of(record("b.png"))]) == [1]
+        store.add(record(n_bytes=99), DATA)
+        store.add(record(error="later failure"))
+        (found,) = store.records()
+        assert (found.error, found.n_bytes) == (None, 4)
+
+
+def test_identity_of_a_record(tmp_path):
+    changes = [
+        {"spec": "toy:q=2"}, {"fingerprint": "w"}, {"dataset": "d"},
+        {"image_sha256": "0"}, {"protocol": "float"},
+    ]  # fmt: skip
+    keys = {key_of(dataclasses.replace(record(), **change)) for change in changes}
+    assert len(keys | {key_of(record())}) == 6
+    assert key_of(dataclasses.replace(record(), encode_s=9.0)) == key_of(record())
+
+
+def test_bitstreams_are_kept_once_and_checked(tmp_path):
+    with Store(tmp_path) as store:
+        store.add(record("a.png"), DATA)
+        store.add(record("b.png"), DATA)
+        files = [p for p in (tmp_path / "bitstreams").rglob("*") if p.is_file()]
+        assert len(files) == 1
+        files[0].write_bytes(b"bats")
+        with pytest.raises(DataError, match="corrupt"):
+            store.bitstream(record().bitstream_sha256)
+        files[0].unlink()
+        with pytest.raises(DataError, match="missing"):
+            store.bitstream(record().bitstream_sha256)
+
+
+def test_scores_are_added_without_touching_the_rest(tmp_path):
+    with Store(tmp_path) as store:
+        store.add(record(), DATA)
+        store.put_scores(record(), {"vif": 0.5})
+        (found,) = store.records()
+        assert found.scores == {"psnr_rgb": 30.5, "vif": 0.5}
+
+
+def test_two_writers_at_once(tmp_path):
+    def write(part):
+        with Store(tmp_path) as store:
+            for i in range(100):
+                store.add(record(f"{i + 50 * part}.png"), DATA)
+
+    threads = [threading.Thread(target=write, args=(part,)) for part in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Store(tmp_path) as store:
+        assert len(list(store.records())) == 200
+
+
+def test_folders_that_cannot_be_used(tmp_path):
+    with pytest.raises(DataError, match="no records in"):
+        Store(tmp_path / "nothing", create=False)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot write to"):
+        Store(tmp_path / "file")
+    (tmp_path / "records.sqlite").write_text("no database, however long this text may be" * 100)
+    with pytest.raises(DataError, match="not a report's database"):
+        Store(tmp_path)
+    newer = tmp_path / "newer"
+    Store(newer).close()
+    db = sqlite3.connect(newer / "records.sqlite")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(DataError, match="newer rdbench"):
+        Store(newer)
+
+
+FILL_THE_DISK = """
+import resource, signal, sys
+sys.path.insert(0, {tests!r})
+from test_store import DATA, record
+from rdbench.errors import DataError
+from rdbench.store import Store
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with Store({folder!r}) as store:
+    store.add(record("first.png"), DATA)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+    try:
+        for i in range(5000):
+            store.add(record(f"{{i}}.png"), DATA)
+    except DataError as error:
+        print(error)
+        sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("limit", [90_000, 200_000])
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path, limit):
+    import pathlib
+
+    code = FILL_THE_DISK.format(
+        tests=str(pathlib.Path(__file__).parent), folder=str(tmp_path), limit=limit
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    assert "what was written before is kept" in done.stdout
+    with Store(tmp_path) as store:
+        kept = list(store.records())
+        assert kept[0].image in ("0.png", "first.png")
+        assert all(store.bitstream(r.bitstream_sha256) == DATA for r in kept)
+        store.add(record("after.png"), DATA)
+        assert len(list(store.records())) == len(kept) + 1

@@ -25,7 +25,7 @@ from itertools import accumulate, pairwise
 
 from rdbench.errors import BitstreamError
 
-CODECS = {"qarv": 1, "qvrf": 2}
+CODECS = {"qarv": 1, "hyperprior": 2}
 """Number of each codec in the first byte of a file."""
 
 MAX_PIXELS = 2**28
@@ -83,23 +83,21 @@ def unpack(data: bytes, codec: str, fingerprint: str) -> tuple[Header, list[byte
     Raises:
         BitstreamError: cut, corrupt, or not of this codec and these weights.
     """
-    header, segments, n_missing = _split(data, codec, fingerprint)
-    if n_missing:
-        raise BitstreamError(f"the file is cut: {n_missing} of its segments are not whole")
-    return header, segments
+    header, segments = unpack_available(data, codec, fingerprint)
+    whole = [segment for segment in segments if segment is not None]
+    if len(whole) < len(segments):
+        raise BitstreamError(f"the file is cut after {len(whole)} of its {len(segments)} segments")
+    return header, whole
 
 
-def unpack_available(data: bytes, codec: str, fingerprint: str) -> tuple[Header, list[bytes]]:
-    """The header and the segments that are whole; what follows the last of them is ignored.
+def unpack_available(
+    data: bytes, codec: str, fingerprint: str
+) -> tuple[Header, list[bytes | None]]:
+    """The header and the segments; None for those that are not whole.
 
     Raises:
         BitstreamError: the header is cut or corrupt, or not of this codec and these weights.
     """
-    header, segments, _ = _split(data, codec, fingerprint)
-    return header, segments
-
-
-def _split(data: bytes, codec: str, fingerprint: str) -> tuple[Header, list[bytes], int]:
     try:
         header, lengths, start = _read_header(data)
     except (IndexError, struct.error):
@@ -114,8 +112,7 @@ def _split(data: bytes, codec: str, fingerprint: str) -> tuple[Header, list[byte
     ends = list(accumulate(lengths, initial=start))
     if ends[-1] < len(data):
         raise BitstreamError(f"{len(data) - ends[-1]} bytes follow the last segment")
-    whole = [data[a:b] for a, b in pairwise(ends) if b <= len(data)]
-    return header, whole, len(lengths) - len(whole)
+    return header, [data[a:b] if b <= len(data) else None for a, b in pairwise(ends)]
 
 
 def _read_header(data: bytes) -> tuple[Header, list[int], int]:

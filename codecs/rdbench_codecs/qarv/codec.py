@@ -1,0 +1,245 @@
+"""QARV as a codec: pictures to bytes and back, one segment a latent."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from rdbench.errors import BitstreamError, EncoderError, Unavailable, UsageError
+from rdbench.types import Bitstream, Codec, Image, Segment
+from rdbench_codecs import container
+from rdbench_codecs.qarv.checkpoints import CHECKPOINTS
+from rdbench_codecs.qarv.config import (
+    CONFIGS,
+    QarvConfig,
+    cube_root_spaced_lambdas,
+    log_spaced_lambdas,
+)
+from rdbench_codecs.weights import locate, sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rdbench_codecs.qarv.model import Latent, Model
+    from rdbench_codecs.qarv.network import Prior
+
+_Integer = TypeVar("_Integer", bound=np.integer)
+
+Picture = npt.NDArray[np.float32]
+"""(height, width, 3) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Qarv(Codec):
+    """QARV (Duan et al. 2023), one network for every rate.
+
+    Attributes:
+        lambda_: weight of the distortion, from 16 (small files) to 2048; any value in between.
+        weights: name of a published checkpoint (`rdbench weights list`), path of a file, ``random``
+            for the published network with random numbers, or ``random-NAME`` for a configuration of
+            rdbench_codecs.qarv.config.CONFIGS, such as ``random-tiny``.
+        precision: ``half`` computes what does not decide the entropy model in half precision.
+        device: ``cpu``, ``cuda`` or ``cuda:N``. Files are decoded on the kind of device that made
+            them: entropy models of different devices differ in their last bits.
+        threads: threads of torch, or None for as many as it has.
+    """
+
+    name: ClassVar[str] = "qarv"
+    title: ClassVar[str] = "QARV, quantization-aware ResNet VAE"
+    rate_parameters: ClassVar[tuple[str, ...]] = ("lambda_",)
+    ladder_values: ClassVar[tuple[float, ...]] = log_spaced_lambdas(16)
+
+    lambda_: float = 512.0
+    weights: str = "qarv"
+    precision: Literal["float32", "half"] = "float32"
+    device: str = field(default="cpu", compare=False)
+    threads: int | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 1e-3 <= self.lambda_ <= 1e6:
+            raise ValueError(f"lambda is {self.lambda_}, it must lie within 0.001 and 1000000")
+
+    def cube_root_ladder(self, n: int = 16) -> tuple[Self, ...]:
+        """Operating points at equal steps of the cube root of lambda (equation 24)."""
+        return tuple(replace(self, lambda_=value) for value in cube_root_spaced_lambdas(n))
+
+    def check(self) -> None:
+        """Unavailable, with the way out, where the weights or the device are missing."""
+        self.fingerprint()
+        if self.device != "cpu":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise Unavailable(f"device {self.device!r} is not here; use device=cpu")
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights' file; ``random-...`` for random weights."""
+        config = _random_config(self.weights)
+        if config is not None:
+            return "random-" + hashlib.sha256(config.to_json().encode()).hexdigest()
+        return sha256(_weights_path(self.weights))
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions of the libraries that make the bits."""
+        return {name: version(name) for name in ("torch", "constriction", "numpy")}
+
+    def encode(self, image: Image) -> Bitstream:
+        """A header of at most 40 bytes, then one segment a latent, z1 first."""
+        from rdbench_codecs.entropy import SymbolEncoder
+        from rdbench_codecs.qarv.model import TABLES
+
+        latents = self.latents(image)
+        coded = []
+        for latent in latents:
+            encoder = SymbolEncoder(TABLES)
+            encoder.put(_channels_last(latent.symbols), _channels_last(latent.indexes))
+            coded.append(encoder.finish())
+        height, width = image.shape[:2]
+        header = container.Header(self.name, height, width, self._lambda(), self._sha256())
+        data = container.pack(header, coded)
+        n_header = len(data) - sum(map(len, coded))
+        segments = [
+            Segment(f"z{i + 1}", len(part), float(latent.ideal_bits.sum(dtype=np.float64)))
+            for i, (part, latent) in enumerate(zip(coded, latents, strict=True))
+        ]
+        return Bitstream(data, (Segment("header", n_header), *segments))
+
+    def decode(self, data: bytes) -> Picture:
+        """The picture; lambda is read from the file."""
+        header, segments = container.unpack(data, self.name, self._sha256())
+        return self._decode(header, segments)
+
+    def decode_available(self, data: bytes) -> Picture:
+        """The picture from the latents that are whole; the prior mean stands for the rest.
+
+        A file cut after any segment is a file of lower quality (Figure 15).
+
+        Raises:
+            BitstreamError: the header is cut, or what is there is corrupt.
+        """
+        header, segments = container.unpack_available(data, self.name, self._sha256())
+        return self._decode(header, segments)
+
+    def latents(self, image: Image) -> list["Latent"]:
+        """The latents of a picture: integers, code length of each, values."""
+        from rdbench_codecs.qarv.model import threads
+
+        if image.shape[0] * image.shape[1] > container.MAX_PIXELS:
+            raise EncoderError(f"the picture has more than {container.MAX_PIXELS} pixels")
+        with threads(self.threads):
+            return self._model().encode(image, self._lambda())
+
+    def reconstruct(
+        self, values: Sequence[npt.NDArray[np.float32] | None], height: int, width: int
+    ) -> Picture:
+        """A picture from values of the latents.
+
+        Args:
+            values: z1 ... zN, (channels, height, width) each; None for the mean of the prior.
+            height, width: size of the picture in pixels.
+        """
+        from rdbench_codecs.qarv.model import threads
+
+        model = self._model()
+
+        def choose(i: int, prior: "Prior") -> "Tensor":
+            value = values[i]
+            return prior.mean if value is None else model.tensor(value)
+
+        with threads(self.threads):
+            return model.top_down(height, width, self._lambda(), choose)
+
+    def sample(self, height: int, width: int, seed: int = 0, temperature: float = 1.0) -> Picture:
+        """An unconditional sample: every latent drawn from its prior.
+
+        Args:
+            height, width: size of the picture in pixels.
+            seed: of the random numbers.
+            temperature: factor on the spread; 0 gives the mean of every prior.
+        """
+        import torch
+
+        from rdbench_codecs.qarv.model import threads
+
+        generator = torch.Generator().manual_seed(seed)
+
+        def choose(i: int, prior: "Prior") -> "Tensor":
+            shape = prior.mean.shape
+            normal = torch.randn(shape, generator=generator).to(prior.mean.device)
+            uniform = torch.rand(shape, generator=generator).to(prior.mean.device) - 0.5
+            return prior.value(temperature * (prior.scale * normal + uniform))
+
+        with threads(self.threads):
+            return self._model().top_down(height, width, self._lambda(), choose)
+
+    def _decode(self, header: container.Header, segments: Sequence[bytes | None]) -> Picture:
+        from rdbench_codecs.entropy import SymbolDecoder
+        from rdbench_codecs.qarv.model import TABLES, threads
+
+        model = self._model()
+        if len(segments) != model.n_latents:
+            raise BitstreamError(
+                f"the file has {len(segments)} latents, these weights have {model.n_latents}"
+            )
+
+        def choose(i: int, prior: "Prior") -> "Tensor":
+            segment = segments[i]
+            if segment is None:
+                return prior.mean
+            indexes = np.moveaxis(model.indexes(prior), 0, -1)
+            try:
+                decoder = SymbolDecoder(segment, TABLES)
+                symbols = decoder.get(indexes.reshape(-1)).reshape(indexes.shape)
+                decoder.finish()
+            except BitstreamError as error:
+                raise BitstreamError(f"latent z{i + 1}: {error}") from None
+            return prior.value(model.tensor(np.moveaxis(symbols, -1, 0)))
+
+        with threads(self.threads):
+            return model.top_down(header.height, header.width, header.parameter, choose)
+
+    def _model(self) -> "Model":
+        self.check()
+        return _load(self.weights, self.fingerprint(), self.device, self.precision == "half")
+
+    def _lambda(self) -> float:
+        """Lambda as the header keeps it."""
+        return float(np.float32(self.lambda_))
+
+    def _sha256(self) -> str:
+        return self.fingerprint().removeprefix("random-")
+
+
+@lru_cache(maxsize=2)
+def _load(weights: str, fingerprint: str, device: str, half: bool) -> "Model":
+    """The network in memory; the fingerprint is there to notice another file of the same name."""
+    from rdbench_codecs.qarv.model import Model, load_network, random_network
+
+    config = _random_config(weights)
+    network = random_network(config) if config else load_network(_weights_path(weights))
+    return Model(network, device, half)
+
+
+def _random_config(weights: str) -> QarvConfig | None:
+    """Configuration that ``random`` or ``random-NAME`` stands for; None for other weights."""
+    start, _, name = weights.partition("-")
+    if start != "random":
+        return None
+    if (name or "base") not in CONFIGS:
+        raise UsageError(f"no configuration is named {name!r}; there are: {', '.join(CONFIGS)}")
+    return CONFIGS[name or "base"]
+
+
+def _weights_path(weights: str) -> Path:
+    return locate(weights, CHECKPOINTS, "; or weights=random, whose pictures are noise")
+
+
+def _channels_last(array: npt.NDArray[_Integer]) -> npt.NDArray[_Integer]:
+    """(channels, height, width) as a row in the order of coding: positions, then channels."""
+    return np.moveaxis(array, 0, -1).reshape(-1)

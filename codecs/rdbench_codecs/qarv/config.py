@@ -1,0 +1,161 @@
+"""Configurations of QARV: the published model and every variant that the paper measures."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, Self
+
+from rdbench.errors import DataError
+
+
+@dataclass(frozen=True)
+class QarvConfig:
+    """What a QARV network is made of. The defaults are the published model of 93.4 M parameters.
+
+    Tuples of five hold a value for each scale, in the order of the path: s4, s8, s16, s32, s64
+    (pixels a side that one position covers) bottom-up, s64 ... s4 top-down.
+
+    Attributes:
+        latents: latent variables at s64, s32, s16, s8 (Table 8).
+        latent_channels: their channels at s64, s32, s16, s8.
+        latent_block: Figure 10. "A": no bi-directional inference, no residual, much like a
+            hyperprior; "B": A and bi-directional inference; "C": B and the residual.
+        block: residual block, ConvNeXt or neighbourhood attention (Table 4).
+        affine_position: where the adaptive affine sits (Figure 8): 0 before the depth-wise
+            convolution, 1 after it, 2 on the normalized value, 3 after the first linear layer and
+            its activation, 4 after the second linear layer.
+        norm: normalization of the residual block (Table 2): over the channels of a position, over
+            groups of 32 channels, or over the positions of a channel.
+        rate_control: Figure 7. "continuous": embedding of lambda; "cconv": a scale and a shift of
+            every depth-wise convolution for each of eight lambdas; "qsf": a quality scaling factor
+            for each latent and each of eight lambdas; "fixed": one lambda for ever.
+        lambda_range: least and largest lambda of training.
+        encoder_widths, encoder_depths, encoder_kernels: bottom-up path.
+        join_kernel: kernel of the one block more ahead of every down-sampling but the first.
+        decoder_widths, decoder_kernels, decoder_ratios: top-down path; the ratio is that of the
+            hidden width of a block to its width.
+        blocks_before, blocks_after: residual blocks ahead of the latents of a scale, and after.
+        embedding_channels: width of the embedding of lambda.
+    """
+
+    latents: tuple[int, int, int, int] = (1, 2, 3, 3)
+    latent_channels: tuple[int, int, int, int] = (32, 32, 96, 8)
+    latent_block: Literal["A", "B", "C"] = "C"
+    block: Literal["convnext", "nat"] = "convnext"
+    affine_position: Literal[0, 1, 2, 3, 4] = 2
+    norm: Literal["layer", "group", "instance"] = "layer"
+    rate_control: Literal["continuous", "cconv", "qsf", "fixed"] = "continuous"
+    lambda_range: tuple[float, float] = (16.0, 2048.0)
+    encoder_widths: tuple[int, int, int, int, int] = (192, 384, 512, 512, 512)
+    encoder_depths: tuple[int, int, int, int, int] = (6, 6, 6, 4, 4)
+    encoder_kernels: tuple[int, int, int, int, int] = (7, 7, 5, 3, 1)
+    join_kernel: int = 7
+    decoder_widths: tuple[int, int, int, int, int] = (512, 512, 384, 256, 128)
+    decoder_kernels: tuple[int, int, int, int, int] = (1, 3, 5, 7, 7)
+    decoder_ratios: tuple[float, float, float, float, float] = (4.0, 3.0, 2.0, 1.75, 1.5)
+    blocks_before: tuple[int, int, int, int, int] = (0, 1, 1, 1, 8)
+    blocks_after: tuple[int, int, int, int, int] = (1, 1, 1, 1, 0)
+    embedding_channels: int = 256
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latent variables, hence of segments in a file."""
+        return sum(self.latents)
+
+    def to_json(self) -> str:
+        """What differs from the published model, as JSON."""
+        default = asdict(QarvConfig())
+        return json.dumps({k: v for k, v in asdict(self).items() if v != default[k]})
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any]) -> Self:
+        """The published model with `values` changed; DataError for an unknown name."""
+        unknown = values.keys() - {field.name for field in fields(cls)}
+        if unknown:
+            raise DataError(f"no setting of QARV is named {min(unknown)!r}")
+        as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**as_tuples)  # type: ignore[arg-type]
+
+
+BASE = QarvConfig()
+
+_TINY = QarvConfig(
+    latent_channels=(4, 4, 4, 2),
+    encoder_widths=(8, 12, 16, 16, 16),
+    encoder_depths=(1, 1, 1, 1, 1),
+    encoder_kernels=(5, 3, 3, 3, 1),
+    join_kernel=3,
+    decoder_widths=(16, 16, 12, 8, 8),
+    decoder_kernels=(1, 3, 3, 5, 5),
+    decoder_ratios=(2.0, 2.0, 2.0, 1.5, 1.5),
+    blocks_before=(0, 1, 1, 1, 1),
+    embedding_channels=16,
+)
+
+_TWO_LATENTS = QarvConfig(
+    latents=(1, 0, 1, 0),
+    latent_channels=(256, 0, 384, 0),
+    encoder_widths=(128, 256, 384, 256, 256),
+    encoder_depths=(4, 4, 4, 4, 4),
+    decoder_widths=(256, 256, 384, 256, 128),
+    blocks_before=(0, 4, 2, 6, 6),
+    blocks_after=(1, 0, 2, 0, 0),
+)
+
+_THREE_LATENTS = replace(
+    _TWO_LATENTS,
+    latents=(1, 0, 1, 1),
+    latent_channels=(256, 0, 384, 256),
+    blocks_before=(0, 4, 2, 3, 6),
+    blocks_after=(1, 0, 2, 3, 0),
+)
+
+CONFIGS: dict[str, QarvConfig] = {
+    "base": BASE,
+    "tiny": _TINY,
+    "a2": replace(_TWO_LATENTS, latent_block="A"),
+    "b2": replace(_TWO_LATENTS, latent_block="B"),
+    "c2": _TWO_LATENTS,
+    "a3": replace(_THREE_LATENTS, latent_block="A"),
+    "b3": replace(_THREE_LATENTS, latent_block="B"),
+    "c3": _THREE_LATENTS,
+    "n5": replace(BASE, latents=(1, 1, 1, 2), latent_channels=(32, 64, 288, 12)),
+    "n7": replace(BASE, latents=(1, 2, 2, 2), latent_channels=(32, 32, 144, 12)),
+    "n11": replace(BASE, latents=(1, 3, 3, 4)),
+    "affine0": replace(BASE, affine_position=0),
+    "affine1": replace(BASE, affine_position=1),
+    "affine3": replace(BASE, affine_position=3),
+    "affine4": replace(BASE, affine_position=4),
+    "group": replace(BASE, norm="group"),
+    "instance": replace(BASE, norm="instance"),
+    "fixed": replace(BASE, rate_control="fixed"),
+    "cconv": replace(BASE, rate_control="cconv"),
+    "qsf": replace(BASE, rate_control="qsf"),
+    "nat": replace(
+        BASE,
+        block="nat",
+        encoder_widths=(160, 320, 416, 416, 416),
+        decoder_widths=(416, 416, 320, 192, 128),
+    ),
+}
+"""Configurations by name; ``tiny`` is for tests, the others are the paper's."""
+
+
+def log_spaced_lambdas(n: int, low: float = 16.0, high: float = 2048.0) -> tuple[float, ...]:
+    """Lambdas at equal steps of log lambda, as in the published curves."""
+    return _spaced(n, math.log(low), math.log(high), math.exp)
+
+
+def cube_root_spaced_lambdas(n: int, low: float = 16.0, high: float = 2048.0) -> tuple[float, ...]:
+    """Lambdas at equal steps of their cube root: nearly equal steps of rate (equation 24)."""
+    return _spaced(n, low ** (1 / 3), high ** (1 / 3), lambda x: x**3)
+
+
+def _spaced(
+    n: int, first: float, last: float, to_lambda: Callable[[float], float]
+) -> tuple[float, ...]:
+    if n < 2:
+        raise ValueError("at least two lambdas make a ladder")
+    steps = (first + (last - first) * i / (n - 1) for i in range(n))
+    return tuple(round(to_lambda(x), 4) for x in steps)

@@ -1,0 +1,14 @@
+"""Options of the test suite."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--conformance-dir",
+        type=Path,
+        default=Path(__file__).parent / "conformance",
+        help="folder of conformance vectors (*.npz, recipe.py) to hold the networks to",
+    )

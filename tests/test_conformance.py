@@ -1,0 +1,119 @@
+"""Every network against the published program: same parameters and picture, same integers.
+
+``--conformance-dir DIR`` names the folder of vectors; its README says what they hold.
+"""
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a network made of a picture.
+
+    Attributes:
+        symbols: name of the latent -> integers, (channels, height, width).
+        bits: ideal code length of each latent, in bits.
+        pixels: reconstruction in [0, 1], (height, width, 3).
+    """
+
+    symbols: Mapping[str, npt.NDArray[np.int32]]
+    bits: list[float]
+    pixels: npt.NDArray[np.float32]
+
+
+Network = Callable[[npt.NDArray[np.uint8], dict[str, Any]], Outcome]
+"""Runs one case: (picture, what the case was run with)."""
+
+
+def qarv(layout: dict[str, list[int]], recipe: ModuleType) -> Network:
+    import torch
+
+    from rdbench_codecs.qarv.config import BASE
+    from rdbench_codecs.qarv.model import Model
+    from rdbench_codecs.qarv.network import QarvNetwork
+
+    network = QarvNetwork(BASE)
+    shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
+    assert shapes == layout
+    network.load_state_dict(
+        {name: torch.from_numpy(recipe.weight(name, tuple(layout[name]))) for name in layout}
+    )
+    model = Model(network)
+
+    def run(image: npt.NDArray[np.uint8], case: dict[str, Any]) -> Outcome:
+        latents = list(model.encode(image, case["lmb"]))
+        pixels = model.top_down(
+            *image.shape[:2],
+            case["lmb"],
+            lambda i, prior: prior.value(model.tensor(latents[i].symbols)),
+        )
+        symbols = {f"z{i + 1}": latent.symbols for i, latent in enumerate(latents)}
+        return Outcome(symbols, [float(latent.ideal_bits.sum()) for latent in latents], pixels)
+
+    return run
+
+
+NETWORKS: dict[str, Callable[[dict[str, list[int]], ModuleType], Network]] = {"qarv_base": qarv}
+"""Name of the vectors -> what builds the network from the layout's shapes and the recipe."""
+
+
+@cache
+def _recipe(folder: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("recipe", folder / "recipe.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def _network(folder: Path, name: str) -> Network:
+    layout = json.loads((folder / f"{name}.layout.json").read_text())
+    return NETWORKS[name](layout, _recipe(folder))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    folder: Path = metafunc.config.getoption("--conformance-dir")
+    cases = [
+        (path, case)
+        for path in sorted(folder.glob("*.npz"))
+        for case in json.loads(str(np.load(path)["cases"]))
+    ]
+    metafunc.parametrize(
+        ("vectors", "case"), cases, ids=[f"{path.stem}-{case['case']}" for path, case in cases]
+    )
+
+
+def test_conformance(vectors: Path, case: dict[str, Any]) -> None:
+    recipe, number = _recipe(vectors.parent), case["case"]
+    image = recipe.image(case["image"], case["height"], case["width"])
+    outcome = _network(vectors.parent, vectors.stem)(image, case)
+    expected = np.load(vectors)
+    differs = False
+    for name, symbols in outcome.symbols.items():
+        wanted = expected[f"{number}.{name}"].astype(np.int32)
+        assert symbols.shape == wanted.shape
+        difference = np.abs(symbols - wanted)
+        assert difference.max() <= 1
+        assert np.mean(difference == 0) >= 0.9995
+        differs |= bool(difference.any())
+    np.testing.assert_allclose(outcome.bits, expected[f"{number}.bits"], rtol=1e-3)
+    pixels = outcome.pixels.transpose(2, 0, 1)
+    top, left = (case["height"] - 64) // 2, (case["width"] - 64) // 2
+    crop = pixels[:, top : top + 64, left : left + 64]
+    if not differs:
+        np.testing.assert_allclose(crop, expected[f"{number}.x_hat_crop"], rtol=0, atol=1e-3)
+    mean = pixels.mean((1, 2), dtype=np.float64)
+    np.testing.assert_allclose(mean, expected[f"{number}.x_hat_mean"], rtol=0, atol=1e-4)

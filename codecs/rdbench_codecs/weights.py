@@ -14,7 +14,7 @@ from rdbench.errors import DataError, Unavailable, UsageError
 if TYPE_CHECKING:
     import torch
 
-_LISTS = ("rdbench_codecs.qarv.checkpoints",)
+_LISTS = ("rdbench_codecs.qarv.checkpoints", "rdbench_codecs.hyperprior.checkpoints")
 """Modules with a tuple CHECKPOINTS."""
 
 
@@ -28,6 +28,7 @@ class Checkpoint:
         url: ``hf://OWNER/REPOSITORY/FILE`` on Hugging Face, or ``https://...``.
         sha256: start of the file's SHA-256 as published, or "" where none is.
         terms: who published it, and under what terms.
+        file: name of the file on this machine; "" for the last part of the URL.
     """
 
     name: str
@@ -35,11 +36,12 @@ class Checkpoint:
     url: str
     sha256: str = ""
     terms: str = ""
+    file: str = ""
 
     @property
     def path(self) -> Path:
         """Where the file lies, or will lie, on this machine."""
-        return cache_folder() / self.url.rsplit("/", 1)[-1]
+        return cache_folder() / (self.file or self.url.rsplit("/", 1)[-1])
 
 
 def cache_folder() -> Path:
@@ -180,6 +182,8 @@ def load_into(
 
 
 def _download(checkpoint: Checkpoint) -> None:
+    if checkpoint.url.startswith("https://drive.google.com/"):
+        raise OSError("a browser must do it")
     if checkpoint.url.startswith("hf://"):
         from huggingface_hub import hf_hub_download
 

@@ -1,0 +1,203 @@
+"""Pictures to coded latents and back, with one of the networks.
+
+What encoder and decoder must agree on to the last bit, the parameters of the Gaussians of y, is
+computed on one thread: matrix products round differently when they are shared out differently.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rdbench.errors import BitstreamError, EncoderError
+from rdbench_codecs.entropy import CategoricalTables, SymbolDecoder, SymbolEncoder
+from rdbench_codecs.hyperprior.layers import times
+from rdbench_codecs.hyperprior.networks import FactorizedPrior, Network, RatePoint, ScaleHyperprior
+from rdbench_codecs.hyperprior.priors import (
+    gaussian_likelihood,
+    gaussian_tables,
+    ideal_bits,
+    nearest_table,
+)
+
+MULTIPLE = 64
+"""Height and width of a picture are padded to multiples of this."""
+
+_MAX_SYMBOL = 2.0**30
+
+
+@dataclass(frozen=True, eq=False)
+class CodedLatent:
+    """One latent of a picture.
+
+    Attributes:
+        name: ``z`` or ``y``.
+        data: its bytes in the file.
+        symbols: the integers, (channels, height, width).
+        ideal_bits: code length of each under the network's own densities, same shape.
+    """
+
+    name: str
+    data: bytes
+    symbols: npt.NDArray[np.int32]
+    ideal_bits: npt.NDArray[np.float32]
+
+
+class Coder(ABC):
+    """Codes pictures whose sides are multiples of 64."""
+
+    @abstractmethod
+    def encode(self, x: Tensor, point: RatePoint) -> list[CodedLatent]:
+        """Latents of a picture in the order of the file.
+
+        Args:
+            x: (1, 3, height, width), 1 is white.
+            point: the rate.
+
+        Raises:
+            EncoderError: the network gives values that are no numbers or too large.
+        """
+
+    @abstractmethod
+    def decode(self, latents: Sequence[bytes], height: int, width: int, point: RatePoint) -> Tensor:
+        """The picture, (1, 3, height, width), not clamped.
+
+        Raises:
+            BitstreamError: the latents are not what the encoder wrote.
+        """
+
+
+def make_coder(network: Network) -> Coder:
+    """The coder of a network, which is on its device and in evaluation mode."""
+    if isinstance(network, FactorizedPrior):
+        return FactorizedCoder(network)
+    assert isinstance(network, ScaleHyperprior)
+    return HyperpriorCoder(network)
+
+
+class FactorizedCoder(Coder):
+    """y alone, with the factorized prior."""
+
+    def __init__(self, network: FactorizedPrior) -> None:
+        self._network = network
+        self._latent = _FactorizedLatent(network, "y")
+
+    def encode(self, x: Tensor, point: RatePoint) -> list[CodedLatent]:
+        _, coded = self._latent.encode(self._network.analysis(x, point))
+        return [coded]
+
+    def decode(self, latents: Sequence[bytes], height: int, width: int, point: RatePoint) -> Tensor:
+        (data,) = _expect(latents, 1)
+        y_hat = self._latent.decode(data, height // 16, width // 16)
+        return self._network.synthesis(y_hat, y_hat, point)
+
+
+class HyperpriorCoder(Coder):
+    """z with the factorized prior, then y with the Gaussians that z and the network give."""
+
+    def __init__(self, network: ScaleHyperprior) -> None:
+        self._network = network
+        self._z = _FactorizedLatent(network, "z")
+        self._y_tables = gaussian_tables()
+
+    def encode(self, x: Tensor, point: RatePoint) -> list[CodedLatent]:
+        network = self._network
+        y = network.analysis(x, point)
+        z_hat, coded_z = self._z.encode(network.hyper_analysis(y, point))
+
+        targets = y.flatten(2).transpose(1, 2)
+        all_integers, all_scales = torch.empty_like(targets), torch.empty_like(targets)
+        encoder = SymbolEncoder(self._y_tables)
+
+        def quantize(positions: slice, mean: Tensor, scale: Tensor) -> Tensor:
+            integers = times(targets[:, positions] - mean, point.regulator).round()
+            encoder.put(_symbols(integers).ravel(), nearest_table(scale))
+            all_integers[:, positions], all_scales[:, positions] = integers, scale
+            return integers
+
+        with n_threads(1):
+            network.decode_y(network.hyper_synthesis(z_hat, point), point, quantize)
+        bits = ideal_bits(gaussian_likelihood(all_integers, all_scales))
+        shape = y.shape[1:]
+        symbols = _symbols(all_integers)[0].T.reshape(shape)
+        coded_y = CodedLatent("y", encoder.finish(), symbols, bits[0].T.reshape(shape))
+        return [coded_z, coded_y]
+
+    def decode(self, latents: Sequence[bytes], height: int, width: int, point: RatePoint) -> Tensor:
+        z_data, y_data = _expect(latents, 2)
+        z_hat = self._z.decode(z_data, height // 64, width // 64)
+        decoder = SymbolDecoder(y_data, self._y_tables)
+
+        def quantize(positions: slice, mean: Tensor, scale: Tensor) -> Tensor:
+            symbols = decoder.get(nearest_table(scale))
+            return torch.from_numpy(symbols).to(mean).reshape(mean.shape)
+
+        with n_threads(1):
+            features = self._network.hyper_synthesis(z_hat, point)
+            y_hat = self._network.decode_y(features, point, quantize)
+        decoder.finish()
+        return self._network.synthesis(y_hat, z_hat, point)
+
+
+class _FactorizedLatent:
+    """A latent coded with the factorized prior, rounded around its medians."""
+
+    def __init__(self, network: Network, name: str) -> None:
+        self._prior, self._name = network.entropy_bottleneck, name
+        self._medians = self._prior.medians
+        self._tables: CategoricalTables = self._prior.tables()
+
+    def encode(self, latent: Tensor) -> tuple[Tensor, CodedLatent]:
+        """The decoded latent, and its code."""
+        integers = (latent - self._medians).round()
+        symbols = _symbols(integers)[0]
+        encoder = SymbolEncoder(self._tables)
+        encoder.put(symbols.ravel(), self._indexes(*symbols.shape))
+        decoded = integers + self._medians
+        bits = ideal_bits(self._prior.likelihood(decoded))
+        return decoded, CodedLatent(self._name, encoder.finish(), symbols, bits[0])
+
+    def decode(self, data: bytes, height: int, width: int) -> Tensor:
+        """The latent, (1, channels, height, width)."""
+        n_channels = len(self._medians)
+        decoder = SymbolDecoder(data, self._tables)
+        symbols = decoder.get(self._indexes(n_channels, height, width))
+        decoder.finish()
+        return (
+            torch.from_numpy(symbols).to(self._medians).reshape(1, n_channels, height, width)
+            + self._medians
+        )
+
+    @staticmethod
+    def _indexes(n_channels: int, height: int, width: int) -> npt.NDArray[np.int64]:
+        return np.repeat(np.arange(n_channels), height * width)
+
+
+@contextmanager
+def n_threads(n: int | None) -> Iterator[None]:
+    """Let torch use n threads inside; None leaves it as it is."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _symbols(integers: Tensor) -> npt.NDArray[np.int32]:
+    """Rounded values as integers for the entropy coder."""
+    if not bool((integers.abs() <= _MAX_SYMBOL).all()):
+        raise EncoderError("the network's latents are no numbers or too large to code")
+    symbols: npt.NDArray[np.int32] = integers.to(torch.int32).cpu().numpy()
+    return symbols
+
+
+def _expect(latents: Sequence[bytes], n: int) -> Sequence[bytes]:
+    if len(latents) != n:
+        raise BitstreamError(f"the file has {len(latents)} latents, this network has {n}")
+    return latents

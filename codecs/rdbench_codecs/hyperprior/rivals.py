@@ -1,0 +1,253 @@
+"""Variable-rate methods that QVRF is compared with, on any of the networks with a hyperprior.
+
+    theis2017   a scale per channel and level, around the whole entropy model
+                (Theis et al. 2017, https://arxiv.org/abs/1703.00395)
+    cui2021     a gain and an inverse gain per channel and level, of y and of z
+                (Cui et al. 2021, https://arxiv.org/abs/2003.02012)
+    song2021    spatial feature transforms conditioned on a quality map
+                (Song et al. 2021, https://arxiv.org/abs/2108.09551)
+
+The first two lie between levels by exponential interpolation (Cui et al., equation 7).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rdbench_codecs.hyperprior.layers import (
+    GDN,
+    ResidualBlockUpsample,
+    ResidualBlockWithStride,
+    conv3x3,
+    subpixel_conv3x3,
+)
+from rdbench_codecs.hyperprior.networks import (
+    Cheng2020Anchor,
+    Cheng2020Attention,
+    JointAutoregressive,
+    MeanScaleHyperprior,
+    Network,
+    RatePoint,
+    ScaleHyperprior,
+)
+from rdbench_codecs.hyperprior.qvrf import LAMBDAS
+
+
+def add_scales(network: Network, n_levels: int = 8) -> None:
+    """Theis 2017: give ``network`` a parameter ``scales``, (n_levels, m)."""
+    network.register_parameter("scales", _gains(n_levels, network.m))
+
+
+def scale_point(network: Network, level: float) -> RatePoint:
+    """Theis 2017: the rate point of a level, 0 to n_levels - 1."""
+    scale = _between(network.scales, level)  # type: ignore[arg-type]
+    return RatePoint(y_gain=scale, y_inverse_gain=1 / scale)
+
+
+def add_gain_units(network: Network, n_levels: int = 8) -> None:
+    """Cui 2021: give ``network`` gains and inverse gains of y (n_levels, m) and z (n_levels, n)."""
+    network.register_parameter("y_gain", _gains(n_levels, network.m))
+    network.register_parameter("y_inverse_gain", _gains(n_levels, network.m, -1))
+    network.register_parameter("z_gain", nn.Parameter(torch.ones(n_levels, network.n)))
+    network.register_parameter("z_inverse_gain", nn.Parameter(torch.ones(n_levels, network.n)))
+
+
+def gain_point(network: Network, level: float) -> RatePoint:
+    """Cui 2021: the rate point of a level, 0 to n_levels - 1."""
+    names = ("y_gain", "y_inverse_gain", "z_gain", "z_inverse_gain")
+    return RatePoint(**{name: _between(getattr(network, name), level) for name in names})
+
+
+def _gains(n_levels: int, channels: int, sign: int = 1) -> nn.Parameter:
+    """Start values for which the step falls with the square root of lambda, as in QVRF."""
+    roots = torch.tensor([(lambda_ / LAMBDAS[0]) ** (sign / 2) for lambda_ in LAMBDAS[:n_levels]])
+    return nn.Parameter(roots[:, None].repeat(1, channels))
+
+
+def _between(gains: Tensor, level: float) -> Tensor:
+    """|gain| of a level as (channels, 1, 1); geometric between two levels."""
+    lower = min(int(level), len(gains) - 2)
+    share = level - lower
+    gain = gains[lower].abs() ** (1 - share) * gains[lower + 1].abs() ** share
+    return gain[:, None, None]
+
+
+_CONDITION = 64  # channels of the condition that the transforms read
+_HIDDEN = 128
+
+
+class FeatureTransform(nn.Module):
+    """x * (1 + gamma) + beta with gamma and beta from the condition, at every position."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.shared = conv3x3(_CONDITION, _HIDDEN)
+        self.gamma = conv3x3(_HIDDEN, channels)
+        self.beta = conv3x3(_HIDDEN, channels)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        hidden = functional.relu(self.shared(condition))
+        gamma: Tensor = self.gamma(hidden)
+        beta: Tensor = self.beta(hidden)
+        return beta.addcmul(x, gamma + 1)
+
+
+class FeatureTransformBlock(nn.Module):
+    """Residual block with a feature transform before each of its two convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.transform1, self.conv1 = FeatureTransform(channels), conv3x3(channels, channels)
+        self.transform2, self.conv2 = FeatureTransform(channels), conv3x3(channels, channels)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        first: Tensor = self.conv1(functional.leaky_relu(self.transform1(x, condition), 0.2))
+        inner: Tensor = self.conv2(functional.leaky_relu(self.transform2(first, condition), 0.2))
+        return inner.add_(x)
+
+
+class FeatureTransforms(nn.Module):
+    """What Song 2021 adds to a network.
+
+    The encoder's conditions come from the quality map with the picture or with y, the decoder's
+    from z and y: no quality need be sent. Feature transforms follow each stage of g_a and g_s, and
+    residual blocks with them stand at y and at z.
+
+    Args:
+        n, m: channels of the network.
+    """
+
+    def __init__(self, n: int, m: int) -> None:
+        super().__init__()
+        self.g_a_condition = _condition(3 + 1)
+        self.g_a_down = nn.ModuleList(_halve() for _ in range(4))
+        self.g_a = nn.ModuleList(FeatureTransform(n) for _ in range(3))
+        self.y = nn.ModuleList(FeatureTransformBlock(m) for _ in range(2))
+        self.h_a_condition = _condition(m + 1)
+        self.h_a_down = nn.Sequential(_halve(), _halve())
+        self.z = nn.ModuleList(FeatureTransformBlock(n) for _ in range(2))
+        self.z_features = nn.Sequential(
+            *(subpixel_conv3x3(n, n // 2), nn.LeakyReLU(0.1)),
+            *(subpixel_conv3x3(n // 2, n // 4), nn.LeakyReLU(0.1), conv3x3(n // 4, n // 4)),
+        )
+        self.g_s_condition = _condition(m + n // 4)
+        self.y_hat = nn.ModuleList(FeatureTransformBlock(m) for _ in range(2))
+        self.g_s_up = nn.ModuleList(_double() for _ in range(3))
+        self.g_s = nn.ModuleList(FeatureTransform(n) for _ in range(3))
+
+    def analysis(self, g_a: nn.Sequential, x: Tensor, quality: Tensor) -> Tensor:
+        """y of pictures, (batch, 3, height, width), and a quality map (batch, 1, height, width)."""
+        condition = self.g_a_condition(torch.cat((x, quality), 1))
+        down, transforms = iter(self.g_a_down), iter(self.g_a)
+        for layer in g_a:
+            x = layer(x)
+            if isinstance(layer, GDN | ResidualBlockWithStride):
+                condition = next(down)(condition)
+                x = next(transforms)(x, condition)
+        condition = next(down)(condition)
+        return _apply(self.y, x, condition)
+
+    def hyper_analysis(self, z: Tensor, y: Tensor, quality: Tensor) -> Tensor:
+        """z after its transforms."""
+        condition = self.h_a_condition(torch.cat((y, quality), 1))
+        condition = self.h_a_down(condition)
+        return _apply(self.z, z, condition)
+
+    def synthesis(self, g_s: nn.Sequential, y_hat: Tensor, z_hat: Tensor) -> Tensor:
+        """Pictures, not clamped."""
+        condition = self.g_s_condition(torch.cat((y_hat, self.z_features(z_hat)), 1))
+        x = _apply(self.y_hat, y_hat, condition)
+        up, transforms = iter(self.g_s_up), iter(self.g_s)
+        for layer in g_s:
+            x = layer(x)
+            if isinstance(layer, GDN | ResidualBlockUpsample):
+                condition = next(up)(condition)
+                x = next(transforms)(x, condition)
+        return x
+
+
+class _SpatiallyAdaptive(ScaleHyperprior):
+    """Mixed into a network, runs its transforms with feature transforms between them."""
+
+    def __init__(self, n: int, m: int) -> None:
+        super().__init__(n, m)
+        self.feature_transforms = FeatureTransforms(n, m)
+
+    def analysis(self, x: Tensor, point: RatePoint) -> Tensor:
+        return self.feature_transforms.analysis(self.g_a, x, _quality_map(point, x))
+
+    def hyper_analysis(self, y: Tensor, point: RatePoint) -> Tensor:
+        z = super().hyper_analysis(y, point)
+        return self.feature_transforms.hyper_analysis(z, y, _quality_map(point, y))
+
+    def synthesis(self, y_hat: Tensor, z_hat: Tensor, point: RatePoint) -> Tensor:
+        return self.feature_transforms.synthesis(self.g_s, y_hat, z_hat)
+
+
+class AdaptiveScaleHyperprior(_SpatiallyAdaptive, ScaleHyperprior):
+    """Song 2021 on bmshj2018-hyperprior."""
+
+
+class AdaptiveMeanScaleHyperprior(_SpatiallyAdaptive, MeanScaleHyperprior):
+    """Song 2021 on mbt2018-mean."""
+
+
+class AdaptiveJointAutoregressive(_SpatiallyAdaptive, JointAutoregressive):
+    """Song 2021 on mbt2018."""
+
+
+class AdaptiveCheng2020Anchor(_SpatiallyAdaptive, Cheng2020Anchor):
+    """Song 2021 on cheng2020-anchor."""
+
+
+class AdaptiveCheng2020Attention(_SpatiallyAdaptive, Cheng2020Attention):
+    """Song 2021 on cheng2020-attn."""
+
+
+ADAPTIVE_NETWORKS = {
+    "bmshj2018-hyperprior": AdaptiveScaleHyperprior,
+    "mbt2018-mean": AdaptiveMeanScaleHyperprior,
+    "mbt2018": AdaptiveJointAutoregressive,
+    "cheng2020-anchor": AdaptiveCheng2020Anchor,
+    "cheng2020-attn": AdaptiveCheng2020Attention,
+}
+"""Song 2021: constructors by the name of the baseline; they take the channels n and m."""
+
+
+def quality_point(level: float, n_levels: int = 8) -> RatePoint:
+    """Song 2021: the rate point of a level, 0 to n_levels - 1, as a uniform quality map."""
+    return RatePoint(quality=level / (n_levels - 1))
+
+
+def _apply(blocks: nn.ModuleList, x: Tensor, condition: Tensor) -> Tensor:
+    for block in blocks:
+        x = block(x, condition)
+    return x
+
+
+def _quality_map(point: RatePoint, x: Tensor) -> Tensor:
+    """(batch or 1, 1, height, width) of x."""
+    quality = torch.as_tensor(point.quality, dtype=x.dtype, device=x.device)
+    return quality.reshape(-1, 1, 1, 1).expand(len(x), 1, *x.shape[2:])
+
+
+def _condition(in_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        *(conv3x3(in_channels, 4 * _CONDITION), nn.LeakyReLU(0.1)),
+        *(conv3x3(4 * _CONDITION, 2 * _CONDITION), nn.LeakyReLU(0.1)),
+        conv3x3(2 * _CONDITION, _CONDITION),
+    )
+
+
+def _halve() -> nn.Sequential:
+    return nn.Sequential(
+        *(conv3x3(_CONDITION, _CONDITION, stride=2), nn.LeakyReLU(0.1)),
+        nn.Conv2d(_CONDITION, _CONDITION, 1),
+    )
+
+
+def _double() -> nn.Sequential:
+    return nn.Sequential(
+        *(subpixel_conv3x3(_CONDITION, _CONDITION), nn.LeakyReLU(0.1)),
+        nn.Conv2d(_CONDITION, _CONDITION, 1),
+    )

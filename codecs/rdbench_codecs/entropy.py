@@ -144,8 +144,8 @@ class SymbolEncoder:
             indexes: table of each symbol, (n,).
         """
         symbols = np.ascontiguousarray(symbols, np.int32)
-        category, escaped = self._tables._categories(symbols, indexes)
         order, groups = self._tables._groups(indexes)
+        category, escaped = self._tables._categories(symbols, indexes)
         sorted_category = category[order]
         self._runs += [(self._tables._models[i], sorted_category[part]) for i, part in groups]
         self._runs += _escape_runs(_zigzag(symbols[order][escaped[order]]))

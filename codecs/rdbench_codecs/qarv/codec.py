@@ -178,6 +178,10 @@ class Qarv(Codec):
         with threads(self.threads):
             return self._model().top_down(height, width, self._lambda(), choose)
 
+    def config(self) -> QarvConfig:
+        """What the network of these weights is made of."""
+        return self._model().config
+
     def _decode(self, header: container.Header, segments: Sequence[bytes | None]) -> Picture:
         from rdbench_codecs.entropy import SymbolDecoder
         from rdbench_codecs.qarv.model import TABLES, threads

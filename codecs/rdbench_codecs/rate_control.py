@@ -1,4 +1,4 @@
-"""Meeting a target: the value of a codec's continuous rate parameter that gives a size or quality."""
+"""Meeting a target: the value of a continuous rate parameter that gives a size or a quality."""
 
 import math
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def encode_to_bpp(codec: Codec, image: Image, bpp: float, max_encodes: int = 10)
     n_pixels = image.shape[0] * image.shape[1]
 
     def rate(codec: Codec, image: Image, bitstream: Bitstream) -> float:
-        return 8 * len(bitstream.data) / n_pixels
+        return float(8 * len(bitstream.data) / n_pixels)
 
     return _search(codec, image, bpp, "bpp", rate, math.log, max_encodes)
 

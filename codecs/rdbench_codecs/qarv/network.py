@@ -102,6 +102,14 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class GroupNorm(nn.GroupNorm):
+    """Norm over groups of channels; zero where a group has one value (PyTorch's own refuses)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalized, same shape."""
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
 class Mlp(nn.Module):
     """Two linear layers over the channels of each position."""
 
@@ -508,7 +516,7 @@ def _norm(config: QarvConfig, width: int) -> nn.Module:
     if config.norm == "layer":
         return ChannelNorm(width, _EPS, elementwise_affine=learned)
     groups = width if config.norm == "instance" else max(1, width // 32)
-    return nn.GroupNorm(groups, width, _EPS, affine=learned)
+    return GroupNorm(groups, width, _EPS, affine=learned)
 
 
 def _affine_layer(config: QarvConfig, width: int) -> nn.Module | None:

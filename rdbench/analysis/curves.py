@@ -1,0 +1,191 @@
+"""Curves from records, and what is wrong with a curve."""
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rdbench.curve import Anomaly, Curve, PerPicture
+from rdbench.decibel import DEFAULT_AVERAGING
+from rdbench.errors import DataError
+from rdbench.types import Record
+
+__all__ = ["Anomaly", "Curve", "PerPicture", "anomalies", "measured_curves"]
+
+MIN_POINTS = 4
+MAX_BPP = 24.0
+HIGH_PSNR_DB = 60.0
+LOW_BPP = 0.1
+
+
+def anomalies(curve: Curve) -> list[Anomaly]:
+    """What makes a curve hard to believe or unfit to compare; every output shows it."""
+    found = list(curve.notes)
+    for metric in curve.distortion:
+        if curve.has(metric):
+            found += _falls(curve, metric)
+    if len(curve.bpp) < MIN_POINTS:
+        found.append(Anomaly("short", f"{len(curve.bpp)} points; a BD-rate needs {MIN_POINTS}"))
+    found += [
+        Anomaly("implausible", f"{bpp:.4g} bpp is more than the {MAX_BPP:g} bpp of raw pixels")
+        for bpp in curve.bpp
+        if bpp > MAX_BPP
+    ]
+    if curve.has("psnr_rgb"):
+        found += [
+            Anomaly("implausible", f"{psnr:.2f} dB at {bpp:.4g} bpp")
+            for bpp, psnr in zip(*curve.points("psnr_rgb"), strict=True)
+            if psnr > HIGH_PSNR_DB and bpp < LOW_BPP
+        ]
+    return found
+
+
+def _falls(curve: Curve, metric: str) -> list[Anomaly]:
+    """Steps to a higher rate that do not raise the quality, and points that are there twice."""
+    points = list(zip(*curve.points(metric), strict=True))
+    found = []
+    for (r0, q0), (r1, q1) in zip(points[:-1], points[1:], strict=True):
+        if (r0, q0) == (r1, q1):
+            found.append(Anomaly("duplicate", f"two points at {r0:.4g} bpp and {q0:.2f} dB"))
+        elif q1 <= q0:
+            text = f"{metric} falls from {q0:.3f} to {q1:.3f} dB from {r0:.4g} to {r1:.4g} bpp"
+            found.append(Anomaly("falls", text))
+    return found
+
+
+def measured_curves(
+    records: Iterable[Record],
+    datasets: Mapping[str, Mapping[str, str]],
+    protocols: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Curve]:
+    """Curves of records: one for each data set, curve and protocol.
+
+    A point is a mean over the whole data set or it is not there: a point with missing or failed
+    pictures, or measured with more than one fingerprint (weights, configuration), becomes a note.
+
+    Args:
+        records: verified and failed records, in any order.
+        datasets: data set -> (picture's name -> SHA-256), what a mean is taken over.
+        protocols: fingerprint -> description, for the curves' ``protocol``.
+
+    Returns:
+        Curves in the order of data set, codec and curve. One without a single complete point has
+        no points, and its notes say why.
+
+    Raises:
+        DataError: records of a data set that ``datasets`` does not hold.
+    """
+    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.dataset, record.codec, record.curve, record.protocol].append(record)
+    curves = []
+    for (dataset, _, _, protocol), group in sorted(groups.items()):
+        if dataset not in datasets:
+            raise DataError(f"the pictures of data set {dataset!r} are not known; measure it again")
+        described = {"fingerprint": protocol, **(protocols or {}).get(protocol, {})}
+        curves.append(_curve(group, datasets[dataset], described))
+    return _with_labels(curves)
+
+
+def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
+    """Label by settings; by weights and protocol too where these alone tell curves apart."""
+    short = Counter((c.dataset, c.provenance["curve"].partition("@")[0]) for c in curves)
+    full = Counter((c.dataset, c.provenance["curve"]) for c in curves)
+    labelled = []
+    for curve in curves:
+        label = curve.provenance["curve"].partition("@")[0]
+        if short[curve.dataset, label] > full[curve.dataset, curve.provenance["curve"]]:
+            label = curve.provenance["curve"]
+        if full[curve.dataset, curve.provenance["curve"]] > 1:
+            label += f" ({curve.protocol.get('scored', curve.protocol['fingerprint'])})"
+        labelled.append(dataclasses.replace(curve, label=label))
+    return labelled
+
+
+def _curve(
+    records: Sequence[Record], images: Mapping[str, str], protocol: Mapping[str, Any]
+) -> Curve:
+    """The curve of records that differ in operating point and picture alone."""
+    by_spec: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_spec[record.spec].append(record)
+    notes: list[Anomaly] = []
+    points: dict[str, list[Record]] = {}
+    for spec, group in by_spec.items():
+        problem = _problem(group, images)
+        if problem is not None:
+            notes.append(Anomaly(problem.kind, f"no mean for {spec}: {problem.message}"))
+            continue
+        good = {r.image_sha256: r for r in group if r.error is None}
+        points[spec] = [good[sha256] for sha256 in images.values()]
+    table = _table(list(points.values()), tuple(images))
+    first = records[0]
+    return Curve(
+        codec=first.codec,
+        dataset=first.dataset,
+        source="measured",
+        bpp=table.bpp.mean(axis=1),
+        distortion={metric: scores.mean(axis=1) for metric, scores in table.distortion.items()},
+        rate_parameter=first.rate_parameter,
+        rate_values=tuple(group[0].rate_value for group in points.values()),
+        specs=tuple(points),
+        provenance={"curve": first.curve, "records": sum(map(len, points.values()))},
+        protocol=protocol,
+        per_picture=table,
+        notes=(*notes, *_mixed_versions(points.values()), *_undefined(table, tuple(points))),
+    )
+
+
+def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Anomaly | None:
+    """Why there is no mean over these records of one operating point, or None."""
+    fingerprints = sorted({r.fingerprint for r in records if r.error is None})
+    if len(fingerprints) > 1:
+        short = ", ".join(f[:12] or "none" for f in fingerprints)
+        return Anomaly("conflict", f"measured with {len(fingerprints)} fingerprints ({short})")
+    good = {r.image_sha256 for r in records if r.error is None}
+    missing = [name for name, sha256 in images.items() if sha256 not in good]
+    if not missing:
+        return None
+    reasons = {r.image: r.error for r in records if r.error is not None}
+    why = f" ({reasons[missing[0]]})" if missing[0] in reasons else ""
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    n_good = len(images) - len(missing)
+    return Anomaly("incomplete", f"{n_good} of {len(images)} pictures; no {missing[0]}{why}{more}")
+
+
+def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Anomaly]:
+    """A note where not all records of a curve were made by the same versions."""
+    made_by = [set(r.provenance.get("versions", {}).items()) for group in points for r in group]
+    if not made_by:
+        return []
+    differing = sorted({name for name, _ in set.union(*made_by) - set.intersection(*made_by)})
+    if not differing:
+        return []
+    return [Anomaly("conflict", f"points made by different versions of {', '.join(differing)}")]
+
+
+def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerPicture:
+    """Rates and scores, a row a point; a score that a record lacks is NaN."""
+    shape = (len(points), len(images))
+    present = {name for group in points for r in group for name in r.scores}
+    bpp = np.array([[r.bpp for r in group] for group in points], np.float64).reshape(shape)
+    scores = {
+        metric: np.array(
+            [[r.scores.get(metric, np.nan) for r in group] for group in points], np.float64
+        ).reshape(shape)
+        for metric in DEFAULT_AVERAGING
+        if metric in present
+    }
+    return PerPicture(images, bpp, scores)
+
+
+def _undefined(table: PerPicture, specs: tuple[str, ...]) -> list[Anomaly]:
+    """A note for every point that lacks the mean of a metric because a picture lacks its score."""
+    return [
+        Anomaly("undefined", f"no mean {metric} for {spec}: {n_missing} pictures have none")
+        for metric, scores in table.distortion.items()
+        for spec, n_missing in zip(specs, np.isnan(scores).sum(axis=1), strict=True)
+        if n_missing
+    ]

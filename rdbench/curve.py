@@ -1,0 +1,186 @@
+"""A rate-distortion curve: means over one data set, wherever they come from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from rdbench.decibel import (
+    DEFAULT_AVERAGING,
+    Averaging,
+    FloatArray,
+    mean_db,
+    ms_ssim_to_db,
+)
+from rdbench.errors import DataError, UsageError
+
+Source = Literal["measured", "published", "imported"]
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """Something about a curve that whoever reads it must know.
+
+    Attributes:
+        kind: one word: ``implausible``, ``falls``, ``duplicate``, ``short``, ``incomplete``,
+            ``conflict``, ``undefined``, ``note``.
+        message: one line.
+    """
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PerPicture:
+    """What a curve's means are taken over; rows are the points of the curve.
+
+    Attributes:
+        images: names of the pictures.
+        bpp: bits per pixel, (n_points, n_pictures).
+        distortion: metric -> scores, (n_points, n_pictures), NaN where a score is not defined.
+    """
+
+    images: tuple[str, ...]
+    bpp: FloatArray
+    distortion: Mapping[str, FloatArray]
+
+    def quality_db(self, metric: str) -> FloatArray:
+        """Scores of a metric in dB, (n_points, n_pictures)."""
+        return to_db(metric, self.distortion[metric])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Curve:
+    """Points of one codec on one data set, lowest rate first.
+
+    Attributes:
+        codec: name by which the curve is asked for.
+        dataset: name of the data set.
+        bpp: mean rate of each point, bits per pixel, (n_points,).
+        distortion: metric -> mean score of each point, (n_points,): ``psnr_rgb`` in dB, ``ms_ssim``
+            in [0, 1]; NaN where there is no mean.
+        source: ``measured`` here, ``published`` with the package, ``imported`` from a file.
+        label: name in figures and tables; the codec's where empty.
+        rate_parameter: the setting that moves along the curve, or "".
+        rate_values: its value at each point, or () where unknown.
+        specs: operating point of each point, or () where unknown.
+        variable_rate: True where one program or one set of weights covers the curve, False where
+            each point has weights of its own, None where unknown.
+        provenance: where the numbers come from.
+        protocol: how they were scored: ``scored``, ``rate``, ``aggregation`` and more.
+        per_picture: the scores behind the means, or None.
+        notes: what was found while the curve was put together.
+    """
+
+    codec: str
+    dataset: str
+    bpp: FloatArray
+    distortion: Mapping[str, FloatArray]
+    source: Source
+    label: str = ""
+    rate_parameter: str = ""
+    rate_values: tuple[float | None, ...] = ()
+    specs: tuple[str, ...] = ()
+    variable_rate: bool | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    per_picture: PerPicture | None = None
+    notes: tuple[Anomaly, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check, and sort every column by rate."""
+        bpp = np.asarray(self.bpp, np.float64)
+        distortion = {k: np.asarray(v, np.float64) for k, v in self.distortion.items()}
+        name = f"curve {self.codec!r} on {self.dataset!r}"
+        if any(v.shape != bpp.shape for v in distortion.values()):
+            raise DataError(f"{name}: not every point has a rate and a score of every metric")
+        if not (np.isfinite(bpp) & (bpp > 0)).all():
+            raise DataError(f"{name}: a rate is not a positive number of bits per pixel")
+        order = np.argsort(bpp, kind="stable")
+        self._set("bpp", bpp[order])
+        self._set("distortion", {k: v[order] for k, v in distortion.items()})
+        self._set("label", self.label or self.codec)
+        for column in ("rate_values", "specs"):
+            values = getattr(self, column)
+            self._set(column, tuple(values[i] for i in order) if values else ())
+        if (table := self.per_picture) is not None:
+            scores = {k: v[order] for k, v in table.distortion.items()}
+            self._set("per_picture", PerPicture(table.images, table.bpp[order], scores))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def has(self, metric: str) -> bool:
+        """Whether any point has a mean of this metric."""
+        return metric in self.distortion and bool(np.isfinite(self.distortion[metric]).any())
+
+    def points(
+        self, metric: str = "psnr_rgb", averaging: Averaging | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Rates and qualities of the points that have both, lowest rate first.
+
+        Args:
+            metric: ``psnr_rgb`` (or ``psnr``), or ``ms_ssim``, which is given in dB.
+            averaging: how qualities are averaged over pictures; None for the curve's own way,
+                anything else needs the scores of each picture.
+
+        Returns:
+            Bits per pixel and dB, both (n,).
+
+        Raises:
+            UsageError: the curve has no such metric, or no scores of each picture.
+        """
+        metric = metric_name(metric)
+        if not self.has(metric):
+            raise UsageError(f"{self.codec} ({self.source}) on {self.dataset} has no {metric}")
+        if averaging in (None, self.averaging(metric)):
+            quality = to_db(metric, self.distortion[metric])
+        elif self.per_picture is not None:
+            quality = mean_db(self.per_picture.quality_db(metric), averaging)
+        else:
+            raise UsageError(
+                f"{self.codec} ({self.source}) on {self.dataset} has no scores of each picture to "
+                f"average as {averaging}"
+            )
+        good = np.isfinite(quality)
+        return self.bpp[good], quality[good]
+
+    def averaging(self, metric: str) -> Averaging:
+        """How this curve's own points average a metric over pictures."""
+        return DEFAULT_AVERAGING[metric_name(metric)]
+
+    def row(self) -> dict[str, Any]:
+        """One line of a table: what the curve is and where it comes from."""
+        return {
+            "dataset": self.dataset,
+            "codec": self.codec,
+            "points": len(self.bpp),
+            "bpp": _span(self.bpp, 3),
+            "psnr_rgb": _span(self.points("psnr_rgb")[1], 1) if self.has("psnr_rgb") else None,
+            "ms_ssim": self.has("ms_ssim"),
+            "scored": self.protocol.get("scored"),
+            "rate": self.protocol.get("rate"),
+            "source": self.source,
+            "from": self.provenance.get("repository") or self.provenance.get("path"),
+        }
+
+
+def _span(values: FloatArray, digits: int) -> str | None:
+    if not values.size:
+        return None
+    return f"{values.min():.{digits}f}-{values.max():.{digits}f}"
+
+
+def metric_name(metric: str) -> str:
+    """The name of a metric in records: ``psnr`` is short for ``psnr_rgb``."""
+    name = "psnr_rgb" if metric == "psnr" else metric
+    if name not in DEFAULT_AVERAGING:
+        raise UsageError(f"no curve metric {metric!r}; there are psnr and ms_ssim")
+    return name
+
+
+def to_db(metric: str, scores: FloatArray) -> FloatArray:
+    """Scores of a metric as qualities in dB: PSNR as it is, MS-SSIM by ``ms_ssim_to_db``."""
+    return scores if metric == "psnr_rgb" else ms_ssim_to_db(scores)

@@ -1,0 +1,57 @@
+"""Qualities in dB and the two ways to average them over pictures.
+
+A quality in dB is ``-10 log10(error)``: for PSNR the error is MSE / peak^2, for MS-SSIM it is
+1 - MS-SSIM. The mean over pictures is taken before or after the logarithm; by Jensen's inequality
+the mean of the dBs is never the smaller of the two.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+Averaging = Literal["mean_of_db", "db_of_mean"]
+"""``mean_of_db``: mean of the pictures' dBs. ``db_of_mean``: dB of the pictures' mean error, which
+is the PSNR of the mean MSE, and ``-10 log10(1 - mean MS-SSIM)``."""
+
+AVERAGINGS: tuple[Averaging, ...] = get_args(Averaging)
+
+DEFAULT_AVERAGING: dict[str, Averaging] = {"psnr_rgb": "mean_of_db", "ms_ssim": "db_of_mean"}
+"""What CompressAI, lossy-vae and most papers do."""
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def error_to_db(error: npt.ArrayLike) -> FloatArray:
+    """``-10 log10(error)``; infinite where the error is 0."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(-10 * np.log10(np.asarray(error, np.float64)))
+
+
+def db_to_error(db: npt.ArrayLike) -> FloatArray:
+    """Inverse of ``error_to_db``."""
+    return np.asarray(10 ** (-np.asarray(db, np.float64) / 10))
+
+
+def ms_ssim_to_db(ms_ssim: npt.ArrayLike) -> FloatArray:
+    """MS-SSIM in dB, ``-10 log10(1 - ms_ssim)``; infinite for 1.
+
+    Source: Balle et al., "Variational image compression with a scale hyperprior", ICLR 2018.
+    """
+    return error_to_db(1 - np.asarray(ms_ssim, np.float64))
+
+
+def mean_db(db: FloatArray, averaging: Averaging, weights: FloatArray | None = None) -> FloatArray:
+    """Mean over pictures of qualities in dB.
+
+    Args:
+        db: (n_points, n_pictures).
+        averaging: before or after the logarithm.
+        weights: (n_resamples, n_pictures), each row with sum 1; or None for equal weights.
+
+    Returns:
+        (n_points,), or (n_resamples, n_points) with weights.
+    """
+    values = db if averaging == "mean_of_db" else db_to_error(db)
+    mean = values.mean(axis=-1) if weights is None else weights @ values.T
+    return mean if averaging == "mean_of_db" else error_to_db(mean)

@@ -1,0 +1,94 @@
+"""The inner loop of MS-SSIM, compiled by Numba at first import and kept on disk from then on.
+
+It is a module of its own because importing Numba takes the better part of a second, which only those
+pay who compute MS-SSIM. The weighted sums are written out: only so do they become vector instructions.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit  # type: ignore[import-untyped]
+
+WINDOW = 11
+SIGMA = 1.5
+C2 = np.float32((0.03 * 255) ** 2)
+
+_Plane = npt.NDArray[np.float32]
+
+
+def gaussian() -> _Plane:
+    """The window: 11 weights with sum 1."""
+    x = np.arange(WINDOW) - WINDOW // 2
+    weights = np.exp(-(x**2) / (2 * SIGMA**2))
+    return np.asarray(weights / weights.sum(), np.float32)
+
+
+_W0, _W1, _W2, _W3, _W4, _W5 = gaussian()[: WINDOW // 2 + 1]
+
+_OPTIONS = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy", "nogil": True}
+_inline: Callable[[Any], Any] = njit(inline="always", **_OPTIONS)
+
+
+def _compile(function: Callable[[_Plane, _Plane], float]) -> Callable[[_Plane, _Plane], float]:
+    """Compile for two C-contiguous float32 arrays; keep the code on disk where that is possible."""
+    signature = "f8(f4[:,::1],f4[:,::1])"
+    try:
+        compiled = njit(signature, cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # no folder can be written
+        compiled = njit(signature, **_OPTIONS)(function)
+    return compiled  # type: ignore[no-any-return]
+
+
+@_inline
+def _gauss(
+    a: float, b: float, c: float, d: float, e: float, f: float,
+    g: float, h: float, i: float, j: float, k: float,
+) -> float:  # fmt: skip
+    """Weighted sum of eleven samples under the window."""
+    return _W0 * (a + k) + _W1 * (b + j) + _W2 * (c + i) + _W3 * (d + h) + _W4 * (e + g) + _W5 * f
+
+
+@_inline
+def _along(v: _Plane, x: int) -> float:
+    """Weighted sum of eleven neighbours in a row."""
+    return _gauss(  # type: ignore[no-any-return]
+        v[x], v[x + 1], v[x + 2], v[x + 3], v[x + 4], v[x + 5],
+        v[x + 6], v[x + 7], v[x + 8], v[x + 9], v[x + 10],
+    )  # fmt: skip
+
+
+@_inline
+def _down(v: _Plane, y: int, mean: _Plane, square: _Plane) -> None:
+    """Weighted sums of eleven rows from ``y`` on, and of their squares."""
+    for x in range(v.shape[1]):
+        a, b, c, d, e, f = v[y, x], v[y + 1, x], v[y + 2, x], v[y + 3, x], v[y + 4, x], v[y + 5, x]
+        g, h, i, j, k = v[y + 6, x], v[y + 7, x], v[y + 8, x], v[y + 9, x], v[y + 10, x]
+        mean[x] = _gauss(a, b, c, d, e, f, g, h, i, j, k)
+        square[x] = _gauss(
+            a * a, b * b, c * c, d * d, e * e, f * f, g * g, h * h, i * i, j * j, k * k
+        )
+
+
+@_compile
+def contrast_loss(s: _Plane, d: _Plane) -> float:
+    """Sum over all windows of var d / (var s + var d + 2 C2), half of what the index lacks to 1.
+
+    Args:
+        s, d: sum and difference of two planes, float32, (height, width), both sides at least 11.
+    """
+    height, width = s.shape
+    mean_s, square_s = np.empty(width, np.float32), np.empty(width, np.float32)
+    mean_d, square_d = np.empty(width, np.float32), np.empty(width, np.float32)
+    total = 0.0
+    for y in range(height - WINDOW + 1):
+        _down(s, y, mean_s, square_s)
+        _down(d, y, mean_d, square_d)
+        row = np.float32(0)
+        for x in range(width - WINDOW + 1):
+            ms, md = _along(mean_s, x), _along(mean_d, x)
+            var_s, var_d = _along(square_s, x) - ms * ms, _along(square_d, x) - md * md
+            row += var_d / (var_s + var_d + 2 * C2)
+        total += row
+    return total

@@ -1,0 +1,28 @@
+"""What a metric is: a function of two pictures with a name, a unit, a version and a source."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rdbench.types import Image, Reconstruction
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measure of how far a reconstruction is from its original.
+
+    Attributes:
+        name: key in the scores of a record.
+        title: name in tables and figures.
+        unit: unit of the value, ``1`` where it has none.
+        version: raised whenever the same pictures would give another value.
+        source: where the formula is defined.
+        function: (original, reconstruction), both (height, width, 3), to the value; None where the
+            metric is not defined for these two pictures.
+    """
+
+    name: str
+    title: str
+    unit: str
+    version: int
+    source: str
+    function: Callable[[Image, Reconstruction], float | None]

@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def _falls(curve: Curve, metric: str) -> list[Anomaly]:
     """Steps to a higher rate that do not raise the quality, and points that are there twice."""
     points = list(zip(*curve.points(metric), strict=True))
     found = []
-    for (r0, q0), (r1, q1) in zip(points[:-1], points[1:], strict=True):
+    for (r0, q0), (r1, q1) in pairwise(points):
         if (r0, q0) == (r1, q1):
             found.append(Anomaly("duplicate", f"two points at {r0:.4g} bpp and {q0:.2f} dB"))
         elif q1 <= q0:

@@ -7,7 +7,7 @@ import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,7 +64,45 @@ def qarv(layout: dict[str, list[int]], recipe: ModuleType) -> Network:
     return run
 
 
-NETWORKS: dict[str, Callable[[dict[str, list[int]], ModuleType], Network]] = {"qarv_base": qarv}
+def hyperprior(baseline: str, layout: dict[str, list[int]], recipe: ModuleType) -> Network:
+    import torch
+
+    from rdbench_codecs.hyperprior.loading import network_of, ready
+    from rdbench_codecs.hyperprior.networks import RatePoint
+
+    tensors = {
+        name: torch.from_numpy(recipe.weight(name, tuple(shape))) for name, shape in layout.items()
+    }
+    network = network_of(baseline, "qvrf", tensors, Path(f"{baseline}.layout.json"))
+    assert {name: list(value.shape) for name, value in network.state_dict().items()} == layout
+    coder = ready(network, "", "cpu").coder
+
+    def run(image: npt.NDArray[np.uint8], case: dict[str, Any]) -> Outcome:
+        x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+        point = RatePoint(regulator=float(np.float32(case["a"])))
+        with torch.inference_mode():
+            z, y = coder.encode(x, point)
+            x_hat = coder.decode([z.data, y.data], *image.shape[:2], point).clamp(0, 1)
+        bits = [float(latent.ideal_bits.sum()) for latent in (y, z)]
+        assert 8 * (len(y.data) + len(z.data)) <= 1.005 * sum(bits) + 8 * 64
+        return Outcome({"y": y.symbols, "z": z.symbols}, bits, x_hat[0].permute(1, 2, 0).numpy())
+
+    return run
+
+
+NETWORKS: dict[str, Callable[[dict[str, list[int]], ModuleType], Network]] = {
+    "qarv_base": qarv,
+    **{
+        name: partial(hyperprior, name)
+        for name in (
+            "bmshj2018-hyperprior",
+            "mbt2018-mean",
+            "mbt2018",
+            "cheng2020-anchor",
+            "cheng2020-attn",
+        )
+    },
+}
 """Name of the vectors -> what builds the network from the layout's shapes and the recipe."""
 
 

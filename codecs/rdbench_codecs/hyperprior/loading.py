@@ -63,14 +63,7 @@ def load_file(baseline: str, method: Method, path: Path, sha256: str, device: st
         DataError: the file does not hold such a network.
     """
     tensors, _ = weights_files.read(path)
-    tensors = rename(tensors)
-    try:
-        n, m = _channels(tensors)
-    except KeyError as error:
-        raise DataError(f"{path} holds no network like {baseline}: it has no {error}") from None
-    network = build(baseline, method, n, m, _n_levels(tensors, method))
-    weights_files.load_into(network, tensors, path)
-    return _ready(network, sha256, device)
+    return ready(network_of(baseline, method, tensors, path), sha256, device)
 
 
 @lru_cache(maxsize=4)
@@ -81,7 +74,32 @@ def load_random(baseline: str, method: Method, n: int, m: int, device: str) -> L
     digest = hashlib.sha256()
     for name, value in network.state_dict().items():
         digest.update(name.encode() + value.numpy().tobytes())
-    return _ready(network, digest.hexdigest(), device)
+    return ready(network, digest.hexdigest(), device)
+
+
+def network_of(
+    baseline: str, method: Method, tensors: Mapping[str, Tensor], source: Path
+) -> Network:
+    """The network that has these parameters, under old or new published names.
+
+    Raises:
+        DataError: they are not of such a network; the message names ``source``.
+    """
+    tensors = rename(tensors)
+    try:
+        n, m = _channels(tensors)
+    except KeyError as error:
+        raise DataError(f"{source} holds no network like {baseline}: no {error}") from None
+    network = build(baseline, method, n, m, _n_levels(tensors, method))
+    weights_files.load_into(network, tensors, source)
+    return network
+
+
+def ready(network: Network, fingerprint: str, device: str) -> Loaded:
+    """Make a network ready for coding; it is changed."""
+    network.eval().requires_grad_(False)
+    network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Loaded(network, make_coder(network), fingerprint)
 
 
 def build(baseline: str, method: Method, n: int, m: int, n_levels: int = N_LEVELS) -> Network:
@@ -130,12 +148,6 @@ def randomize(network: Network) -> None:
     for layer in [m for m in to_gaussians if isinstance(m, nn.Conv2d)][-1:]:
         layer.weight.mul_(0.2)
         layer.bias[: network.m].add_(1.5)  # type: ignore[index]
-
-
-def _ready(network: Network, fingerprint: str, device: str) -> Loaded:
-    network.eval().requires_grad_(False)
-    network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Loaded(network, make_coder(network), fingerprint)
 
 
 def _channels(tensors: Mapping[str, Tensor]) -> tuple[int, int]:

@@ -102,19 +102,19 @@ class _Layers:
         entropy_parameters: nn.Sequential,
         features: Tensor,
     ) -> None:
-        kernel = context_prediction.weight.flatten(2).permute(2, 1, 0)
-        self._context = kernel[:_TAPS].flatten(0, 1).contiguous()
+        kernel = context_prediction.weight.flatten(2)[:, :, :_TAPS]
+        self._context = kernel.transpose(1, 2).flatten(1)
         first, *rest = (m for m in entropy_parameters if isinstance(m, nn.Conv2d))
         first_weight = first.weight.flatten(1)
         n_features = features.shape[1]
-        self._first = first_weight[:, n_features:]
+        self._first = first_weight[:, n_features:].contiguous()
         self._rest = [(m.weight.flatten(1), m.bias) for m in rest]
         bias = self._first @ context_prediction.bias + first.bias  # type: ignore[operator]
         flat = features.flatten(2).transpose(1, 2)
         self._from_hyperprior = functional.linear(flat, first_weight[:, :n_features], bias)
 
     def __call__(self, positions: slice, neighbours: Tensor) -> Tensor:
-        context = neighbours @ self._context
+        context = functional.linear(neighbours, self._context)
         x = self._from_hyperprior[:, positions] + functional.linear(context, self._first)
         for weight, bias in self._rest:
             x = functional.linear(functional.leaky_relu(x), weight, bias)

@@ -1,6 +1,6 @@
 """How long a store of 200,000 records takes to open and to say what is left to do.
 
-    python benchmarks/store.py [--records 200000]
+python benchmarks/store.py [--records 200000]
 """
 
 import argparse
@@ -40,7 +40,8 @@ def main() -> None:
             for record in records:
                 store.add(record)
         filled_s = time.perf_counter() - started
-        print(f"adding   {n_records} records: {filled_s:.1f} s, {1e3 * filled_s / n_records:.3f} ms each")
+        print(f"adding   {n_records} records: {filled_s:.1f} s, {1e3 * filled_s / n_records:.3f} ms each"
+        )
         keys = [key_of(r) for r in records] + [
             key_of(dataclasses.replace(records[0], spec=f"new:quality={i}")) for i in range(1000)
         ]

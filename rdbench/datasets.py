@@ -1,11 +1,11 @@
 """Test sets: manifests of names, sizes and SHA-256, folders of pictures, download, verification.
 
-A manifest is a TOML file in a package of the entry-point group ``rdbench.datasets``, named like the
-set. It holds ``title``, ``origin``, ``licence``, ``about``, ``n_images``, where to get the pictures
-(``url`` with ``{name}`` for single files, ``archive`` with ``archive_hash`` and ``archive_folder``,
-or ``package`` for pictures inside an installed package), and ``[[images]]`` with ``name``, ``width``,
-``height`` and ``sha256``. Where the hashes are not known, ``names`` (a pattern), ``n_images`` and, for
-sets of one size, ``width`` and ``height`` say what can be checked.
+A manifest is a TOML file in a package of the entry-point group ``rdbench.datasets``, named like
+the set. It holds ``title``, ``origin``, ``licence``, ``about``, ``n_images``, where to get the
+pictures (``url`` with ``{name}`` for single files, ``archive`` with ``archive_hash`` and
+``archive_folder``, or ``package`` for pictures inside an installed package), and ``[[images]]``
+with ``name``, ``width``, ``height`` and ``sha256``. Where the hashes are not known, ``names`` (a
+pattern), ``n_images`` and, for sets of one size, ``width`` and ``height`` say what can be checked.
 """
 
 import fnmatch

@@ -1,12 +1,13 @@
 """Everything rdbench raises on purpose.
 
-RdbenchError            its message is one line that says what to do; the command line prints it alone
-├── UsageError          a name, setting or option that does not exist or does not fit
-├── DataError           a picture, data set, curve file or report folder that is not what it must be
-├── Unavailable         what cannot be had here (program, weights, device), with the way to get it
-├── BitstreamError      bytes that cannot be decoded: cut, corrupt, foreign, made with other weights
-└── EncoderError        a codec could not encode this picture (too small, program failed, time limit)
-RdbenchWarning          a result that stands but must be read with care
+RdbenchError        one line that says what to do; the command line prints it alone
+├── UsageError      a name, setting or option that does not exist or does not fit
+├── DataError       a picture, data set, curve file or folder that is not what it must be
+├── Unavailable     what cannot be had here (program, weights, device), and the way to get it
+├── BitstreamError  bytes that cannot be decoded: cut, corrupt, foreign, of other weights
+├── EncoderError    a picture that a codec could not encode: too small, program failed
+└── WorkerError     a worker process that died or ran out of time
+RdbenchWarning      a result that stands but must be read with care
 """
 
 
@@ -32,6 +33,10 @@ class BitstreamError(RdbenchError):
 
 class EncoderError(RdbenchError):
     """A picture that this codec could not encode."""
+
+
+class WorkerError(RdbenchError):
+    """A worker process that died or ran out of time."""
 
 
 class RdbenchWarning(UserWarning):

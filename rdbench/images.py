@@ -67,7 +67,7 @@ def _refuse_what_needs_a_choice(path: Path, picture: PIL.Image.Image) -> None:
 
 def _bits_per_sample(picture: PIL.Image.Image) -> int:
     """Bits a sample in the file; Pillow reads 16-bit RGB as 8-bit without a word."""
-    for _, _, _, arguments in picture.tile:
+    for _, _, _, arguments in picture.tile:  # type: ignore[attr-defined]
         raw_mode, *rest = arguments if isinstance(arguments, tuple) else (arguments,)
         if ";16" in str(raw_mode) or (picture.format == "PPM" and rest and rest[0] > 255):
             return 16

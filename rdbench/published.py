@@ -1,8 +1,8 @@
 """Curves of the literature, and importers for the files that other projects write.
 
 Curves come from the packages registered under the entry-point group ``rdbench.curves``. Such a
-package holds ``published/DATASET/CODEC.json``: one curve with its points, source and protocol. Beside
-them may be ``published/codecs.json``, which says of a codec whether one model serves all rates, and
+package holds ``published/DATASET/CODEC.json``: a curve with its points, source and protocol. Beside
+these may be ``published/codecs.json``, which says of a codec if one model serves all rates, and
 ``published/anchors.json``, pictures with the bytes and PSNR that a codec must reproduce.
 """
 

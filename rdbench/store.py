@@ -2,8 +2,8 @@
 
 ``records.sqlite`` (WAL) holds one row a record under a unique key over what makes it: spec,
 fingerprint, data set, picture and protocol. ``bitstreams/ab/abcd...`` holds each distinct bitstream
-once, named by its SHA-256. A bitstream is in place before its record is; a record is written whole or
-not at all; a verified record is never overwritten, a failed one is replaced when it is tried again.
+once, named by its SHA-256. A bitstream is in place before its record is; a record is written whole
+or not at all; a verified record is never overwritten, a failed one is replaced when tried again.
 """
 
 import dataclasses
@@ -137,8 +137,8 @@ class Store:
             raise DataError(f"{self.path} is not a report's database: {error}") from None
         except OSError as error:
             raise DataError(
-                f"cannot write to {self.folder}: {error.strerror or error}; what was written before "
-                "is kept; make room or give another folder with --out, then run again"
+                f"cannot write to {self.folder}: {error.strerror or error}; what was written "
+                "before is kept; make room or give another folder with --out, then run again"
             ) from None
 
     @contextmanager

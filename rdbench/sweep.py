@@ -1,4 +1,4 @@
-"""Codecs x pictures -> records: encode, decode from the bytes, score, keep; and go on where it was."""
+"""Codecs x pictures -> records: encode, decode from the bytes, score, keep; go on where it was."""
 
 import datetime
 import functools
@@ -75,8 +75,8 @@ def run(
 ) -> Outcome:
     """Measure codecs on data sets; what the report folder already holds is not measured again.
 
-    Every result is on disk the moment it exists, so a sweep that is killed goes on where it was when
-    it is called again. Failed records are tried again.
+    Every result is on disk the moment it exists, so a sweep that is killed goes on where it was
+    when it is called again. Failed records are tried again.
 
     Args:
         codecs: operating points, or specs such as ``"jpeg"`` (its default ladder) and
@@ -285,7 +285,11 @@ def _blank(task: Task) -> Record:
         height=picture.height,
         protocol=task.protocol.fingerprint,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        provenance={"versions": {**_versions(), **codec.versions()}, "machine": machine()},
+        provenance={
+            "versions": {**_versions(), **codec.versions()},
+            "metrics": {name: METRICS[name].version for name in task.protocol.metrics},
+            "machine": machine(),
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""The contract between the engine and the codecs: Image, Segment, Bitstream, Check, Codec, Record."""
+"""The contract of engine and codecs: Image, Segment, Bitstream, Check, Codec, Record."""
 
 import dataclasses
 from abc import ABC, abstractmethod

@@ -13,24 +13,20 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
-from rdbench.errors import RdbenchError, Unavailable
+from rdbench.errors import Unavailable, WorkerError
 
 Function = Callable[[Any], Any]
 Results = Callable[[Function, Iterable[Any]], Iterator[tuple[Any, Any]]]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-# glibc gives arrays of over 128 KiB back to the system when they are freed and has every page zeroed
-# again at the next: 10,000 page faults a Kodak picture, more than JPEG and PSNR together.
+# glibc gives arrays of over 128 KiB back to the system when they are freed and has every page
+# zeroed again at the next: 10,000 page faults a Kodak picture, more than JPEG and PSNR together.
 _KEEP_FREED_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
-
-
-class WorkerError(RdbenchError):
-    """A worker process that died or ran out of time."""
 
 
 def workers(
@@ -85,7 +81,7 @@ def processes(jobs: int, threads: int, timeout_s: float | None = None) -> Iterat
 
     def results(function: Function, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         def submit(task: Any) -> "Future[Any]":
-            return pool.schedule(function, args=[task], timeout=timeout_s)  # type: ignore[no-any-return]
+            return pool.schedule(function, args=[task], timeout=timeout_s)
 
         for task, result in _as_completed(submit, tasks, ahead=2 * jobs):
             yield task, explain(result) if isinstance(result, BaseException) else result

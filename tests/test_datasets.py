@@ -174,7 +174,7 @@ def test_fetch_archive_and_notice_later_changes(tmp_path, server, monkeypatch):
     with pytest.raises(DataError, match="changed since it was fetched"):
         load_dataset("boxed")
     draw(folder / "x_2.png", size=(4, 4))
-    with pytest.raises(DataError, match="x_2.png is 4x4, not 12x8"):
+    with pytest.raises(DataError, match=r"x_2\.png is 4x4, not 12x8"):
         load_dataset("boxed")
     (folder / "x_2.png").unlink()
     with pytest.raises(DataError, match="has 2 pictures"):

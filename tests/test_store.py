@@ -1,4 +1,4 @@
-"""The store: nothing lost, nothing doubled, nothing half-written, and clear words when it cannot."""
+"""The store: nothing lost, doubled or half-written, and clear words when it cannot."""
 
 import dataclasses
 import hashlib

@@ -1,56 +1,47 @@
 """Bjontegaard deltas: how two rate-distortion curves differ on average, and how sure that is.
 
 Sources: Bjontegaard, "Calculation of average PSNR differences between RD-curves", ITU-T SG16/Q6
-VCEG-M33, 2001 (third-order polynomials); Bjontegaard, VCEG-AI11, 2008 (piecewise cubic); Herglotz et
-al., "The Bjontegaard bible: why your way of comparing video codecs may be wrong", IEEE TIP 2024
-(Akima, and why overlap and monotonicity matter).
+VCEG-M33, 2001 (third-order polynomials); Herglotz et al., "The Bjontegaard bible: why your way of
+comparing video codecs may be wrong", IEEE TIP 2024 (PCHIP, Akima, overlap and monotonicity).
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.polynomial import Polynomial
 
-from rdbench.analysis.curves import MIN_POINTS, anomalies
-from rdbench.curve import Curve, PerPicture, metric_name
-from rdbench.decibel import AVERAGINGS, Averaging, FloatArray, mean_db
-from rdbench.errors import DataError, UsageError
+from rdbench.analysis.curves import anomalies
+from rdbench.analysis.delta import (
+    METHODS,
+    PSNR,
+    RATE,
+    Kind,
+    Method,
+    Overlap,
+    delta,
+    overlap_of,
+    points_of,
+)
+from rdbench.analysis.pictures import bootstrap, each_picture, paired
+from rdbench.analysis.sensitivity import Sensitivity, sensitivity
+from rdbench.curve import Curve, metric_name
+from rdbench.decibel import Averaging
+from rdbench.errors import UsageError
 
-Method = Literal["poly3", "pchip", "akima"]
-METHODS: tuple[Method, ...] = get_args(Method)
-
-Range = Literal["overlap", "cut", "inner"]
-"""``overlap``: fit all points, integrate where both curves have points. ``cut``: fit only the points
-in that range and the next one on either side. ``inner``: as overlap, without a tenth at each end."""
-
-RANGES: tuple[Range, ...] = get_args(Range)
+__all__ = [
+    "METHODS",
+    "BdPsnr",
+    "BdRate",
+    "Delta",
+    "Method",
+    "Overlap",
+    "Sensitivity",
+    "bd_psnr",
+    "bd_rate",
+    "sensitivity",
+]
 
 SMALL_OVERLAP = 0.75
-CONFIDENCE = 0.95
-
-
-Points = tuple[FloatArray, FloatArray]
-"""Rates in bits per pixel and qualities in dB, both (n,)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overlap:
-    """The range over which two curves are compared: qualities for a BD-rate, rates for a BD-PSNR.
-
-    Attributes:
-        low, high: its ends, in dB or bits per pixel.
-        of_union: its share of the range that either curve covers (rates are taken as log rates).
-        of_anchor, of_test: its share of the range of each curve.
-    """
-
-    low: float
-    high: float
-    of_union: float
-    of_anchor: float
-    of_test: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,45 +131,6 @@ class BdPsnr(Delta):
         return self._row("bd_psnr_db", self.bd_psnr_db)
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """What tells a BD-rate from a BD-PSNR.
-
-    Attributes:
-        what: name of the figure.
-        axis: name of what is common to both curves.
-        swap: points to (x, y), where y is integrated over x.
-        unit: mean difference of y to the figure.
-        end: x to an end of the overlap.
-        better: sign of a figure that is better.
-    """
-
-    what: str
-    axis: str
-    swap: Callable[[Points], Points]
-    unit: Callable[[float], float]
-    end: Callable[[float], float]
-    better: int
-
-
-_RATE = _Kind(
-    what="BD-rate",
-    axis="quality",
-    swap=lambda points: (points[1], np.log(points[0])),
-    unit=lambda mean_log_ratio: 100 * math.expm1(mean_log_ratio),
-    end=float,
-    better=-1,
-)
-_PSNR = _Kind(
-    what="BD-PSNR",
-    axis="rate",
-    swap=lambda points: (np.log(points[0]), points[1]),
-    unit=float,
-    end=math.exp,
-    better=1,
-)
-
-
 def bd_rate(
     anchor: Curve,
     test: Curve,
@@ -213,7 +165,7 @@ def bd_rate(
         >>> round(bd_rate(vtm, qarv).bd_rate_percent, 3)
         -5.899
     """
-    value, context = _compare(_RATE, anchor, test, metric, method, averaging, n_resamples, seed)
+    value, context = _compare(RATE, anchor, test, metric, method, averaging, n_resamples, seed)
     return BdRate(bd_rate_percent=value, **context)
 
 
@@ -230,12 +182,12 @@ def bd_psnr(
 
     Arguments and errors are those of ``bd_rate``.
     """
-    value, context = _compare(_PSNR, anchor, test, metric, method, averaging, n_resamples, seed)
+    value, context = _compare(PSNR, anchor, test, metric, method, averaging, n_resamples, seed)
     return BdPsnr(bd_psnr_db=value, **context)
 
 
 def _compare(
-    kind: _Kind,
+    kind: Kind,
     anchor: Curve,
     test: Curve,
     metric: str,
@@ -253,12 +205,12 @@ def _compare(
     if method not in METHODS:
         raise UsageError(f"no method {method!r}; there are {', '.join(METHODS)}")
     averaging = averaging or anchor.averaging(metric)
-    points = _points(kind, anchor, metric, averaging), _points(kind, test, metric, averaging)
-    value = _delta(kind, *points, method)
-    overlap = _overlap(kind, *points)
-    pictures = _paired(anchor, test, metric)
-    interval = _bootstrap(kind, pictures, method, averaging, n_resamples, seed)
-    per_picture = _each_picture(kind, pictures, method)
+    points = points_of(kind, anchor, metric, averaging), points_of(kind, test, metric, averaging)
+    value = delta(kind, *points, method)
+    overlap = overlap_of(kind, *points)
+    pictures = paired(anchor, test, metric)
+    interval = bootstrap(kind, pictures, method, averaging, n_resamples, seed)
+    per_picture = each_picture(kind, pictures, method)
     scored = [(name, kind.better * v) for name, v in per_picture if v is not None]
     return value, {
         "codec": test.codec,
@@ -283,239 +235,17 @@ def _compare(
     }
 
 
-def _points(kind: _Kind, curve: Curve, metric: str, averaging: Averaging | None) -> Points:
-    points = curve.points(metric, averaging)
-    if len(points[0]) < MIN_POINTS:
-        raise DataError(
-            f"{curve.codec} ({curve.source}) has {len(points[0])} points on {curve.dataset}; "
-            f"a {kind.what} needs {MIN_POINTS}"
-        )
-    return points
-
-
 def _warnings(anchor: Curve, test: Curve, overlap: Overlap) -> list[str]:
     found = [f"{curve.label}: {a.message}" for curve in (anchor, test) for a in anomalies(curve)]
-    for key, what in (("scored", "scored as"), ("rate", "rate is")):
-        of_test, of_anchor = test.protocol.get(key), anchor.protocol.get(key)
-        if of_test != of_anchor:
-            texts = (of_test or "not known", of_anchor or "not known")
-            found.append(f"{what}: {texts[0]} ({test.label}), {texts[1]} ({anchor.label})")
+    scored = [
+        f"{curve.protocol.get('scored', 'unknown')} ({curve.label})" for curve in (test, anchor)
+    ]
+    if test.protocol.get("scored") != anchor.protocol.get("scored"):
+        found.append(f"reconstructions scored differently: {', '.join(scored)}")
+    for curve in (anchor, test):
+        rate = curve.protocol.get("rate", "")
+        if "no header" in rate or "not counted" in rate:
+            found.append(f"rate of {curve.label}: {rate}")
     if overlap.of_test < SMALL_OVERLAP:
         found.append(f"covers only {overlap.of_test:.0%} of the range of {test.label}")
     return found
-
-
-def _limits(kind: _Kind, anchor: Points, test: Points) -> tuple[float, float]:
-    """Ends of the common range of x."""
-    (x_anchor, _), (x_test, _) = kind.swap(anchor), kind.swap(test)
-    low, high = max(x_anchor.min(), x_test.min()), min(x_anchor.max(), x_test.max())
-    if low >= high:
-        raise DataError(f"the curves have no common range of {kind.axis}, so no {kind.what}")
-    return float(low), float(high)
-
-
-def _overlap(kind: _Kind, anchor: Points, test: Points) -> Overlap:
-    low, high = _limits(kind, anchor, test)
-    (x_anchor, _), (x_test, _) = kind.swap(anchor), kind.swap(test)
-    union = np.concatenate([x_anchor, x_test])
-    of_union, of_anchor, of_test = (
-        float((high - low) / np.ptp(x)) for x in (union, x_anchor, x_test)
-    )
-    return Overlap(
-        low=kind.end(low),
-        high=kind.end(high),
-        of_union=of_union,
-        of_anchor=of_anchor,
-        of_test=of_test,
-    )
-
-
-def _delta(
-    kind: _Kind, anchor: Points, test: Points, method: Method, span: Range = "overlap"
-) -> float:
-    """The figure for two curves of at least four points."""
-    low, high = _limits(kind, anchor, test)
-    (x_anchor, y_anchor), (x_test, y_test) = kind.swap(anchor), kind.swap(test)
-    if span == "cut":
-        x_anchor, y_anchor = _cut(x_anchor, y_anchor, low, high)
-        x_test, y_test = _cut(x_test, y_test, low, high)
-    if span == "inner":
-        low, high = low + (high - low) / 10, high - (high - low) / 10
-    difference = _integral(x_test, y_test, low, high, method) - _integral(
-        x_anchor, y_anchor, low, high, method
-    )
-    return kind.unit(difference / (high - low))
-
-
-def _cut(x: FloatArray, y: FloatArray, low: float, high: float) -> Points:
-    """The points between ``low`` and ``high`` and the next one on either side."""
-    order = np.argsort(x)
-    x, y = x[order], y[order]
-    first = max(0, int(np.searchsorted(x, low, side="right")) - 1)
-    last = int(np.searchsorted(x, high, side="left")) + 1
-    if len(x[first:last]) < MIN_POINTS:
-        raise DataError(f"fewer than {MIN_POINTS} points in the common range")
-    return x[first:last], y[first:last]
-
-
-def _integral(x: FloatArray, y: FloatArray, low: float, high: float, method: Method) -> float:
-    """Integral of y over x from ``low`` to ``high``, which lie within the points."""
-    if method == "poly3":
-        primitive = Polynomial.fit(x, y, 3).integ()
-        return float(primitive(high) - primitive(low))
-    from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
-
-    order = np.argsort(x)
-    x, y = x[order], y[order]
-    if (np.diff(x) <= 0).any():
-        raise DataError(f"two points coincide, which {method} cannot join; poly3 can")
-    join = PchipInterpolator if method == "pchip" else Akima1DInterpolator
-    return float(join(x, y).integrate(low, high))
-
-
-@dataclass(frozen=True)
-class _Pictures:
-    """Scores of the same pictures, in the same order, of points that have means.
-
-    Attributes:
-        images: names, (n_pictures,).
-        anchor, test: bits per pixel and dB, each (n_points, n_pictures).
-    """
-
-    images: tuple[str, ...]
-    anchor: Points
-    test: Points
-
-
-def _paired(anchor: Curve, test: Curve, metric: str) -> _Pictures | None:
-    """The scores behind both curves, or None where one has none or they are of other pictures."""
-    a, t = anchor.per_picture, test.per_picture
-    if a is None or t is None or set(a.images) != set(t.images):
-        return None
-    order = [t.images.index(name) for name in a.images]
-    return _Pictures(a.images, _finite(a, metric), _finite(t, metric, order))
-
-
-def _finite(table: PerPicture, metric: str, order: list[int] | None = None) -> Points:
-    """Rows in which every picture has a score."""
-    quality = table.quality_db(metric_name(metric))
-    rows = np.isfinite(quality).all(axis=1)
-    columns = slice(None) if order is None else order
-    return table.bpp[rows][:, columns], quality[rows][:, columns]
-
-
-def _each_picture(
-    kind: _Kind, pictures: _Pictures | None, method: Method
-) -> tuple[tuple[str, float | None], ...]:
-    """The figure of each picture alone."""
-    if pictures is None:
-        return ()
-    (bpp_anchor, db_anchor), (bpp_test, db_test) = pictures.anchor, pictures.test
-    return tuple(
-        (name, _delta_or_none(kind, (bpp_a, db_a), (bpp_t, db_t), method))
-        for name, bpp_a, db_a, bpp_t, db_t in zip(
-            pictures.images, bpp_anchor.T, db_anchor.T, bpp_test.T, db_test.T, strict=True
-        )
-    )
-
-
-def _delta_or_none(
-    kind: _Kind, anchor: Points, test: Points, method: Method, span: Range = "overlap"
-) -> float | None:
-    try:
-        return _delta(kind, anchor, test, method, span)
-    except DataError:
-        return None
-
-
-def _bootstrap(
-    kind: _Kind,
-    pictures: _Pictures | None,
-    method: Method,
-    averaging: Averaging,
-    n_resamples: int,
-    seed: int,
-) -> tuple[float, float] | tuple[None, None]:
-    """Percentile interval of the figure when the pictures are drawn again with replacement.
-
-    Both curves are averaged over the same draws (paired). None where there are fewer than two
-    pictures, or where some draw gives no figure.
-    """
-    if pictures is None or len(pictures.images) < 2 or n_resamples < 1:
-        return None, None
-    n = len(pictures.images)
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), n_resamples) / n
-    anchors, tests = (
-        (weights @ bpp.T, mean_db(quality, averaging, weights))
-        for bpp, quality in (pictures.anchor, pictures.test)
-    )
-    figures = [
-        _delta_or_none(kind, (bpp_a, db_a), (bpp_t, db_t), method)
-        for bpp_a, db_a, bpp_t, db_t in zip(*anchors, *tests, strict=True)
-    ]
-    known = [figure for figure in figures if figure is not None]
-    if len(known) < n_resamples:
-        return None, None
-    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A BD-rate under one choice of everything that papers leave open; None where it has none."""
-
-    method: Method
-    averaging: Averaging
-    range: Range
-    bd_rate_percent: float | None
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """How far a BD-rate moves with choices that papers leave open.
-
-    Attributes:
-        variants: one for every method, averaging and range.
-    """
-
-    variants: tuple[Variant, ...]
-
-    @property
-    def low(self) -> float:
-        """The lowest of the figures, in percent."""
-        return min(v.bd_rate_percent for v in self.variants if v.bd_rate_percent is not None)
-
-    @property
-    def high(self) -> float:
-        """The highest of the figures, in percent."""
-        return max(v.bd_rate_percent for v in self.variants if v.bd_rate_percent is not None)
-
-    @property
-    def spread(self) -> float:
-        """Highest less lowest, in percentage points."""
-        return self.high - self.low
-
-    def rows(self) -> list[dict[str, Any]]:
-        """A line a variant, ready for JSON."""
-        return [asdict(variant) for variant in self.variants]
-
-
-def sensitivity(anchor: Curve, test: Curve, metric: str = "psnr") -> Sensitivity:
-    """The BD-rate under every method, averaging over pictures and range of integration.
-
-    Averagings other than the curves' own are tried where both sides have the scores of each picture.
-
-    Raises:
-        UsageError, DataError: as ``bd_rate``, for the usual choices.
-    """
-    usual = bd_rate(anchor, test, metric, n_resamples=0)
-    both = anchor.per_picture is not None and test.per_picture is not None
-    variants = []
-    for averaging in AVERAGINGS if both else (usual.averaging,):
-        points = anchor.points(metric, averaging), test.points(metric, averaging)
-        variants += [
-            Variant(method, averaging, span, _delta_or_none(_RATE, *points, method, span))
-            for method in METHODS
-            for span in RANGES
-        ]
-    return Sensitivity(tuple(variants))

@@ -91,18 +91,26 @@ def measured_curves(
 
 
 def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
-    """Label by settings; by weights and protocol too where these alone tell curves apart."""
-    short = Counter((c.dataset, c.provenance["curve"].partition("@")[0]) for c in curves)
-    full = Counter((c.dataset, c.provenance["curve"]) for c in curves)
-    labelled = []
-    for curve in curves:
-        label = curve.provenance["curve"].partition("@")[0]
-        if short[curve.dataset, label] > full[curve.dataset, curve.provenance["curve"]]:
-            label = curve.provenance["curve"]
-        if full[curve.dataset, curve.provenance["curve"]] > 1:
-            label += f" ({curve.protocol.get('scored', curve.protocol['fingerprint'])})"
-        labelled.append(dataclasses.replace(curve, label=label))
-    return labelled
+    """The shortest label that tells a curve from the others of its data set.
+
+    The codec's name, else its settings, else these and the weights, and the protocol after all.
+    """
+
+    def labels(curve: Curve) -> tuple[str, str, str, str]:
+        full = str(curve.provenance["curve"])
+        scored = curve.protocol.get("scored", curve.protocol["fingerprint"])
+        return curve.codec, full.partition("@")[0], full, f"{full} ({scored})"
+
+    seen = Counter((curve.dataset, label) for curve in curves for label in set(labels(curve)))
+    return [
+        dataclasses.replace(
+            curve,
+            label=next(
+                (x for x in labels(curve) if seen[curve.dataset, x] == 1), labels(curve)[-1]
+            ),
+        )
+        for curve in curves
+    ]
 
 
 def _curve(
@@ -132,6 +140,7 @@ def _curve(
         rate_parameter=first.rate_parameter,
         rate_values=tuple(group[0].rate_value for group in points.values()),
         specs=tuple(points),
+        variable_rate="@" in first.curve or not first.fingerprint,
         provenance={"curve": first.curve, "records": sum(map(len, points.values()))},
         protocol=protocol,
         per_picture=table,

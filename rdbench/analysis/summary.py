@@ -20,11 +20,16 @@ def summarize(
     Returns:
         Rows with ``dataset``, ``codec``, ``setting``, ``images`` (``24/24``), means of ``bpp``,
         ``psnr_rgb`` (dB) and ``ms_ssim``, medians of ``encode_s`` and ``decode_s``. A mean over an
-        incomplete set is None.
+        incomplete set is None. Points of one curve follow one another, lowest rate first.
     """
-    ordered = sorted(records, key=lambda r: (r.dataset, r.codec, r.curve, r.rate_value or 0.0))
-    groups = groupby(ordered, key=lambda r: (r.dataset, r.spec, r.fingerprint, r.protocol))
-    return [_row(list(group), datasets) for _, group in groups]
+
+    def point(record: Record) -> tuple[str, ...]:
+        return (record.dataset, record.codec, record.curve, record.protocol, record.spec,
+                record.fingerprint)  # fmt: skip
+
+    groups = [list(group) for _, group in groupby(sorted(records, key=point), key=point)]
+    groups.sort(key=lambda group: (*point(group[0])[:4], sum(r.n_bytes or 0 for r in group)))
+    return [_row(group, datasets) for group in groups]
 
 
 def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -40,8 +45,8 @@ def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> 
         "images": f"{len(good)}/{len(wanted)}",
         "bpp": fmean(r.bpp or 0.0 for r in good) if complete else None,
         **{name: _mean_score(good, name) if complete else None for name in reversed(metrics)},
-        "encode_s": _median([r.encode_s for r in good]),
-        "decode_s": _median([r.decode_s for r in good]),
+        "encode_s": median_known(r.encode_s for r in good),
+        "decode_s": median_known(r.decode_s for r in good),
     }
 
 
@@ -51,6 +56,7 @@ def _mean_score(records: Sequence[Record], metric: str) -> float | None:
     return fmean(known) if len(known) == len(values) else None
 
 
-def _median(values: Sequence[float | None]) -> float | None:
+def median_known(values: Iterable[float | None]) -> float | None:
+    """Median of the values that are not None; None where there are none."""
     known = [v for v in values if v is not None]
     return median(known) if known else None

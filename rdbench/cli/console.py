@@ -20,7 +20,7 @@ from rich.table import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-_stdout = Console(soft_wrap=True)
+_stdout = Console(width=400)  # tables keep their width: a number cut short is no number
 _stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Row = Mapping[str, Any]
@@ -50,7 +50,7 @@ def _finite(value: Any) -> Any:
 def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
     """Rows as a table whose columns are the keys of the first, or as JSON.
 
-    None is printed as a dash, floats with their significant digits.
+    None is printed as a dash.
     """
     if as_json:
         print_json(list(rows))
@@ -60,19 +60,24 @@ def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for name in rows[0]:
         numeric = any(isinstance(row[name], int | float) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+        table.add_column(
+            name.replace("_", " "), justify="right" if numeric else "left", no_wrap=True
+        )
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(_cell(name, value) for name, value in row.items()))
     _stdout.print(table)
 
 
-def _cell(value: Any) -> str:
+_DIGITS = {"bpp": 6, "psnr_rgb": 5, "ms_ssim": 6}  # what published tables are compared by
+
+
+def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) < 10 else f"{value:.3f}"
+        return f"{value:.{_DIGITS.get(name, 4)}f}"
     return str(value)
 
 

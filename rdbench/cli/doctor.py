@@ -21,7 +21,9 @@ def doctor(
     ] = "sample",
     as_json: AsJson = False,
 ) -> None:
-    """Machine, packages, codecs that can and cannot run, and what colour conversion alone costs.
+    """Tell what is installed and what not.
+
+    Machine, packages, codecs that can and cannot run, and what colour conversion alone costs.
 
     Example: rdbench doctor
     """

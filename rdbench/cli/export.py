@@ -1,4 +1,4 @@
-"""``rdbench export`` and ``rdbench rescore``: records for other programs, and new metrics for old records."""
+"""``rdbench export`` and ``rdbench rescore``: records for others, new metrics for old records."""
 
 import sys
 from pathlib import Path
@@ -23,10 +23,14 @@ def export(
     ] = "csv",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-O", help="File to write, or folder for compressai; else stdout."),
+        typer.Option(
+            "--output", "-O", help="File to write, or folder for compressai; else stdout."
+        ),
     ] = None,
 ) -> None:
-    """Print or write every record, a row each; compressai gives a file a curve.
+    """Print or write every record.
+
+    A row a record; compressai gives a file a curve.
 
     Example: rdbench export reports --format csv
     """
@@ -63,7 +67,9 @@ def _needed(output: Path | None, what: str) -> Path:
 def rescore(
     folder: Folder = Path("reports"),
 ) -> None:
-    """Compute the metrics that records lack, from kept bitstreams; nothing is encoded again.
+    """Compute metrics that records lack.
+
+    From kept bitstreams; nothing is encoded again.
 
     Example: rdbench rescore reports
     """

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rdbench.cli.console import AsJson, print_rows
+from rdbench.cli.console import AsJson, print_rows, say
 from rdbench.datasets import Manifest, folder_of, manifests
 from rdbench.errors import Unavailable
 from rdbench.published import list_curves
@@ -19,7 +19,15 @@ def codecs(as_json: AsJson = False) -> None:
 
     Example: rdbench list codecs
     """
-    print_rows([codec_row(name) for name in codec_names()], as_json)
+    rows = [codec_row(name) for name in codec_names()]
+    if as_json:
+        print_rows(rows, True)
+        return
+    shown = ("codec", "title", "default_ladder", "available")
+    print_rows([{key: row[key] for key in shown} for row in rows], False)
+    for row in rows:
+        if row["reason"]:
+            say(f"{row['codec']}: {row['reason']}")
 
 
 def codec_row(name: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """``rdbench run``: measure codecs on data sets."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +44,9 @@ def run(
     ] = DEFAULT_PROTOCOL.scored,
     as_json: AsJson = False,
 ) -> None:
-    """Encode, decode from the bytes, score and keep; what is there already is not done again.
+    """Measure codecs on pictures.
+
+    Encode, decode from the bytes, score and keep; what is there already is not done again.
 
     Example: rdbench run --codec jpeg --codec webp:quality=50,75 --dataset sample --jobs 2
     """
@@ -84,7 +86,7 @@ def _protocol(scored: str) -> Protocol:
 
 
 @contextmanager
-def _progress_bar(what: str) -> Iterator[object]:
+def _progress_bar(what: str) -> Iterator[Callable[[Progress], None]]:
     with progress_bar(what) as bar:
         task = bar.add_task(what, total=None, note="")
 

@@ -1,7 +1,8 @@
 """The inner loop of MS-SSIM, compiled by Numba at first import and kept on disk from then on.
 
-It is a module of its own because importing Numba takes the better part of a second, which only those
-pay who compute MS-SSIM. The weighted sums are written out: only so do they become vector instructions.
+It is a module of its own because importing Numba takes the better part of a second, which only
+those pay who compute MS-SSIM. The weighted sums are written out: only so does the compiler turn
+them into vector instructions.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit  # type: ignore[import-untyped]
+from numba import njit
 
 WINDOW = 11
 SIGMA = 1.5
@@ -27,33 +28,39 @@ def gaussian() -> _Plane:
 
 _W0, _W1, _W2, _W3, _W4, _W5 = gaussian()[: WINDOW // 2 + 1]
 
-_OPTIONS = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy", "nogil": True}
+_OPTIONS: dict[str, Any] = {
+    "fastmath": {"contract", "reassoc", "nsz"},
+    "error_model": "numpy",
+    "nogil": True,
+}
 _inline: Callable[[Any], Any] = njit(inline="always", **_OPTIONS)
 
+_Loop = Callable[[_Plane, _Plane], float]
 
-def _compile(function: Callable[[_Plane, _Plane], float]) -> Callable[[_Plane, _Plane], float]:
+
+def _compile(function: _Loop) -> _Loop:
     """Compile for two C-contiguous float32 arrays; keep the code on disk where that is possible."""
     signature = "f8(f4[:,::1],f4[:,::1])"
     try:
-        compiled = njit(signature, cache=True, **_OPTIONS)(function)
+        compiled: _Loop = njit(signature, cache=True, **_OPTIONS)(function)
     except RuntimeError:  # no folder can be written
         compiled = njit(signature, **_OPTIONS)(function)
-    return compiled  # type: ignore[no-any-return]
+    return compiled
 
 
 @_inline
 def _gauss(
     a: float, b: float, c: float, d: float, e: float, f: float,
     g: float, h: float, i: float, j: float, k: float,
-) -> float:  # fmt: skip
+) -> Any:  # fmt: skip
     """Weighted sum of eleven samples under the window."""
     return _W0 * (a + k) + _W1 * (b + j) + _W2 * (c + i) + _W3 * (d + h) + _W4 * (e + g) + _W5 * f
 
 
 @_inline
-def _along(v: _Plane, x: int) -> float:
+def _along(v: _Plane, x: int) -> Any:
     """Weighted sum of eleven neighbours in a row."""
-    return _gauss(  # type: ignore[no-any-return]
+    return _gauss(
         v[x], v[x + 1], v[x + 2], v[x + 3], v[x + 4], v[x + 5],
         v[x + 6], v[x + 7], v[x + 8], v[x + 9], v[x + 10],
     )  # fmt: skip
@@ -85,7 +92,7 @@ def contrast_loss(s: _Plane, d: _Plane) -> float:
     for y in range(height - WINDOW + 1):
         _down(s, y, mean_s, square_s)
         _down(d, y, mean_d, square_d)
-        row = np.float32(0)
+        row: Any = np.float32(0)
         for x in range(width - WINDOW + 1):
             ms, md = _along(mean_s, x), _along(mean_d, x)
             var_s, var_d = _along(square_s, x) - ms * ms, _along(square_d, x) - md * md

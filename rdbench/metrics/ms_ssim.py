@@ -13,6 +13,8 @@ that are nearly equal lose no digits, for var d is not a difference of large num
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,7 +37,8 @@ _Plane = npt.NDArray[np.float32]
 def ms_ssim(image: Image, reconstruction: Reconstruction) -> float | None:
     """Multi-scale structural similarity: the mean of the values of the three RGB channels.
 
-    Works in one thread. The first call on a machine compiles the inner loop for some seconds.
+    Works in as many threads as ``cv2.setNumThreads`` allows, three at most. The first call on a
+    machine compiles the inner loop, which takes some seconds.
 
     Sources: Wang, Simoncelli, Bovik, "Multi-scale structural similarity for image quality
     assessment", Asilomar 2003, equation 7; the Gaussian window of 11 samples without borders, the
@@ -51,28 +54,29 @@ def ms_ssim(image: Image, reconstruction: Reconstruction) -> float | None:
     """
     if min(image.shape[:2]) < SMALLEST_SIDE:
         return None
-    s, d = np.empty((2, *image.shape[:2]), np.float32)
-    values = []
-    for channel in range(3):
-        x, y = _levels(image, channel), _levels(reconstruction, channel)
-        values.append(_multi_scale(np.add(x, y, out=s), np.subtract(x, y, out=d)))
+    with ThreadPoolExecutor(min(3, cv2.getNumThreads())) as threads:
+        values = list(threads.map(_channel, cv2.split(image), cv2.split(reconstruction)))
     return min(1.0, math.fsum(values) / len(values))
 
 
-def _levels(picture: Reconstruction, channel: int) -> _Plane:
-    """One channel as float32 in [0, 255]."""
-    plane = cv2.extractChannel(picture, channel)
-    scale = 1 if picture.dtype == np.uint8 else 255
-    return np.multiply(plane, scale, dtype=np.float32)
+def _channel(original: npt.NDArray[Any], decoded: npt.NDArray[Any]) -> float:
+    """MS-SSIM of one colour channel."""
+    x, y = _levels(original), _levels(decoded)
+    return _multi_scale(x + y, x - y)
+
+
+def _levels(plane: npt.NDArray[Any]) -> _Plane:
+    """Samples as float32 in [0, 255]."""
+    return plane.astype(np.float32) if plane.dtype == np.uint8 else plane * np.float32(255)
 
 
 def _multi_scale(s: _Plane, d: _Plane) -> float:
     """Product over the scales, luminance on the coarsest alone."""
-    value = 1.0
+    value: float = 1.0
     for weight in WEIGHTS[:-1]:
         value *= max(0.0, _contrast_structure(s, d)) ** weight
         s, d = _halve(s), _halve(d)
-    return value * max(0.0, _ssim(s, d)) ** WEIGHTS[-1]
+    return float(value * max(0.0, _ssim(s, d)) ** WEIGHTS[-1])
 
 
 def _contrast_structure(s: _Plane, d: _Plane) -> float:
@@ -80,7 +84,7 @@ def _contrast_structure(s: _Plane, d: _Plane) -> float:
     from rdbench.metrics._ms_ssim_kernel import WINDOW, contrast_loss
 
     n_windows = (s.shape[0] - WINDOW + 1) * (s.shape[1] - WINDOW + 1)
-    return 1 - 2 * contrast_loss(s, d) / n_windows
+    return float(1 - 2 * contrast_loss(s, d) / n_windows)
 
 
 def _ssim(s: _Plane, d: _Plane) -> float:

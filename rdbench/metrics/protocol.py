@@ -62,7 +62,7 @@ def to_8bit(reconstruction: Reconstruction) -> Image:
     """``reconstruction`` clipped to [0, 1] and rounded to 8 bits, ties to even."""
     if reconstruction.dtype == np.uint8:
         return reconstruction.astype(np.uint8, copy=False)
-    return np.rint(np.clip(reconstruction, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(reconstruction, 0, 1) * 255), np.uint8)
 
 
 def score(protocol: Protocol, image: Image, reconstruction: Reconstruction) -> dict[str, float]:

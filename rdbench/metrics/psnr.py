@@ -28,8 +28,8 @@ def mse_rgb(image: Image, reconstruction: Reconstruction) -> float:
 def psnr_rgb(image: Image, reconstruction: Reconstruction) -> float | None:
     """Peak signal-to-noise ratio, ``10 log10(255^2 / MSE)``, in dB.
 
-    The mean squared error is taken over R, G and B together, as CompressAI and the papers on learned
-    codecs do, not the mean of the three channels' PSNR.
+    The mean squared error is taken over R, G and B together, as CompressAI and papers on learned
+    codecs do; it is not the mean of the PSNR of three channels.
 
     Returns:
         The PSNR, or None where the reconstruction equals the original: the ratio is infinite, which

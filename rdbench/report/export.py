@@ -4,12 +4,15 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rdbench.analysis.curves import Curve
-from rdbench.errors import UsageError
+import numpy as np
+
+from rdbench.analysis.summary import median_known
+from rdbench.curve import Curve
 from rdbench.types import Record
 
 
@@ -32,11 +35,16 @@ def flat_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     return [{name: row.get(name) for name in columns} for row in rows]
 
 
+def file_name(text: str) -> str:
+    """``text`` with everything that file systems may not take made an underscore."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
+
+
 def to_csv(records: Iterable[Record]) -> str:
     """One line a record behind a line of column names; what was not measured is empty."""
     rows = flat_rows(records)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else list(), lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -56,24 +64,34 @@ def to_parquet(records: Iterable[Record], path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(flat_rows(records)), path)
 
 
-def to_compressai(curve: Curve, times: Sequence[tuple[float | None, float | None]]) -> str:
-    """A curve in the JSON form of CompressAI's ``results`` folder.
+def compressai_files(curves: Iterable[Curve], records: Iterable[Record]) -> dict[str, str]:
+    """Complete curves in the JSON form of CompressAI's ``results`` folder.
 
-    Args:
-        curve: means over a complete data set.
-        times: median (encode_s, decode_s) of each point.
+    Returns:
+        File name -> content: means of rate and scores, medians of the times in seconds.
     """
-    results: dict[str, list[float | None]] = {"bpp": list(curve.bpp)}
+    times: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        if record.error is None:
+            times[record.dataset, record.spec].append(record)
+    return {
+        f"{file_name(curve.dataset)}-{file_name(curve.label)}.json": _compressai(curve, times)
+        for curve in curves
+        if len(curve.bpp)
+    }
+
+
+def _compressai(curve: Curve, by_point: Mapping[tuple[str, str], Sequence[Record]]) -> str:
+    results: dict[str, list[float | None]] = {"bpp": curve.bpp.tolist()}
     for metric, name in (("psnr_rgb", "psnr-rgb"), ("ms_ssim", "ms-ssim-rgb")):
-        if metric in curve.distortion:
-            results[name] = list(curve.distortion[metric])
-    results["encoding_time"] = [encode_s for encode_s, _ in times]
-    results["decoding_time"] = [decode_s for _, decode_s in times]
-    body = {"name": curve.label, "description": f"{curve.dataset}, rdbench", "results": results}
+        if curve.has(metric):
+            scores = curve.distortion[metric]
+            results[name] = [float(v) if np.isfinite(v) else None for v in scores]
+    for column, name in (("encode_s", "encoding_time"), ("decode_s", "decoding_time")):
+        results[name] = [
+            median_known(getattr(r, column) for r in by_point[curve.dataset, spec])
+            for spec in curve.specs
+        ]
+    description = f"{curve.dataset}, {curve.protocol.get('scored')}, measured by rdbench"
+    body = {"name": curve.label, "description": description, "results": results}
     return json.dumps(body, indent=2) + "\n"
-
-
-def refuse_unknown_format(name: str, known: Iterable[str]) -> None:
-    """Raise UsageError unless ``name`` is one of ``known``."""
-    if name not in known:
-        raise UsageError(f"--format is one of {', '.join(known)}, not {name!r}")

@@ -3,13 +3,17 @@
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rdbench.analysis.curves import Curve
+import numpy as np
+
+from rdbench.curve import Curve
+from rdbench.report.export import file_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 FORMATS = ("png", "pdf", "svg")
 
@@ -19,7 +23,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 
 _AXES = {"psnr_rgb": "PSNR (dB, RGB)", "ms_ssim": "MS-SSIM (dB)"}
 
-_STYLE = {
+_STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -35,9 +39,7 @@ _STYLE = {
 }
 
 
-def plot_curves(
-    curves: Sequence[Curve], out: Path, formats: Iterable[str] = FORMATS
-) -> list[Path]:
+def plot_curves(curves: Sequence[Curve], out: Path, formats: Iterable[str] = FORMATS) -> list[Path]:
     """Draw PSNR-bpp and MS-SSIM-bpp, one figure a data set and metric.
 
     Args:
@@ -55,19 +57,15 @@ def plot_curves(
     with mpl.rc_context(_STYLE):
         for dataset in sorted({curve.dataset for curve in curves}):
             for metric in _AXES:
-                drawn = [c for c in curves if c.dataset == dataset and c.has(metric)]
-                if not drawn:
+                here = [c for c in curves if c.dataset == dataset]
+                if not any(c.has(metric) for c in here):
                     continue
-                figure = rd_figure(drawn, metric, dataset)
+                figure = rd_figure(here, metric, dataset)
                 for suffix in formats:
-                    path = out / f"{_file_name(dataset)}-{metric}.{suffix}"
+                    path = out / f"{file_name(dataset)}-{metric}.{suffix}"
                     figure.savefig(path, dpi=300, bbox_inches="tight", metadata=_metadata(suffix))
                     written.append(path)
     return written
-
-
-def _file_name(dataset: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in dataset)
 
 
 def _metadata(suffix: str) -> dict[str, None] | None:
@@ -76,34 +74,64 @@ def _metadata(suffix: str) -> dict[str, None] | None:
 
 
 def rd_figure(curves: Sequence[Curve], metric: str, title: str) -> "Figure":
-    """One figure: distortion over rate, a line a curve.
+    """One figure: quality over rate, a line a curve, best first in the legend.
 
     Measured curves are solid, published ones dashed; a marker is hollow where every point has
-    weights of its own and filled where one program or model covers the whole curve.
+    weights of its own and filled where one program or model covers the whole curve. A curve has the
+    same colour and marker in the figures of all metrics.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.subplots()
     ordered = sorted(curves, key=lambda c: (c.source != "measured", c.label))
-    for number, curve in enumerate(ordered):
-        _draw(axes, curve, metric, number)
+    drawn = [c for c in ordered if c.has(metric)]
+    lines = {c: _draw(axes, c, metric, ordered.index(c)) for c in drawn}
     axes.set_xlabel("Rate (bits per pixel)")
     axes.set_ylabel(_AXES[metric])
     axes.set_title(title, loc="left", fontweight="bold")
-    _zoom(axes, ordered, metric)
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, handlelength=3.2)
+    _zoom(axes, drawn, metric)
+    best_first = sorted(drawn, key=lambda c: -_quality_at(c, metric, _middle_rate(drawn, metric)))
+    axes.legend(
+        handles=[lines[c] for c in best_first],
+        title=_key(drawn),
+        title_fontsize=7,
+        alignment="left",
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        fontsize=8,
+        handlelength=3.2,
+    )
     return figure
 
 
-def _draw(axes: "Axes", curve: Curve, metric: str, number: int) -> None:
+def _key(curves: Sequence[Curve]) -> str:
+    """What line styles and markers mean, where a figure has more than one of them."""
+    lines = []
+    if len({c.source == "measured" for c in curves}) > 1:
+        lines.append("solid: measured, dashed: published")
+    if any(c.variable_rate is False for c in curves):
+        lines.append("hollow: a model for each rate")
+    return "\n".join(lines)
+
+
+def _middle_rate(curves: Sequence[Curve], metric: str) -> float:
+    return float(np.median(np.concatenate([c.points(metric)[0] for c in curves])))
+
+
+def _quality_at(curve: Curve, metric: str, bpp: float) -> float:
+    rates, qualities = curve.points(metric)
+    return float(np.interp(bpp, rates, qualities))
+
+
+def _draw(axes: "Axes", curve: Curve, metric: str, number: int) -> "Line2D":
     bpp, quality = curve.points(metric)
     measured = curve.source == "measured"
     colour = _COLOURS[number % len(_COLOURS)]
-    axes.plot(
+    (line,) = axes.plot(
         bpp,
         quality,
-        label=curve.label if measured else f"{curve.label} (published)",
+        label=curve.label,
         color=colour,
         linestyle="-" if measured else (0, (4, 2)),
         linewidth=1.5 if measured else 1.1,
@@ -112,6 +140,7 @@ def _draw(axes: "Axes", curve: Curve, metric: str, number: int) -> None:
         markerfacecolor="white" if curve.variable_rate is False else colour,
         markevery=max(1, math.ceil(len(bpp) / 12)),
     )
+    return line
 
 
 def _zoom(axes: "Axes", curves: Sequence[Curve], metric: str) -> None:

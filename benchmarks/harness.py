@@ -1,0 +1,60 @@
+"""What the harness costs: the null codec, a record at a time, and 120 JPEG encodes of Kodak.
+
+    RDBENCH_DATA=... python benchmarks/harness.py
+
+Overhead of a record is the wall time of the sweep beyond reading the picture and the codec's own
+encode and decode: hashing, checking, writing the bitstream and the record, PSNR.
+"""
+
+import statistics
+import tempfile
+import time
+from itertools import pairwise
+
+from rdbench import Store, load_dataset, run
+from rdbench.images import read_image
+from rdbench.metrics import Protocol
+
+
+def null_overhead_ms(jobs: int) -> float:
+    """Milliseconds a record beyond the codec, over 24 pictures, pictures read beforehand."""
+    dataset = load_dataset("kodak")
+    with tempfile.TemporaryDirectory() as out:
+        times: list[float] = []
+        run("null", dataset, out, jobs=jobs, protocol=Protocol(metrics=("psnr_rgb",)),
+            on_progress=lambda _: times.append(time.perf_counter()))  # fmt: skip
+        with Store(out) as store:
+            codec_s = statistics.median(r.encode_s + r.decode_s for r in store.records())
+    steps = [after - before for before, after in pairwise(times[1:])]
+    reading_s = statistics.median(_seconds(read_image, p.path) for p in dataset.pictures)
+    return 1e3 * (statistics.median(steps) - codec_s - reading_s)
+
+
+def _seconds(function, *arguments) -> float:
+    started = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - started
+
+
+def jpeg_s(jobs: int) -> tuple[float, float]:
+    """Seconds of 120 JPEG encodes with PSNR and MS-SSIM: after start-up, and in all."""
+    started = time.perf_counter()
+    times: list[float] = []
+    with tempfile.TemporaryDirectory() as out:
+        run("jpeg:quality=5,25,45,65,85", "kodak", out, jobs=jobs,
+            on_progress=lambda _: times.append(time.perf_counter()))  # fmt: skip
+    ready = times[1]  # the first record: workers are up
+    return (times[-1] - ready) * 120 / 119, times[-1] - started
+
+
+def main() -> None:
+    print(f"null codec, overhead a record, no MS-SSIM: {null_overhead_ms(0):.1f} ms in this process, "
+          f"{null_overhead_ms(1):.1f} ms with one worker")  # fmt: skip
+    for jobs in (1, 2):
+        after_start_s, whole_s = jpeg_s(jobs)
+        print(f"120 JPEG encodes of Kodak with PSNR and MS-SSIM, --jobs {jobs}: "
+              f"{after_start_s:.2f} s after start-up, {whole_s:.2f} s in all")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""How far a BD-rate moves with choices that papers leave open."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rdbench.analysis.delta import (
+    METHODS,
+    RANGES,
+    RATE,
+    Method,
+    Range,
+    delta_or_none,
+    points_of,
+)
+from rdbench.curve import Curve
+from rdbench.decibel import AVERAGINGS, Averaging
+from rdbench.errors import DataError
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A BD-rate under one choice of everything that papers leave open; None where it has none."""
+
+    method: Method
+    averaging: Averaging
+    range: Range
+    bd_rate_percent: float | None
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How far a BD-rate moves with choices that papers leave open.
+
+    Attributes:
+        variants: one for every method, averaging and range.
+    """
+
+    variants: tuple[Variant, ...]
+
+    @property
+    def low(self) -> float:
+        """The lowest of the figures, in percent."""
+        return min(v.bd_rate_percent for v in self.variants if v.bd_rate_percent is not None)
+
+    @property
+    def high(self) -> float:
+        """The highest of the figures, in percent."""
+        return max(v.bd_rate_percent for v in self.variants if v.bd_rate_percent is not None)
+
+    @property
+    def spread(self) -> float:
+        """Highest less lowest, in percentage points."""
+        return self.high - self.low
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A line a variant, ready for JSON."""
+        return [asdict(variant) for variant in self.variants]
+
+
+def sensitivity(anchor: Curve, test: Curve, metric: str = "psnr") -> Sensitivity:
+    """The BD-rate under every method, averaging over pictures and range of integration.
+
+    Averagings other than the usual one are tried where both sides have the scores of each picture.
+
+    Raises:
+        UsageError: a curve has no such metric.
+        DataError: fewer than four points, or not a single variant gives a figure.
+    """
+    both = anchor.per_picture is not None and test.per_picture is not None
+    variants = []
+    for averaging in AVERAGINGS if both else (anchor.averaging(metric),):
+        a = points_of(RATE, anchor, metric, averaging)
+        t = points_of(RATE, test, metric, averaging)
+        variants += [
+            Variant(method, averaging, span, delta_or_none(RATE, a, t, method, span))
+            for method in METHODS
+            for span in RANGES
+        ]
+    if all(variant.bd_rate_percent is None for variant in variants):
+        raise DataError(f"{test.label} and {anchor.label} have no common range of quality")
+    return Sensitivity(tuple(variants))

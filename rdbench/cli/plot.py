@@ -1,0 +1,59 @@
+"""``rdbench plot``: rate-distortion figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rdbench.analysis.curves import anomalies
+from rdbench.analysis.gather import measured, named
+from rdbench.cli.console import say
+from rdbench.curve import Curve
+from rdbench.errors import UsageError
+from rdbench.published import list_curves
+from rdbench.report.plots import FORMATS, plot_curves
+
+LANDMARKS = ("vtm18", "bpg444", "qarv", "mbt2018-mean")
+"""Published curves that a figure shows unless told otherwise."""
+
+
+def plot(
+    folder: Annotated[Path, typer.Argument(help="Report folder.")] = Path("reports"),
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Only this data set.")
+    ] = None,
+    published: Annotated[
+        str, typer.Option(help="Published curves: 'none', 'all', or names with commas.")
+    ] = ",".join(LANDMARKS),
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to; default FOLDER/figures.")
+    ] = None,
+) -> None:
+    """Draw rate-distortion curves.
+
+    PSNR and MS-SSIM over rate for every data set, as PNG, PDF and SVG.
+
+    Example: rdbench plot reports
+    """
+    own = [c for c in measured(folder) if dataset in (None, c.dataset)]
+    datasets = {dataset} if dataset else {c.dataset for c in own}
+    literature = [c for c in list_curves() if c.dataset in datasets]
+    curves = own + _chosen(literature, published)
+    if not any(c.has("psnr_rgb") or c.has("ms_ssim") for c in curves):
+        raise UsageError(f"no curve to draw in {folder}; `rdbench run --out {folder}` makes some")
+    for path in plot_curves(curves, out or folder / "figures", FORMATS):
+        typer.echo(path)
+    for curve in own:
+        for anomaly in anomalies(curve):
+            say(f"{curve.label} on {curve.dataset}: {anomaly.message}")
+
+
+def _chosen(curves: Sequence[Curve], names: str) -> list[Curve]:
+    """Published curves by name; a landmark that a data set lacks is left out."""
+    if names == "all":
+        return list(curves)
+    wanted = [] if names == "none" else [n.strip() for n in names.split(",") if n.strip()]
+    known = {c.codec for c in list_curves()}
+    named(list_curves(), [n for n in wanted if n not in known])
+    return [c for c in curves if c.codec in wanted]

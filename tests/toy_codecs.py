@@ -1,0 +1,58 @@
+"""Codecs that misbehave in every way a sweep must survive."""
+
+import os
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rdbench.errors import Unavailable
+from rdbench.types import Bitstream, Codec, Segment
+from rdbench_codecs.null import Null
+
+
+@dataclass(frozen=True)
+class Toy(Codec):
+    """Quantises to multiples of ``step``; ``trouble`` befalls pictures of ``width``, or all."""
+
+    name: ClassVar[str] = "toy"
+    title: ClassVar[str] = "toy"
+    rate_parameters: ClassVar[tuple[str, ...]] = ("step",)
+    ladder_values: ClassVar[tuple[int, ...]] = (64, 16)
+
+    step: int = 16
+    trouble: str = ""
+    width: int = 0
+
+    def encode(self, image):
+        if self.width in (0, image.shape[1]):
+            self.misbehave("encode", image)
+        stream = Null().encode(image // self.step * self.step)
+        return Bitstream(stream.data, (Segment("all", len(stream.data), 8.0 * len(stream.data)),))
+
+    def decode(self, data):
+        pixels = Null().decode(data)
+        if self.width in (0, pixels.shape[1]):
+            if self.trouble == "shape":
+                return pixels[:-1]
+            if self.trouble == "nan":
+                return np.full(pixels.shape, np.nan, np.float32)
+            if self.trouble == "float64":
+                return pixels / 255.0
+            self.misbehave("decode", pixels)
+        return pixels
+
+    def misbehave(self, where, pixels):
+        if self.trouble == f"raise in {where}":
+            raise RuntimeError("two\nlines")
+        if self.trouble == f"die in {where}":
+            os._exit(7)
+        if self.trouble == f"hang in {where}":
+            time.sleep(600)
+        if self.trouble == f"write in {where}" and where == "encode":
+            pixels[0, 0, 0] = 1
+
+    def check(self):
+        if self.trouble == "unavailable":
+            raise Unavailable("toy is sold out; make one")

@@ -75,7 +75,7 @@ def hyperprior(baseline: str, layout: dict[str, list[int]], recipe: ModuleType) 
     }
     network = network_of(baseline, "qvrf", tensors, Path(f"{baseline}.layout.json"))
     assert {name: list(value.shape) for name, value in network.state_dict().items()} == layout
-    coder = ready(network, "", "cpu").coder
+    coder = ready(network, "qvrf", "", "cpu").coder
 
     def run(image: npt.NDArray[np.uint8], case: dict[str, Any]) -> Outcome:
         x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255

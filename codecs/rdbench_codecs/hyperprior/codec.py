@@ -4,36 +4,34 @@ A file holds a header (size of the picture, rate parameter, fingerprint of the w
 latents: z, then y. The rate parameter is QVRF's regulator a, a rival's level, or 1.
 """
 
-import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from rdbench.errors import BitstreamError, Unavailable, UsageError
 from rdbench.types import Bitstream, Codec, Image, Segment
 from rdbench_codecs import weights as weights_files
 from rdbench_codecs.container import Header, pack, unpack
 from rdbench_codecs.hyperprior.checkpoints import CHECKPOINTS, checkpoint_name
-from rdbench_codecs.hyperprior.coder import MULTIPLE, n_threads
-from rdbench_codecs.hyperprior.loading import Loaded, Method, load_file, load_random
-from rdbench_codecs.hyperprior.networks import FIXED_RATE, Network, RatePoint
 from rdbench_codecs.hyperprior.qvrf import (
     LAMBDAS,
     REGULATOR_RANGE,
     RegulatorFit,
     fit_regulators,
 )
-from rdbench_codecs.hyperprior.rivals import gain_point, quality_point, scale_point
+
+if TYPE_CHECKING:
+    from rdbench_codecs.hyperprior.loading import Loaded
 
 _CONTAINER = "hyperprior"
+_MULTIPLE = 64  # that height and width of a picture are padded to
+_MAX_LEVEL = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +77,17 @@ class HyperpriorCodec(Codec):
     """What the codecs of the family share.
 
     Attributes:
-        weights: ``released`` (see `rdbench weights list`), the path of a file, or ``random``:
-            weights that show how fast a codec is and nothing else.
+        weights: ``released`` (`rdbench weights list` shows them), the path of a file, or
+            ``random``: a network that shows how fast a codec is and nothing else.
         padding: how a picture is brought to multiples of 64 pixels, at the right and at the
             bottom: with zeros, as the published programs do, or with copies of its edge.
-        device: where the network runs, ``cpu`` or ``cuda``. Files move between devices only where
-            both compute the same parameters to the last bit; if not, decoding fails and says so.
+        device: where the network runs, ``cpu`` or ``cuda``. A file is decoded on the kind of device
+            that made it: others compute the parameters of its symbols with other last bits.
         threads: of the CPU; None for torch's choice. The bytes do not depend on it.
     """
 
     baseline: ClassVar[str]
-    method: ClassVar[Method]
+    method: ClassVar[str]
 
     weights: str = "released"
     padding: Literal["zeros", "edge"] = "zeros"
@@ -99,72 +97,74 @@ class HyperpriorCodec(Codec):
     def encode(self, image: Image) -> Bitstream:
         loaded = self.load()
         height, width = image.shape[:2]
-        parameter = float(np.float32(self._parameter(loaded.network)))
-        with torch.inference_mode(), n_threads(self.threads), _exact_convolutions():
-            point = self._point(loaded.network, parameter)
-            latents = loaded.coder.encode(self._tensor(image), point)
+        parameter = float(np.float32(self._parameter(loaded)))
+        latents = loaded.encode(self._pad(image), parameter, self.threads)
         header = Header(_CONTAINER, height, width, parameter, loaded.fingerprint)
         data = pack(header, [latent.data for latent in latents])
-        n_latent_bytes = sum(len(latent.data) for latent in latents)
-        segments = [Segment("header", len(data) - n_latent_bytes)]
+        n_header_bytes = len(data) - sum(len(latent.data) for latent in latents)
+        segments = [Segment("header", n_header_bytes)]
         for latent in latents:
-            bits = float(latent.ideal_bits.sum(dtype=np.float64))
-            segments.append(Segment(latent.name, len(latent.data), bits))
+            ideal_bits = float(latent.ideal_bits.sum(dtype=np.float64))
+            segments.append(Segment(latent.name, len(latent.data), ideal_bits))
         return Bitstream(data, tuple(segments))
 
     def decode(self, data: bytes) -> npt.NDArray[np.float32]:
         loaded = self.load()
         header, latents = unpack(data, _CONTAINER, loaded.fingerprint)
-        height, width = (-(-side // MULTIPLE) * MULTIPLE for side in (header.height, header.width))
-        with torch.inference_mode(), n_threads(self.threads), _exact_convolutions():
-            point = self._point(loaded.network, header.parameter)
-            x_hat = loaded.coder.decode(latents, height, width, point)
-            crop = x_hat[0, :, : header.height, : header.width].clamp(0, 1)
-            return crop.permute(1, 2, 0).contiguous().cpu().numpy()
+        self._check_parameter(header.parameter)
+        height, width = (
+            -(-side // _MULTIPLE) * _MULTIPLE for side in (header.height, header.width)
+        )
+        padded = loaded.decode(latents, height, width, header.parameter, self.threads)
+        return np.ascontiguousarray(padded[: header.height, : header.width])
 
     def check(self) -> None:
-        if self.device != "cpu" and not torch.cuda.is_available():
-            raise Unavailable(f"no CUDA device for device={self.device}; use device=cpu")
         if self.weights != "random":
             self._path()
+        if self.device != "cpu":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise Unavailable(f"device {self.device!r} is not here; use device=cpu")
 
     def versions(self) -> Mapping[str, str]:
-        import constriction
-
-        return {"torch": torch.__version__, "constriction": constriction.__version__}
+        return {name: version(name) for name in ("torch", "constriction")}
 
     def fingerprint(self) -> str:
-        return self.load().fingerprint if self.weights == "random" else self._sha256()
+        if self.weights == "random":
+            return self.load().fingerprint
+        return weights_files.sha256(self._path())
 
-    def load(self) -> Loaded:
+    def load(self) -> "Loaded":
         """The network with its weights; Unavailable where they are not here."""
+        from rdbench_codecs.hyperprior.loading import load_file, load_random
+
         self.check()
         if self.weights == "random":
             n, m = self._channels()
             return load_random(self.baseline, self.method, n, m, self.device)
-        return load_file(self.baseline, self.method, self._path(), self._sha256(), self.device)
+        path = self._path()
+        sha256 = weights_files.sha256(path)
+        return load_file(self.baseline, self.method, path, sha256, self.device)
+
+    @abstractmethod
+    def _parameter(self, loaded: "Loaded") -> float:
+        """What the header says about the rate."""
+
+    @abstractmethod
+    def _check_parameter(self, parameter: float) -> None:
+        """Raise BitstreamError where no header says ``parameter``."""
 
     def _channels(self) -> tuple[int, int]:
         """Channels n and m of the published network."""
         return BASELINES[self.baseline].large
 
-    @abstractmethod
-    def _parameter(self, network: Network) -> float:
-        """What the header says about the rate."""
-
-    @abstractmethod
-    def _point(self, network: Network, parameter: float) -> RatePoint:
-        """The rate point of a header; BitstreamError where there is none."""
-
     def _released_name(self) -> str:
         """Name of the released weights in CHECKPOINTS, where there are any."""
         return self.name
 
-    def _sha256(self) -> str:
-        return weights_files.sha256(self._path())
-
     def _path(self) -> Path:
-        """The file of weights."""
+        """The file of weights; Unavailable where it is not here."""
         way_out = ", or ask for weights=random"
         if self.weights != "released":
             return weights_files.locate(self._file(), (), way_out)
@@ -174,15 +174,13 @@ class HyperpriorCodec(Codec):
         return weights_files.locate(name, CHECKPOINTS, way_out)
 
     def _file(self) -> str:
-        """Path of the file of weights that ``weights`` names."""
+        """The path that ``weights`` stands for."""
         return self.weights
 
-    def _tensor(self, image: Image) -> Tensor:
-        """The padded picture, (1, 3, height, width), 1 is white."""
-        rows, columns = (-side % MULTIPLE for side in image.shape[:2])
+    def _pad(self, image: Image) -> Image:
+        rows, columns = (-side % _MULTIPLE for side in image.shape[:2])
         mode: Literal["constant", "edge"] = "constant" if self.padding == "zeros" else "edge"
-        padded = np.pad(image, ((0, rows), (0, columns), (0, 0)), mode=mode)
-        return torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float().div_(255)
+        return np.pad(image, ((0, rows), (0, columns), (0, 0)), mode=mode)
 
 
 @dataclass(frozen=True)
@@ -196,9 +194,8 @@ class FixedRate(HyperpriorCodec):
     """
 
     rate_parameters: ClassVar[tuple[str, ...]] = ("quality",)
-    ladder_values: ClassVar[tuple[int, ...]] = tuple(range(1, 9))
     variable_rate: ClassVar[bool] = False
-    method: ClassVar[Method] = "fixed"
+    method: ClassVar[str] = "fixed"
 
     quality: int = 4
     metric: Literal["mse", "ms-ssim"] = "mse"
@@ -227,18 +224,19 @@ class FixedRate(HyperpriorCodec):
     def _file(self) -> str:
         return self.weights.replace("{quality}", str(self.quality))
 
-    def _parameter(self, network: Network) -> float:
+    def _parameter(self, loaded: "Loaded") -> float:
         return 1.0
 
-    def _point(self, network: Network, parameter: float) -> RatePoint:
-        return FIXED_RATE
+    def _check_parameter(self, parameter: float) -> None:
+        if parameter != 1:
+            raise BitstreamError(f"a file of a fixed rate does not say {parameter}")
 
 
 @dataclass(frozen=True)
-class VariableRate(HyperpriorCodec):
+class _VariableRate(HyperpriorCodec):
     """One network for all rates."""
 
-    def __init_subclass__(cls, method: Method = "fixed", baseline: str = "") -> None:
+    def __init_subclass__(cls, method: str = "", baseline: str = "") -> None:
         if baseline:
             cls.method, cls.baseline = method, baseline
             cls.name = f"{method}-{baseline}"
@@ -254,7 +252,7 @@ _METHOD_TITLES = {
 
 
 @dataclass(frozen=True)
-class Qvrf(VariableRate):
+class Qvrf(_VariableRate):
     """QVRF: the rate by one of three settings; a = 1 where none is given.
 
     Attributes:
@@ -279,41 +277,44 @@ class Qvrf(VariableRate):
             self._check_regulator(self.a, "a")
 
     def regulator_fit(self) -> RegulatorFit:
-        """Equation 7's line through the regulators of the loaded weights (Figure 3)."""
-        regulators = self._regulators(self.load().network)
+        """Equation 7's line through the regulators of the weights (Figure 3).
+
+        Raises:
+            UsageError: the weights are of a fixed rate.
+        """
+        regulators = self._regulators(self.load())
         return fit_regulators(LAMBDAS[: len(regulators)], regulators)
 
-    def _parameter(self, network: Network) -> float:
+    def _parameter(self, loaded: "Loaded") -> float:
         if self.index is not None:
-            regulators = self._regulators(network)
+            regulators = self._regulators(loaded)
             if not 0 <= self.index < len(regulators):
                 raise UsageError(f"{self.name} has index 0 to {len(regulators) - 1}")
             return regulators[self.index]
         if self.lambda_ is not None:
             a = self.regulator_fit().regulator(self.lambda_)
-            self._check_regulator(a, f"lambda {self.lambda_:g}, which means a")
+            self._check_regulator(a, f"lambda={self.lambda_:g} means a")
             return a
         return 1.0 if self.a is None else self.a
 
-    def _point(self, network: Network, parameter: float) -> RatePoint:
-        if not 0 < parameter < math.inf:
+    def _check_parameter(self, parameter: float) -> None:
+        if not 0 < parameter < np.inf:
             raise BitstreamError(f"no regulator is {parameter}")
-        return RatePoint(regulator=parameter)
 
-    def _regulators(self, network: Network) -> list[float]:
-        if not hasattr(network, "Gain"):
+    def _regulators(self, loaded: "Loaded") -> list[float]:
+        regulators = loaded.regulators()
+        if not regulators:
             raise UsageError(f"{self.name}: these weights are of a fixed rate; give a= instead")
-        regulators: list[float] = network.Gain.tolist()  # type: ignore[operator]
         return regulators
 
     def _check_regulator(self, a: float, what: str) -> None:
         low, high = REGULATOR_RANGE
         if not low <= a <= high:
-            raise UsageError(f"{self.name}: {what}={a:g} is not within {low:g} to {high:g}")
+            raise UsageError(f"{self.name}: {what}={a:g}, which is not within {low:g} to {high:g}")
 
 
 @dataclass(frozen=True)
-class Leveled(VariableRate):
+class Leveled(_VariableRate):
     """A method whose rate is a level.
 
     Attributes:
@@ -326,28 +327,12 @@ class Leveled(VariableRate):
     level: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.level <= self.ladder_values[-1]:
-            raise UsageError(f"{self.name} has level 0 to {self.ladder_values[-1]:g}")
+        if not 0 <= self.level <= _MAX_LEVEL:
+            raise UsageError(f"{self.name} has level 0 to {_MAX_LEVEL:g}")
 
-    def _parameter(self, network: Network) -> float:
+    def _parameter(self, loaded: "Loaded") -> float:
         return self.level
 
-    def _point(self, network: Network, parameter: float) -> RatePoint:
-        if not 0 <= parameter <= self.ladder_values[-1]:
+    def _check_parameter(self, parameter: float) -> None:
+        if not 0 <= parameter <= _MAX_LEVEL:
             raise BitstreamError(f"no level is {parameter}")
-        return _POINTS[self.method](network, parameter)
-
-
-_POINTS: dict[Method, Callable[[Network, float], RatePoint]] = {
-    "theis2017": scale_point,
-    "cui2021": gain_point,
-    "song2021": lambda network, level: quality_point(level),
-}
-
-
-def _exact_convolutions() -> AbstractContextManager[None]:
-    """On a GPU, convolutions that give the same result each time, without TF32."""
-    exact: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return exact

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +25,6 @@ from rdbench_codecs.hyperprior.priors import (
     ideal_bits,
     nearest_table,
 )
-
-MULTIPLE = 64
-"""Height and width of a picture are padded to multiples of this."""
 
 _MAX_SYMBOL = 2.0**30
 
@@ -76,8 +74,7 @@ def make_coder(network: Network) -> Coder:
     """The coder of a network, which is on its device and in evaluation mode."""
     if isinstance(network, FactorizedPrior):
         return FactorizedCoder(network)
-    assert isinstance(network, ScaleHyperprior)
-    return HyperpriorCoder(network)
+    return HyperpriorCoder(cast(ScaleHyperprior, network))
 
 
 class FactorizedCoder(Coder):

@@ -1,13 +1,8 @@
-"""Variable-rate methods that QVRF is compared with, on any of the networks with a hyperprior.
+"""Spatially adaptive feature transforms on the baselines: Song et al. 2021.
 
-    theis2017   a scale per channel and level, around the whole entropy model
-                (Theis et al. 2017, https://arxiv.org/abs/1703.00395)
-    cui2021     a gain and an inverse gain per channel and level, of y and of z
-                (Cui et al. 2021, https://arxiv.org/abs/2003.02012)
-    song2021    spatial feature transforms conditioned on a quality map
-                (Song et al. 2021, https://arxiv.org/abs/2108.09551)
-
-The first two lie between levels by exponential interpolation (Cui et al., equation 7).
+"Variable-rate deep image compression through spatially-adaptive feature transform",
+https://arxiv.org/abs/2108.09551. A quality map, here one value for the whole picture, conditions
+the encoder; the decoder's condition comes from the latents themselves.
 """
 
 import torch
@@ -26,51 +21,9 @@ from rdbench_codecs.hyperprior.networks import (
     Cheng2020Attention,
     JointAutoregressive,
     MeanScaleHyperprior,
-    Network,
     RatePoint,
     ScaleHyperprior,
 )
-from rdbench_codecs.hyperprior.qvrf import LAMBDAS
-
-
-def add_scales(network: Network, n_levels: int = 8) -> None:
-    """Theis 2017: give ``network`` a parameter ``scales``, (n_levels, m)."""
-    network.register_parameter("scales", _gains(n_levels, network.m))
-
-
-def scale_point(network: Network, level: float) -> RatePoint:
-    """Theis 2017: the rate point of a level, 0 to n_levels - 1."""
-    scale = _between(network.scales, level)  # type: ignore[arg-type]
-    return RatePoint(y_gain=scale, y_inverse_gain=1 / scale)
-
-
-def add_gain_units(network: Network, n_levels: int = 8) -> None:
-    """Cui 2021: give ``network`` gains and inverse gains of y (n_levels, m) and z (n_levels, n)."""
-    network.register_parameter("y_gain", _gains(n_levels, network.m))
-    network.register_parameter("y_inverse_gain", _gains(n_levels, network.m, -1))
-    network.register_parameter("z_gain", nn.Parameter(torch.ones(n_levels, network.n)))
-    network.register_parameter("z_inverse_gain", nn.Parameter(torch.ones(n_levels, network.n)))
-
-
-def gain_point(network: Network, level: float) -> RatePoint:
-    """Cui 2021: the rate point of a level, 0 to n_levels - 1."""
-    names = ("y_gain", "y_inverse_gain", "z_gain", "z_inverse_gain")
-    return RatePoint(**{name: _between(getattr(network, name), level) for name in names})
-
-
-def _gains(n_levels: int, channels: int, sign: int = 1) -> nn.Parameter:
-    """Start values for which the step falls with the square root of lambda, as in QVRF."""
-    roots = torch.tensor([(lambda_ / LAMBDAS[0]) ** (sign / 2) for lambda_ in LAMBDAS[:n_levels]])
-    return nn.Parameter(roots[:, None].repeat(1, channels))
-
-
-def _between(gains: Tensor, level: float) -> Tensor:
-    """|gain| of a level as (channels, 1, 1); geometric between two levels."""
-    lower = min(int(level), len(gains) - 2)
-    share = level - lower
-    gain = gains[lower].abs() ** (1 - share) * gains[lower + 1].abs() ** share
-    return gain[:, None, None]
-
 
 _CONDITION = 64  # channels of the condition that the transforms read
 _HIDDEN = 128
@@ -212,11 +165,6 @@ ADAPTIVE_NETWORKS = {
     "cheng2020-attn": AdaptiveCheng2020Attention,
 }
 """Song 2021: constructors by the name of the baseline; they take the channels n and m."""
-
-
-def quality_point(level: float, n_levels: int = 8) -> RatePoint:
-    """Song 2021: the rate point of a level, 0 to n_levels - 1, as a uniform quality map."""
-    return RatePoint(quality=level / (n_levels - 1))
 
 
 def _apply(blocks: nn.ModuleList, x: Tensor, condition: Tensor) -> Tensor:

@@ -3,27 +3,30 @@
 import hashlib
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from rdbench.errors import DataError
+from rdbench.types import Image
 from rdbench_codecs import weights as weights_files
-from rdbench_codecs.hyperprior.coder import Coder, make_coder
+from rdbench_codecs.hyperprior.coder import CodedLatent, Coder, make_coder, n_threads
+from rdbench_codecs.hyperprior.feature_transforms import ADAPTIVE_NETWORKS
 from rdbench_codecs.hyperprior.networks import NETWORKS, Network
-from rdbench_codecs.hyperprior.qvrf import add_regulators
-from rdbench_codecs.hyperprior.rivals import ADAPTIVE_NETWORKS, add_gain_units, add_scales
-
-Method = Literal["fixed", "qvrf", "theis2017", "cui2021", "song2021"]
-"""What makes the rate of a network variable."""
-
-N_LEVELS = 8
-"""Levels of a variable-rate network that is not loaded from a file."""
+from rdbench_codecs.hyperprior.rates import (
+    N_LEVELS,
+    POINTS,
+    add_gain_units,
+    add_regulators,
+    add_scales,
+)
 
 # Of the coder tables, masks and bounds that published files carry and that are rebuilt here.
 _REBUILT = re.compile(
@@ -39,22 +42,60 @@ class Loaded:
 
     Attributes:
         network: the network, in evaluation mode.
+        method: what makes its rate variable, a key of POINTS.
         coder: its coder.
         fingerprint: SHA-256 of its weights, hexadecimal.
+        device: where the network is.
     """
 
     network: Network
+    method: str
     coder: Coder
     fingerprint: str
+    device: str
+
+    def encode(self, image: Image, parameter: float, threads: int | None) -> list[CodedLatent]:
+        """Latents of a picture.
+
+        Args:
+            image: (height, width, 3), sides multiples of 64.
+            parameter: what the header says about the rate.
+            threads: of the CPU, or None for torch's choice.
+        """
+        with torch.inference_mode(), n_threads(threads), _exact_convolutions():
+            pixels = torch.from_numpy(image).to(self.device)
+            x = pixels.permute(2, 0, 1)[None].float().div_(255)
+            return self.coder.encode(x, POINTS[self.method](self.network, parameter))
+
+    def decode(
+        self,
+        latents: Sequence[bytes],
+        height: int,
+        width: int,
+        parameter: float,
+        threads: int | None,
+    ) -> npt.NDArray[np.float32]:
+        """The picture, (height, width, 3) in [0, 1]; BitstreamError where there is none."""
+        with torch.inference_mode(), n_threads(threads), _exact_convolutions():
+            point = POINTS[self.method](self.network, parameter)
+            x_hat = self.coder.decode(latents, height, width, point).clamp_(0, 1)
+            pixels: npt.NDArray[np.float32] = x_hat[0].permute(1, 2, 0).cpu().numpy()
+            return pixels
+
+    def regulators(self) -> list[float]:
+        """QVRF's regulators, none where the weights are of a fixed rate."""
+        gain: torch.Tensor = getattr(self.network, "Gain", torch.empty(0))
+        regulators: list[float] = gain.tolist()
+        return regulators
 
 
 @lru_cache(maxsize=4)
-def load_file(baseline: str, method: Method, path: Path, sha256: str, device: str) -> Loaded:
+def load_file(baseline: str, method: str, path: Path, sha256: str, device: str) -> Loaded:
     """The network in a file of weights.
 
     Args:
         baseline: a key of NETWORKS.
-        method: what makes its rate variable.
+        method: what makes its rate variable, a key of POINTS.
         path: the file.
         sha256: hash of the file.
         device: "cpu" or a CUDA device.
@@ -63,23 +104,21 @@ def load_file(baseline: str, method: Method, path: Path, sha256: str, device: st
         DataError: the file does not hold such a network.
     """
     tensors, _ = weights_files.read(path)
-    return ready(network_of(baseline, method, tensors, path), sha256, device)
+    return ready(network_of(baseline, method, tensors, path), method, sha256, device)
 
 
 @lru_cache(maxsize=4)
-def load_random(baseline: str, method: Method, n: int, m: int, device: str) -> Loaded:
+def load_random(baseline: str, method: str, n: int, m: int, device: str) -> Loaded:
     """A network of random weights, always the same ones."""
     network = build(baseline, method, n, m, N_LEVELS)
     randomize(network)
     digest = hashlib.sha256()
     for name, value in network.state_dict().items():
         digest.update(name.encode() + value.numpy().tobytes())
-    return ready(network, digest.hexdigest(), device)
+    return ready(network, method, digest.hexdigest(), device)
 
 
-def network_of(
-    baseline: str, method: Method, tensors: Mapping[str, Tensor], source: Path
-) -> Network:
+def network_of(baseline: str, method: str, tensors: Mapping[str, Tensor], source: Path) -> Network:
     """The network that has these parameters, under old or new published names.
 
     Raises:
@@ -95,19 +134,19 @@ def network_of(
     return network
 
 
-def ready(network: Network, fingerprint: str, device: str) -> Loaded:
+def ready(network: Network, method: str, fingerprint: str, device: str) -> Loaded:
     """Make a network ready for coding; it is changed."""
     network.eval().requires_grad_(False)
     network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Loaded(network, make_coder(network), fingerprint)
+    return Loaded(network, method, make_coder(network), fingerprint, device)
 
 
-def build(baseline: str, method: Method, n: int, m: int, n_levels: int = N_LEVELS) -> Network:
+def build(baseline: str, method: str, n: int, m: int, n_levels: int = N_LEVELS) -> Network:
     """A network with the start values of training.
 
     Args:
         baseline: a key of NETWORKS.
-        method: what makes its rate variable.
+        method: what makes its rate variable, a key of POINTS.
         n, m: its channels.
         n_levels: rates that it is trained for; 0 leaves QVRF's ``Gain`` out.
     """
@@ -159,7 +198,7 @@ def _channels(tensors: Mapping[str, Tensor]) -> tuple[int, int]:
     return n, tensors["entropy_bottleneck.quantiles"].shape[0]
 
 
-def _n_levels(tensors: Mapping[str, Tensor], method: Method) -> int:
+def _n_levels(tensors: Mapping[str, Tensor], method: str) -> int:
     names = {"qvrf": "Gain", "theis2017": "scales", "cui2021": "y_gain"}
     levels = tensors.get(names.get(method, ""))
     return 0 if levels is None else len(levels)
@@ -168,3 +207,11 @@ def _n_levels(tensors: Mapping[str, Tensor], method: Method) -> int:
 def _new_name(name: str) -> str:
     name = name.removeprefix("module.").replace(".downsample.", ".skip.")
     return _LIST_NAME.sub(lambda match: _LIST_KIND[match[1]] + match[2], name)
+
+
+def _exact_convolutions() -> AbstractContextManager[None]:
+    """On a GPU, convolutions that give the same result each time, without TF32."""
+    exact: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return exact

@@ -2,17 +2,13 @@
 
 Tong et al. 2023, "QVRF: A quantization-error-aware variable rate framework for learned image
 compression", https://arxiv.org/abs/2303.05744. y - mean and its scale are multiplied by a around
-rounding (equation 6). A trained network carries one a for each Lagrange multiplier as ``Gain``.
+rounding (equation 6). A trained network carries one a for each Lagrange multiplier.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-
-from rdbench_codecs.hyperprior.networks import Network, RatePoint
 
 LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800, 0.36, 0.72, 1.44)
 """Lagrange multipliers of the regulators: the first 8 in the paper, all 11 in its appendix."""
@@ -51,15 +47,3 @@ def fit_regulators(lambdas: Sequence[float], regulators: Sequence[float]) -> Reg
     residual = root - (slope * a + intercept)
     r2 = 1 - float(np.sum(residual**2) / np.sum((root - root.mean()) ** 2))
     return RegulatorFit(tuple(lambdas), tuple(a.tolist()), float(slope), float(intercept), r2)
-
-
-def add_regulators(network: Network, n_levels: int = 8) -> None:
-    """Give ``network`` a parameter ``Gain``, (n_levels,), at its published start values."""
-    roots = [(lambda_ / LAMBDAS[0]) ** 0.5 for lambda_ in LAMBDAS[:n_levels]]
-    network.register_parameter("Gain", nn.Parameter(torch.tensor(roots)))
-
-
-def training_point(network: Network, level: int) -> RatePoint:
-    """The rate point of a level, with the gradient of its regulator; the first stays at 1."""
-    gain: Tensor = network.Gain  # type: ignore[assignment]
-    return RatePoint(regulator=1.0 if level == 0 else gain[level].clamp(min=1e-4))

@@ -1,0 +1,92 @@
+"""What the variable-rate methods add to a network, and the rate points that it then has.
+
+    fixed       nothing
+    qvrf        a regulator per level (Tong et al. 2023, https://arxiv.org/abs/2303.05744)
+    theis2017   a scale per channel and level, around the whole entropy model
+                (Theis et al. 2017, https://arxiv.org/abs/1703.00395)
+    cui2021     a gain and an inverse gain per channel and level, of y and of z
+                (Cui et al. 2021, https://arxiv.org/abs/2003.02012)
+    song2021    feature transforms, see feature_transforms.py
+
+Scales and gains of what lies between two levels are interpolated exponentially (Cui et al.,
+equation 7).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from rdbench_codecs.hyperprior.networks import FIXED_RATE, Network, RatePoint
+from rdbench_codecs.hyperprior.qvrf import LAMBDAS
+
+N_LEVELS = 8
+"""Levels that the methods are published with."""
+
+
+def add_regulators(network: Network, n_levels: int = N_LEVELS) -> None:
+    """QVRF: give ``network`` a parameter ``Gain``, (n_levels,), at its published start values."""
+    network.register_parameter("Gain", nn.Parameter(_steps(n_levels)))
+
+
+def add_scales(network: Network, n_levels: int = N_LEVELS) -> None:
+    """Theis 2017: give ``network`` a parameter ``scales``, (n_levels, m)."""
+    network.register_parameter("scales", _gains(_steps(n_levels), network.m))
+
+
+def add_gain_units(network: Network, n_levels: int = N_LEVELS) -> None:
+    """Cui 2021: give ``network`` gains and inverse gains of y (n_levels, m) and z (n_levels, n)."""
+    steps = _steps(n_levels)
+    network.register_parameter("y_gain", _gains(steps, network.m))
+    network.register_parameter("y_inverse_gain", _gains(1 / steps, network.m))
+    network.register_parameter("z_gain", _gains(torch.ones(n_levels), network.n))
+    network.register_parameter("z_inverse_gain", _gains(torch.ones(n_levels), network.n))
+
+
+def level_point(network: Network, method: str, level: int) -> RatePoint:
+    """The rate point of a level in training, with the gradient of what sets it.
+
+    QVRF's first regulator stays at 1.
+    """
+    if method == "qvrf":
+        gain: Tensor = network.Gain  # type: ignore[assignment]
+        return RatePoint(regulator=gain[level].clamp(min=1e-4)) if level else FIXED_RATE
+    return POINTS[method](network, float(level))
+
+
+def _scale_point(network: Network, level: float) -> RatePoint:
+    scale = _between(network.scales, level)  # type: ignore[arg-type]
+    return RatePoint(y_gain=scale, y_inverse_gain=1 / scale)
+
+
+def _gain_point(network: Network, level: float) -> RatePoint:
+    names = ("y_gain", "y_inverse_gain", "z_gain", "z_inverse_gain")
+    return RatePoint(**{name: _between(getattr(network, name), level) for name in names})
+
+
+POINTS: dict[str, Callable[[Network, float], RatePoint]] = {
+    "fixed": lambda network, parameter: FIXED_RATE,
+    "qvrf": lambda network, regulator: RatePoint(regulator=regulator),
+    "theis2017": _scale_point,
+    "cui2021": _gain_point,
+    "song2021": lambda network, level: RatePoint(quality=level / (N_LEVELS - 1)),
+}
+"""Rate point of a network, given the rate parameter in the header of a file: QVRF's regulator, or
+the level, 0 to N_LEVELS - 1, of the others."""
+
+
+def _steps(n_levels: int) -> Tensor:
+    """sqrt(lambda / lambda_ref) of each level."""
+    return (torch.tensor(LAMBDAS[:n_levels]) / LAMBDAS[0]).sqrt()
+
+
+def _gains(values: Tensor, channels: int) -> nn.Parameter:
+    return nn.Parameter(values[:, None].repeat(1, channels))
+
+
+def _between(gains: Tensor, level: float) -> Tensor:
+    """|gain| of a level as (channels, 1, 1); geometric between two levels."""
+    lower = min(int(level), len(gains) - 2)
+    share = level - lower
+    gain = gains[lower].abs() ** (1 - share) * gains[lower + 1].abs() ** share
+    return gain[:, None, None]

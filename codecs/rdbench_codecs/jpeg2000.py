@@ -1,10 +1,11 @@
 """JPEG 2000 through OpenJPEG.
 
 Library: Pillow, the only well-kept binding with OpenJPEG's rate control (imagecodecs controls by
-PSNR alone). The rate is asked for directly, as in CompressAI's published curve, and hit from below.
+PSNR alone). The rate is asked for directly, as in CompressAI's published curve, and hit to a few
+bytes.
 Two defaults of Pillow would be a handicap, so they are set: the irreversible 9/7 wavelet (the
 reversible 5/3 needs 13 % more on Kodak) and the transform to luma and chroma (Pillow
-leaves RGB as it is: about three times the rate). One tile, one quality layer, bare codestream.
+leaves RGB as it is: over twice the rate). One tile, one quality layer, bare codestream.
 
 Source: ITU-T T.800; https://www.openjpeg.org.
 """

@@ -113,6 +113,13 @@ class Codec(ABC):
         """What can be verified of an installation without a picture (version, configuration)."""
         return ()
 
+    def colour_ceiling(self, image: Image) -> float | None:
+        """PSNR in dB of this codec's colour conversion alone, there and back.
+
+        None where it is not known, or where nothing is lost.
+        """
+        return None
+
     def versions(self) -> Mapping[str, str]:
         """Versions of the programs and libraries that make the bits, for the record."""
         return {}

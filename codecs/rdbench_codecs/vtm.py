@@ -159,6 +159,10 @@ class Vtm18(Codec):
             f"coded as {native}, decoded as {output}",
         )
 
+    def colour_ceiling(self, image: Image) -> float | None:
+        """PSNR of the 8-bit YUV round trip; saturated colours are what it loses."""
+        return colour_ceiling(image)
+
     def _vtm(self) -> _Vtm:
         folder = self.programs or os.environ.get("RDBENCH_VTM") or None
         encoder = find_program(("EncoderAppStatic", "EncoderApp"), folder, _REMEDY)

@@ -29,18 +29,19 @@ def anomalies(curve: Curve) -> list[Anomaly]:
             found += _falls(curve, metric)
     if len(curve.bpp) < MIN_POINTS:
         found.append(Anomaly("short", f"{len(curve.bpp)} points; a BD-rate needs {MIN_POINTS}"))
-    found += [
-        Anomaly("implausible", f"{bpp:.4g} bpp is more than the {MAX_BPP:g} bpp of raw pixels")
-        for bpp in curve.bpp
-        if bpp > MAX_BPP
-    ]
-    if curve.has("psnr_rgb"):
-        found += [
-            Anomaly("implausible", f"{psnr:.2f} dB at {bpp:.4g} bpp")
-            for bpp, psnr in zip(*curve.points("psnr_rgb"), strict=True)
-            if psnr > HIGH_PSNR_DB and bpp < LOW_BPP
-        ]
+    psnr = curve.distortion.get("psnr_rgb", np.full(len(curve.bpp), np.nan))
+    flags = (implausible(float(r), float(q)) for r, q in zip(curve.bpp, psnr, strict=True))
+    found += [Anomaly("implausible", flag) for flag in flags if flag]
     return found
+
+
+def implausible(bpp: float | None, psnr_db: float | None) -> str | None:
+    """Why a point cannot be believed, or None."""
+    if bpp is not None and bpp > MAX_BPP:
+        return f"{bpp:.6g} bpp is more than the {MAX_BPP:g} bpp of raw pixels"
+    if bpp is not None and psnr_db is not None and bpp < LOW_BPP and psnr_db > HIGH_PSNR_DB:
+        return f"{psnr_db:.2f} dB at {bpp:.4g} bpp"
+    return None
 
 
 def _falls(curve: Curve, metric: str) -> list[Anomaly]:

@@ -5,6 +5,7 @@ from itertools import groupby
 from statistics import fmean, median
 from typing import Any
 
+from rdbench.analysis.curves import implausible
 from rdbench.types import Record
 
 
@@ -19,8 +20,9 @@ def summarize(
 
     Returns:
         Rows with ``dataset``, ``codec``, ``setting``, ``images`` (``24/24``), means of ``bpp``,
-        ``psnr_rgb`` (dB) and ``ms_ssim``, medians of ``encode_s`` and ``decode_s``. A mean over an
-        incomplete set is None. Points of one curve follow one another, lowest rate first.
+        ``psnr_rgb`` (dB) and ``ms_ssim``, medians of ``encode_s`` and ``decode_s``, and ``flag``,
+        why the point cannot be believed. A mean over an incomplete set is None. Points of one
+        curve follow one another, lowest rate first.
     """
 
     def point(record: Record) -> tuple[str, ...]:
@@ -38,15 +40,18 @@ def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> 
     good = [r for r in group if r.error is None and r.image_sha256 in wanted]
     complete = {r.image_sha256 for r in good} == wanted
     metrics = sorted({name for r in good for name in r.scores} | {"psnr_rgb", "ms_ssim"})
+    bpp = fmean(r.bpp or 0.0 for r in good) if complete else None
+    scores = {name: _mean_score(good, name) if complete else None for name in reversed(metrics)}
     return {
         "dataset": first.dataset,
         "codec": first.codec,
         "setting": first.spec.partition(":")[2],
         "images": f"{len(good)}/{len(wanted)}",
-        "bpp": fmean(r.bpp or 0.0 for r in good) if complete else None,
-        **{name: _mean_score(good, name) if complete else None for name in reversed(metrics)},
+        "bpp": bpp,
+        **scores,
         "encode_s": median_known(r.encode_s for r in good),
         "decode_s": median_known(r.decode_s for r in good),
+        "flag": implausible(bpp, scores["psnr_rgb"]),
     }
 
 

@@ -50,7 +50,7 @@ def _finite(value: Any) -> Any:
 def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
     """Rows as a table whose columns are the keys of the first, or as JSON.
 
-    None is printed as a dash.
+    None is printed as a dash; a column of nothing but None is left out.
     """
     if as_json:
         print_json(list(rows))
@@ -58,13 +58,14 @@ def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
     if not rows:
         return
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for name in rows[0]:
+    names = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    for name in names:
         numeric = any(isinstance(row[name], int | float) for row in rows)
         table.add_column(
             name.replace("_", " "), justify="right" if numeric else "left", no_wrap=True
         )
     for row in rows:
-        table.add_row(*(_cell(name, value) for name, value in row.items()))
+        table.add_row(*(_cell(name, row[name]) for name in names))
     _stdout.print(table)
 
 

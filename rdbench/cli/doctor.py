@@ -9,7 +9,6 @@ import typer
 from rdbench.cli.console import AsJson, print_json, print_rows
 from rdbench.cli.listing import codec_row
 from rdbench.datasets import load_dataset
-from rdbench.errors import RdbenchError
 from rdbench.images import read_image
 from rdbench.registry import codec_class, codec_names
 from rdbench.sweep import machine
@@ -63,14 +62,11 @@ def _version(package: str) -> str | None:
 
 def _colour_ceilings(dataset: str) -> list[dict[str, object]]:
     """PSNR that codecs which convert colours could reach with no compression at all, in dB."""
-    codecs = [(name, codec_class(name)) for name in codec_names()]
-    converting = [(n, c.colour_ceiling) for n, c in codecs if hasattr(c, "colour_ceiling")]
-    try:
-        pictures = load_dataset(dataset).pictures
-    except RdbenchError as error:
-        return [{"codec": "-", "image": "-", "psnr_rgb": None, "note": str(error)}]
+    codecs = [codec_class(name)() for name in codec_names()]
+    images = [(p.name, read_image(p.path)) for p in load_dataset(dataset).pictures]
+    found = [(c.name, name, c.colour_ceiling(image)) for c in codecs for name, image in images]
     return [
-        {"codec": name, "image": p.name, "psnr_rgb": ceiling(read_image(p.path))}
-        for name, ceiling in converting
-        for p in pictures
+        {"codec": codec, "image": name, "psnr_rgb": ceiling}
+        for codec, name, ceiling in found
+        if ceiling is not None
     ]

@@ -13,14 +13,14 @@ from rdbench.report.export import compressai_files, to_csv, to_json, to_parquet
 from rdbench.store import Store
 from rdbench.sweep import rescore as rescore_store
 
+FORMS = ("csv", "json", "parquet", "compressai")
+
 Folder = Annotated[Path, typer.Argument(help="Report folder.")]
 
 
 def export(
     folder: Folder = Path("reports"),
-    form: Annotated[
-        str, typer.Option("--format", help="csv, json, parquet or compressai.")
-    ] = "csv",
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMS)}.")] = "csv",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -34,6 +34,8 @@ def export(
 
     Example: rdbench export reports --format csv
     """
+    if form not in FORMS:
+        raise UsageError(f"--format is {', '.join(FORMS)}, not {form!r}")
     with Store(folder, create=False) as store:
         records = list(store.records())
         curves = measured_curves(records, store.datasets())
@@ -42,13 +44,11 @@ def export(
         _write(text, output)
     elif form == "parquet":
         to_parquet(records, _needed(output, "FILE.parquet"))
-    elif form == "compressai":
+    else:
         target = _needed(output, "FOLDER")
         target.mkdir(parents=True, exist_ok=True)
         for name, text in compressai_files(curves, records).items():
             (target / name).write_text(text, encoding="utf-8")
-    else:
-        raise UsageError(f"--format is csv, json, parquet or compressai, not {form!r}")
 
 
 def _write(text: str, output: Path | None) -> None:

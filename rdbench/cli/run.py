@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rdbench.analysis.curves import anomalies, measured_curves
 from rdbench.analysis.summary import summarize
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.datasets import load_dataset
@@ -69,8 +70,12 @@ def run(
             say(f"stopped; what was measured is in {out}, the same command goes on from there")
             raise typer.Exit(130) from None
     with Store(out) as store:
-        rows = summarize(outcome.records, store.datasets())
-    print_rows(rows, as_json)
+        images = store.datasets()
+    print_rows(summarize(outcome.records, images), as_json)
+    for curve in measured_curves(outcome.records, images):
+        for anomaly in anomalies(curve):
+            if anomaly.kind not in ("short", "incomplete"):
+                say(f"{curve.label} on {curve.dataset}: {anomaly.message}")
     for failure in outcome.failures:
         say(f"failed: {failure.spec} on {failure.image}: {failure.error}")
     n_there = len(outcome.records) - outcome.n_made

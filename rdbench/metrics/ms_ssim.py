@@ -100,10 +100,10 @@ def _ssim(s: _Plane, d: _Plane) -> float:
 
 def _blur(plane: _Plane) -> _Plane:
     """Means under the window, where the whole window lies inside."""
-    from rdbench.metrics._ms_ssim_kernel import WINDOW, gaussian
+    from rdbench.metrics._ms_ssim_kernel import GAUSSIAN, WINDOW
 
-    edge, weights = WINDOW // 2, gaussian()
-    blurred = cv2.sepFilter2D(plane, -1, weights, weights)
+    edge = WINDOW // 2
+    blurred = cv2.sepFilter2D(plane, -1, GAUSSIAN, GAUSSIAN)
     return np.asarray(blurred[edge:-edge, edge:-edge], np.float32)
 
 

@@ -20,7 +20,7 @@ def mse_rgb(image: Image, reconstruction: Reconstruction) -> float:
             [0, 1], which is compared with ``image / 255`` without rounding.
     """
     if reconstruction.dtype == np.uint8:
-        return cv2.norm(image, reconstruction, cv2.NORM_L2SQR) / image.size
+        return round(cv2.norm(image, reconstruction, cv2.NORM_L2SQR)) / image.size
     error = image.astype(np.float32) / np.float32(PEAK) - reconstruction
     return PEAK**2 * float(np.mean(np.square(error, out=error), dtype=np.float64))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rdbench.analysis.curves import implausible
 from rdbench.analysis.summary import median_known
 from rdbench.curve import Curve
 from rdbench.types import Record
@@ -23,8 +24,9 @@ def flat_row(record: Record) -> dict[str, Any]:
     row["segments"] = json.dumps(row["segments"])
     row["provenance"] = json.dumps(row["provenance"], sort_keys=True)
     row |= {"bpp": record.bpp, "psnr_rgb": None, "ms_ssim": None, **scores}
+    row["flag"] = implausible(record.bpp, scores.get("psnr_rgb"))
     first = ("codec", "spec", "dataset", "image", "width", "height", "n_bytes", "bpp",
-             "psnr_rgb", "ms_ssim", "encode_s", "decode_s", "error")  # fmt: skip
+             "psnr_rgb", "ms_ssim", "encode_s", "decode_s", "error", "flag")  # fmt: skip
     return {name: row[name] for name in (*first, *(n for n in row if n not in first))}
 
 

@@ -58,7 +58,7 @@ def plot_curves(curves: Sequence[Curve], out: Path, formats: Iterable[str] = FOR
         for dataset in sorted({curve.dataset for curve in curves}):
             for metric in _AXES:
                 here = [c for c in curves if c.dataset == dataset]
-                if not any(c.has(metric) for c in here):
+                if not any(_has_points(c, metric) for c in here):
                     continue
                 figure = rd_figure(here, metric, dataset)
                 for suffix in formats:
@@ -85,7 +85,7 @@ def rd_figure(curves: Sequence[Curve], metric: str, title: str) -> "Figure":
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.subplots()
     ordered = sorted(curves, key=lambda c: (c.source != "measured", c.label))
-    drawn = [c for c in ordered if c.has(metric)]
+    drawn = [c for c in ordered if _has_points(c, metric)]
     lines = {c: _draw(axes, c, metric, ordered.index(c)) for c in drawn}
     axes.set_xlabel("Rate (bits per pixel)")
     axes.set_ylabel(_AXES[metric])
@@ -103,6 +103,11 @@ def rd_figure(curves: Sequence[Curve], metric: str, title: str) -> "Figure":
         handlelength=3.2,
     )
     return figure
+
+
+def _has_points(curve: Curve, metric: str) -> bool:
+    """Whether any point can be drawn; that of a lossless picture has no finite quality."""
+    return curve.has(metric) and len(curve.points(metric)[0]) > 0
 
 
 def _key(curves: Sequence[Curve]) -> str:

@@ -1,0 +1,210 @@
+"""The command line as people use it: what it prints, and what it answers to what is wrong."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from rdbench.cli import app, main
+
+
+def rdbench(*words, cwd=None, **environment):
+    """Run the program; (exit status, stdout, stderr)."""
+    code = "from rdbench.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, timeout=120,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """A report folder with JPEG and WebP on ``sample``."""
+    out = tmp_path_factory.mktemp("reports")
+    words = ("run", "--codec", "jpeg", "--codec", "webp:quality=5,45,75,95", "--jobs", 2)
+    status, _, errors = rdbench(*words, "--out", out)
+    assert status == 0, errors
+    return out
+
+
+@pytest.mark.parametrize("code", ["import rdbench", "import rdbench.cli"])
+def test_starting_loads_nothing_heavy(code):
+    heavy = ("torch", "matplotlib", "pandas", "scipy", "numba")
+    loaded = f"import sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; {loaded}"], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_help_of_every_command_has_an_example():
+    import typer
+
+    def commands(group, path=()):
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from commands(command, (*path, name))
+            else:
+                yield (*path, name), command.help or ""
+
+    found = dict(commands(typer.main.get_command(app)))
+    assert {
+        ("run",),
+        ("bdrate",),
+        ("plot",),
+        ("list", "codecs"),
+        ("anchor", "verify"),
+    } <= found.keys()
+    for path, text in found.items():
+        assert f"Example: rdbench {' '.join(path)}" in text, path
+
+
+def test_published_figures():
+    status, text, _ = rdbench("bdrate", "--anchor", "vtm18", "--json", "nowhere")
+    assert status == 0
+    figures = {(r["dataset"], r["codec"]): r["bd_rate_percent"] for r in json.loads(text)}
+    assert figures["kodak", "qarv"] == pytest.approx(-5.899, abs=0.002)
+    assert figures["kodak", "mbt2018-mean"] == pytest.approx(21.991, abs=0.0006)
+    assert figures["kodak", "mbt2018"] == pytest.approx(11.507, abs=0.0006)
+    assert figures["tecnick", "qarv"] == pytest.approx(-8.938, abs=0.0006)
+    assert figures["clic2022", "qarv"] == pytest.approx(-6.914, abs=0.0006)
+    keys = {"codec", "dataset", "metric", "method", "bd_rate_percent", "overlap", "n_points",
+            "source", "ci_low", "ci_high"}  # fmt: skip
+    assert all(keys <= row.keys() and row["source"] == "published" for row in json.loads(text))
+
+
+def test_measured_against_measured(reports):
+    words = ("bdrate", "--anchor", "jpeg", "--dataset", "sample", "--json", reports)
+    status, text, _ = rdbench(*words)
+    (row,) = json.loads(text)
+    assert (status, row["codec"], row["source"]) == (0, "webp", "measured")
+    assert row["ci_low"] < row["bd_rate_percent"] < row["ci_high"] < 0
+    assert (row["n_wins"], row["n_losses"]) == (3, 0)
+    status, text, _ = rdbench(*words[:-2], "--per-picture", "--json", reports)
+    assert {r["image"] for r in json.loads(text)} == {"astronaut.png", "coffee.png", "chelsea.png"}
+
+
+def test_export(reports, tmp_path):
+    status, text, _ = rdbench("export", reports)
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert (status, len(rows)) == (0, 42)
+    first = ["codec", "dataset", "image", "width", "height", "n_bytes", "bpp", "psnr_rgb",
+             "ms_ssim", "encode_s", "decode_s"]  # fmt: skip
+    assert set(first) <= rows[0].keys()
+    status, text, _ = rdbench("export", reports, "--format", "json")
+    nested = json.loads(text)
+    assert [r["n_bytes"] for r in nested] == [int(r["n_bytes"]) for r in rows]
+    assert rdbench("export", reports, "--format", "parquet", "-O", tmp_path / "a.parquet")[0] == 0
+    import pandas as pd
+
+    table = pd.read_parquet(tmp_path / "a.parquet")
+    assert table["bpp"].tolist() == [float(r["bpp"]) for r in rows]
+    assert rdbench("export", reports, "--format", "compressai", "-O", tmp_path / "c")[0] == 0
+    body = json.loads((tmp_path / "c" / "sample-webp.json").read_text())
+    assert len(body["results"]["bpp"]) == len(body["results"]["encoding_time"]) == 4
+    from rdbench.published import import_compressai
+
+    assert len(import_compressai(tmp_path / "c" / "sample-webp.json", "sample").bpp) == 4
+
+
+def test_plot(reports, tmp_path):
+    status, text, errors = rdbench("plot", reports, "--out", tmp_path)
+    assert status == 0, errors
+    written = [line.rsplit("/", 1)[-1] for line in text.split()]
+    names = [f"sample-{m}.{s}" for m in ("psnr_rgb", "ms_ssim") for s in ("png", "pdf", "svg")]
+    assert written == names
+    assert PIL.Image.open(tmp_path / "sample-psnr_rgb.png").width > 1200
+    assert "jpeg" in (tmp_path / "sample-psnr_rgb.svg").read_text()
+
+
+def test_what_is_implausible_is_said_everywhere(tmp_path):
+    pixels = np.zeros((200, 200, 3), np.uint8)
+    pixels[:, 100:] = 2
+    (tmp_path / "flat").mkdir()
+    PIL.Image.fromarray(pixels).save(tmp_path / "flat" / "flat.png")
+    codecs = ("--codec", "jpeg:quality=1,100", "--codec", "null")
+    run = ("run", *codecs, "--dataset", tmp_path / "flat", "--out", tmp_path / "out")
+    for words in (run, ("plot", tmp_path / "out", "--out", tmp_path / "figures")):
+        status, _, said = rdbench(*words)
+        assert status == 0, said
+        assert "more than the 24 bpp of raw pixels" in said
+    _, text, _ = rdbench(*run, "--json")
+    assert [row["codec"] for row in json.loads(text) if row["flag"]] == ["null"]
+    _, text, _ = rdbench("export", tmp_path / "out")
+    flagged = [row["codec"] for row in csv.DictReader(io.StringIO(text)) if row["flag"]]
+    assert flagged == ["null"]
+
+
+WRONG = [
+    (("run", "--codec", "jpg"), 1, "no codec named 'jpg'; did you mean 'jpeg'?"),
+    (("run", "--codec", "jpeg:qualty=3"), 1, "did you mean 'quality'?"),
+    (("run", "--codec", "jpeg:quality=300"), 1, "quality=300 is not between 1 and 100"),
+    (("run", "--codec", "x.toml"), 1, "no codec description at 'x.toml'"),
+    (("run", "--codec", "null", "--dataset", "kodac"), 1, "did you mean 'kodak'?"),
+    (("run", "--codec", "null", "--dataset", "{empty}"), 1, "no pictures in"),
+    (("run", "--codec", "null", "--dataset", "{deep}"), 1, "convert it to 8-bit RGB"),
+    (("run", "--codec", "null", "--dataset", "{cut}"), 1, "cut.png cannot be read"),
+    (("run", "--codec", "null", "--scored", "10-bit"), 1, "8-bit"),
+    (("run",), 2, "--codec"),
+    (("plot", "{empty}"), 1, "rdbench run --out"),
+    (("export", "{empty}"), 1, "no records in"),
+    (("export", "{empty}", "--format", "xls"), 1, "csv, json, parquet, compressai"),
+    (("bdrate", "--anchor", "vtm"), 1, "no curve of 'vtm'"),
+    (("bdrate", "--method", "cubic"), 1, "poly3, pchip, akima"),
+    (("bdrate", "--metric", "vmaf"), 1, "vmaf"),
+    (("datasets", "fetch", "jpegai"), 1, "get it from https://jpeg.org"),
+    (("anchor", "verify", "--codec", "jpeg"), 1, "no points are shipped"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "says"), WRONG, ids=[" ".join(w[0]) for w in WRONG])
+def test_wrong_input_is_answered_in_one_line(tmp_path, monkeypatch, capsys, words, status, says):
+    folders = {name: tmp_path / name for name in ("empty", "deep", "cut")}
+    for folder in folders.values():
+        folder.mkdir()
+    import cv2
+
+    cv2.imwrite(str(folders["deep"] / "deep.png"), np.zeros((9, 9, 3), np.uint16))
+    PIL.Image.fromarray(np.zeros((99, 99, 3), np.uint8)).save(folders["cut"] / "cut.png")
+    whole = (folders["cut"] / "cut.png").read_bytes()
+    (folders["cut"] / "cut.png").write_bytes(whole[: len(whole) // 2])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rdbench", *(w.format(**folders) for w in words)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    said = capsys.readouterr().err
+    assert caught.value.code == status
+    assert says in said
+    assert "Traceback" not in said
+    assert status == 2 or said.strip().splitlines()[-1].startswith("rdbench: ")
+    assert not (tmp_path / "reports").exists()
+
+
+def test_doctor_tells_what_is_missing(tmp_path):
+    status, text, _ = rdbench("doctor", "--json", RDBENCH_VTM=str(tmp_path))
+    report = json.loads(text)
+    assert status == 0
+    codecs = {row["codec"]: row for row in report["codecs"]}
+    assert codecs["jpeg"]["available"]
+    assert not codecs["vtm18"]["available"]
+    assert "RDBENCH_VTM" in codecs["vtm18"]["reason"]
+    assert len(report["colour_ceilings"]) == 3
+    assert all(45 < row["psnr_rgb"] < 60 for row in report["colour_ceilings"])
+    assert {"numpy", "imagecodecs"} <= {row["package"] for row in report["packages"]}
+
+
+def test_a_description_file_is_a_codec(tmp_path):
+    commands = 'encode = "cp {input} {output}"\ndecode = "cp {input} {output}"\n'
+    (tmp_path / "copy.toml").write_text(f'name = "copy"\nformat = "png"\n{commands}')
+    words = ("run", "--codec", "copy.toml", "--out", "out", "--json")
+    status, text, errors = rdbench(*words, cwd=tmp_path)
+    assert status == 0, errors
+    (row,) = json.loads(text)
+    assert (row["codec"], row["images"], row["psnr_rgb"]) == ("copy", "3/3", None)

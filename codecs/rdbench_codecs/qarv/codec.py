@@ -44,7 +44,8 @@ class Qarv(Codec):
         weights: name of a published checkpoint (`rdbench weights list`), path of a file, ``random``
             for the published network with random numbers, or ``random-NAME`` for a configuration of
             rdbench_codecs.qarv.config.CONFIGS, such as ``random-tiny``.
-        precision: ``half`` computes what does not decide the entropy model in half precision.
+        precision: ``half`` computes what does not decide the entropy model in half precision, on a
+            GPU only.
         device: ``cpu``, ``cuda`` or ``cuda:N``. Files are decoded on the kind of device that made
             them: entropy models of different devices differ in their last bits.
         threads: threads of torch, or None for as many as it has.
@@ -72,6 +73,8 @@ class Qarv(Codec):
     def check(self) -> None:
         """Unavailable, with the way out, where the weights or the device are missing."""
         self.fingerprint()
+        if self.device == "cpu" and self.precision == "half":
+            raise Unavailable("half precision needs a GPU; use device=cuda or precision=float32")
         if self.device != "cpu":
             import torch
 

@@ -94,7 +94,7 @@ class Model:
                 feature, prior = self._network.to_prior(i, feature, condition)
                 with self._relaxed():
                     mu = self._network.posterior_mean(i, feature, taps, condition).float()
-                symbols = prior.symbols(mu)
+                symbols = prior.residual(mu).round()
                 latents.append(self._latent(symbols, prior))
                 if i < self.n_latents - 1:
                     value = prior.value(symbols)

@@ -254,25 +254,21 @@ class Prior(NamedTuple):
 
     Attributes:
         mean: (batch, channels, height, width).
-        scale: standard deviation in steps, same shape.
-        step: quantization step; 1 except under QSF.
+        scale: standard deviation in quantization steps, same shape.
+        step: quantization step of QSF; None for 1.
     """
 
     mean: Tensor
     scale: Tensor
-    step: Tensor
+    step: Tensor | None
 
-    def symbols(self, mu: Tensor) -> Tensor:
-        """Integers that code the latent whose posterior mean is mu (equation 17)."""
-        return ((mu - self.mean) / self.step).round()
+    def residual(self, z: Tensor) -> Tensor:
+        """How far z lies from the mean, in steps; rounded, it is what is coded (equation 17)."""
+        return z - self.mean if self.step is None else (z - self.mean) / self.step
 
-    def value(self, symbols: Tensor) -> Tensor:
-        """The latent that has been coded."""
-        return self.mean + self.step * symbols
-
-    def nats(self, z: Tensor) -> Tensor:
-        """Code length of z under the prior, element by element."""
-        return gaussian_nats((z - self.mean) / self.step, self.scale)
+    def value(self, residual: Tensor) -> Tensor:
+        """The latent that lies that many steps from the mean."""
+        return self.mean + (residual if self.step is None else self.step * residual)
 
 
 class LatentBlock(nn.Module):
@@ -422,7 +418,10 @@ class QarvNetwork(nn.Module):
         for position in range(begin, self._latent_positions[i]):
             feature = self.dec_blocks[position](feature, condition)
         feature, mean, scale = self._latent(i).to_prior(feature, condition)
-        step = self._step(i, condition)
+        if self.config.rate_control != "qsf":
+            return feature, Prior(mean, scale, None)
+        log_scale = condition.embedding @ self.log_quality_scale[:, i]
+        step = torch.exp(-log_scale)[:, None, None, None]
         return feature, Prior(mean, scale / step, step)
 
     def posterior_mean(
@@ -456,9 +455,9 @@ class QarvNetwork(nn.Module):
         for i in range(self.n_latents):
             feature, prior = self.to_prior(i, feature, condition)
             mu = self.posterior_mean(i, feature, taps, condition)
-            z = mu + prior.step * (torch.rand_like(mu) - 0.5)
-            nats.append(prior.nats(z).sum((1, 2, 3)))
-            feature = self.add_latent(i, feature, z, condition)
+            noisy = prior.residual(mu) + (torch.rand_like(mu) - 0.5)
+            nats.append(gaussian_nats(noisy, prior.scale).sum((1, 2, 3)))
+            feature = self.add_latent(i, feature, prior.value(noisy), condition)
         return TrainingOutput(torch.stack(nats, dim=1), self.synthesize(feature, condition))
 
     def latent_shapes(self, rows: int, columns: int) -> list[tuple[int, int, int]]:
@@ -473,12 +472,6 @@ class QarvNetwork(nn.Module):
 
     def _latent(self, i: int) -> LatentBlock:
         return cast(LatentBlock, self.dec_blocks[self._latent_positions[i]])
-
-    def _step(self, i: int, condition: Condition) -> Tensor:
-        if self.config.rate_control != "qsf":
-            return torch.ones((), device=condition.lambda_.device)
-        log_scale = condition.embedding @ self.log_quality_scale[:, i]
-        return torch.exp(-log_scale)[:, None, None, None]
 
 
 def gaussian_mass(residual: Tensor, scale: Tensor) -> Tensor:

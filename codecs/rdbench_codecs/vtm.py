@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -121,8 +122,8 @@ class Vtm18(Codec):
         self._vtm()
 
     def versions(self) -> Mapping[str, str]:
-        """Of the programs, as they print it."""
-        return {"vtm": self.version}
+        """Of the programs, as they print it, and of OpenCV, which converts the colours."""
+        return {"vtm": self.version, "opencv": cv2.__version__}
 
     def fingerprint(self) -> str:
         """SHA-256 of the encoder's configuration file."""

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from skimage import data as photos
 from rdbench.errors import BitstreamError, DataError, EncoderError, Unavailable
 from rdbench.registry import codecs_from_spec
 from rdbench.types import Segment
+from rdbench_codecs import command
 from rdbench_codecs.colour import from_yuv444, to_yuv444
 from rdbench_codecs.command import CommandCodec, load
 
@@ -97,6 +99,14 @@ def test_spec_with_a_file(folder: Path) -> None:
 def test_whole_and_broken_numbers(folder: Path) -> None:
     codec = described(folder, JPEG | {"ladder": {"quality": [10, 22.5]}})()
     assert [type(v) for v in codec.ladder_values] == [float, float]
+
+
+def test_the_example_of_the_documentation(folder: Path) -> None:
+    example = textwrap.dedent(command.__doc__.split("::\n")[1].split("``rdbench run")[0])
+    (folder / "cjxl.toml").write_text(example)
+    cls = load(folder / "cjxl.toml")
+    assert (cls.name, cls.title, cls.definition.timeout_s) == ("cjxl", "JPEG XL, cjxl", 600)
+    assert cls.ladder_values == (10, 30, 50, 70, 90)
 
 
 def test_same_file_same_class(folder: Path) -> None:

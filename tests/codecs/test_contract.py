@@ -1,6 +1,7 @@
 """The contract of ``rdbench.types.Codec``, held over every codec that is registered.
 
-A codec that cannot run here (no program, no weights) is skipped with its own reason.
+A codec that cannot run here (no program, no weights) is skipped with its own reason; one learned
+codec of a kind is tested with random weights then.
 """
 
 import dataclasses
@@ -20,8 +21,12 @@ from rdbench.types import Codec, Image, Reconstruction
 from rdbench_codecs.command import load
 
 SIZES = [(1, 1), (1, 17), (17, 1), (7, 9), (33, 47), (64, 40)]
-SLOW = {"vtm18": [(1, 1), (33, 47)]}
-"""Sizes for codecs that take seconds for the smallest picture."""
+FEW_SIZES = [(1, 1), (33, 47)]
+SLOW = {"vtm18", "qarv", "mbt2018", "bmshj2018-hyperprior"}
+"""Codecs that take long for the smallest picture: fewer sizes, smaller pictures."""
+
+RANDOM_WEIGHTS = {"bmshj2018-hyperprior": "random", "mbt2018": "random", "qarv": "random-tiny"}
+"""Codecs that take these where they have none; the others differ from them in the network alone."""
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = sorted(e.name for e in entry_points(group="rdbench.codecs") if e.name[0] != ".")
@@ -35,8 +40,16 @@ def codec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     try:
         point.check()
     except Unavailable as error:
-        pytest.skip(str(error))
+        if point.name not in RANDOM_WEIGHTS:
+            pytest.skip(str(error))
+        point = dataclasses.replace(point, weights=RANDOM_WEIGHTS[point.name])  # type: ignore[type-var]
+        point.check()
     return point
+
+
+def is_trained(codec: Codec) -> bool:
+    """False where random weights stand in, which make a codec that works but codes badly."""
+    return getattr(codec, "weights", "") != RANDOM_WEIGHTS.get(codec.name)
 
 
 def codec_class(name: str, folders: pytest.TempPathFactory) -> type[Codec]:
@@ -55,7 +68,7 @@ def codec_class(name: str, folders: pytest.TempPathFactory) -> type[Codec]:
 
 
 def sizes(codec: Codec) -> list[tuple[int, int]]:
-    return SLOW.get(codec.name, SIZES)
+    return FEW_SIZES if codec.name in SLOW else SIZES
 
 
 def photo(height: int, width: int) -> Image:
@@ -88,8 +101,9 @@ def test_value_object(codec: Codec) -> None:
     assert (again, hash(again), repr(again)) == (codec, hash(codec), repr(codec))
     assert eval(repr(codec), {type(codec).__name__: type(codec)}) == codec
     assert pickle.loads(pickle.dumps(codec)) == codec
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        codec.anything = 1  # type: ignore[attr-defined]
+    for field in dataclasses.fields(codec):  # type: ignore[arg-type]
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(codec, field.name, getattr(codec, field.name))
 
 
 def test_points_of_the_ladder_differ(codec: Codec) -> None:
@@ -129,7 +143,8 @@ def test_round_trip_at_every_size(codec: Codec) -> None:
             assert 0 <= decoded.min() <= decoded.max() <= 1
         if bitstream.segments:
             assert sum(s.n_bytes for s in bitstream.segments) == len(bitstream.data)
-        assert psnr_db(image, decoded) > 14, f"{width}x{height}: another picture came back"
+        if is_trained(codec):
+            assert psnr_db(image, decoded) > 14, f"{width}x{height}: another picture came back"
     assert all(reasons), "an EncoderError must say why"
 
 
@@ -144,6 +159,8 @@ def test_same_input_same_bytes(codec: Codec) -> None:
 
 
 def test_rate_rises_along_the_ladder(codec: Codec) -> None:
+    if not is_trained(codec):
+        pytest.skip("its weights are random")
     ladder = codec.ladder()
     last = len(ladder) - 1
     picks, side = ({0, last // 2}, 64) if codec.name in SLOW else ({0, last // 2, last}, 256)

@@ -1,0 +1,121 @@
+"""Files of weights: found, fetched, and never trusted."""
+
+import os
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from rdbench.errors import DataError, Unavailable, UsageError
+from rdbench_codecs import weights
+from rdbench_codecs.weights import Checkpoint
+
+CHECKPOINT = Checkpoint("toy", "toy", "hf://owner/repository/toy.pt")
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_the_published_checkpoint_is_listed():
+    (qarv,) = weights.find("qarv")
+    assert qarv.url == "hf://duanzh0/my-model-weights/qarv_base-2022-dec-12.pt"
+    assert qarv in weights.known()
+    with pytest.raises(UsageError, match=r"named 'qrav'; there are: .*qarv"):
+        weights.find("qrav")
+
+
+def test_fetching_goes_through_the_hub_once(monkeypatch):
+    calls = []
+
+    def download(repository, file, local_dir):
+        calls.append((repository, file))
+        (local_dir / file).write_bytes(b"weights")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    for _ in range(2):
+        assert weights.fetch(CHECKPOINT).read_bytes() == b"weights"
+    assert calls == [("owner/repository", "toy.pt")]
+    assert weights.locate("toy", [CHECKPOINT]) == CHECKPOINT.path
+
+
+def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatch):
+    def download(*args, **kwargs):
+        raise OSError("no route\nto host")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    with pytest.raises(Unavailable, match=r"no route\); get the file another way") as caught:
+        weights.fetch(CHECKPOINT)
+    assert str(CHECKPOINT.path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_file_than_the_published_one_is_refused(monkeypatch):
+    published = Checkpoint("toy", "toy", "hf://o/r/toy.pt", sha256="0123456789")
+    published.path.parent.mkdir(parents=True)
+    published.path.write_bytes(b"something else")
+    with pytest.raises(Unavailable, match=r"published is 0123456789\.\.\.; delete it"):
+        weights.fetch(published)
+
+
+def test_hashes_follow_the_file(tmp_path):
+    path = tmp_path / "w"
+    path.write_bytes(b"abc")
+    assert weights.sha256(path).startswith("ba7816bf")
+    path.write_bytes(b"abcd")
+    assert weights.sha256(path).startswith("88d4266f")
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"model": s}, lambda s: {"state_dict": s}])
+def test_tensors_are_found_where_programs_put_them(tmp_path, wrap):
+    state = {"module.a": torch.ones(2), "b": torch.zeros(1)}
+    torch.save(wrap(state), tmp_path / "w.pth.tar")
+    tensors, config = weights.read(tmp_path / "w.pth.tar")
+    assert (sorted(tensors), config) == (["a", "b"], {})
+
+
+def test_safetensors_carry_their_configuration(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "w.safetensors", {"config": '{"latents": [1]}'})
+    tensors, config = weights.read(tmp_path / "w.safetensors")
+    assert (list(tensors), config) == (["a"], {"latents": [1]})
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("bomb-went-off",)
+
+
+def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": Bomb()}, "bomb.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Bomb()))
+    (tmp_path / "junk.pt").write_bytes(b"junk")
+    (tmp_path / "junk.safetensors").write_bytes(b"junk")
+    torch.save([1, 2], "list.pt")
+    for name in ("bomb.pt", "plain.pt", "junk.pt", "junk.safetensors", "list.pt"):
+        with pytest.raises(DataError) as caught:
+            weights.read(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "bomb-went-off").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight": torch.zeros(2, 2)}, r"weight has shape \(2, 2\), expected \(2, 3\)"),
+        ({"bias": None}, r"bias has shape none, expected \(2,\)"),
+        ({"extra": torch.zeros(1)}, r"extra has shape \(1,\), expected none"),
+    ],
+)
+def test_every_shape_is_checked(tmp_path, change, message):
+    network = torch.nn.Linear(3, 2)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    changed = {**{k: v + 1 for k, v in before.items()}, **change}
+    tensors = {name: value for name, value in changed.items() if value is not None}
+    with pytest.raises(DataError, match=message):
+        weights.load_into(network, tensors, tmp_path / "w.pt")
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+    weights.load_into(network, {**before, "table": torch.ones(1)}, tmp_path, lambda n: n == "table")

@@ -12,3 +12,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=Path(__file__).parent / "conformance",
         help="folder of conformance vectors (*.npz, recipe.py) to hold the networks to",
     )
+    parser.addoption(
+        "--fuzz-streams",
+        type=int,
+        default=1000,
+        help="mutated files that each decoder of ours is tried with",
+    )

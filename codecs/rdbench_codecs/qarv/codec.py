@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rdbench_codecs.qarv.model import Latent, Model
     from rdbench_codecs.qarv.network import Prior
 
+_LEAST_LAMBDA, _LARGEST_LAMBDA = 2.0**-10, 2.0**20
 _Integer = TypeVar("_Integer", bound=np.integer)
 
 Picture = npt.NDArray[np.float32]
@@ -63,8 +64,10 @@ class Qarv(Codec):
     threads: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        if not 1e-3 <= self.lambda_ <= 1e6:
-            raise ValueError(f"lambda is {self.lambda_}, it must lie within 0.001 and 1000000")
+        if not _LEAST_LAMBDA <= self.lambda_ <= _LARGEST_LAMBDA:
+            raise ValueError(
+                f"lambda is {self.lambda_:g}, it must be {_LEAST_LAMBDA:g} to {_LARGEST_LAMBDA:g}"
+            )
 
     def cube_root_ladder(self, n: int = 16) -> tuple[Self, ...]:
         """Operating points at equal steps of the cube root of lambda (equation 24)."""
@@ -190,6 +193,8 @@ class Qarv(Codec):
         from rdbench_codecs.qarv.model import TABLES, threads
 
         model = self._model()
+        if not _LEAST_LAMBDA <= header.parameter <= _LARGEST_LAMBDA:
+            raise BitstreamError(f"no file is made with lambda {header.parameter:g}")
         if len(segments) != model.n_latents:
             raise BitstreamError(
                 f"the file has {len(segments)} latents, these weights have {model.n_latents}"

@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rdbench.errors import BitstreamError, DataError, Unavailable, UsageError
 from rdbench_codecs import container
@@ -265,26 +263,6 @@ def test_golden_file():
 
 
 GOLDEN_MEAN = (0.5112, 0.5121, 0.4818)
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), min_size=1, max_size=4),
-    cut=st.integers(0, 3),
-    tail=st.binary(max_size=3),
-)
-def test_mutated_files_raise_bitstream_error_only(edits, cut, tail):
-    data = bytearray(MUTATED)
-    for position, change in edits:
-        data[position % len(data)] ^= change
-    mutated = bytes(data[: len(data) - cut]) + tail
-    if mutated == MUTATED:
-        return
-    with pytest.raises(BitstreamError):
-        TINY.decode(mutated)
-
-
-MUTATED = TINY.encode(photo(64, 64)).data
 
 
 @pytest.mark.parametrize("name", ["cconv", "qsf", "fixed"])

@@ -147,6 +147,14 @@ class HyperpriorCodec(Codec):
         sha256 = weights_files.sha256(path)
         return load_file(self.baseline, self.method, path, sha256, self.device)
 
+    def parameter_counts(self) -> Mapping[str, int]:
+        """Parameters of the network: ``total``, and what ``encoder`` and ``decoder`` need."""
+        from rdbench_codecs.hyperprior.loading import count_parameters, without_values
+
+        if self.weights == "random":
+            return count_parameters(without_values(self.baseline, self.method, *self._channels()))
+        return count_parameters(self.load().network)
+
     @abstractmethod
     def _parameter(self, loaded: "Loaded") -> float:
         """What the header says about the rate."""

@@ -59,12 +59,10 @@ class FeatureTransformBlock(nn.Module):
         return inner.add_(x)
 
 
-class FeatureTransforms(nn.Module):
-    """What Song 2021 adds to a network.
+class EncoderTransforms(nn.Module):
+    """What Song 2021 adds to an encoder: transforms after each stage of g_a, at y and at z.
 
-    The encoder's conditions come from the quality map with the picture or with y, the decoder's
-    from z and y: no quality need be sent. Feature transforms follow each stage of g_a and g_s, and
-    residual blocks with them stand at y and at z.
+    Their conditions come from the quality map with the picture or with y.
 
     Args:
         n, m: channels of the network.
@@ -79,14 +77,6 @@ class FeatureTransforms(nn.Module):
         self.h_a_condition = _condition(m + 1)
         self.h_a_down = nn.Sequential(_halve(), _halve())
         self.z = nn.ModuleList(FeatureTransformBlock(n) for _ in range(2))
-        self.z_features = nn.Sequential(
-            *(subpixel_conv3x3(n, n // 2), nn.LeakyReLU(0.1)),
-            *(subpixel_conv3x3(n // 2, n // 4), nn.LeakyReLU(0.1), conv3x3(n // 4, n // 4)),
-        )
-        self.g_s_condition = _condition(m + n // 4)
-        self.y_hat = nn.ModuleList(FeatureTransformBlock(m) for _ in range(2))
-        self.g_s_up = nn.ModuleList(_double() for _ in range(3))
-        self.g_s = nn.ModuleList(FeatureTransform(n) for _ in range(3))
 
     def analysis(self, g_a: nn.Sequential, x: Tensor, quality: Tensor) -> Tensor:
         """y of pictures, (batch, 3, height, width), and a quality map (batch, 1, height, width)."""
@@ -97,19 +87,38 @@ class FeatureTransforms(nn.Module):
             if isinstance(layer, GDN | ResidualBlockWithStride):
                 condition = next(down)(condition)
                 x = next(transforms)(x, condition)
-        condition = next(down)(condition)
-        return _apply(self.y, x, condition)
+        return _apply(self.y, x, next(down)(condition))
 
     def hyper_analysis(self, z: Tensor, y: Tensor, quality: Tensor) -> Tensor:
         """z after its transforms."""
         condition = self.h_a_condition(torch.cat((y, quality), 1))
-        condition = self.h_a_down(condition)
-        return _apply(self.z, z, condition)
+        return _apply(self.z, z, self.h_a_down(condition))
+
+
+class DecoderTransforms(nn.Module):
+    """What Song 2021 adds to a decoder: transforms at y and after each stage of g_s.
+
+    Their condition comes from y and z: no quality need be sent.
+
+    Args:
+        n, m: channels of the network.
+    """
+
+    def __init__(self, n: int, m: int) -> None:
+        super().__init__()
+        self.z_features = nn.Sequential(
+            *(subpixel_conv3x3(n, n // 2), nn.LeakyReLU(0.1)),
+            *(subpixel_conv3x3(n // 2, n // 4), nn.LeakyReLU(0.1), conv3x3(n // 4, n // 4)),
+        )
+        self.condition = _condition(m + n // 4)
+        self.y = nn.ModuleList(FeatureTransformBlock(m) for _ in range(2))
+        self.g_s_up = nn.ModuleList(_double() for _ in range(3))
+        self.g_s = nn.ModuleList(FeatureTransform(n) for _ in range(3))
 
     def synthesis(self, g_s: nn.Sequential, y_hat: Tensor, z_hat: Tensor) -> Tensor:
         """Pictures, not clamped."""
-        condition = self.g_s_condition(torch.cat((y_hat, self.z_features(z_hat)), 1))
-        x = _apply(self.y_hat, y_hat, condition)
+        condition = self.condition(torch.cat((y_hat, self.z_features(z_hat)), 1))
+        x = _apply(self.y, y_hat, condition)
         up, transforms = iter(self.g_s_up), iter(self.g_s)
         for layer in g_s:
             x = layer(x)
@@ -124,17 +133,18 @@ class _SpatiallyAdaptive(ScaleHyperprior):
 
     def __init__(self, n: int, m: int) -> None:
         super().__init__(n, m)
-        self.feature_transforms = FeatureTransforms(n, m)
+        self.encoder_transforms = EncoderTransforms(n, m)
+        self.decoder_transforms = DecoderTransforms(n, m)
 
     def analysis(self, x: Tensor, point: RatePoint) -> Tensor:
-        return self.feature_transforms.analysis(self.g_a, x, _quality_map(point, x))
+        return self.encoder_transforms.analysis(self.g_a, x, _quality_map(point, x))
 
     def hyper_analysis(self, y: Tensor, point: RatePoint) -> Tensor:
         z = super().hyper_analysis(y, point)
-        return self.feature_transforms.hyper_analysis(z, y, _quality_map(point, y))
+        return self.encoder_transforms.hyper_analysis(z, y, _quality_map(point, y))
 
     def synthesis(self, y_hat: Tensor, z_hat: Tensor, point: RatePoint) -> Tensor:
-        return self.feature_transforms.synthesis(self.g_s, y_hat, z_hat)
+        return self.decoder_transforms.synthesis(self.g_s, y_hat, z_hat)
 
 
 class AdaptiveScaleHyperprior(_SpatiallyAdaptive, ScaleHyperprior):

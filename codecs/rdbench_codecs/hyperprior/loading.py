@@ -28,6 +28,9 @@ from rdbench_codecs.hyperprior.rates import (
     add_scales,
 )
 
+_ENCODER_ONLY = ("g_a.", "h_a.", "encoder_transforms.")
+_DECODER_ONLY = ("g_s.", "decoder_transforms.")
+
 # Of the coder tables, masks and bounds that published files carry and that are rebuilt here.
 _REBUILT = re.compile(
     r"(^|\.)(_offset|_quantized_cdf|_cdf_length|scale_table|scale_bound|target|mask|pedestal|bound)$"
@@ -160,6 +163,21 @@ def build(baseline: str, method: str, n: int, m: int, n_levels: int = N_LEVELS) 
     elif method == "cui2021":
         add_gain_units(network, n_levels)
     return network
+
+
+def without_values(baseline: str, method: str, n: int, m: int) -> Network:
+    """A network of shapes alone."""
+    with torch.device("meta"):
+        return build(baseline, method, n, m)
+
+
+def count_parameters(network: Network) -> dict[str, int]:
+    """Parameters of a network: ``total``, and what ``encoder`` and ``decoder`` need."""
+    counts = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    total = sum(counts.values())
+    decoder_only = sum(n for name, n in counts.items() if name.startswith(_DECODER_ONLY))
+    encoder_only = sum(n for name, n in counts.items() if name.startswith(_ENCODER_ONLY))
+    return {"total": total, "encoder": total - decoder_only, "decoder": total - encoder_only}
 
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

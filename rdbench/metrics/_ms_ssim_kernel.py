@@ -20,7 +20,7 @@ _Plane = npt.NDArray[np.float32]
 # exp(-x^2 / (2 * 1.5^2)) for x = 5 ... 0 over its sum, to the last bit as pytorch-msssim has it in
 # single precision: that they sum to 3e-8 less than 1 shows in the variance of bright, flat areas.
 _W0, _W1, _W2, _W3, _W4, _W5 = np.array(
-    [0.0010283801, 0.007598758, 0.036000773, 0.109360684, 0.21300553, 0.26601171], np.float32
+    [0.0010283804, 0.007598758, 0.036000773, 0.10936069, 0.21300553, 0.26601171], np.float32
 )
 GAUSSIAN = np.array([_W0, _W1, _W2, _W3, _W4, _W5, _W4, _W3, _W2, _W1, _W0])
 

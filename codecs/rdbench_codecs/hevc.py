@@ -19,7 +19,7 @@ Source: ITU-T H.265; https://github.com/strukturag/libheif, https://bitbucket.or
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pillow_heif
@@ -44,7 +44,7 @@ class Hevc(Codec):
     ladder_values: ClassVar[tuple[int, ...]] = tuple(range(47, 11, -5))
 
     qp: int = 32
-    preset: str = "slow"
+    preset: Literal["ultrafast", "fast", "medium", "slow", "veryslow", "placebo"] = "slow"
 
     def __post_init__(self) -> None:
         require_range(self, "qp", 0, 51)

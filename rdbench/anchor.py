@@ -6,7 +6,7 @@ from rdbench.datasets import load_dataset
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL
 from rdbench.published import AnchorPoint, anchor_points
-from rdbench.registry import codecs_from_spec
+from rdbench.registry import codec_from_spec
 from rdbench.sweep import Task, measure
 from rdbench.types import Check
 
@@ -28,9 +28,9 @@ def verify_anchor(name: str, n_pictures: int = 2) -> Iterator[Check]:
     points = anchor_points(name)[:n_pictures]
     if not points:
         raise UsageError(f"no points are shipped to verify codec {name!r} with")
-    for codec in codecs_from_spec(points[0].spec):
-        codec.check()
-        yield from codec.self_checks()
+    codec = codec_from_spec(points[0].spec)
+    codec.check()
+    yield from codec.self_checks()
     for point in points:
         yield _compare(point)
 
@@ -43,7 +43,7 @@ def _compare(point: AnchorPoint) -> Check:
         return Check(title, False, str(error))
     if picture.sha256 != point.image_sha256:
         raise DataError(f"{picture.path} is not the picture of the shipped point")
-    (codec,) = codecs_from_spec(point.spec)
+    codec = codec_from_spec(point.spec)
     record, _ = measure(Task(codec, point.dataset, picture, DEFAULT_PROTOCOL))
     if record.error is not None:
         raise RdbenchError(f"{title}: {record.error}")

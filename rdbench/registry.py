@@ -76,6 +76,28 @@ def codecs_from_spec(spec: str) -> list[Codec]:
     Raises:
         UsageError: unknown codec or setting, or a value that does not fit.
     """
+    cls, choices = _choices(spec)
+    points = [_make(cls, dict(zip(choices, row, strict=True))) for row in _product(choices)]
+    if any(parameter in choices for parameter in cls.rate_parameters):
+        return points
+    return [point for codec in points for point in codec.ladder()]
+
+
+def codec_from_spec(spec: str) -> Codec:
+    """The one operating point that ``spec`` stands for, with defaults for what it leaves out.
+
+    Raises:
+        UsageError: as ``codecs_from_spec``, or a setting has several values.
+    """
+    cls, choices = _choices(spec)
+    for values in choices.values():
+        if len(values) > 1:
+            raise UsageError(f"{spec!r} names {len(values)} operating points; give one")
+    return _make(cls, {name: value for name, (value,) in choices.items()})
+
+
+def _choices(spec: str) -> tuple[type[Codec], dict[str, list[Any]]]:
+    """The class, and the values of each field that ``spec`` gives."""
     name, values = _split(spec)
     cls = codec_class(name)
     known = settings_of(cls)
@@ -84,14 +106,10 @@ def codecs_from_spec(spec: str) -> list[Codec]:
             hint = closest(key, known) or f"; it has {', '.join(known) or 'none'}"
             raise UsageError(f"codec {name!r} has no setting {key!r}{hint}")
     hints = typing.get_type_hints(cls)
-    choices = {
+    return cls, {
         known[key].name: [_convert(text, hints[known[key].name], name, key) for text in texts]
         for key, texts in values.items()
     }
-    made = [_make(cls, dict(zip(choices, row, strict=True))) for row in _product(choices)]
-    if any(parameter in choices for parameter in cls.rate_parameters):
-        return made
-    return [point for codec in made for point in codec.ladder()]
 
 
 def _product(choices: Mapping[str, Sequence[Any]]) -> Iterable[tuple[Any, ...]]:

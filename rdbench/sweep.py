@@ -17,7 +17,7 @@ from rdbench.datasets import Dataset, Picture, load_dataset
 from rdbench.errors import RdbenchError, UsageError
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
-from rdbench.registry import codecs_from_spec, curve_of, rate_of, spec_of
+from rdbench.registry import codec_from_spec, codecs_from_spec, curve_of, rate_of, spec_of
 from rdbench.store import Key, Store, key_of
 from rdbench.types import Codec, Image, Record
 from rdbench.workers import workers
@@ -172,7 +172,7 @@ def rescore(
                 found = load_dataset(store.source_of(record.dataset)).pictures
                 pictures[record.dataset] = {p.sha256: p for p in found}
             image = _read(pictures[record.dataset][record.image_sha256])
-            (codec,) = codecs_from_spec(record.spec)
+            codec = codec_from_spec(record.spec)
             decoded = codec.decode(store.bitstream(record.bitstream_sha256))
             scores = score(protocols[record.protocol], image, decoded)
             new = {name: v for name, v in scores.items() if name not in record.scores}

@@ -113,6 +113,13 @@ class Codec(ABC):
         """What can be verified of an installation without a picture (version, configuration)."""
         return ()
 
+    def bit_maps(self, image: Image) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Where the bits go: name of a latent -> ideal bits at each of its positions, (h, w).
+
+        {} where the codec cannot tell.
+        """
+        return {}
+
     def colour_ceiling(self, image: Image) -> float | None:
         """PSNR in dB of this codec's colour conversion alone, there and back.
 

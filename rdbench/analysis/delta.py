@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.polynomial import Polynomial
 
 from rdbench.analysis.curves import MIN_POINTS
 from rdbench.curve import Curve
@@ -110,6 +109,7 @@ def _limits(kind: Kind, anchor: Points, test: Points) -> tuple[float, float]:
 
 
 def overlap_of(kind: Kind, anchor: Points, test: Points) -> Overlap:
+    """The common range of two curves and its share of either."""
     low, high = _limits(kind, anchor, test)
     (x_anchor, _), (x_test, _) = kind.swap(anchor), kind.swap(test)
     union = np.concatenate([x_anchor, x_test])
@@ -136,9 +136,21 @@ def delta(
         x_test, y_test = _cut(x_test, y_test, low, high)
     if span == "inner":
         low, high = low + (high - low) / 10, high - (high - low) / 10
-    difference = _integral(x_test, y_test, low, high, method) - _integral(
-        x_anchor, y_anchor, low, high, method
-    )
+    return _mean_difference(kind, (x_anchor, y_anchor), (x_test, y_test), low, high, method)
+
+
+def delta_between(
+    kind: Kind, anchor: Points, test: Points, method: Method, low: float, high: float
+) -> float:
+    """The figure over a part of the common range, from ``low`` to ``high`` on the axis of kind."""
+    return _mean_difference(kind, kind.swap(anchor), kind.swap(test), low, high, method)
+
+
+def _mean_difference(
+    kind: Kind, anchor: Points, test: Points, low: float, high: float, method: Method
+) -> float:
+    """The figure for curves of points (x, y)."""
+    difference = _integral(*test, low, high, method) - _integral(*anchor, low, high, method)
     return kind.unit(difference / (high - low))
 
 
@@ -156,8 +168,7 @@ def _cut(x: FloatArray, y: FloatArray, low: float, high: float) -> Points:
 def _integral(x: FloatArray, y: FloatArray, low: float, high: float, method: Method) -> float:
     """Integral of y over x from ``low`` to ``high``, which lie within the points."""
     if method == "poly3":
-        primitive = Polynomial.fit(x, y, 3).integ()
-        return float(primitive(high) - primitive(low))
+        return _poly3_integral(x, y, low, high)
     from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
     order = np.argsort(x)
@@ -166,6 +177,15 @@ def _integral(x: FloatArray, y: FloatArray, low: float, high: float, method: Met
         raise DataError(f"two points coincide, which {method} cannot join; poly3 can")
     join = PchipInterpolator if method == "pchip" else Akima1DInterpolator
     return float(join(x, y).integrate(low, high))
+
+
+def _poly3_integral(x: FloatArray, y: FloatArray, low: float, high: float) -> float:
+    """Integral of the least-squares cubic, in x scaled to [-1, 1], where the fit is well posed."""
+    centre, half = (x.max() + x.min()) / 2, (x.max() - x.min()) / 2
+    coefficients = np.linalg.lstsq(np.vander((x - centre) / half, 4), y)[0]
+    primitive = np.append(coefficients / (4, 3, 2, 1), 0)
+    ends = (np.array([low, high]) - centre) / half
+    return float(half * np.diff(np.polyval(primitive, ends))[0])
 
 
 def delta_or_none(

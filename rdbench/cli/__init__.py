@@ -1,12 +1,29 @@
-"""The command line: parse, call one library function, print."""
+"""The command line: parse, call one library function, print.
+
+Packages add commands of their own under the entry-point group ``rdbench.commands``: a function, or
+a ``typer.Typer`` with several.
+"""
 
 import os
 import signal
 import sys
+from importlib.metadata import entry_points
 
 import typer
 
-from rdbench.cli import anchor, bdrate, data, doctor, export, listing, plot, run
+from rdbench.cli import (
+    anchor,
+    bdrate,
+    complexity,
+    data,
+    doctor,
+    export,
+    files,
+    latents,
+    listing,
+    plot,
+    run,
+)
 from rdbench.cli.console import say
 from rdbench.errors import RdbenchError
 
@@ -15,14 +32,20 @@ app = typer.Typer(
     help="Measure and explain image codecs: rate, distortion, time, and why.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=True,
     rich_markup_mode=None,
 )
-for command in (run.run, bdrate.bdrate, plot.plot, export.export, export.rescore, doctor.doctor):
+for command in (run.run, bdrate.bdrate, plot.plot, latents.latents, complexity.complexity,
+                files.encode, files.decode, export.export, export.rescore, doctor.doctor):  # fmt: skip
     app.command()(command)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="datasets")
 app.add_typer(anchor.app, name="anchor")
+for point in sorted(entry_points(group="rdbench.commands"), key=lambda p: p.name):
+    found = point.load()
+    if isinstance(found, typer.Typer):
+        app.add_typer(found, name=point.name)
+    else:
+        app.command(point.name)(found)
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """``rdbench run``: measure codecs on data sets."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from rdbench.datasets import load_dataset
 from rdbench.errors import UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
 from rdbench.store import Store
-from rdbench.sweep import Progress
+from rdbench.sweep import Outcome, Progress
 from rdbench.sweep import run as run_sweep
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Report folder; results are added to it.")]
@@ -51,37 +51,46 @@ def run(
 
     Example: rdbench run --codec jpeg --codec webp:quality=50,75 --dataset sample --jobs 2
     """
-    protocol = _protocol(scored)
-    datasets = [load_dataset(name) for name in dataset]
-    with _progress_bar(", ".join(dataset)) as on_progress:
-        try:
-            outcome = run_sweep(
-                codec,
-                datasets,
-                out,
-                jobs=jobs,
-                threads=threads,
-                timeout_s=timeout,
-                scheduler=scheduler,
-                protocol=protocol,
-                on_progress=on_progress,
-            )
-        except KeyboardInterrupt:
-            say(f"stopped; what was measured is in {out}, the same command goes on from there")
-            raise typer.Exit(130) from None
-    with Store(out) as store:
-        images = store.datasets()
+    outcome, images = sweep_with_progress(
+        codec,
+        dataset,
+        out,
+        jobs=jobs,
+        threads=threads,
+        timeout_s=timeout,
+        scheduler=scheduler,
+        protocol=_protocol(scored),
+    )
     print_rows(summarize(outcome.records, images), as_json)
     for curve in measured_curves(outcome.records, images):
         for anomaly in anomalies(curve):
             if anomaly.kind not in ("short", "incomplete"):
                 say(f"{curve.label} on {curve.dataset}: {anomaly.message}")
+    if outcome.failures:
+        raise typer.Exit(1)
+
+
+def sweep_with_progress(
+    codecs: Sequence[str], datasets: Sequence[str], out: Path, **settings: Any
+) -> tuple[Outcome, dict[str, dict[str, str]]]:
+    """Run a sweep under a progress bar and say on stderr what came of it.
+
+    Returns:
+        The outcome, and the pictures that make each data set of the folder complete.
+    """
+    sets = [load_dataset(name) for name in datasets]
+    with _progress_bar(", ".join(datasets)) as on_progress:
+        try:
+            outcome = run_sweep(codecs, sets, out, on_progress=on_progress, **settings)
+        except KeyboardInterrupt:
+            say(f"stopped; what was measured is in {out}, the same command goes on from there")
+            raise typer.Exit(130) from None
     for failure in outcome.failures:
         say(f"failed: {failure.spec} on {failure.image}: {failure.error}")
     n_there = len(outcome.records) - outcome.n_made
     say(f"{outcome.n_made} measured, {n_there} were there, {len(outcome.failures)} failed: {out}")
-    if outcome.failures:
-        raise typer.Exit(1)
+    with Store(out) as store:
+        return outcome, store.datasets()
 
 
 def _protocol(scored: str) -> Protocol:

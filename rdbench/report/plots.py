@@ -23,7 +23,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 
 _AXES = {"psnr_rgb": "PSNR (dB, RGB)", "ms_ssim": "MS-SSIM (dB)"}
 
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -54,7 +54,7 @@ def plot_curves(curves: Sequence[Curve], out: Path, formats: Iterable[str] = FOR
 
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for dataset in sorted({curve.dataset for curve in curves}):
             for metric in _AXES:
                 here = [c for c in curves if c.dataset == dataset]

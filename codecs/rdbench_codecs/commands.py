@@ -1,0 +1,101 @@
+"""Commands of the learned codecs: ``rdbench weights`` and ``rdbench qvrf``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rdbench.cli.console import AsJson, print_rows, say
+from rdbench.errors import UsageError
+
+weights = typer.Typer(help="Weights of the learned codecs.", no_args_is_help=True)
+qvrf = typer.Typer(help="Regulators of QVRF.", no_args_is_help=True)
+
+
+@weights.command("list")
+def weights_list(as_json: AsJson = False) -> None:
+    """Published weights, and which are here.
+
+    Example: rdbench weights list
+    """
+    from rdbench_codecs.weights import known
+
+    rows = [
+        {
+            "name": c.name,
+            "codec": c.codec,
+            "here": c.path.is_file(),
+            "sha256": c.sha256 or None,
+            "from": c.url,
+            "terms": c.terms,
+        }
+        for c in known()
+    ]
+    print_rows(rows, as_json)
+
+
+@weights.command("fetch")
+def weights_fetch(
+    name: Annotated[str, typer.Argument(help="Name of weights, or of a codec for all of its.")],
+) -> None:
+    """Download published weights and check their hash.
+
+    Example: rdbench weights fetch qarv
+    """
+    from rdbench_codecs.weights import fetch, find
+
+    for checkpoint in find(name):
+        say(f"{checkpoint.name}: {fetch(checkpoint)}")
+
+
+@qvrf.callback()
+def _qvrf_group() -> None:
+    """Regulators of QVRF."""
+
+
+@qvrf.command("fit")
+def qvrf_fit(
+    codec: Annotated[
+        str, typer.Option("--codec", "-c", help="A QVRF codec with its weights.")
+    ] = "qvrf-cheng2020-attn",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Figure to write, such as fit.pdf.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the line between regulators and lambda.
+
+    sqrt(lambda / lambda_ref) = slope * a + intercept, equation 7 and Figure 3 of QVRF.
+
+    Example: rdbench qvrf fit --codec qvrf-mbt2018:weights=my.pth --out fit.pdf
+    """
+    from rdbench.registry import codec_from_spec
+    from rdbench_codecs.hyperprior.codec import Qvrf
+
+    point = codec_from_spec(codec)
+    if not isinstance(point, Qvrf):
+        raise UsageError(f"{codec!r} is no QVRF codec")
+    fit = point.regulator_fit()
+    row = {"codec": codec, "slope": fit.slope, "intercept": fit.intercept, "r2": fit.r2}
+    print_rows([row], as_json)
+    if out:
+        _draw_fit(fit, codec, out)
+        say(str(out))
+
+
+def _draw_fit(fit: Any, title: str, out: Path) -> None:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.5, 2.8), layout="constrained")
+    axes = figure.subplots()
+    a = np.asarray(fit.regulators)
+    axes.plot(a, np.sqrt(np.asarray(fit.lambdas) / fit.lambdas[0]), "o", label="regulators")
+    ends = np.array([a.min(), a.max()])
+    label = f"{fit.slope:.4f} a {fit.intercept:+.4f}, R² = {fit.r2:.4f}"
+    axes.plot(ends, fit.slope * ends + fit.intercept, "-", color="#D55E00", label=label)
+    axes.set_xlabel("regulator a")
+    axes.set_ylabel("√(λ / λ_ref)")
+    axes.set_title(title, fontsize=8, loc="left")
+    axes.legend(fontsize=7, frameon=False)
+    figure.savefig(out, dpi=300)

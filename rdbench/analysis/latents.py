@@ -1,0 +1,58 @@
+"""Rate by latent: how a codec spends its bits, coded and ideal (QARV, Figure 16)."""
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from statistics import fmean
+from typing import Any
+
+from rdbench.types import Record
+
+
+def latent_rows(
+    records: Iterable[Record], datasets: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """One row for every data set, curve, operating point and segment.
+
+    Args:
+        records: those without segments or of incomplete points give no row.
+        datasets: data set -> (picture's name -> SHA-256).
+
+    Returns:
+        Rows with ``dataset``, ``curve``, ``rate_parameter``, ``rate_value``, ``segment``, ``bpp``
+        (coded, mean over the pictures), ``ideal_bpp`` (None for what is not entropy-coded),
+        ``percent`` of the whole rate; by rate, segments in file order.
+    """
+
+    def point(record: Record) -> tuple[Any, ...]:
+        return record.dataset, record.curve, record.rate_value or 0.0, record.spec, record.protocol
+
+    good = sorted((r for r in records if r.error is None and r.segments), key=point)
+    rows: list[dict[str, Any]] = []
+    for _, group in groupby(good, key=point):
+        pictures = list(group)
+        if {r.image_sha256 for r in pictures} >= set(datasets[pictures[0].dataset].values()):
+            rows += _point_rows(pictures)
+    return rows
+
+
+def _point_rows(records: list[Record]) -> list[dict[str, Any]]:
+    first = records[0]
+    total_bpp = fmean(r.bpp or 0.0 for r in records)
+    rows = []
+    for number, segment in enumerate(first.segments):
+        parts = [(r.segments[number], r.width * r.height) for r in records]
+        ideal = [None if s.ideal_bits is None else s.ideal_bits / n for s, n in parts]
+        bpp = fmean(8 * s.n_bytes / n for s, n in parts)
+        rows.append(
+            {
+                "dataset": first.dataset,
+                "curve": first.curve,
+                "rate_parameter": first.rate_parameter,
+                "rate_value": first.rate_value,
+                "segment": segment.name,
+                "bpp": bpp,
+                "ideal_bpp": None if None in ideal else fmean(v for v in ideal if v is not None),
+                "percent": 100 * bpp / total_bpp,
+            }
+        )
+    return rows

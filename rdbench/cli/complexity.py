@@ -1,0 +1,50 @@
+"""``rdbench complexity``: what learned codecs compute and store."""
+
+from typing import Annotated, Any
+
+import typer
+
+from rdbench.analysis.complexity import complexity as count
+from rdbench.analysis.complexity import extra
+from rdbench.cli.console import AsJson, print_rows
+from rdbench.registry import codec_from_spec
+
+
+def complexity(
+    codec: Annotated[
+        list[str], typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,...]. Repeatable.")
+    ],
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Also print what each has more than this one, in percent."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count parameters and MACs per pixel.
+
+    Encoder and decoder apart, counted while a picture is coded; weights=random will do.
+
+    Example: rdbench complexity --codec qarv:weights=random
+    """
+    rows: list[dict[str, Any]] = []
+    for spec in codec:
+        point = codec_from_spec(spec)
+        cost = count(point)
+        row: dict[str, Any] = {
+            "codec": spec,
+            "models": cost.n_models,
+            "ladder_params_million": cost.ladder_parameters / 1e6,
+            "params_million": cost.parameters.total / 1e6,
+            "encoder_params_million": cost.parameters.encoder / 1e6,
+            "decoder_params_million": cost.parameters.decoder / 1e6,
+            "encoder_kmacs_per_pixel": cost.encoder.macs_per_pixel / 1e3,
+            "decoder_kmacs_per_pixel": cost.decoder.macs_per_pixel / 1e3,
+        }
+        if reference:
+            more = extra(point, codec_from_spec(reference))
+            row |= {
+                "extra_params_percent": more.parameters_percent,
+                "extra_macs_percent": more.macs_percent,
+            }
+        rows.append(row)
+    print_rows(rows, as_json)

@@ -1,0 +1,56 @@
+"""``rdbench latents``: how a codec spends its rate over its latents."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rdbench.analysis.latents import latent_rows
+from rdbench.cli.console import AsJson, print_rows
+from rdbench.cli.run import sweep_with_progress
+from rdbench.datasets import load_dataset
+from rdbench.errors import UsageError
+from rdbench.images import read_image
+from rdbench.registry import codecs_from_spec, rate_of
+from rdbench.report.export import file_name
+
+
+def latents(
+    codec: Annotated[
+        str, typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,...] of a codec with latents.")
+    ],
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="Data set or folder of pictures.")
+    ] = "sample",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Report folder.")] = Path("reports"),
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads a process may use.")] = 1,
+    map_of: Annotated[
+        str | None, typer.Option("--map", help="Picture to draw maps of, at every rate.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the rate of each latent.
+
+    Table and figures, coded and ideal, absolute and in percent; what is measured already is used.
+
+    Example: rdbench latents --codec qarv --dataset kodak --map kodim03
+    """
+    outcome, images = sweep_with_progress([codec], [dataset], out, jobs=jobs, threads=threads)
+    rows = latent_rows(outcome.records, images)
+    if not rows:
+        raise UsageError(f"{codec} does not tell the rate of its parts, or not all was measured")
+    print_rows(rows, as_json)
+    from rdbench.report.latents import plot_bit_maps, plot_latents
+
+    written = plot_latents(rows, out / "figures")
+    if map_of:
+        (picture,) = load_dataset(dataset).subset([map_of]).pictures
+        image = read_image(picture.path)
+        for point in codecs_from_spec(codec):
+            name, value = rate_of(point)
+            title = f"{point.name} {name}={value:g}"
+            path = out / "figures" / file_name(f"map-{title}-{Path(picture.name).stem}")
+            written += plot_bit_maps(image, point.bit_maps(image), title, path)
+    for path in written:
+        typer.echo(path, err=True)

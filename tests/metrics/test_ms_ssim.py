@@ -15,7 +15,6 @@ from pytorch_msssim.ssim import _fspecial_gauss_1d
 from rdbench.metrics.ms_ssim import SMALLEST_SIDE, ms_ssim
 from rdbench.types import Image, Reconstruction
 
-
 torch.set_num_threads(1)
 
 
@@ -92,7 +91,7 @@ def test_equals_pytorch_msssim_on_jpeg(name, quality):
 @pytest.mark.parametrize("kind", ["flat", "ramp", "waves"])
 @pytest.mark.parametrize("by", ["shift", "negative"])
 def test_extremes_stay_near_the_reference_in_double_precision(kind, by):
-    """Flat and anticorrelated areas, where single precision ends: there the reference is 1e-4 off."""
+    """Flat and anticorrelated areas, where the reference in single precision is 1e-4 off."""
     rng = np.random.default_rng(3)
     image = picture(kind, 171, 190, rng)
     decoded = distorted(image, by, rng)

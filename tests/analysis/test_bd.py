@@ -1,0 +1,299 @@
+"""Bjontegaard deltas against another package, the papers, and curves with known answers."""
+
+import json
+
+import bjontegaard
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from rdbench.analysis.bd import METHODS, bd_psnr, bd_rate, sensitivity
+from rdbench.curve import Anomaly, Curve, PerPicture
+from rdbench.errors import DataError, UsageError
+from rdbench.published import load_curve
+
+THEIRS = {"poly3": "cubic", "pchip": "pchip", "akima": "akima"}
+
+
+def curve(bpp, psnr, codec="codec", **more) -> Curve:
+    return Curve(
+        codec=codec,
+        dataset="set",
+        source="measured",
+        bpp=np.asarray(bpp, float),
+        distortion={"psnr_rgb": np.asarray(psnr, float)},
+        **more,
+    )
+
+
+def measured(bpp, psnr, codec="codec") -> Curve:
+    """A curve with the scores of each picture, rows the points."""
+    bpp, psnr = np.asarray(bpp, float), np.asarray(psnr, float)
+    images = tuple(f"picture{i}" for i in range(bpp.shape[1]))
+    table = PerPicture(images, bpp, {"psnr_rgb": psnr})
+    return curve(bpp.mean(axis=1), psnr.mean(axis=1), codec, per_picture=table)
+
+
+RISING = st.lists(st.floats(0.05, 2), min_size=4, max_size=9).map(np.cumsum)
+
+
+@settings(deadline=None)
+@given(
+    rates=st.tuples(RISING, RISING),
+    seed=st.integers(0, 2**32 - 1),
+    method=st.sampled_from(METHODS),
+)
+def test_equals_the_bjontegaard_package(rates, seed, method):
+    rng = np.random.default_rng(seed)
+    points = []
+    for bpp in rates:
+        psnr = 30 + 5 * np.log2(bpp) + np.cumsum(rng.uniform(0.05, 0.6, len(bpp)))
+        points.append((bpp, psnr))
+    (rate_a, psnr_a), (rate_t, psnr_t) = points
+    assume(min(psnr_a.max(), psnr_t.max()) - max(psnr_a.min(), psnr_t.min()) > 0.5)
+    assume(min(rate_a.max(), rate_t.max()) / max(rate_a.min(), rate_t.min()) > 1.1)
+    arguments = (rate_a, psnr_a, rate_t, psnr_t)
+    options = {"method": THEIRS[method], "require_matching_points": False, "min_overlap": 0}
+    anchor, test = curve(rate_a, psnr_a), curve(rate_t, psnr_t)
+    ours = bd_rate(anchor, test, method=method).bd_rate_percent
+    assert ours == pytest.approx(bjontegaard.bd_rate(*arguments, **options), rel=1e-5, abs=1e-5)
+    ours = bd_psnr(anchor, test, method=method).bd_psnr_db
+    assert ours == pytest.approx(bjontegaard.bd_psnr(*arguments, **options), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "codec", "percent", "within"),
+    [
+        ("kodak", "qarv", -5.899, 0.002),
+        ("kodak", "mbt2018-mean", 21.991, 0.001),
+        ("kodak", "mbt2018", 11.507, 0.001),
+        ("tecnick", "qarv", -8.938, 0.001),
+        ("clic2022", "qarv", -6.914, 0.001),
+        ("kodak", "qvrf-bmshj2018-hyperprior", 28.04, 0.01),
+        ("kodak", "qvrf-mbt2018", 12.16, 0.01),
+        ("kodak", "qvrf-cheng2020-attn", 2.64, 0.01),
+    ],
+)
+def test_reproduces_the_papers(dataset, codec, percent, within):
+    result = bd_rate(load_curve(dataset, "vtm18"), load_curve(dataset, codec))
+    assert result.bd_rate_percent == pytest.approx(percent, abs=within)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tenth_more_rate_is_ten_percent(method):
+    bpp, psnr = np.array([0.1, 0.2, 0.4, 0.8, 1.4]), np.array([28.0, 31, 34, 37.5, 40])
+    result = bd_rate(curve(bpp, psnr), curve(1.1 * bpp, psnr), method=method)
+    assert result.bd_rate_percent == pytest.approx(10)
+    higher = bd_psnr(curve(bpp, psnr), curve(bpp, psnr + 0.7), method=method)
+    assert higher.bd_psnr_db == pytest.approx(0.7)
+
+
+@settings(deadline=None)
+@given(RISING, st.sampled_from(METHODS))
+def test_a_curve_against_itself_is_zero(bpp, method):
+    itself = curve(bpp, 30 + 5 * np.log2(bpp))
+    assert bd_rate(itself, itself, method=method).bd_rate_percent == pytest.approx(0, abs=1e-9)
+
+
+def test_swapping_the_curves_inverts_the_ratio():
+    a, b = load_curve("kodak", "vtm18"), load_curve("kodak", "qarv")
+    there, back = bd_rate(a, b).bd_rate_percent, bd_rate(b, a).bd_rate_percent
+    assert (1 + there / 100) * (1 + back / 100) == pytest.approx(1)
+
+
+def test_ms_ssim_is_compared_in_db():
+    a, b = load_curve("kodak", "jpeg"), load_curve("kodak", "webp")
+    (rate_a, db_a), (rate_b, db_b) = a.points("ms_ssim"), b.points("ms_ssim")
+    expected = bjontegaard.bd_rate(rate_a, db_a, rate_b, db_b, method="cubic", min_overlap=0)
+    assert bd_rate(a, b, "ms_ssim").bd_rate_percent == pytest.approx(expected, rel=1e-6)
+    value = a.distortion["ms_ssim"][3]
+    assert db_a[3] == pytest.approx(-10 * np.log10(1 - value))
+
+
+def test_result_says_all_that_it_rests_on():
+    result = bd_rate(load_curve("kodak", "vtm18"), load_curve("kodak", "mbt2018"))
+    assert (result.n_points, result.n_anchor_points) == (8, 36)
+    assert (result.source, result.anchor_source) == ("published", "published")
+    assert result.overlap.low == pytest.approx(28.08847)
+    assert result.overlap.high == pytest.approx(40.63907)
+    assert result.overlap.of_test == pytest.approx(1)
+    assert result.overlap.of_union == pytest.approx(0.63785, abs=1e-5)
+    assert result.monotonic
+    assert any("scored differently" in text for text in result.warnings)
+    assert any("no header" in text for text in result.warnings)
+    row = json.loads(json.dumps(result.row()))
+    asked = "codec dataset metric method bd_rate_percent overlap n_points source ci_low ci_high"
+    assert set(asked.split()) <= row.keys()
+    assert (row["codec"], row["metric"], row["ci_low"]) == ("mbt2018", "psnr", None)
+
+
+BPP = [0.1, 0.2, 0.4, 0.8]
+
+
+@pytest.mark.parametrize("figure", [bd_rate, bd_psnr])
+def test_three_points_are_too_few(figure):
+    with pytest.raises(DataError, match="has 3 points"):
+        figure(curve(BPP, [30, 33, 36, 39]), curve(BPP[:3], [30, 33, 36]))
+
+
+def test_points_without_a_mean_do_not_count():
+    with pytest.raises(DataError, match="has 3 points"):
+        bd_rate(curve(BPP, [30, 33, 36, 39]), curve(BPP, [30, np.nan, 36, 39]))
+
+
+def test_no_common_range_is_an_error():
+    with pytest.raises(DataError, match="no common range of quality"):
+        bd_rate(curve(BPP, [30, 33, 36, 39]), curve(BPP, [40, 43, 46, 49]))
+    with pytest.raises(DataError, match="no common range of rate"):
+        bd_psnr(curve(BPP, [30, 33, 36, 39]), curve(np.multiply(BPP, 10), [30, 33, 36, 39]))
+
+
+def test_a_small_overlap_is_said():
+    result = bd_rate(curve(BPP, [30, 33, 36, 39]), curve(BPP, [37, 40, 43, 46]))
+    assert any("covers only 22% of the range" in text for text in result.warnings)
+
+
+def test_a_falling_curve_is_said():
+    result = bd_rate(curve(BPP, [30, 33, 36, 39]), curve([*BPP, 1.2], [31, 34, 33.5, 38, 40]))
+    assert not result.monotonic
+    assert any("falls from 34.000 to 33.500 dB" in text for text in result.warnings)
+
+
+def test_notes_of_either_curve_are_said():
+    noted = curve(BPP, [30, 33, 36, 39], notes=(Anomaly("note", "beware"),))
+    assert any("beware" in w for w in bd_rate(noted, curve(BPP, [31, 34, 37, 40])).warnings)
+
+
+@pytest.mark.parametrize("method", ["pchip", "akima"])
+def test_interpolation_needs_different_qualities(method):
+    twice = curve([0.1, 0.2, 0.4, 0.8, 1], [30, 33, 33, 36, 39])
+    with pytest.raises(DataError, match="two points coincide"):
+        bd_rate(twice, twice, method=method)
+
+
+def test_other_data_sets_metrics_and_methods():
+    kodak, tecnick = load_curve("kodak", "vtm18"), load_curve("tecnick", "qarv")
+    with pytest.raises(UsageError, match="pictures differ"):
+        bd_rate(kodak, tecnick)
+    with pytest.raises(UsageError, match="no ms_ssim"):
+        bd_rate(kodak, load_curve("kodak", "jpeg"), "ms_ssim")
+    with pytest.raises(UsageError, match="vmaf"):
+        bd_rate(kodak, kodak, "vmaf")
+    with pytest.raises(UsageError, match="spline"):
+        bd_rate(kodak, kodak, method="spline")  # type: ignore[arg-type]
+
+
+def pictures(gain, n_pictures=24, seed=0) -> tuple[Curve, Curve]:
+    """Anchor, and a test curve that needs ``gain`` (n_pictures,) times the rate on each picture."""
+    rng = np.random.default_rng(seed)
+    hardness = rng.uniform(0.5, 2, n_pictures)
+    bpp = np.outer([0.1, 0.2, 0.4, 0.8, 1.6], hardness)
+    psnr = 30 + 5 * np.log2(np.outer([1, 2, 4, 8, 16], np.ones(n_pictures))) - 3 * hardness
+    return measured(bpp, psnr, "anchor"), measured(bpp * gain, psnr, "test")
+
+
+def test_equal_gain_on_every_picture_leaves_no_doubt():
+    result = bd_rate(*pictures(np.full(24, 0.9)))
+    assert result.bd_rate_percent == pytest.approx(-10)
+    assert (result.ci_low, result.ci_high) == (pytest.approx(-10), pytest.approx(-10))
+    assert len(result.wins) == 24
+    assert result.losses == ()
+    assert dict(result.per_picture)["picture7"] == pytest.approx(-10)
+
+
+def test_pictures_won_and_lost():
+    gain = np.where(np.arange(24) < 8, 1.2, 0.9)
+    result = bd_rate(*pictures(gain))
+    assert result.losses == tuple(f"picture{i}" for i in range(8))
+    assert len(result.wins) == 16
+    assert result.ci_low < result.bd_rate_percent < result.ci_high
+    better = bd_psnr(*pictures(gain))
+    assert set(better.losses) == set(result.losses)
+
+
+def test_interval_is_that_of_the_bootstrap_done_slowly():
+    anchor, test = pictures(np.random.default_rng(1).normal(0.95, 0.1, 12), 12)
+    fast = bd_rate(anchor, test, n_resamples=200, seed=3)
+    counts = np.random.default_rng(3).multinomial(12, np.full(12, 1 / 12), 200)
+    figures = []
+    for row in counts:
+        chosen = np.repeat(np.arange(12), row)
+        a, t = (
+            measured(c.per_picture.bpp[:, chosen], c.per_picture.distortion["psnr_rgb"][:, chosen])
+            for c in (anchor, test)
+        )
+        figures.append(bd_rate(a, t, n_resamples=0).bd_rate_percent)
+    expected = np.quantile(figures, [0.025, 0.975])
+    assert (fast.ci_low, fast.ci_high) == pytest.approx(tuple(expected))
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    """30 sets of 24 pictures with a true mean of -5 %: some 28 intervals must hold it."""
+    hits = 0
+    for seed in range(30):
+        gain = np.exp(np.random.default_rng(100 + seed).normal(np.log(0.95), 0.05, 24))
+        result = bd_rate(*pictures(gain, seed=seed), n_resamples=200)
+        hits += result.ci_low <= -5 <= result.ci_high
+    assert hits >= 24
+
+
+def test_pictures_are_paired_by_name():
+    anchor, test = pictures(np.linspace(0.8, 1.2, 24))
+    table = test.per_picture
+    back = PerPicture(
+        table.images[::-1],
+        table.bpp[:, ::-1],
+        {"psnr_rgb": table.distortion["psnr_rgb"][:, ::-1]},
+    )
+    turned = curve(test.bpp, test.distortion["psnr_rgb"], "test", per_picture=back)
+    assert bd_rate(anchor, turned).per_picture == bd_rate(anchor, test).per_picture
+
+
+def test_other_pictures_give_no_interval():
+    anchor, _ = pictures(np.ones(24))
+    _, test = pictures(np.ones(23), 23)
+    result = bd_rate(anchor, test)
+    assert (result.ci_low, result.ci_high, result.per_picture) == (None, None, ())
+
+
+def test_averaging_changes_the_figure_where_pictures_differ():
+    rng = np.random.default_rng(0)
+    anchor, test = pictures(rng.uniform(0.7, 1.3, 24))
+    spread = test.per_picture.distortion["psnr_rgb"] + rng.normal(0, 2, 24)
+    test = measured(test.per_picture.bpp, spread, "test")
+    usual = bd_rate(anchor, test)
+    other = bd_rate(anchor, test, averaging="db_of_mean")
+    assert usual.averaging == "mean_of_db"
+    assert usual.bd_rate_percent != pytest.approx(other.bd_rate_percent, abs=0.1)
+
+
+def test_published_curves_have_one_averaging():
+    with pytest.raises(UsageError, match="no scores of each picture"):
+        bd_rate(load_curve("kodak", "vtm18"), load_curve("kodak", "qarv"), averaging="db_of_mean")
+
+
+def test_sensitivity_of_published_curves():
+    found = sensitivity(load_curve("kodak", "vtm18"), load_curve("kodak", "qarv"))
+    assert len(found.variants) == 9
+    usual = found.variants[0]
+    assert (usual.method, usual.range) == ("poly3", "overlap")
+    assert usual.bd_rate_percent == pytest.approx(-5.899, abs=0.001)
+    assert found.low <= usual.bd_rate_percent <= found.high
+    assert found.spread == pytest.approx(found.high - found.low)
+    assert 0.05 < found.spread < 0.5
+    json.dumps(found.rows())
+
+
+def test_sensitivity_tries_both_averagings_of_measured_curves():
+    found = sensitivity(*pictures(np.linspace(0.8, 1.2, 24)))
+    assert len(found.variants) == 18
+    assert {v.averaging for v in found.variants} == {"mean_of_db", "db_of_mean"}
+
+
+def test_sensitivity_leaves_out_what_cannot_be_had():
+    twice = curve([0.1, 0.2, 0.4, 0.8, 1], [30, 33, 33, 36, 39])
+    found = sensitivity(curve(BPP, [30, 33, 36, 39]), twice)
+    assert {v.method for v in found.variants if v.bd_rate_percent is None} == {"pchip", "akima"}
+    with pytest.raises(DataError, match="no common range"):
+        sensitivity(curve(BPP, [30, 33, 36, 39]), curve(BPP, [40, 43, 46, 49]))

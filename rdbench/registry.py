@@ -105,7 +105,7 @@ def _choices(spec: str) -> tuple[type[Codec], dict[str, list[Any]]]:
         if key not in known:
             hint = closest(key, known) or f"; it has {', '.join(known) or 'none'}"
             raise UsageError(f"codec {name!r} has no setting {key!r}{hint}")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     return cls, {
         known[key].name: [_convert(text, hints[known[key].name], name, key) for text in texts]
         for key, texts in values.items()
@@ -180,12 +180,25 @@ def spec_of(codec: Codec, leave_out: Iterable[str] = ()) -> str:
         codec: an operating point.
         leave_out: field names to omit.
     """
+    hints = _hints(type(codec))
     parts = [
-        f"{name}={getattr(codec, field.name)}"
+        f"{name}={_text(getattr(codec, field.name), hints[field.name])}"
         for name, field in settings_of(type(codec)).items()
         if field.compare and field.name not in leave_out and getattr(codec, field.name) is not None
     ]
     return codec.name + (":" + ",".join(parts) if parts else "")
+
+
+@cache
+def _hints(cls: type[Codec]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _text(value: Any, hint: Any) -> str:
+    """A setting as a spec writes it; a whole number given for a float is that float."""
+    options = _options(hint)
+    whole = isinstance(value, int) and not isinstance(value, bool) and int not in options
+    return str(float(value) if whole and float in options else value)
 
 
 def curve_of(codec: Codec) -> str:

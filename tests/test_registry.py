@@ -93,6 +93,7 @@ def test_missing_description_file():
 
 def test_spec_leaves_out_what_is_not_identity():
     assert spec_of(Toy(device="cuda")) == spec_of(Toy())
+    assert spec_of(Toy(lambda_=5)) == spec_of(Toy(lambda_=5.0))
     assert curve_of(Toy(lambda_=5.0)) == curve_of(Toy(lambda_=6.0))
     assert curve_of(Toy()) == "toy:mode=fast,level=444,exact=False@0123456789ab"
     assert curve_of(Toy(mode="best")) != curve_of(Toy())

@@ -34,8 +34,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run.run, bdrate.bdrate, plot.plot, latents.latents, complexity.complexity,
-                files.encode, files.decode, export.export, export.rescore, doctor.doctor):  # fmt: skip
+COMMANDS = (
+    run.run,
+    bdrate.bdrate,
+    plot.plot,
+    latents.latents,
+    complexity.complexity,
+    files.encode,
+    files.decode,
+    export.export,
+    export.rescore,
+    doctor.doctor,
+)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="datasets")

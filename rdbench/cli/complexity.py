@@ -34,9 +34,9 @@ def complexity(
             "codec": spec,
             "models": cost.n_models,
             "ladder_params_million": cost.ladder_parameters / 1e6,
-            "params_million": cost.parameters.total / 1e6,
-            "encoder_params_million": cost.parameters.encoder / 1e6,
-            "decoder_params_million": cost.parameters.decoder / 1e6,
+            "params_million": cost.parameters["total"] / 1e6,
+            "encoder_params_million": cost.parameters["encoder"] / 1e6,
+            "decoder_params_million": cost.parameters["decoder"] / 1e6,
             "encoder_kmacs_per_pixel": cost.encoder.macs_per_pixel / 1e3,
             "decoder_kmacs_per_pixel": cost.decoder.macs_per_pixel / 1e3,
         }

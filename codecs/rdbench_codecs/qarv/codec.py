@@ -141,6 +141,14 @@ class Qarv(Codec):
         with threads(self.threads):
             return self._model().encode(image, self._lambda())
 
+    def bit_maps(self, image: Image) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Ideal bits at each position of each latent, z1 first."""
+        return {f"z{i + 1}": z.ideal_bits.sum(axis=0) for i, z in enumerate(self.latents(image))}
+
+    def parameter_counts(self) -> Mapping[str, int]:
+        """Parameters of the network: ``total``, and what ``encoder`` and ``decoder`` need."""
+        return self._model().parameter_counts
+
     def reconstruct(
         self, values: Sequence[npt.NDArray[np.float32] | None], height: int, width: int
     ) -> Picture:

@@ -63,6 +63,7 @@ class Model:
     """
 
     def __init__(self, network: QarvNetwork, device: str = "cpu", half: bool = False) -> None:
+        self.parameter_counts = network.parameter_counts()
         network.eval().requires_grad_(False)
         network.to(torch.device(device))
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

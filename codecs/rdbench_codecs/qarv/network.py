@@ -460,6 +460,27 @@ class QarvNetwork(nn.Module):
             feature = self.add_latent(i, feature, prior.value(noisy), condition)
         return TrainingOutput(torch.stack(nats, dim=1), self.synthesize(feature, condition))
 
+    def parameter_counts(self) -> dict[str, int]:
+        """Parameters in all, and those that encoding and decoding need.
+
+        Decoding needs neither the bottom-up path nor the posteriors; encoding stops at the last
+        latent's posterior.
+        """
+        last = self._latent_positions[-1]
+        only_encoder = ("encoder.", "posterior", "post_merge")
+        only_decoder = (f"dec_blocks.{last}.z_proj", f"dec_blocks.{last}.resnet_end")
+        counts = {"total": 0, "encoder": 0, "decoder": 0}
+        for name, parameter in self.named_parameters():
+            place = int(name.split(".")[1]) if name.startswith("dec_blocks.") else -1
+            counts["total"] += parameter.numel()
+            if place <= last and not name.startswith(only_decoder):
+                counts["encoder"] += parameter.numel()
+            if not name.startswith(only_encoder[0]) and not any(
+                part.startswith(only_encoder[1:]) for part in name.split(".")
+            ):
+                counts["decoder"] += parameter.numel()
+        return counts
+
     def latent_shapes(self, rows: int, columns: int) -> list[tuple[int, int, int]]:
         """(channels, height, width) of every latent for rows x columns positions of s64."""
         return [

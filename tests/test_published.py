@@ -1,0 +1,221 @@
+"""Published curves and importers."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rdbench import published
+from rdbench.analysis.curves import anomalies
+from rdbench.errors import DataError, UsageError
+from rdbench.published import (
+    anchor_points,
+    import_compressai,
+    import_lossy_vae,
+    list_curves,
+    load_curve,
+)
+
+COMPRESSAI = """{
+  "name": "mbt2018-mean",
+  "description": "Inference (ans), [draft,]",
+  "results": {
+    "psnr-rgb": [28.1, 30.0, 32.5, 34.9,],
+    "ms-ssim-rgb": [0.92, 0.95, 0.97, 0.98],
+    "bpp": [0.12, 0.24, 0.47, 0.83,],
+  },
+}"""
+
+LOSSY_VAE = """{
+  "name": "qarv_base", "test-set": "kodak", "lambdas": [16, 64, 256, 2048],
+  "results": {"bpp": [0.21, 0.45, 0.87, 2.2], "mse": [1e-3, 4e-4, 2e-4, 4e-5,],
+              "psnr": [30.3, 33.9, 37.7, 44.4]}
+}"""
+
+
+def test_every_curve_has_its_source_and_protocol():
+    curves = list_curves()
+    assert len(curves) == 95
+    for curve in curves:
+        assert curve.source == "published"
+        assert {"repository", "path", "commit", "trained_for"} <= curve.provenance.keys()
+        assert {"scored", "rate", "aggregation"} <= curve.protocol.keys()
+        assert curve.has("psnr_rgb")
+        assert len(curve.bpp) >= 4
+        assert isinstance(curve.variable_rate, bool), curve.codec
+        assert {a.kind for a in anomalies(curve)} <= {"note"}
+        json.dumps(curve.row(), allow_nan=False)
+
+
+def test_curves_of_one_data_set():
+    assert {c.dataset for c in list_curves("clic2022")} == {"clic2022"}
+    assert [c.codec for c in list_curves("clic2022")] == ["qarv", "qres-vae", "vtm18"]
+
+
+def test_a_published_curve_in_full():
+    curve = load_curve("kodak", "vtm18")
+    assert (curve.codec, curve.label, curve.dataset) == ("vtm18", "vtm18", "kodak")
+    assert (curve.rate_parameter, curve.rate_values[0], curve.rate_values[-1]) == ("qp", 50, 15)
+    at_47 = curve.rate_values.index(47)
+    assert curve.bpp[at_47] == pytest.approx(0.048129, abs=5e-7)
+    assert curve.distortion["psnr_rgb"][at_47] == pytest.approx(26.15671, abs=5e-6)
+    assert curve.provenance["repository"] == "duanzhiihao/lossy-vae"
+    assert curve.protocol["scored"] == "8-bit"
+    assert curve.variable_rate is True
+    assert load_curve("kodak", "mbt2018").variable_rate is False
+
+
+def test_variants_of_a_codec_are_curves_of_their_own():
+    plain, in_8_bit = load_curve("kodak", "mbt2018"), load_curve("kodak", "mbt2018.8bit")
+    assert (plain.protocol["scored"], in_8_bit.protocol["scored"]) == ("float", "8-bit")
+    trained = load_curve("kodak", "mbt2018.ms-ssim").provenance["trained_for"]
+    assert trained == "ms-ssim"
+
+
+def test_the_note_of_a_curve_is_an_anomaly():
+    (note,) = anomalies(load_curve("kodak", "vtm-compressai"))
+    assert "Prefer vtm18" in note.message
+
+
+def test_unknown_names_get_the_closest():
+    with pytest.raises(UsageError, match="'qarv'"):
+        load_curve("kodak", "qavr")
+    with pytest.raises(UsageError, match="did you mean 'kodak'"):
+        load_curve("kodac", "qarv")
+    with pytest.raises(UsageError, match="did you mean 'clic2022'"):
+        list_curves("clic-2022")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A folder in place of the registered packages."""
+    folder = tmp_path / "published"
+    (folder / "mine").mkdir(parents=True)
+    monkeypatch.setattr(published, "_folders", lambda: [folder])
+    published._files.cache_clear()
+    published._codecs.cache_clear()
+    yield folder
+    published._files.cache_clear()
+    published._codecs.cache_clear()
+
+
+def test_a_stranger_s_curves(package):
+    body = {
+        "codec": "x", "trained_for": "mse", "source": {"repository": "r"},
+        "protocol": {"scored": "float"},
+        "points": [{"bpp": 0.2, "psnr_db": 31}, {"bpp": 0.1, "psnr_db": 30, "ms_ssim": 0.9}],
+    }  # fmt: skip
+    (package / "mine" / "x.json").write_text(json.dumps(body))
+    curve = load_curve("mine", "x")
+    assert curve.bpp.tolist() == [0.1, 0.2]
+    assert curve.distortion["ms_ssim"][0] == 0.9
+    assert math.isnan(curve.distortion["ms_ssim"][1])
+    assert curve.variable_rate is None
+    assert len(curve.points("ms_ssim")[0]) == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"points": 3}', '{"points": [], "codec": "x"}'])
+def test_a_stranger_s_broken_file(package, text):
+    (package / "mine" / "x.json").write_text(text)
+    with pytest.raises(DataError, match="is not a curve file"):
+        load_curve("mine", "x")
+
+
+def test_two_packages_with_the_same_curve(package, monkeypatch):
+    (package / "mine" / "x.json").write_text("{}")
+    monkeypatch.setattr(published, "_folders", lambda: [package, package])
+    with pytest.raises(DataError, match="two packages publish x on mine"):
+        list_curves()
+
+
+def test_anchor_points(package):
+    assert anchor_points("vtm18") == []
+    point = {"spec": "vtm18:qp=47", "dataset": "kodak", "image": "kodim01.png",
+             "image_sha256": "00", "n_bytes": 1, "psnr_rgb": 26.5}  # fmt: skip
+    (package / "anchors.json").write_text(json.dumps({"vtm18": [point]}))
+    (found,) = anchor_points("vtm18")
+    assert (found.spec, found.n_bytes) == ("vtm18:qp=47", 1)
+
+
+def written(tmp_path, text, name="kodak/model.json"):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_compressai_with_trailing_commas(tmp_path):
+    path = written(tmp_path, COMPRESSAI)
+    curve = import_compressai(path)
+    assert (curve.codec, curve.dataset, curve.source) == ("model", "kodak", "imported")
+    assert curve.bpp.tolist() == [0.12, 0.24, 0.47, 0.83]
+    assert curve.distortion["psnr_rgb"].tolist() == [28.1, 30.0, 32.5, 34.9]
+    assert curve.distortion["ms_ssim"].tolist() == [0.92, 0.95, 0.97, 0.98]
+    assert curve.provenance["path"] == str(path)
+    named = import_compressai(path, dataset="tecnick", codec="mine")
+    assert (named.codec, named.dataset) == ("mine", "tecnick")
+
+
+def test_compressai_older_names_and_db(tmp_path):
+    older = '{"results": {"psnr": [30, 31], "ms-ssim": [0.9, 0.91], "bpp": [0.1, 0.2]}}'
+    assert import_compressai(written(tmp_path, older)).distortion["ms_ssim"].tolist() == [0.9, 0.91]
+    in_db = '{"results": {"ms-ssim-db-rgb": [10, 20], "bpp": [0.1, 0.2]}}'
+    curve = import_compressai(written(tmp_path, in_db))
+    assert curve.distortion["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
+    assert curve.points("ms_ssim")[1].tolist() == pytest.approx([10, 20])
+
+
+def test_lossy_vae(tmp_path):
+    curve = import_lossy_vae(written(tmp_path, LOSSY_VAE, "results/qarv.json"))
+    assert (curve.codec, curve.dataset) == ("qarv", "kodak")
+    assert (curve.rate_parameter, curve.rate_values) == ("lambda", (16, 64, 256, 2048))
+    assert curve.distortion.keys() == {"psnr_rgb"}
+
+
+def test_lossy_vae_without_results(tmp_path):
+    flat = '{"bpp": [2.8, 2.5,], "psnr": [44.5, 43.9]}'
+    curve = import_lossy_vae(written(tmp_path, flat))
+    assert curve.bpp.tolist() == [2.5, 2.8]
+    assert curve.dataset == "kodak"
+    other = '{"dataset_name": "clic2022", "results": {"bpp": [1, 2], "psnr": [40, 41]}}'
+    assert import_lossy_vae(written(tmp_path, other)).dataset == "clic2022"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not JSON"),
+        ("{", "is not JSON"),
+        ('{"results": {"bpp": [1,,2]}}', "is not JSON"),
+        ("[1, 2]", "holds no JSON object"),
+        ("{}", "has no 'results'"),
+        ('{"results": {}}', "holds no bpp"),
+        ('{"results": {"bpp": [1, 2]}}', "holds no bpp"),
+        ('{"results": {"bpp": [1, 2], "psnr": [1]}}', "one length"),
+        ('{"results": {"bpp": [1, 2], "psnr": "high"}}', "not a list of numbers"),
+        ('{"results": {"bpp": [1, 2], "psnr": [30, NaN]}}', "not a list of numbers"),
+        ('{"results": {"bpp": [1, 0], "psnr": [30, 31]}}', "positive number"),
+    ],
+)
+def test_files_that_hold_no_curve(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        import_compressai(written(tmp_path, text))
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(DataError, match="cannot read"):
+        import_compressai(tmp_path / "none.json")
+    path = tmp_path / "bytes.json"
+    path.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(DataError, match="cannot read"):
+        import_lossy_vae(path)
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=30))
+def test_trailing_commas_leave_texts_alone(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("import") / "x.json"
+    body = {"note": text + ",]", "results": {"bpp": [1, 2], "psnr": [30, 31]}}
+    path.write_text(json.dumps(body)[:-1] + ",}")
+    assert published._tolerant_json(path) == body

@@ -23,9 +23,9 @@ KILLS = int(os.environ.get("RDBENCH_KILLS", "6"))
 TIMES = {"encode_s", "decode_s", "created", "provenance", "timed_alone"}
 
 
-def command(out):
+def command(out, qualities=range(5, 100, 10)):
     code = "from rdbench.cli import main; main()"
-    specs = ["jpeg:quality=5,15,25,35,45,55,65,75,85,95", "null"]
+    specs = [f"jpeg:quality={','.join(map(str, qualities))}", "null"]
     options = [word for spec in specs for word in ("--codec", spec)]
     return [sys.executable, "-c", code, "run", *options, "--jobs", "2", "--out", str(out)]
 
@@ -80,7 +80,8 @@ def test_kill_minus_nine(tmp_path):
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
-    sweep = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, text=True)
+    words = command(tmp_path, qualities=range(1, 101))
+    sweep = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "bitstreams").exists():
         time.sleep(0.01)
     sweep.send_signal(signal.SIGINT)
@@ -92,6 +93,9 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
 
 
 def test_two_sweeps_into_one_folder(tmp_path):
-    sweeps = [subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL) for _ in range(2)]
+    sweeps = [
+        subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
     assert [sweep.wait(120) for sweep in sweeps] == [0, 0]
     assert check_whole(tmp_path) == 33

@@ -1,10 +1,9 @@
-"""What each latent of QARV carries: parts of files, maps of rate, pictures in between (5.5)."""
+"""What each latent of QARV carries: parts of files, pictures in between (Section 5.5)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from rdbench.errors import UsageError
 from rdbench.types import Image
@@ -65,19 +64,3 @@ def interpolate(codec: Qarv, first: Image, second: Image, weight: float) -> Pict
     pairs = zip(codec.latents(first), codec.latents(second), strict=True)
     mixed = [(1 - weight) * a.value + np.float32(weight) * b.value for a, b in pairs]
     return codec.reconstruct(mixed, *first.shape[:2])
-
-
-def rate_maps(codec: Qarv, image: Image) -> npt.NDArray[np.float32]:
-    """Ideal bits per pixel that each latent spends on each pixel, (latents, height, width).
-
-    The bits of a position are spread evenly over the pixels that it covers; those of pixels that
-    padding has added are left out.
-    """
-    height, width = image.shape[:2]
-    maps = []
-    for latent in codec.latents(image):
-        bits = latent.ideal_bits.sum(0)
-        side = -(-height // 64) * 64 // bits.shape[0]
-        spread = (bits / side**2).repeat(side, 0).repeat(side, 1)
-        maps.append(spread[:height, :width])
-    return np.stack(maps)

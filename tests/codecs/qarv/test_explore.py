@@ -1,11 +1,11 @@
-"""Parts of files, maps of rate, pictures in between."""
+"""Parts of files, bits per position, pictures in between."""
 
 import numpy as np
 import pytest
 
 from rdbench.errors import UsageError
 from rdbench_codecs.qarv import Qarv
-from rdbench_codecs.qarv.explore import interpolate, keep, rate_maps, scalable_curve
+from rdbench_codecs.qarv.explore import interpolate, keep, scalable_curve
 
 CODEC = Qarv(lambda_=2048.0, weights="random-tiny", threads=1)
 RNG = np.random.default_rng(0)
@@ -42,14 +42,11 @@ def test_interpolation_starts_and_ends_at_the_pictures():
         interpolate(CODEC, IMAGE, OTHER[:50], 0.5)
 
 
-def test_rate_maps_add_up_to_the_ideal_bits():
-    image = IMAGE[:64, :64]
-    maps = rate_maps(CODEC, image)
-    assert maps.shape == (9, 64, 64)
-    ideal = [segment.ideal_bits for segment in CODEC.encode(image).segments[1:]]
-    np.testing.assert_allclose(maps.sum((1, 2), dtype=np.float64), ideal, rtol=1e-5)
-    assert rate_maps(CODEC, IMAGE).shape == (9, 100, 70)
-    latents = CODEC.latents(image)
-    np.testing.assert_allclose(
-        maps[8, 8:16, :8].sum(), latents[8].ideal_bits[:, 1, 0].sum(), rtol=1e-5
-    )
+def test_bit_maps_add_up_to_the_ideal_bits():
+    maps = CODEC.bit_maps(IMAGE)
+    ideal = {segment.name: segment.ideal_bits for segment in CODEC.encode(IMAGE).segments[1:]}
+    assert list(maps) == list(ideal)
+    assert maps["z1"].shape == (2, 2)
+    assert maps["z9"].shape == (16, 16)
+    for name, bits in maps.items():
+        assert bits.sum(dtype=np.float64) == pytest.approx(ideal[name], rel=1e-5)

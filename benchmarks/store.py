@@ -40,8 +40,8 @@ def main() -> None:
             for record in records:
                 store.add(record)
         filled_s = time.perf_counter() - started
-        print(f"adding   {n_records} records: {filled_s:.1f} s, {1e3 * filled_s / n_records:.3f} ms each"
-        )
+        each_ms = 1e3 * filled_s / n_records
+        print(f"adding   {n_records} records: {filled_s:.1f} s, {each_ms:.3f} ms each")
         keys = [key_of(r) for r in records] + [
             key_of(dataclasses.replace(records[0], spec=f"new:quality={i}")) for i in range(1000)
         ]

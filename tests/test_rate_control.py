@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbench.errors import EncoderError, UsageError
+from rdbench.rate_control import encode_to_bpp, encode_to_bytes, encode_to_psnr
 from rdbench.types import Bitstream, Codec
 from rdbench_codecs.null import Null
 from rdbench_codecs.qarv import Qarv
-from rdbench_codecs.rate_control import encode_to_bpp, encode_to_bytes, encode_to_psnr
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
 

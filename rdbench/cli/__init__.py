@@ -21,6 +21,7 @@ from rdbench.cli import (
     files,
     latents,
     listing,
+    penalty,
     plot,
     run,
 )
@@ -48,6 +49,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
+app.command("variable-rate-penalty")(penalty.penalty)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="datasets")
 app.add_typer(anchor.app, name="anchor")

@@ -1,0 +1,67 @@
+"""``rdbench variable-rate-penalty``: what one model for all rates costs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rdbench.analysis.bd import METHODS
+from rdbench.analysis.gather import gather, named
+from rdbench.analysis.variable_rate import variable_rate_penalty
+from rdbench.cli.console import AsJson, print_json, print_rows, say
+from rdbench.errors import UsageError
+
+
+def penalty(
+    codec: Annotated[str, typer.Option("--codec", "-c", help="The variable-rate codec.")],
+    fixed: Annotated[
+        list[str], typer.Option("--fixed", help="Codec with a model for each rate. Repeatable.")
+    ],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Data set.")] = "kodak",
+    metric: Annotated[str, typer.Option(help="psnr or ms_ssim.")] = "psnr",
+    method: Annotated[str, typer.Option(help=f"{', '.join(METHODS)}.")] = "poly3",
+    folder: Annotated[Path, typer.Argument(help="Report folder; it need not exist.")] = Path(
+        "reports"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Compare one model with fixed-rate ones.
+
+    BD-rate of a variable-rate curve against the envelope of its fixed-rate models, in all and by
+    interval of rate (QVRF, Table 1); positive is a loss.
+
+    Example: rdbench variable-rate-penalty --codec mbt2018-vbr --fixed mbt2018
+    """
+    if method not in METHODS:
+        raise UsageError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
+    curves = gather(folder, dataset)
+    found = variable_rate_penalty(
+        named(curves, [codec])[0],
+        named(curves, fixed),
+        metric,
+        method,
+    )
+    if as_json:
+        print_json(found.row())
+        return
+    overall = {
+        "rate": "all",
+        "quality": f"{found.overall.overlap.low:.2f}-{found.overall.overlap.high:.2f}",
+        "bd_rate_percent": found.overall.bd_rate_percent,
+    }
+    intervals = [
+        {
+            "rate": f"{i.bpp_low:.3f}-{i.bpp_high:.3f}",
+            "quality": f"{i.quality_low:.2f}-{i.quality_high:.2f}",
+            "bd_rate_percent": i.bd_rate_percent,
+        }
+        for i in found.intervals
+    ]
+    mean = {
+        "rate": "mean of intervals",
+        "quality": None,
+        "bd_rate_percent": found.mean_of_intervals_percent,
+    }
+    print_rows([overall, *intervals, mean], False, f"{codec} against {', '.join(found.fixed)}")
+    for text in found.overall.warnings:
+        say(text)

@@ -1,6 +1,7 @@
 """QARV as a codec: pictures to bytes and back, one segment a latent."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -76,6 +77,8 @@ class Qarv(Codec):
     def check(self) -> None:
         """Unavailable, with the way out, where the weights or the device are missing."""
         self.fingerprint()
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise UsageError(f"no device is named {self.device!r}; there are cpu, cuda and cuda:N")
         if self.device == "cpu" and self.precision == "half":
             raise Unavailable("half precision needs a GPU; use device=cuda or precision=float32")
         if self.device != "cpu":

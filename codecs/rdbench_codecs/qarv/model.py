@@ -84,7 +84,7 @@ class Model:
             lambda_: rate parameter; what is nearest in float32 is used.
         """
         latents = []
-        with torch.inference_mode():
+        with _exact():
             condition = self._condition(lambda_)
             padded = torch.from_numpy(pad(image)).to(self._device)
             pixels = padded.permute(2, 0, 1)[None].float() / 255
@@ -106,7 +106,7 @@ class Model:
         self, height: int, width: int, lambda_: float, choose: Choice
     ) -> npt.NDArray[np.float32]:
         """Picture of (height, width, 3) in [0, 1] from latents that ``choose`` gives."""
-        with torch.inference_mode():
+        with _exact():
             condition = self._condition(lambda_)
             feature = self._start(height, width)
             for i in range(self.n_latents):
@@ -165,6 +165,16 @@ def threads(number: int | None) -> Iterator[None]:
     finally:
         if torch.get_num_threads() != before:
             torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _exact() -> Iterator[None]:
+    """No gradients, and on a GPU only programs that give the same numbers every time."""
+    flags = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    with torch.inference_mode(), flags:
+        yield
 
 
 def pad(image: Image) -> Image:

@@ -175,6 +175,8 @@ def test_missing_weights_say_what_to_do(tmp_path, monkeypatch):
         Qarv(weights="/no/such.pt").check()
     with pytest.raises(UsageError, match="no configuration is named 'huge'"):
         Qarv(weights="random-huge").check()
+    with pytest.raises(UsageError, match="no device is named 'tpu'"):
+        replace(TINY, device="tpu").check()
     with pytest.raises(ValueError, match="lambda is -1"):
         Qarv(lambda_=-1)
 

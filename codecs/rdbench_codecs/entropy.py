@@ -70,10 +70,10 @@ class CategoricalTables:
         self, symbols: Symbols, indexes: npt.NDArray[np.integer]
     ) -> tuple[Symbols, npt.NDArray[np.bool_]]:
         """Position of each symbol in its table, the position past the end for an escape."""
-        sizes = self.sizes[indexes]
-        position = symbols.astype(np.int64) - self.offsets[indexes]
-        escaped = (position < 0) | (position >= sizes)
-        return np.where(escaped, sizes, position).astype(np.int32), escaped
+        sizes = self.sizes[indexes].view(np.uint32)
+        # Modulo 2**32 a symbol before the first one lies far past the last.
+        position = (symbols - self.offsets[indexes]).view(np.uint32)
+        return np.minimum(position, sizes).view(np.int32), position >= sizes
 
     def _compact(
         self, indexes: npt.NDArray[np.integer]
@@ -145,10 +145,10 @@ class SymbolEncoder:
         """
         symbols = np.ascontiguousarray(symbols, np.int32)
         order, groups = self._tables._groups(indexes)
-        category, escaped = self._tables._categories(symbols, indexes)
-        sorted_category = category[order]
-        self._runs += [(self._tables._models[i], sorted_category[part]) for i, part in groups]
-        self._runs += _escape_runs(_zigzag(symbols[order][escaped[order]]))
+        in_order = symbols[order]
+        category, escaped = self._tables._categories(in_order, indexes[order])
+        self._runs += [(self._tables._models[i], category[part]) for i, part in groups]
+        self._runs += _escape_runs(_zigzag(in_order[escaped]))
         self._crc = zlib.crc32(symbols.data, self._crc)
 
     def finish(self) -> bytes:

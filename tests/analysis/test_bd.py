@@ -213,7 +213,10 @@ def test_pictures_won_and_lost():
 
 
 def test_interval_is_that_of_the_bootstrap_done_slowly():
-    anchor, test = pictures(np.random.default_rng(1).normal(0.95, 0.1, 12), 12)
+    rng = np.random.default_rng(1)
+    anchor, test = pictures(rng.normal(0.95, 0.1, 12), 12)
+    lift = rng.normal(0, 2, 12)
+    test = measured(test.per_picture.bpp, test.per_picture.distortion["psnr_rgb"] + lift, "test")
     fast = bd_rate(anchor, test, n_resamples=200, seed=3)
     counts = np.random.default_rng(3).multinomial(12, np.full(12, 1 / 12), 200)
     figures = []

@@ -141,6 +141,17 @@ def test_channels_are_averaged_after_the_product_over_scales():
     assert 2 / 3 < value < 1
 
 
+def test_a_scale_that_is_anticorrelated_makes_it_zero():
+    rng = np.random.default_rng(6)
+    coarse = 128 + 60 * np.sin(np.add.outer(np.arange(200), np.arange(200)) / 25)[..., None]
+    detail = rng.normal(0, 20, (200, 200, 3))
+    image, decoded = (
+        np.clip(np.rint(coarse + sign * detail), 0, 255).astype(np.uint8) for sign in (1, -1)
+    )
+    assert oracle(image, decoded, torch.float64) == 0
+    assert ms_ssim(image, decoded) == 0
+
+
 @pytest.mark.parametrize("kind", ["noise", "flat", "ramp", "waves"])
 def test_equal_pictures_give_exactly_one(kind):
     image = picture(kind, 170, 190, np.random.default_rng(1))

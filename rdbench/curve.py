@@ -24,7 +24,7 @@ class Anomaly:
 
     Attributes:
         kind: one word: ``implausible``, ``falls``, ``duplicate``, ``short``, ``incomplete``,
-            ``conflict``, ``undefined``, ``note``.
+            ``conflict``, ``undefined``, ``random``, ``note``.
         message: one line.
     """
 

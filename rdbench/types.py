@@ -132,7 +132,10 @@ class Codec(ABC):
         return {}
 
     def fingerprint(self) -> str:
-        """Hash of what decides the result beside the fields (weights, a configuration file)."""
+        """Hash of what decides the result beside the fields (weights, a configuration file).
+
+        It begins with ``random`` where the weights are random numbers, and every output says so.
+        """
         return ""
 
 

@@ -95,12 +95,15 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     """The shortest label that tells a curve from the others of its data set.
 
     The codec's name, else its settings, else these and the weights, and the protocol after all.
+    Random weights are never hidden behind the codec's name.
     """
 
     def labels(curve: Curve) -> tuple[str, str, str, str]:
         full = str(curve.provenance["curve"])
         scored = curve.protocol.get("scored", curve.protocol["fingerprint"])
-        return curve.codec, full.partition("@")[0], full, f"{full} ({scored})"
+        settings = full.partition("@")[0]
+        short = settings if any(a.kind == "random" for a in curve.notes) else curve.codec
+        return short, settings, full, f"{full} ({scored})"
 
     seen = Counter((curve.dataset, label) for curve in curves for label in set(labels(curve)))
     return [
@@ -145,8 +148,19 @@ def _curve(
         provenance={"curve": first.curve, "records": sum(map(len, points.values()))},
         protocol=protocol,
         per_picture=table,
-        notes=(*notes, *_mixed_versions(points.values()), *_undefined(table, tuple(points))),
+        notes=(
+            *_random_weights(first),
+            *notes,
+            *_mixed_versions(points.values()),
+            *_undefined(table, tuple(points)),
+        ),
     )
+
+
+def _random_weights(record: Record) -> list[Anomaly]:
+    if not record.fingerprint.startswith("random"):
+        return []
+    return [Anomaly("random", "random weights: sizes and times are right, pictures are noise")]
 
 
 def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Anomaly | None:

@@ -1,5 +1,6 @@
 """Counted complexity against hand counts and published parameter counts."""
 
+import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,7 +36,7 @@ def test_context_model_counts_the_taps_it_sees() -> None:
     with_context = complexity(codec("mbt2018")).decoder.macs_per_pixel
     without = complexity(codec("mbt2018-mean")).decoder.macs_per_pixel
     hidden = (4 * M, M * 10 // 3, M * 8 // 3, 2 * M)
-    layers = sum(a * b for a, b in zip(hidden, hidden[1:], strict=False))
+    layers = sum(a * b for a, b in itertools.pairwise(hidden))
     assert with_context - without == pytest.approx((12 * M * 2 * M + layers) / 256, rel=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""The inner loop of MS-SSIM, compiled by Numba at first import and kept on disk from then on.
+"""The inner loops of MS-SSIM, compiled by Numba at first import and kept on disk from then on.
 
 It is a module of its own because importing Numba takes the better part of a second, which only
 those pay who compute MS-SSIM. The weighted sums are written out: only so does the compiler turn
@@ -31,17 +31,17 @@ _OPTIONS: dict[str, Any] = {
 }
 _inline: Callable[[Any], Any] = njit(inline="always", **_OPTIONS)
 
-_Loop = Callable[[_Plane, _Plane], float]
 
+def _compile(*signatures: str) -> Callable[[Any], Any]:
+    """A decorator that compiles for these types; the code stays on disk where that is possible."""
 
-def _compile(function: _Loop) -> _Loop:
-    """Compile for two C-contiguous float32 arrays; keep the code on disk where that is possible."""
-    signature = "f8(f4[:,::1],f4[:,::1])"
-    try:
-        compiled: _Loop = njit(signature, cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # no folder can be written
-        compiled = njit(signature, **_OPTIONS)(function)
-    return compiled
+    def decorator(function: Any) -> Any:
+        try:
+            return njit(list(signatures), cache=True, **_OPTIONS)(function)
+        except RuntimeError:  # no folder can be written
+            return njit(list(signatures), **_OPTIONS)(function)
+
+    return decorator
 
 
 @_inline
@@ -74,7 +74,22 @@ def _down(v: _Plane, y: int, mean: _Plane, square: _Plane) -> None:
         )
 
 
-@_compile
+@_compile(
+    "void(u1[:,::1], u1[:,::1], f4, f4[:,::1], f4[:,::1])",
+    "void(u1[:,::1], f4[:,::1], f4, f4[:,::1], f4[:,::1])",
+)
+def sum_and_difference(
+    x: npt.NDArray[np.uint8], y: npt.NDArray[Any], scale: float, s: _Plane, d: _Plane
+) -> None:
+    """Write ``x + scale * y`` to ``s`` and ``x - scale * y`` to ``d``, all (height, width)."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            a, b = np.float32(x[i, j]), scale * np.float32(y[i, j])
+            s[i, j] = a + b
+            d[i, j] = a - b
+
+
+@_compile("f8(f4[:,::1], f4[:,::1])")
 def contrast_loss(s: _Plane, d: _Plane) -> float:
     """Sum over all windows of var d / (var s + var d + 2 C2), half of what the index lacks to 1.
 

@@ -38,7 +38,7 @@ def ms_ssim(image: Image, reconstruction: Reconstruction) -> float | None:
     """Multi-scale structural similarity: the mean of the values of the three RGB channels.
 
     Works in as many threads as ``cv2.setNumThreads`` allows, three at most. The first call on a
-    machine compiles the inner loop, which takes some seconds.
+    machine compiles the inner loops, which takes some seconds.
 
     Sources: Wang, Simoncelli, Bovik, "Multi-scale structural similarity for image quality
     assessment", Asilomar 2003, equation 7; the Gaussian window of 11 samples without borders, the
@@ -61,13 +61,12 @@ def ms_ssim(image: Image, reconstruction: Reconstruction) -> float | None:
 
 def _channel(original: npt.NDArray[Any], decoded: npt.NDArray[Any]) -> float:
     """MS-SSIM of one colour channel."""
-    x, y = _levels(original), _levels(decoded)
-    return _multi_scale(x + y, x - y)
+    from rdbench.metrics._ms_ssim_kernel import sum_and_difference
 
-
-def _levels(plane: npt.NDArray[Any]) -> _Plane:
-    """Samples as float32 in [0, 255]."""
-    return plane.astype(np.float32) if plane.dtype == np.uint8 else plane * np.float32(255)
+    s, d = np.empty((2, *original.shape), np.float32)
+    scale = np.float32(1 if decoded.dtype == np.uint8 else 255)
+    sum_and_difference(original, decoded, scale, s, d)
+    return _multi_scale(s, d)
 
 
 def _multi_scale(s: _Plane, d: _Plane) -> float:

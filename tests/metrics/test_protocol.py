@@ -82,3 +82,22 @@ def test_import_is_light():
     """Numba takes the better part of a second, torch more: only MS-SSIM itself may load Numba."""
     code = "import sys, rdbench.metrics; sys.exit(bool({'numba', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("as_float", [False, True])
+def test_views_and_read_only_arrays_score_as_their_copies(as_float):
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (330, 180, 3), np.uint8)
+    decoded = np.clip(image.astype(np.int16) + rng.integers(-9, 9, image.shape), 0, 255)
+    decoded = (decoded / 255).astype(np.float32) if as_float else decoded.astype(np.uint8)
+    protocol = Protocol("float")
+    expected = score(protocol, image, decoded)
+    image.flags.writeable = decoded.flags.writeable = False
+    assert score(protocol, image, decoded) == expected
+    for view in (
+        lambda a: np.ascontiguousarray(a[..., ::-1])[..., ::-1],
+        lambda a: np.ascontiguousarray(a.transpose(2, 0, 1)).transpose(1, 2, 0),
+        lambda a: np.repeat(a, 2, axis=0)[::2],
+        lambda a: np.asfortranarray(a),
+    ):
+        assert score(protocol, view(image), view(decoded)) == pytest.approx(expected)

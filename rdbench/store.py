@@ -164,13 +164,15 @@ class Store:
             if bitstream is not None:
                 self._keep(record.bitstream_sha256, bitstream)
             with self._transaction():
-                row = dataclasses.asdict(record)
-                row |= {name: json.dumps(row[name]) for name in _JSON_COLUMNS}
-                row["provenance"] = self._run_id(record.provenance)
-                self._db.execute(_INSERT, row | {"key": _digest(key_of(record))})
+                row = {column: getattr(record, column) for column in _COLUMNS}
+                row["key"] = _digest(key_of(record))
+                row["scores"] = json.dumps(record.scores)
+                row["segments"] = json.dumps([dataclasses.asdict(s) for s in record.segments])
+                row["provenance"] = self._run_id(json.dumps(record.provenance, sort_keys=True))
+                self._db.execute(_INSERT, row)
 
-    def _run_id(self, provenance: Mapping[str, Any]) -> int:
-        body = json.dumps(provenance, sort_keys=True)
+    def _run_id(self, body: str) -> int:
+        """Number of the row of ``runs`` that holds a provenance."""
         self._db.execute("INSERT OR IGNORE INTO runs (body) VALUES (?)", (body,))
         (found,) = self._db.execute("SELECT id FROM runs WHERE body = ?", (body,)).fetchone()
         return int(found)

@@ -2,7 +2,7 @@
 
     RDBENCH_DATA=... python benchmarks/harness.py
 
-Overhead of a record is the wall time of the sweep beyond the codec's own encode and decode, with the
+Overhead of a record is the wall time of the sweep beyond the codec's own encode and decode, the
 pictures in memory: hashing, checking, PSNR, handing over, writing the bitstream and the record.
 """
 

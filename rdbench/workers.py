@@ -41,6 +41,7 @@ def workers(
 @contextmanager
 def in_process(threads: int) -> Iterator[Results]:
     """Work in this process, one task after the other."""
+    import cv2
     from threadpoolctl import threadpool_limits
 
     def results(function: Function, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
@@ -50,8 +51,13 @@ def in_process(threads: int) -> Iterator[Results]:
             except Exception as error:
                 yield task, error
 
-    with threadpool_limits(threads):
-        yield results
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield results
+    finally:
+        cv2.setNumThreads(before)
 
 
 @contextmanager

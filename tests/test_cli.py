@@ -208,3 +208,58 @@ def test_a_description_file_is_a_codec(tmp_path):
     assert status == 0, errors
     (row,) = json.loads(text)
     assert (row["codec"], row["images"], row["psnr_rgb"]) == ("copy", "3/3", None)
+
+
+def test_a_file_of_a_wanted_size_and_back(tmp_path):
+    from skimage import data
+
+    PIL.Image.fromarray(data.astronaut()).save(tmp_path / "a.png")
+    words = ("encode", "a.png", "--codec", "jpeg2000", "--target-bpp", "0.5", "--json")
+    status, text, errors = rdbench(*words, cwd=tmp_path)
+    assert status == 0, errors
+    (row,) = json.loads(text)
+    assert row["bpp"] == pytest.approx(0.5, rel=0.01)
+    assert row["n_encodes"] <= 10
+    assert (tmp_path / "a.jpeg2000").stat().st_size == row["n_bytes"]
+    words = ("decode", "a.jpeg2000", "--codec", "jpeg2000", "--out", "b.png")
+    assert rdbench(*words, cwd=tmp_path)[0] == 0
+    error = np.asarray(PIL.Image.open(tmp_path / "b.png")).astype(float) - data.astronaut()
+    assert 10 * np.log10(255**2 / np.mean(error**2)) == pytest.approx(row["psnr_rgb"])
+    for words, says in (
+        (("encode", "a.png", "--codec", "jpeg", "--target-psnr", "30"), "no continuous rate"),
+        (("encode", "a.png", "--codec", "jpeg:quality=1,2"), "names 2 operating points"),
+        (("decode", "a.jpeg2000", "--codec", "webp"), "not a lossy WebP file"),
+        (("decode", "nothing.j2k", "--codec", "jpeg2000"), "cannot read nothing.j2k"),
+    ):
+        status, _, errors = rdbench(*words, cwd=tmp_path)
+        assert (status, says in errors) == (1, True), errors
+
+
+def test_latents_of_a_learned_codec(tmp_path):
+    codec = "qarv:weights=random-tiny,lambda=16,2048"
+    words = ("latents", "--codec", codec, "--out", tmp_path, "--map", "chelsea", "--json")
+    status, text, errors = rdbench(*words)
+    assert status == 0, errors
+    rows = json.loads(text)
+    names = ["header", *(f"z{i}" for i in range(1, 10))]
+    assert [row["segment"] for row in rows] == names * 2
+    assert sum(row["percent"] for row in rows) == pytest.approx(200)
+    assert len(list((tmp_path / "figures").glob("latents-*.png"))) == 1
+    assert len(list((tmp_path / "figures").glob("map-*-chelsea.png"))) == 2
+    assert "random weights" in rdbench("plot", tmp_path)[2]
+
+
+def test_what_learned_codecs_offer_without_weights(tmp_path):
+    status, text, _ = rdbench("weights", "list", "--json")
+    assert {row["name"] for row in json.loads(text)} >= {"qarv", "mbt2018-mean:quality=3"}
+    status, _, errors = rdbench("run", "--codec", "qarv", "--out", tmp_path)
+    assert (status, errors.count("\n")) == (1, 1)
+    assert "rdbench weights fetch qarv" in errors
+    codec = "qvrf-bmshj2018-hyperprior:weights=random-tiny"
+    figure = tmp_path / "fit.png"
+    status, text, errors = rdbench("qvrf", "fit", "--codec", codec, "--out", figure, "--json")
+    assert status == 0, errors
+    assert json.loads(text)[0].keys() == {"codec", "slope", "intercept", "r2"}
+    assert figure.stat().st_size > 5000
+    status, text, errors = rdbench("complexity", "--codec", codec, "--json")
+    assert json.loads(text)[0]["decoder_kmacs_per_pixel"] > 0, errors

@@ -95,5 +95,6 @@ def progress_bar(what: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         console=_stderr,
         transient=True,
+        disable=not _stderr.is_terminal,
     ) as bar:
         yield bar

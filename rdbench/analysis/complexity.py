@@ -121,7 +121,8 @@ def _count(run: Callable[[], Any]) -> tuple[Work, Any]:
 
     aten, onednn = torch.ops.aten, torch.ops.mkldnn
     mapping: dict[Any, Any] = {getattr(aten, name): _n_elements for name in _ELEMENTWISE}
-    # The fused linear layers of oneDNN, which the counter does not know.
+    # Layers that call oneDNN themselves, which the counter does not know.
+    mapping[aten.mkldnn_convolution] = _convolution_flops
     mapping[onednn._linear_pointwise] = _linear_flops
     with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         result = run()
@@ -134,6 +135,12 @@ def _count(run: Callable[[], Any]) -> tuple[Work, Any]:
 def _n_elements(*args: Any, out_shape: Any = None, **kwargs: Any) -> int:
     n: int = math.prod(out_shape)
     return n
+
+
+def _convolution_flops(
+    x_shape: Any, weight_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any
+) -> int:
+    return 2 * _n_elements(out_shape=out_shape) * int(math.prod(weight_shape[1:]))
 
 
 def _linear_flops(x_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _CONTAINER = "hyperprior"
 _MULTIPLE = 64  # that height and width of a picture are padded to
 _MAX_LEVEL = 7.0
+_RANDOM = ("random", "random-tiny")
+_TINY = (16, 24)  # channels n and m
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,9 @@ class HyperpriorCodec(Codec):
     """What the codecs of the family share.
 
     Attributes:
-        weights: ``released`` (`rdbench weights list` shows them), the path of a file, or
-            ``random``: a network that shows how fast a codec is and nothing else.
+        weights: ``released`` (`rdbench weights list` shows them), the path of a file, ``random``:
+            a network that shows how fast a codec is and nothing else, or ``random-tiny``: one that
+            shows that it works.
         padding: how a picture is brought to multiples of 64 pixels, at the right and at the
             bottom: with zeros, as the published programs do, or with copies of its edge.
         device: where the network runs, ``cpu`` or ``cuda``. A file is decoded on the kind of device
@@ -119,7 +122,7 @@ class HyperpriorCodec(Codec):
         return np.ascontiguousarray(padded[: header.height, : header.width])
 
     def check(self) -> None:
-        if self.weights != "random":
+        if self.weights not in _RANDOM:
             self._path()
         if self.device != "cpu":
             import torch
@@ -131,7 +134,7 @@ class HyperpriorCodec(Codec):
         return {name: version(name) for name in ("torch", "constriction")}
 
     def fingerprint(self) -> str:
-        if self.weights == "random":
+        if self.weights in _RANDOM:
             return self.load().fingerprint
         return weights_files.sha256(self._path())
 
@@ -140,7 +143,7 @@ class HyperpriorCodec(Codec):
         from rdbench_codecs.hyperprior.loading import load_file, load_random
 
         self.check()
-        if self.weights == "random":
+        if self.weights in _RANDOM:
             n, m = self._channels()
             return load_random(self.baseline, self.method, n, m, self.device)
         path = self._path()
@@ -151,7 +154,7 @@ class HyperpriorCodec(Codec):
         """Parameters of the network: ``total``, and what ``encoder`` and ``decoder`` need."""
         from rdbench_codecs.hyperprior.loading import count_parameters, without_values
 
-        if self.weights == "random":
+        if self.weights in _RANDOM:
             return count_parameters(without_values(self.baseline, self.method, *self._channels()))
         return count_parameters(self.load().network)
 
@@ -164,7 +167,10 @@ class HyperpriorCodec(Codec):
         """Raise BitstreamError where no header says ``parameter``."""
 
     def _channels(self) -> tuple[int, int]:
-        """Channels n and m of the published network."""
+        """Channels n and m of random networks."""
+        return _TINY if self.weights == "random-tiny" else self._published_channels()
+
+    def _published_channels(self) -> tuple[int, int]:
         return BASELINES[self.baseline].large
 
     def _released_name(self) -> str:
@@ -219,10 +225,10 @@ class FixedRate(HyperpriorCodec):
 
     def ladder(self) -> tuple[Self, ...]:
         """The default sweep: all qualities, or this one where one file of weights was named."""
-        every = self.weights in ("released", "random") or "{quality}" in self.weights
+        every = self.weights in ("released", *_RANDOM) or "{quality}" in self.weights
         return super().ladder() if every else (self,)
 
-    def _channels(self) -> tuple[int, int]:
+    def _published_channels(self) -> tuple[int, int]:
         baseline = BASELINES[self.baseline]
         return baseline.small if self.quality <= baseline.n_small else baseline.large
 

@@ -55,10 +55,15 @@ class GDN(nn.Module):
         self.beta = nn.Parameter(torch.full((channels,), (1 + self._PEDESTAL) ** 0.5))
         self.gamma = nn.Parameter((0.1 * torch.eye(channels) + self._PEDESTAL).sqrt())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def effective(self) -> tuple[Tensor, Tensor]:
+        """gamma, (channels, channels), and beta, (channels,), as the formula uses them."""
         beta = lower_bound(self.beta, (self._BETA_FLOOR + self._PEDESTAL) ** 0.5) ** 2
-        gamma = lower_bound(self.gamma, self._PEDESTAL**0.5) ** 2 - self._PEDESTAL
-        norm = functional.conv2d(x * x, gamma[:, :, None, None], beta - self._PEDESTAL)
+        gamma = lower_bound(self.gamma, self._PEDESTAL**0.5) ** 2
+        return gamma - self._PEDESTAL, beta - self._PEDESTAL
+
+    def forward(self, x: Tensor) -> Tensor:
+        gamma, beta = self.effective()
+        norm = functional.conv2d(x * x, gamma[:, :, None, None], beta)
         return x * (norm.sqrt_() if self.inverse else norm.rsqrt_())
 
 

@@ -18,6 +18,7 @@ from rdbench.errors import DataError
 from rdbench.types import Image
 from rdbench_codecs import weights as weights_files
 from rdbench_codecs.hyperprior.coder import CodedLatent, Coder, make_coder, n_threads
+from rdbench_codecs.hyperprior.fast import accelerate
 from rdbench_codecs.hyperprior.feature_transforms import ADAPTIVE_NETWORKS
 from rdbench_codecs.hyperprior.networks import NETWORKS, Network
 from rdbench_codecs.hyperprior.rates import (
@@ -141,6 +142,8 @@ def ready(network: Network, method: str, fingerprint: str, device: str) -> Loade
     """Make a network ready for coding; it is changed."""
     network.eval().requires_grad_(False)
     network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if device == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        accelerate(network)
     return Loaded(network, method, make_coder(network), fingerprint, device)
 
 

@@ -1,0 +1,340 @@
+"""The registered codecs on tiny networks: bytes, settings, what is refused."""
+
+import dataclasses
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from skimage import data as photos
+
+from rdbench.errors import BitstreamError, EncoderError, RdbenchError, Unavailable, UsageError
+from rdbench.registry import codec_class, codecs_from_spec, spec_of
+from rdbench.types import Image
+from rdbench_codecs import weights as weights_files
+from rdbench_codecs.hyperprior.codec import HyperpriorCodec, Qvrf
+from rdbench_codecs.hyperprior.codecs import (
+    Bmshj2018Hyperprior,
+    Cui2021Mbt2018,
+    Mbt2018,
+    Mbt2018Mean,
+    QvrfCheng2020Attn,
+    QvrfMbt2018,
+    QvrfMbt2018Mean,
+    Song2021Bmshj2018Hyperprior,
+    Theis2017Mbt2018Mean,
+)
+from rdbench_codecs.hyperprior.loading import build, randomize
+from rdbench_codecs.hyperprior.qvrf import LAMBDAS
+
+BASELINES = [
+    "bmshj2018-hyperprior",
+    "mbt2018-mean",
+    "mbt2018",
+    "cheng2020-anchor",
+    "cheng2020-attn",
+]
+METHODS = ["qvrf", "theis2017", "cui2021", "song2021"]
+NAMES = [
+    "bmshj2018-factorized",
+    *BASELINES,
+    *(f"{method}-{baseline}" for method in METHODS for baseline in BASELINES),
+]
+
+
+def photo(height: int = 70, width: int = 90) -> Image:
+    return photos.astronaut()[60 : 60 + height, 180 : 180 + width]  # type: ignore[no-any-return]
+
+
+def tiny(name: str, **settings: object) -> HyperpriorCodec:
+    made = codec_class(name)(weights="random-tiny", **settings)
+    assert isinstance(made, HyperpriorCodec)
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_survive_at_both_ends_of_the_ladder(name: str) -> None:
+    image = photo()
+    sizes = []
+    for codec in (tiny(name).ladder()[0], tiny(name).ladder()[-1]):
+        stream = codec.encode(image)
+        latents = ["y"] if name == "bmshj2018-factorized" else ["z", "y"]
+        assert [s.name for s in stream.segments] == ["header", *latents]
+        assert sum(s.n_bytes for s in stream.segments) == len(stream.data)
+        for segment in stream.segments[1:]:
+            assert segment.ideal_bits is not None
+            assert segment.n_bytes <= 1.005 * segment.ideal_bits / 8 + 64
+        assert stream.segments[0].n_bytes <= 25
+        decoded = codec.decode(stream.data)
+        assert decoded.shape == image.shape
+        assert decoded.dtype == np.float32
+        assert 0 <= decoded.min() <= decoded.max() <= 1
+        again = dataclasses.replace(codec).decode(stream.data)
+        np.testing.assert_array_equal(decoded, again)
+        sizes.append(len(stream.data))
+    if codec.variable_rate and "song2021" not in name:
+        assert sizes[1] > 1.5 * sizes[0]
+
+
+@pytest.mark.parametrize("name", ["qvrf-mbt2018", "qvrf-bmshj2018-hyperprior"])
+def test_odd_sizes_decode_alike_on_other_threads(name: str) -> None:
+    rng = np.random.default_rng(0)
+    for height, width in [(1, 1), (1, 200), (131, 1), *rng.integers(1, 200, (10, 2))]:
+        image = rng.integers(0, 256, (height, width, 3), np.uint8)
+        codec = tiny(name, a=3.0, threads=1)
+        data = codec.encode(image).data
+        decoded = codec.decode(data)
+        assert decoded.shape == image.shape
+        for threads in (2, 3):
+            other = dataclasses.replace(codec, threads=threads)
+            assert other.encode(image).data == data
+            np.testing.assert_array_equal(other.decode(data), decoded)
+
+
+@pytest.mark.parametrize("spec", ["qvrf-mbt2018:a=2.5", "qvrf-mbt2018-mean:lambda=0.05"])
+def test_another_process_decodes_the_same_picture(spec: str, tmp_path: Path) -> None:
+    (codec,) = codecs_from_spec(f"{spec},weights=random-tiny")
+    stream = codec.encode(photo())
+    (tmp_path / "file").write_bytes(stream.data)
+    program = (
+        "import sys, numpy as np\n"
+        "from rdbench.registry import codecs_from_spec\n"
+        "(codec,) = codecs_from_spec(sys.argv[1])\n"
+        "data = open(sys.argv[2], 'rb').read()\n"
+        "np.save(sys.argv[2] + '.npy', codec.decode(data))\n"
+    )
+    arguments = [sys.executable, "-c", program, spec_of(codec), str(tmp_path / "file")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "3"}
+    subprocess.run(arguments, check=True, cwd=tmp_path, env=environment, timeout=120)
+    np.testing.assert_array_equal(np.load(tmp_path / "file.npy"), codec.decode(stream.data))
+
+
+def test_fixed_rate_is_qvrf_with_regulator_1() -> None:
+    fixed = tiny("mbt2018", quality=8).load().network.state_dict()
+    regulated = tiny("qvrf-mbt2018").load().network.state_dict()
+    assert set(regulated) - set(fixed) == {"Gain"}
+    assert all(torch.equal(regulated[name], value) for name, value in fixed.items())
+    ours, theirs = (tiny(name).encode(photo()) for name in ("qvrf-mbt2018", "mbt2018"))
+    assert ours.segments == theirs.segments
+    assert ours.data[-ours.segments[2].n_bytes :] == theirs.data[-theirs.segments[2].n_bytes :]
+
+
+def test_a_lambda_and_index_agree() -> None:
+    by_index = tiny("qvrf-mbt2018-mean", index=4)
+    assert isinstance(by_index, Qvrf)
+    fit = by_index.regulator_fit()
+    assert (fit.slope, fit.intercept, fit.r2) == pytest.approx((1, 0, 1), abs=1e-4)
+    by_a = tiny("qvrf-mbt2018-mean", a=fit.regulators[4])
+    by_lambda = tiny("qvrf-mbt2018-mean", lambda_=LAMBDAS[4])
+    data = by_index.encode(photo()).data
+    assert by_a.encode(photo()).data == data
+    assert len(by_lambda.encode(photo()).data) == pytest.approx(len(data), abs=3)
+
+
+def test_regulators_give_a_continuous_range_of_rates_and_leave_z_alone() -> None:
+    streams = [tiny("qvrf-mbt2018-mean", a=a).encode(photo()) for a in np.geomspace(0.5, 12, 9)]
+    sizes = [stream.segments[2].n_bytes for stream in streams]
+    assert all(a < b for a, b in itertools.pairwise(sizes))
+    assert len({stream.segments[1] for stream in streams}) == 1
+
+
+def test_the_decoder_takes_the_rate_from_the_file() -> None:
+    for name, setting, value in [
+        ("qvrf-mbt2018", "a", 3.7),
+        ("theis2017-mbt2018", "level", 2.5),
+        ("cui2021-mbt2018", "level", 6.1),
+    ]:
+        codec = tiny(name, **{setting: value})
+        data = codec.encode(photo()).data
+        np.testing.assert_array_equal(tiny(name).decode(data), codec.decode(data))
+
+
+def test_gains_between_levels_give_rates_between() -> None:
+    sizes = [len(tiny("cui2021-mbt2018", level=v).encode(photo()).data) for v in (3, 3.5, 4)]
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_padding_is_a_setting_and_the_decoder_needs_it_not() -> None:
+    zeros, edge = (tiny("qvrf-mbt2018-mean", a=6.0, padding=p) for p in ("zeros", "edge"))
+    assert zeros.encode(photo()).data != edge.encode(photo()).data
+    data = edge.encode(photo()).data
+    np.testing.assert_array_equal(zeros.decode(data), edge.decode(data))
+    whole = photo(64, 128)
+    assert zeros.encode(whole).data == edge.encode(whole).data
+
+
+@cache
+def streams() -> Sequence[tuple[HyperpriorCodec, bytes]]:
+    names = ("qvrf-mbt2018", "qvrf-bmshj2018-hyperprior", "bmshj2018-factorized")
+    return [(codec, codec.encode(photo(40, 50)).data) for codec in map(tiny, names)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    which=st.integers(0, 2),
+    position=st.floats(0, 1, exclude_max=True),
+    flip=st.integers(1, 255),
+    cut=st.one_of(st.none(), st.floats(0, 1, exclude_max=True)),
+    more=st.binary(max_size=3),
+)
+def test_changed_files_are_refused(
+    which: int, position: float, flip: int, cut: float | None, more: bytes
+) -> None:
+    codec, data = streams()[which]
+    changed = bytearray(data)
+    changed[int(position * len(data))] ^= flip
+    changed = changed[: int(cut * len(changed))] if cut is not None else changed
+    with pytest.raises(BitstreamError):
+        codec.decode(bytes(changed) + more)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.binary(max_size=80))
+def test_foreign_files_are_refused(data: bytes) -> None:
+    with pytest.raises(BitstreamError):
+        streams()[0][0].decode(data)
+
+
+def test_files_of_other_weights_are_refused() -> None:
+    data = tiny("qvrf-mbt2018").encode(photo()).data
+    with pytest.raises(BitstreamError, match="weights"):
+        tiny("qvrf-mbt2018-mean").decode(data)
+    with pytest.raises(BitstreamError, match="weights"):
+        tiny("mbt2018").decode(data)
+
+
+def test_latents_that_are_no_numbers_are_an_error(tmp_path: Path) -> None:
+    network = build("mbt2018-mean", "fixed", 8, 12)
+    network.g_a[0].weight.data[:] = torch.nan
+    save_file(network.state_dict(), tmp_path / "nan.safetensors")
+    with pytest.raises(EncoderError, match="no numbers"):
+        Mbt2018Mean(weights=str(tmp_path / "nan.safetensors")).encode(photo())
+
+
+def saved(path: Path, baseline: str, method: str, n: int = 8, m: int = 12) -> Path:
+    network = build(baseline, method, n, m)
+    randomize(network)
+    if path.suffix == ".safetensors":
+        save_file(network.state_dict(), path)
+    else:
+        tensors = {f"module.{name}": value for name, value in network.state_dict().items()}
+        torch.save({"state_dict": tensors, "epoch": 3}, path)
+    return path
+
+
+def test_weights_come_from_files(tmp_path: Path) -> None:
+    plain = Mbt2018(weights=str(saved(tmp_path / "a.safetensors", "mbt2018", "fixed")))
+    wrapped = Mbt2018(weights=str(saved(tmp_path / "a.pth.tar", "mbt2018", "fixed")))
+    one, other = plain.encode(photo()), wrapped.encode(photo())
+    assert one.segments == other.segments
+    assert plain.fingerprint() == weights_files.sha256(tmp_path / "a.safetensors")
+    assert plain.fingerprint() != wrapped.fingerprint()
+    assert plain.parameter_counts()["total"] < Mbt2018(weights="random").parameter_counts()["total"]
+    with pytest.raises(BitstreamError, match="weights"):
+        wrapped.decode(one.data)
+
+
+def test_a_fixed_rate_file_serves_qvrf_by_its_regulator(tmp_path: Path) -> None:
+    path = str(saved(tmp_path / "a.safetensors", "mbt2018", "fixed"))
+    codec = QvrfMbt2018(weights=path, a=2.0)
+    assert codec.decode(codec.encode(photo()).data).shape == photo().shape
+    with pytest.raises(UsageError, match="fixed rate"):
+        QvrfMbt2018(weights=path, index=2).encode(photo())
+    with pytest.raises(UsageError, match="fixed rate"):
+        codec.regulator_fit()
+
+
+def test_files_of_one_quality_each(tmp_path: Path) -> None:
+    for quality in (1, 2):
+        saved(tmp_path / f"q{quality}.safetensors", "mbt2018-mean", "fixed", n=4 * quality)
+    codec = Mbt2018Mean(weights=str(tmp_path / "q{quality}.safetensors"), quality=1)
+    assert [point.quality for point in codec.ladder()] == list(range(1, 9))
+    first, second = codec, dataclasses.replace(codec, quality=2)
+    assert first.fingerprint() != second.fingerprint()
+    alone = dataclasses.replace(codec, weights=str(tmp_path / "q1.safetensors"))
+    assert alone.ladder() == (alone,)
+
+
+def test_missing_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(weights_files, "cache_folder", lambda: tmp_path)
+    for codec, hint in [
+        (Mbt2018(quality=3), "rdbench weights fetch mbt2018:quality=3`"),
+        (Mbt2018Mean(quality=2, metric="ms-ssim"), "mbt2018-mean:quality=2,metric=ms-ssim`"),
+        (QvrfCheng2020Attn(), "rdbench weights fetch qvrf-cheng2020-attn`"),
+        (QvrfMbt2018Mean(), "no weights of qvrf-mbt2018-mean were released"),
+        (Theis2017Mbt2018Mean(weights="nowhere.pth"), "nowhere.pth"),
+    ]:
+        for call in (codec.check, codec.fingerprint, lambda c=codec: c.encode(photo())):
+            with pytest.raises(Unavailable) as error:
+                call()
+            assert hint in str(error.value)
+            assert "weights=random" in str(error.value)
+            assert "\n" not in str(error.value)
+
+
+def test_released_files_are_found_by_quality_and_metric(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(weights_files, "cache_folder", lambda: tmp_path)
+    saved(tmp_path / "mbt2018-mean-3-723404a8.pth.tar", "mbt2018-mean", "fixed")
+    saved(tmp_path / "mbt2018-mean-ms-ssim-3-640ce819.pth.tar", "mbt2018-mean", "fixed", n=4)
+    mse = Mbt2018Mean(quality=3)
+    assert mse.load().network.n == 8
+    assert dataclasses.replace(mse, metric="ms-ssim").load().network.n == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("mbt2018", {"quality": 9}, "quality 1 to 8"),
+        ("cheng2020-attn", {"quality": 7}, "quality 1 to 6"),
+        ("qvrf-mbt2018", {"a": 13.0}, "within 0.5 to 12"),
+        ("qvrf-mbt2018", {"a": 2.0, "index": 1}, "one of index and a"),
+        ("cui2021-mbt2018", {"level": 7.5}, "level 0 to 7"),
+    ],
+)
+def test_settings_out_of_range_are_refused(
+    name: str, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        tiny(name, **settings)
+
+
+def test_rates_that_the_weights_do_not_have_are_refused() -> None:
+    for codec, message in [
+        (tiny("qvrf-mbt2018", index=8), "index 0 to 7"),
+        (tiny("qvrf-mbt2018", lambda_=5.0), "within 0.5 to 12"),
+    ]:
+        with pytest.raises(RdbenchError, match=message):
+            codec.encode(photo())
+
+
+def test_listing_codecs_does_not_load_torch() -> None:
+    program = (
+        "import sys, rdbench_codecs.hyperprior.codecs as c\n"
+        "c.Mbt2018().ladder(); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_transforms_of_song_are_told_the_quality_by_the_encoder_alone() -> None:
+    low, high = (Song2021Bmshj2018Hyperprior(weights="random-tiny", level=v) for v in (0.0, 7.0))
+    assert low.encode(photo()).segments != high.encode(photo()).segments
+    data = high.encode(photo()).data
+    np.testing.assert_array_equal(low.decode(data), high.decode(data))
+
+
+def test_curves_keep_to_one_set_of_weights() -> None:
+    assert not Bmshj2018Hyperprior.variable_rate
+    assert Cui2021Mbt2018.variable_rate
+    a, b = Cui2021Mbt2018(weights="random-tiny"), Cui2021Mbt2018(weights="random-tiny", level=3.0)
+    assert a.fingerprint() == b.fingerprint()

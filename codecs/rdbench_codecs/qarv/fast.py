@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from rdbench_codecs.qarv.network import ChannelNorm, Condition, ConvNextBlock
 
-_ROWS = 4096
-"""Positions that a block works on at a time."""
+_CHUNK = 3 * 2**20
+"""Hidden values that a block computes at a time; four bytes each, they should fit the cache."""
 
 
 class FoldedBlock(nn.Module):
@@ -31,6 +31,7 @@ class FoldedBlock(nn.Module):
         self.embedding_layer = cast(nn.Module, block.embedding_layer)
         self.conv_dw = _depthwise(block.conv_dw)
         self.eps = cast(ChannelNorm, block.norm).eps
+        self.hidden = block.mlp.fc1.out_features
         self.fc1 = _linear(block.mlp.fc1.weight.detach(), block.mlp.fc1.bias.detach())
         self.fc2 = _linear_add(
             (gamma[:, None] * block.mlp.fc2.weight).detach(), (gamma * block.mlp.fc2.bias).detach()
@@ -40,14 +41,10 @@ class FoldedBlock(nn.Module):
         """Same shape as x, (1, width, height, width)."""
         shift, scale = condition.affine(self.embedding_layer)
         shortcut, rows = _rows(x), _rows(self.conv_dw(x))
-        if len(rows) <= _ROWS:
-            result = self._layers(rows, shortcut, scale[0], shift[0])
-        else:
-            result = torch.empty_like(shortcut)
-            for start in range(0, len(rows), _ROWS):
-                part = slice(start, start + _ROWS)
-                result[part] = self._layers(rows[part], shortcut[part], scale[0], shift[0])
-        return _image(result, x)
+        n_chunks = -(-len(rows) * self.hidden // _CHUNK)
+        chunks = zip(rows.chunk(n_chunks), shortcut.chunk(n_chunks), strict=True)
+        results = [self._layers(part, old, scale[0], shift[0]) for part, old in chunks]
+        return _image(results[0] if n_chunks == 1 else torch.cat(results), x)
 
     def _layers(self, rows: Tensor, shortcut: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         normalized = functional.layer_norm(rows, rows.shape[1:], scale, shift, self.eps)
@@ -111,7 +108,7 @@ def _depthwise(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
 def _linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
     if not _packs(weight):
         return lambda x: functional.linear(x, weight, bias)
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, 4096)
     product = torch.ops.mkldnn._linear_pointwise.default
     return lambda x: cast(Tensor, product(x, packed, bias, "none", [], ""))
 
@@ -119,7 +116,7 @@ def _linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
 def _linear_add(weight: Tensor, bias: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     if not _packs(weight):
         return lambda x, y: functional.linear(x, weight, bias) + y
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, 4096)
     product = torch.ops.mkldnn._linear_pointwise.binary
     return lambda x, y: cast(Tensor, product(x, y, packed, bias, "add"))
 

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from rdbench.errors import BitstreamError, EncoderError, RdbenchError, Unavailab
 from rdbench.registry import codec_class, codecs_from_spec, spec_of
 from rdbench.types import Image
 from rdbench_codecs import weights as weights_files
+from rdbench_codecs.hyperprior import coder
 from rdbench_codecs.hyperprior.codec import HyperpriorCodec, Qvrf
 from rdbench_codecs.hyperprior.codecs import (
     Bmshj2018Hyperprior,
@@ -34,6 +36,7 @@ from rdbench_codecs.hyperprior.codecs import (
     Theis2017Mbt2018Mean,
 )
 from rdbench_codecs.hyperprior.loading import build, randomize
+from rdbench_codecs.hyperprior.priors import nearest_table
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
 
 BASELINES = [
@@ -98,6 +101,25 @@ def test_odd_sizes_decode_alike_on_other_threads(name: str) -> None:
             other = dataclasses.replace(codec, threads=threads)
             assert other.encode(image).data == data
             np.testing.assert_array_equal(other.decode(data), decoded)
+
+
+@pytest.mark.parametrize("baseline", ["mbt2018", "cheng2020-attn"])
+def test_gaussians_do_not_depend_on_threads(
+    baseline: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """To the last bit, at channels where matrix products of several threads round otherwise."""
+    path = saved(tmp_path / "a.safetensors", baseline, "qvrf", n=32, m=96)
+    scales: dict[int, list[bytes]] = {1: [], 2: [], 3: []}
+    threads = 1
+
+    def record(scale: torch.Tensor) -> npt.NDArray[np.uint8]:
+        scales[threads].append(scale.contiguous().numpy().tobytes())
+        return nearest_table(scale)
+
+    monkeypatch.setattr(coder, "nearest_table", record)
+    for threads in scales:
+        codec_class(f"qvrf-{baseline}")(weights=str(path), threads=threads).encode(photo(300, 500))
+    assert scales[1] == scales[2] == scales[3]
 
 
 @pytest.mark.parametrize("spec", ["qvrf-mbt2018:a=2.5", "qvrf-mbt2018-mean:lambda=0.05"])

@@ -104,3 +104,10 @@ def test_gaussian_tables_cost_what_the_density_says(scale: float) -> None:
     ideal = ideal_bits(gaussian_likelihood(torch.from_numpy(symbols), scales)).sum()
     coded = gaussian_tables().bits(symbols, nearest_table(scales)).sum()
     assert coded == pytest.approx(ideal, rel=1e-3, abs=1)
+
+
+def test_symbols_far_from_their_scale_cost_no_more_than_the_floor() -> None:
+    symbols = np.arange(-16, 17, dtype=np.int32)
+    tables = np.zeros(33, np.uint8)
+    ideal = ideal_bits(gaussian_likelihood(torch.from_numpy(symbols), torch.full((33,), 0.11)))
+    assert (gaussian_tables().bits(symbols, tables) <= ideal + 0.01).all()

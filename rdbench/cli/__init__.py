@@ -23,6 +23,7 @@ from rdbench.cli import (
     listing,
     penalty,
     plot,
+    report,
     run,
 )
 from rdbench.cli.console import say
@@ -39,6 +40,7 @@ COMMANDS = (
     run.run,
     bdrate.bdrate,
     plot.plot,
+    report.report,
     latents.latents,
     complexity.complexity,
     files.encode,

@@ -12,10 +12,7 @@ from rdbench.cli.console import say
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
 from rdbench.published import list_curves
-from rdbench.report.plots import FORMATS, plot_curves
-
-LANDMARKS = ("vtm18", "bpg444", "qarv", "mbt2018-mean")
-"""Published curves that a figure shows unless told otherwise."""
+from rdbench.report.plots import FORMATS, LANDMARKS, plot_curves
 
 
 def plot(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "pdf", "svg")
 
+LANDMARKS = ("vtm18", "bpg444", "qarv", "mbt2018-mean")
+"""Published curves that a figure shows unless told otherwise."""
+
 # Okabe and Ito, "Color Universal Design" (2008), without its yellow, which does not print.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")

@@ -1,0 +1,162 @@
+// A figure whose points can be read with the mouse, with a finger, and with the arrow keys.
+
+import { el } from "format.js";
+
+const NEAR = 40; // pixels within which a point answers the mouse
+
+// Draw a figure into `root`, and again when its width changes.
+//
+// draw(width) -> null where there is nothing to draw, or {
+//   svg     an element of Observable Plot,
+//   label   what the figure shows, for screen readers,
+//   points  [{x, y, row}] in pixels of the svg; the up and down keys go from row to row,
+//   tell    point -> [heading, [[name, value], ...]],
+//   pick    point -> void, what a click or Enter does (optional),
+//   focus   row or null -> void, called when another row is looked at (optional),
+// }
+export function chart(root, draw) {
+  const tip = el("div", { className: "tip", hidden: true });
+  const ring = el("div", { className: "ring", hidden: true });
+  const spoken = el("p", { className: "visually-hidden", "aria-live": "polite" });
+  const stage = el("div", { className: "stage", tabIndex: 0, role: "group" });
+  root.replaceChildren(stage, spoken);
+  let drawn = null;
+  let chosen = null;
+  let width = 0;
+
+  function render() {
+    width = root.clientWidth;
+    if (width === 0) return;
+    leave();
+    drawn = draw(width);
+    root.hidden = drawn === null;
+    if (!drawn) return;
+    drawn.svg.setAttribute("aria-hidden", "true");
+    stage.setAttribute("aria-label", `${drawn.label} Arrow keys go from point to point.`);
+    stage.setAttribute("aria-roledescription", "figure");
+    stage.replaceChildren(drawn.svg, ring, tip);
+  }
+
+  function choose(point, aloud) {
+    chosen = point;
+    ring.hidden = tip.hidden = false;
+    ring.style.translate = `${point.x}px ${point.y}px`;
+    const [heading, rows] = drawn.tell(point);
+    tip.replaceChildren(
+      el("strong", {}, heading),
+      el("dl", {}, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat()),
+    );
+    const right = point.x + 14 + tip.offsetWidth > width ? point.x - 14 - tip.offsetWidth : point.x + 14;
+    const top = Math.min(Math.max(0, point.y - tip.offsetHeight / 2), Math.max(0, stage.clientHeight - tip.offsetHeight));
+    tip.style.translate = `${Math.max(0, right)}px ${top}px`;
+    drawn.focus?.(point.row);
+    if (aloud) spoken.textContent = `${heading}. ${rows.map((row) => row.join(" ")).join(", ")}`;
+  }
+
+  function leave() {
+    chosen = null;
+    ring.hidden = tip.hidden = true;
+    drawn?.focus?.(null);
+  }
+
+  function nearest(event) {
+    const box = stage.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    let best = null;
+    let least = NEAR ** 2;
+    for (const point of drawn.points) {
+      const distance = (point.x - x) ** 2 + (point.y - y) ** 2;
+      if (distance < least) [best, least] = [point, distance];
+    }
+    return best;
+  }
+
+  stage.addEventListener("pointermove", (event) => {
+    const point = drawn && nearest(event);
+    if (point) choose(point, false);
+    else leave();
+  });
+  stage.addEventListener("pointerleave", leave);
+  stage.addEventListener("blur", leave);
+  stage.addEventListener("click", (event) => {
+    const point = drawn && nearest(event);
+    if (point) drawn.pick?.(point);
+  });
+  stage.addEventListener("keydown", (event) => {
+    if (!drawn?.points.length) return;
+    if (event.key === "Escape") leave();
+    else if (event.key === "Enter" && chosen) drawn.pick?.(chosen);
+    else if (event.key.startsWith("Arrow")) {
+      event.preventDefault();
+      choose(chosen ? neighbour(drawn.points, chosen, event.key) : drawn.points[0], true);
+    }
+  });
+
+  new ResizeObserver(() => {
+    if (root.clientWidth !== width) render();
+  }).observe(root);
+  return render;
+}
+
+// Left and right stay on the row of a point; up and down take the closest point of the next row.
+function neighbour(points, from, key) {
+  const rows = [...new Set(points.map((p) => p.row))];
+  const along = points.filter((p) => p.row === from.row).sort((a, b) => a.x - b.x);
+  if (key === "ArrowLeft") return along[Math.max(0, along.indexOf(from) - 1)];
+  if (key === "ArrowRight") return along[Math.min(along.length - 1, along.indexOf(from) + 1)];
+  const step = key === "ArrowDown" ? 1 : -1;
+  const row = rows[(rows.indexOf(from.row) + step + rows.length) % rows.length];
+  return points
+    .filter((p) => p.row === row)
+    .reduce((a, b) => (Math.abs(b.x - from.x) < Math.abs(a.x - from.x) ? b : a));
+}
+
+// Move labels apart: [{y, ...}] in, the same with `at`, sorted, at least `gap` apart within limits.
+export function spread(labels, gap, low, high) {
+  const sorted = labels.toSorted((a, b) => a.y - b.y);
+  let edge = low;
+  for (const label of sorted) {
+    label.at = Math.max(label.y, edge);
+    edge = label.at + gap;
+  }
+  edge = high;
+  for (const label of sorted.toReversed()) {
+    label.at = Math.min(label.at, edge);
+    edge = label.at - gap;
+  }
+  return sorted;
+}
+
+// The line and marker of a curve, as they are drawn in the figures.
+export function swatch(curve) {
+  const svg = d3.create("svg").attr("class", "swatch").attr("viewBox", "0 0 34 14").attr("aria-hidden", "true");
+  svg
+    .append("line")
+    .attr("x1", 1)
+    .attr("x2", 33)
+    .attr("y1", 7)
+    .attr("y2", 7)
+    .attr("stroke", curve.colour)
+    .attr("stroke-width", curve.dashed ? 1.5 : 2)
+    .attr("stroke-dasharray", curve.dashed ? "4 3" : null);
+  const name = curve.symbol[0].toUpperCase() + curve.symbol.slice(1);
+  svg
+    .append("path")
+    .attr("d", d3.symbol(d3[`symbol${name}`] ?? HEXAGON, 40)())
+    .attr("transform", "translate(17 7)")
+    .attr("fill", curve.hollow ? "var(--paper)" : curve.colour)
+    .attr("stroke", curve.colour)
+    .attr("stroke-width", 1.5);
+  return svg.node();
+}
+
+const HEXAGON = {
+  draw(context, size) {
+    const r = Math.sqrt(size / 2.6);
+    for (let i = 0; i < 6; i++) {
+      const a = (i * Math.PI) / 3;
+      context[i ? "lineTo" : "moveTo"](r * Math.sin(a), -r * Math.cos(a));
+    }
+    context.closePath();
+  },
+};

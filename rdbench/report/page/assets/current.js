@@ -1,0 +1,32 @@
+// What the settings stand for: the data set, metric, anchor and curves that are looked at now.
+
+import { dataset, isShownAtFirst, metric } from "report.js";
+import { get, set } from "state.js";
+
+export const currentSet = () => dataset(get("dataset"));
+
+export const currentMetric = () => metric(get("metric"));
+
+// The chosen anchor where this data set has it, else VTM, else the first curve.
+export function anchorKey() {
+  const { byKey, curves } = currentSet();
+  return [get("anchor"), "vtm18"].find((key) => byKey.has(key)) ?? curves[0]?.key;
+}
+
+export function shownKeys() {
+  const chosen = get("shown");
+  if (chosen) return new Set(chosen.split("|"));
+  return new Set(currentSet().curves.filter(isShownAtFirst).map((curve) => curve.key));
+}
+
+export const shownCurves = () => {
+  const keys = shownKeys();
+  return currentSet().curves.filter((curve) => keys.has(curve.key));
+};
+
+export function show(keys) {
+  const usual = currentSet().curves.filter(isShownAtFirst).map((curve) => curve.key);
+  const wanted = [...keys];
+  const same = wanted.length === usual.length && usual.every((key) => wanted.includes(key));
+  set({ shown: same ? "" : wanted.join("|") || "|" });
+}

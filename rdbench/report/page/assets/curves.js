@@ -1,0 +1,259 @@
+// Rate-distortion curves: the figure, the list of curves beside it, the points as a table.
+
+import { chart, spread, swatch } from "chart.js";
+import { anchorKey, currentMetric, currentSet, show, shownCurves, shownKeys } from "current.js";
+import { bpp, bytes, decibel, el, percent, plural, seconds, significant } from "format.js";
+import { bdRow, isShownAtFirst, pictureIndex, points } from "report.js";
+import { get, on, reflect, set } from "state.js";
+import { table } from "table.js";
+
+const LABEL_HEIGHT = 15;
+const DEPENDS = ["dataset", "metric", "shown", "picture", "axis", "from", "to"];
+
+export function start() {
+  const root = document.getElementById("curves-chart");
+  const draw = chart(root, drawFigure);
+  on(["dataset"], fillPictures);
+  on(DEPENDS, () => {
+    draw();
+    lede();
+    pointsTable();
+  });
+  on(["dataset", "metric", "shown", "anchor"], curveList);
+  for (const button of document.querySelectorAll("[data-show]")) {
+    button.addEventListener("click", () => show(groups[button.dataset.show]()));
+  }
+}
+
+const groups = {
+  all: () => currentSet().curves.map((c) => c.key),
+  measured: () => currentSet().curves.filter((c) => c.source !== "published").map((c) => c.key),
+  default: () => currentSet().curves.filter(isShownAtFirst).map((c) => c.key),
+};
+
+function fillPictures() {
+  const { images } = currentSet();
+  document.getElementById("curves-picture").replaceChildren(
+    el("option", { value: "" }, `Mean of ${plural(images.length, "picture")}`),
+    ...images.map((name) => el("option", { value: name }, name)),
+  );
+  if (!images.includes(get("picture"))) set({ picture: "" });
+  reflect();
+}
+
+// All points that the figure may show, and the window it shows of them.
+function scene() {
+  const { key } = currentMetric();
+  const picture = pictureIndex(currentSet(), get("picture"));
+  const lines = shownCurves()
+    .map((curve) => points(curve, key, picture))
+    .filter((line) => line.length);
+  const own = lines.filter((line) => line[0].curve.source !== "published");
+  const rates = (own.length ? own : lines).flat().map((p) => p.bpp);
+  const [least, most] = d3.extent(rates);
+  const margin = get("axis") === "log" ? 0 : 0.03 * (most - least);
+  const from = Number(get("from")) || (get("axis") === "log" ? least / 1.1 : Math.max(0, least - margin));
+  const to = Number(get("to")) || (get("axis") === "log" ? most * 1.1 : most + margin);
+  const visible = lines.flat().filter((p) => p.bpp >= from && p.bpp <= to);
+  return { lines, visible, x: [from, Math.max(to, from * 1.01)] };
+}
+
+function drawFigure(width) {
+  const { lines, visible, x } = scene();
+  if (!visible.length) return null;
+  const narrow = width < 560;
+  const height = narrow ? 380 : 520;
+  const marginRight = narrow ? 12 : 8 + 6.6 * d3.max(visible, (p) => p.curve.key.length);
+  const qualities = d3.extent(visible, (p) => p.quality);
+  const pad = 0.04 * (qualities[1] - qualities[0] || 1);
+  const all = lines.flat();
+  const curves = [...new Set(all.map((p) => p.curve))];
+  const line = (dashed) =>
+    Plot.line(
+      all.filter((p) => p.curve.dashed === dashed),
+      {
+        x: "bpp",
+        y: "quality",
+        z: (p) => p.curve.key,
+        stroke: (p) => p.curve.colour,
+        strokeWidth: dashed ? 1.4 : 2,
+        strokeDasharray: dashed ? "5 3" : null,
+        ariaLabel: (p) => p.curve.key,
+        clip: true,
+      },
+    );
+  const svg = Plot.plot({
+    width,
+    height,
+    marginLeft: 46,
+    marginRight,
+    marginTop: 28,
+    marginBottom: 42,
+    x: { type: get("axis") === "log" ? "log" : "linear", domain: x, label: "Rate (bits per pixel)", labelAnchor: "center", labelArrow: "none", grid: true, ticks: narrow ? 5 : 9, tickFormat: (v) => significant(v, 2) },
+    y: { domain: [qualities[0] - pad, qualities[1] + pad], label: currentMetric().axis, labelArrow: "none", grid: true, ticks: 8 },
+    color: { type: "identity" },
+    symbol: { domain: curves.map((c) => c.key), range: curves.map((c) => c.symbol) },
+    marks: [
+      line(true),
+      line(false),
+      Plot.dot(all, {
+        x: "bpp",
+        y: "quality",
+        stroke: (p) => p.curve.colour,
+        fill: (p) => (p.curve.hollow ? "var(--paper)" : p.curve.colour),
+        symbol: (p) => p.curve.key,
+        r: 3.4,
+        strokeWidth: 1.4,
+        ariaLabel: (p) => p.curve.key,
+        clip: true,
+      }),
+    ],
+  });
+  const [sx, sy] = [svg.scale("x").apply, svg.scale("y").apply];
+  if (!narrow) label(svg, lines, x, sx, sy, { right: width - marginRight, top: 28, bottom: height - 42 });
+  return {
+    svg,
+    label: `${currentMetric().name} over rate on ${currentSet().name}, ${plural(curves.length, "curve")}.`,
+    points: visible.map((p) => ({ ...p, x: sx(p.bpp), y: sy(p.quality), row: p.curve.key })),
+    tell,
+    focus: (key) => highlight(svg, key),
+  };
+}
+
+// Names at the right edge, with a thin line to the last point that is seen of each curve.
+function label(svg, lines, x, sx, sy, { right, top, bottom }) {
+  const ends = lines
+    .map((line) => ({ line, end: lastSeen(line, x) }))
+    .filter(({ end }) => end)
+    .map(({ line, end }) => ({ curve: line[0].curve, x: sx(end.bpp), y: sy(end.quality) }))
+    .filter(({ y }) => y >= top && y <= bottom + 1);
+  const gap = Math.min(LABEL_HEIGHT, (bottom - top) / Math.max(1, ends.length - 1));
+  const group = d3.select(svg).append("g").attr("class", "labels");
+  for (const { curve, x: from, y, at } of spread(ends, gap, top, bottom)) {
+    const one = group.append("g").attr("aria-label", curve.key);
+    one.append("path").attr("d", `M${from + 5},${y}L${right + 1},${at}`).attr("stroke", curve.colour).attr("class", "leader");
+    one
+      .append("text")
+      .attr("x", right + 5)
+      .attr("y", at)
+      .attr("dy", "0.32em")
+      .attr("fill", `color-mix(in oklab, ${curve.colour}, var(--ink) 30%)`)
+      .text(curve.key);
+  }
+}
+
+// The last point within the window; where the curve goes on, the place where it leaves.
+function lastSeen(line, [from, to]) {
+  const inside = line.findLastIndex((p) => p.bpp >= from && p.bpp <= to);
+  if (inside < 0) return null;
+  const [a, b] = [line[inside], line[inside + 1]];
+  if (!b) return a;
+  const t = (to - a.bpp) / (b.bpp - a.bpp);
+  return { bpp: to, quality: a.quality + t * (b.quality - a.quality) };
+}
+
+function highlight(svg, key) {
+  svg.classList.toggle("focused", key !== null);
+  for (const node of svg.querySelectorAll("[aria-label]")) {
+    node.classList.toggle("on", node.getAttribute("aria-label") === key);
+  }
+}
+
+function tell({ curve, i, bpp: rate, quality }) {
+  const { name } = currentMetric();
+  const value = curve.rate_values[i];
+  const picture = pictureIndex(currentSet(), get("picture"));
+  const size = picture < 0 ? curve.n_bytes?.[i] : (rate * currentSet().pixels[picture]) / 8;
+  const rows = [
+    value === undefined || value === null ? null : [curve.rate_parameter, significant(value, 5)],
+    ["rate", `${bpp(rate)} bpp`],
+    size ? [picture < 0 ? "mean size" : "size", `${bytes(size)} bytes`] : null,
+    [name, `${decibel(quality)} dB`],
+    curve.point_times[i] ? ["decoded in", seconds(curve.point_times[i].decode_s?.[1])] : null,
+    curve.weights.length ? ["weights", curve.weights.length === 1 ? curve.weights[0].slice(0, 12) : `${curve.weights.length} sets`] : null,
+    ["scored", curve.protocol.scored ?? "not said"],
+    ["source", curve.source],
+  ];
+  return [curve.key, rows.filter((row) => row !== null)];
+}
+
+function lede() {
+  const picture = get("picture");
+  const set_ = currentSet();
+  const of = picture || `mean of ${plural(set_.images.length, "picture")}`;
+  document.getElementById("curves-lede").textContent =
+    `${currentMetric().name} over rate on ${set_.name}, ${of}. Up and to the left is better.`;
+  const lines = shownCurves();
+  const key = [
+    lines.some((c) => c.dashed) ? "Solid: measured here. Dashed: published or imported." : "",
+    lines.some((c) => c.hollow) ? "Hollow markers: every point has a model of its own." : "",
+    picture && lines.some((c) => !c.per_picture) ? "Curves without scores of each picture are left out." : "",
+  ];
+  document.getElementById("curves-key").textContent = key.filter(Boolean).join(" ");
+}
+
+function curveList() {
+  const set_ = currentSet();
+  const chosen = shownKeys();
+  const anchor = anchorKey();
+  const sources = [
+    ["measured", "Measured here"],
+    ["imported", "Imported"],
+    ["published", "Published"],
+  ];
+  const focused = document.activeElement?.dataset?.curve;
+  document.getElementById("curve-list").replaceChildren(
+    ...sources.flatMap(([source, title]) => {
+      const curves = set_.curves.filter((c) => c.source === source);
+      if (!curves.length) return [];
+      return [
+        el(
+          "fieldset",
+          {},
+          el("legend", {}, title, el("span", { className: "unit" }, "BD-rate %")),
+          curves.map((curve) => item(curve, chosen, anchor)),
+        ),
+      ];
+    }),
+  );
+  if (focused) document.querySelector(`[data-curve="${CSS.escape(focused)}"]`)?.focus();
+}
+
+function item(curve, chosen, anchor) {
+  const box = el("input", { type: "checkbox", checked: chosen.has(curve.key), "data-curve": curve.key });
+  box.addEventListener("change", () => {
+    const keys = shownKeys();
+    keys[box.checked ? "add" : "delete"](curve.key);
+    keys.delete("");
+    show(keys);
+  });
+  const row = bdRow(currentSet(), currentMetric().key, anchor, curve.key);
+  const figure = curve.key === anchor ? "anchor" : row?.bd_rate === undefined ? "–" : percent(row.bd_rate, 1);
+  const label = el("label", { className: "curve" }, box, swatch(curve), el("span", { className: "name" }, curve.key), el("span", { className: "number" }, figure));
+  const svg = () => document.querySelector("#curves-chart svg");
+  label.addEventListener("pointerenter", () => svg() && highlight(svg(), curve.key));
+  label.addEventListener("pointerleave", () => svg() && highlight(svg(), null));
+  return label;
+}
+
+function pointsTable() {
+  const { name, key } = currentMetric();
+  const picture = pictureIndex(currentSet(), get("picture"));
+  const rows = shownCurves().flatMap((curve) => points(curve, key, picture));
+  table(document.getElementById("curves-table"), {
+    caption: `Points of the rate-distortion figure on ${currentSet().name}`,
+    rows,
+    columns: [
+      { key: "curve", name: "Curve", value: (p) => p.curve.key },
+      { key: "setting", name: "Setting", value: (p) => setting(p) },
+      { key: "bpp", name: "bpp", numeric: true, value: (p) => p.bpp, show: (p) => bpp(p.bpp) },
+      { key: "quality", name: `${name} (dB)`, numeric: true, value: (p) => p.quality, show: (p) => decibel(p.quality) },
+      { key: "source", name: "Source", value: (p) => p.curve.source },
+    ],
+  });
+}
+
+function setting({ curve, i }) {
+  const value = curve.rate_values[i];
+  return value === undefined || value === null ? null : `${curve.rate_parameter} ${significant(value, 5)}`;
+}

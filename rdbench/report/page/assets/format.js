@@ -1,0 +1,46 @@
+// Numbers and text as people read them.
+
+const MINUS = "\u2212";
+const THIN_SPACE = "\u2009";
+
+const signed = (text) => text.replace("-", MINUS);
+
+export const fixed = (value, digits) => (value === null || value === undefined ? "–" : signed(value.toFixed(digits)));
+
+export const percent = (value, digits = 2) =>
+  value === null || value === undefined ? "–" : (value > 0 ? "+" : "") + fixed(value, digits);
+
+export const bpp = (value) => fixed(value, 3);
+
+export const decibel = (value) => fixed(value, 2);
+
+export const bytes = (value) =>
+  Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, THIN_SPACE);
+
+// Seconds with three significant digits, as milliseconds below one second.
+export function seconds(value) {
+  if (value === null || value === undefined) return "–";
+  return value < 1 ? `${significant(value * 1000)} ms` : `${significant(value)} s`;
+}
+
+export function significant(value, digits = 3) {
+  if (value === null || value === undefined) return "–";
+  const decimals = value === 0 ? 0 : Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value))));
+  return signed(value.toFixed(Math.min(decimals, 6)));
+}
+
+export const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+
+// An element with properties and children; text is never read as HTML.
+export function el(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key in node && key !== "list" && !key.includes("-")) node[key] = value;
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}

@@ -1,0 +1,114 @@
+// Rate of each latent over the rate parameter, in bits per pixel and in percent.
+
+import { chart, spread } from "chart.js";
+import { currentSet } from "current.js";
+import { el, fixed, plural, significant } from "format.js";
+import { get, on, reflect, set } from "state.js";
+import { table } from "table.js";
+
+const UNITS = { bpp: ["Rate (bits per pixel)", (v) => `${fixed(v, 4)} bpp`], percent: ["Share of the rate (%)", (v) => `${fixed(v, 1)} %`] };
+
+export function start() {
+  const draws = Object.keys(UNITS).map((unit) => chart(document.getElementById(`latents-${unit}`), (width) => draw(width, unit)));
+  on(["dataset"], fill);
+  on(["dataset", "latents"], () => {
+    lede();
+    draws.forEach((again) => again());
+    ratesTable();
+  });
+}
+
+const entry = () => currentSet().latents.find((e) => e.key === get("latents")) ?? currentSet().latents[0];
+
+function fill() {
+  const { latents } = currentSet();
+  document.getElementById("latents-curve").replaceChildren(...latents.map(({ key }) => el("option", { value: key }, key)));
+  if (latents.length && !latents.some((e) => e.key === get("latents"))) set({ latents: latents[0].key });
+  reflect();
+}
+
+function lede() {
+  const found = entry();
+  for (const id of ["latents-controls", "latents-details"]) document.getElementById(id).hidden = !found;
+  const parameter = found && currentSet().byKey.get(found.key).rate_parameter;
+  document.getElementById("latents-lede").textContent = found
+    ? `Where ${found.key} spends its bits on ${currentSet().name}, over ${parameter || "its operating points"}: bytes in the file, in file order from the bottom.`
+    : `No codec measured on ${currentSet().name} tells the rate of its parts. Learned codecs do: rdbench run --codec qarv --dataset ${currentSet().name}`;
+}
+
+function colour(i, n) {
+  return d3.interpolateViridis(n === 1 ? 0.5 : 0.05 + (0.87 * i) / (n - 1));
+}
+
+function draw(width, unit) {
+  const found = entry();
+  if (!found) return null;
+  const { segments, rate_values } = found;
+  const [axis, show] = UNITS[unit];
+  const parameter = currentSet().byKey.get(found.key).rate_parameter;
+  const bands = rate_values.flatMap((rate, r) => {
+    let low = 0;
+    return segments.map((segment, s) => {
+      const value = found[unit][r][s];
+      low += value;
+      return { rate, r, segment, s, value, low: low - value, high: low };
+    });
+  });
+  const log = rate_values.every((v) => v > 0) && rate_values.length > 1;
+  const options = { z: "segment", x: "rate", y1: "low", y2: "high", fill: (b) => colour(b.s, segments.length), stroke: "var(--paper)", strokeWidth: 0.5 };
+  const marginRight = 14 + 7 * d3.max(segments, (s) => s.length);
+  const height = 320;
+  const svg = Plot.plot({
+    width,
+    height,
+    marginLeft: 44,
+    marginRight,
+    marginTop: 28,
+    marginBottom: 42,
+    x: rate_values.length > 1
+      ? { type: log ? "log" : "linear", label: parameter, labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: (v) => significant(v, 4) }
+      : { type: "band", label: parameter, labelArrow: "none" },
+    y: { label: axis, labelArrow: "none", grid: true, domain: unit === "percent" ? [0, 100] : [0, d3.max(bands, (b) => b.high) * 1.02] },
+    color: { type: "identity" },
+    marks: [rate_values.length > 1 ? Plot.areaY(bands, options) : Plot.barY(bands, options)],
+  });
+  const [sx, sy] = [svg.scale("x"), svg.scale("y").apply];
+  const centre = (b) => ({ x: sx.apply(b.rate) + (sx.bandwidth ?? 0) / 2, y: sy((b.low + b.high) / 2) });
+  const last = bands.filter((b) => b.r === rate_values.length - 1).map((b) => ({ ...b, ...centre(b) }));
+  const group = d3.select(svg).append("g").attr("class", "labels");
+  for (const { segment, s, y, at } of spread(last, 14, 34, height - 42)) {
+    const right = width - marginRight;
+    group.append("path").attr("d", `M${right + 1},${y}L${right + 7},${at}`).attr("class", "leader").attr("stroke", colour(s, segments.length));
+    group.append("text").attr("x", right + 10).attr("y", at).attr("dy", "0.32em").text(segment);
+  }
+  return {
+    svg,
+    label: `${axis} of ${plural(segments.length, "segment")} of ${found.key}.`,
+    points: bands.map((b) => ({ ...b, ...centre(b), row: b.segment })),
+    tell: ({ segment, r, s }) => {
+      const ideal = found.ideal_bpp[r][s];
+      return [
+        segment,
+        [
+          [parameter || "setting", significant(rate_values[r], 5)],
+          ["coded", `${fixed(found.bpp[r][s], 4)} bpp`],
+          ["ideal", ideal === null ? "–" : `${fixed(ideal, 4)} bpp`],
+          ["share", show === UNITS.percent[1] ? show(found.percent[r][s]) : UNITS.percent[1](found.percent[r][s])],
+        ],
+      ];
+    },
+  };
+}
+
+function ratesTable() {
+  const found = entry();
+  if (!found) return;
+  table(document.getElementById("latents-table"), {
+    caption: `Rate of each latent of ${found.key}, in bits per pixel`,
+    rows: found.rate_values.map((rate, r) => ({ rate, r })),
+    columns: [
+      { key: "rate", name: currentSet().byKey.get(found.key).rate_parameter || "setting", numeric: true, value: (row) => row.rate, show: (row) => significant(row.rate, 5) },
+      ...found.segments.map((segment, s) => ({ key: segment, name: segment, numeric: true, value: (row) => found.bpp[row.r][s], show: (row) => fixed(found.bpp[row.r][s], 4) })),
+    ],
+  });
+}

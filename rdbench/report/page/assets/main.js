@@ -1,0 +1,47 @@
+// Fill the page.
+
+import * as bd from "bd.js";
+import * as complexity from "complexity.js";
+import { anchorKey, currentSet } from "current.js";
+import * as curves from "curves.js";
+import { el, plural } from "format.js";
+import * as latents from "latents.js";
+import * as provenance from "provenance.js";
+import { report } from "report.js";
+import { bindControls, get, on, reflect } from "state.js";
+import * as timing from "timing.js";
+import * as viewer from "viewer.js";
+
+on(["theme"], () => {
+  document.documentElement.style.colorScheme = get("theme") || "light dark";
+});
+
+document.getElementById("dataset").append(...report.datasets.map(({ name }) => el("option", { value: name }, name)));
+document.getElementById("metric").append(
+  ...report.metrics.map(({ key, name }) => el("label", {}, el("input", { type: "radio", name: "metric", value: key, "data-state": "metric" }), ` ${name}`)),
+);
+
+on(["dataset"], () => {
+  const { name, curves: all, images } = currentSet();
+  const measured = all.filter((c) => c.source === "measured").length;
+  const published = all.filter((c) => c.source === "published").length;
+  document.getElementById("summary").textContent =
+    `${plural(measured, "curve")} measured on the ${plural(images.length, "picture")} of ${name}` +
+    (published ? `, beside ${plural(published, "published curve")}.` : ".");
+  const groups = ["measured", "imported", "published"].map((source) => [source, all.filter((c) => c.source === source)]);
+  document.getElementById("anchor").replaceChildren(
+    ...groups
+      .filter(([, members]) => members.length)
+      .map(([source, members]) => el("optgroup", { label: source }, members.map(({ key }) => el("option", { value: key }, key)))),
+  );
+  reflect();
+});
+on(["dataset", "anchor"], () => {
+  document.getElementById("anchor").value = anchorKey();
+});
+
+for (const part of [curves, bd, viewer, latents, complexity, timing, provenance]) part.start();
+bindControls();
+document.getElementById("dataset").value = currentSet().name;
+document.getElementById("anchor").value = anchorKey();
+if (get("section")) document.getElementById(get("section"))?.scrollIntoView();

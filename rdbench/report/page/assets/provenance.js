@@ -1,0 +1,58 @@
+// Where every curve comes from.
+
+import { swatch } from "chart.js";
+import { currentSet, shownCurves } from "current.js";
+import { el, plural } from "format.js";
+import { on } from "state.js";
+
+export function start() {
+  on(["dataset", "shown"], draw);
+}
+
+function draw() {
+  const curves = shownCurves();
+  document.getElementById("provenance-lede").textContent =
+    `The ${plural(curves.length, "curve")} shown on ${currentSet().name}.`;
+  const root = document.getElementById("provenance-list");
+  const open = new Set([...root.querySelectorAll("details[open]")].map((d) => d.dataset.key));
+  root.replaceChildren(...curves.map((curve) => entry(curve, open.has(curve.key))));
+}
+
+function entry(curve, open) {
+  const { provenance, protocol } = curve;
+  const published = curve.source === "published";
+  const rows = [
+    ["source", curve.source + (published && provenance.repository ? `: ${provenance.repository}` : "")],
+    ["file", provenance.path],
+    ["commit", provenance.commit],
+    ["trained for", provenance.trained_for],
+    ["settings", provenance.curve],
+    ["weights", curve.weights.join(", ") || null],
+    ["records", provenance.records],
+    ["measured", provenance.first && `${provenance.first.slice(0, 10)} to ${provenance.last.slice(0, 10)}`],
+    ...Object.entries(protocol).map(([name, value]) => [name === "fingerprint" ? "protocol" : name, value]),
+    ...curve.notes.map((note) => [note.kind === "note" ? "note" : `note (${note.kind})`, note.message]),
+    ...(provenance.failed ?? []).slice(0, 5).map((f) => ["failed", `${f.spec} on ${f.image}: ${f.error}`]),
+    provenance.failed?.length > 5 ? ["failed", `and ${provenance.failed.length - 5} more`] : ["", null],
+    ...(provenance.runs ?? []).flatMap(run),
+  ];
+  return el(
+    "details",
+    { "data-key": curve.key, open },
+    el("summary", {}, swatch(curve), el("span", { className: "name" }, curve.key), el("span", { className: "source" }, curve.source), curve.notes.length ? el("span", { className: "flag" }, plural(curve.notes.length, "note")) : null),
+    el("dl", {}, rows.filter(([, value]) => value !== null && value !== undefined).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))])),
+  );
+}
+
+function run(made, i, all) {
+  const behind = all.length > 1 ? ` ${i + 1}` : "";
+  const list = (pairs) => Object.entries(pairs ?? {}).map(([k, v]) => `${k} ${v}`).join(", ");
+  const { machine } = made;
+  return [
+    [`command${behind}`, made.command],
+    [`versions${behind}`, list(made.versions)],
+    [`metrics${behind}`, list(made.metrics)],
+    [`machine${behind}`, machine && `${machine.processor}, ${machine.cores} cores, ${machine.system}`],
+    [`jobs${behind}`, made.jobs === undefined ? null : `${made.jobs}, threads ${made.threads}`],
+  ];
+}

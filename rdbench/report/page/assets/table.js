@@ -1,0 +1,48 @@
+// A table that people can sort by its headings.
+
+import { el } from "format.js";
+
+// columns: [{key, name, value: row -> number, text or null, show: row -> text or node, numeric}]
+// sort: "key" for rising, "-key" for falling; onSort(sort) is called when a heading is pressed.
+export function table(root, { caption, columns, rows, sort, onSort }) {
+  const falling = sort?.startsWith("-");
+  const key = falling ? sort.slice(1) : sort;
+  const by = columns.find((column) => column.key === key);
+  const ordered = by ? [...rows].sort((a, b) => compare(by.value(a), by.value(b), falling)) : rows;
+  const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  root.replaceChildren(
+    el(
+      "table",
+      {},
+      el("caption", { className: "visually-hidden" }, caption),
+      el("thead", {}, el("tr", {}, columns.map(heading))),
+      el("tbody", {}, ordered.map((row) => el("tr", { className: row.className ?? "" }, columns.map((c, i) => cell(c, i, row))))),
+    ),
+  );
+  root.tabIndex = 0;
+  root.setAttribute("role", "region");
+  root.setAttribute("aria-label", caption);
+  if (focused) root.querySelector(`button[data-key="${focused}"]`)?.focus();
+
+  function heading(column) {
+    const properties = { scope: "col", className: column.numeric ? "number" : "" };
+    if (!onSort) return el("th", properties, column.name);
+    const here = column === by;
+    const button = el("button", { type: "button", "data-key": column.key }, column.name);
+    button.addEventListener("click", () => onSort(here && !falling ? `-${column.key}` : column.key));
+    return el("th", { ...properties, "aria-sort": here ? (falling ? "descending" : "ascending") : "none" }, button);
+  }
+
+  function cell(column, i, row) {
+    const content = column.show ? column.show(row) : column.value(row);
+    return el(i === 0 ? "th" : "td", { scope: i === 0 ? "row" : null, className: column.numeric ? "number" : "" }, content ?? "–");
+  }
+}
+
+// What is not known comes last, whichever way the rest is sorted.
+function compare(a, b, falling) {
+  const unknown = (v) => v === null || v === undefined;
+  if (unknown(a) || unknown(b)) return unknown(a) - unknown(b);
+  const order = typeof a === "string" ? a.localeCompare(b) : a - b;
+  return falling ? -order : order;
+}

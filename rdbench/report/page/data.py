@@ -1,0 +1,258 @@
+"""What the page shows, as JSON: everything is computed here, with the functions that the other
+commands use, so that the page agrees with them to the last digit.
+
+On a data set a curve has a key: its label, with the source behind it where a measured and a
+published curve share one. Everything else names curves by their keys. What was not measured is
+null.
+"""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from rdbench.analysis.bd import BdRate, bd_rate
+from rdbench.analysis.curves import anomalies, measured_curves
+from rdbench.analysis.latents import latent_rows
+from rdbench.curve import Curve, to_db
+from rdbench.decibel import FloatArray
+from rdbench.errors import DataError, UsageError
+from rdbench.published import list_curves
+from rdbench.store import Store
+from rdbench.types import Record
+
+METRICS = {"psnr_rgb": ("PSNR", "PSNR (dB, RGB)"), "ms_ssim": ("MS-SSIM", "MS-SSIM (dB)")}
+"""Metric -> its name, and the title of its axis."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The curves on one data set.
+
+    Attributes:
+        dataset: its name.
+        images: picture's name -> SHA-256.
+        curves: key -> curve; measured ones first, then imported, then published.
+        records: key of a measured curve -> the records behind it, failed ones too.
+    """
+
+    dataset: str
+    images: Mapping[str, str]
+    curves: Mapping[str, Curve]
+    records: Mapping[str, Sequence[Record]]
+
+
+def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison]:
+    """The measured curves of a report folder beside imported and published ones.
+
+    Args:
+        store: the open folder.
+        imported: curves from files; those on other data sets are left out.
+
+    Raises:
+        DataError: the folder holds no records.
+    """
+    records, datasets = list(store.records()), store.datasets()
+    if not records:
+        raise DataError(
+            f"no records in {store.folder}; `rdbench run --out {store.folder}` makes some"
+        )
+    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.dataset, record.curve, record.protocol].append(record)
+    every = [
+        *measured_curves(records, datasets, store.protocols()),
+        *imported,
+        *list_curves(),
+    ]
+    found = []
+    for dataset, images in datasets.items():
+        curves: dict[str, Curve] = {}
+        for curve in every:
+            if curve.dataset == dataset:
+                curves[_key(curve, curves)] = curve
+        behind = {
+            key: groups[dataset, curve.provenance["curve"], curve.protocol["fingerprint"]]
+            for key, curve in curves.items()
+            if curve.source == "measured"
+        }
+        if behind:
+            found.append(Comparison(dataset, images, curves, behind))
+    return found
+
+
+def _key(curve: Curve, taken: Iterable[str]) -> str:
+    """A name that no other curve of the data set has."""
+    names = [curve.label, f"{curve.label} ({curve.source})"]
+    names += [f"{names[1]} {number}" for number in range(2, 100)]
+    return next(name for name in names if name not in taken)
+
+
+def comparison_json(
+    comparison: Comparison, on_progress: Callable[[int, int], None] = lambda done, n: None
+) -> Json:
+    """All that the page says of one data set.
+
+    Args:
+        comparison: its curves.
+        on_progress: called with (BD-rates computed, BD-rates in all).
+    """
+    by_name = {r.image: r.width * r.height for group in comparison.records.values() for r in group}
+    sizes = np.array([by_name[image] for image in comparison.images], np.float64)
+    return {
+        "name": comparison.dataset,
+        "images": list(comparison.images),
+        "pixels": sizes.tolist(),
+        "curves": [
+            _curve(key, curve, comparison.records.get(key, ()), sizes)
+            for key, curve in comparison.curves.items()
+        ],
+        "bd_rates": bd_rates(comparison.curves, on_progress),
+        "latents": _latents(comparison),
+    }
+
+
+def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray) -> Json:
+    table = curve.per_picture
+    metrics = [metric for metric in METRICS if curve.has(metric)]
+    return {
+        "key": key,
+        "codec": curve.codec,
+        "source": curve.source,
+        "variable_rate": curve.variable_rate,
+        "rate_parameter": curve.rate_parameter,
+        "rate_values": list(curve.rate_values),
+        "specs": list(curve.specs),
+        "bpp": _rounded(curve.bpp, 6),
+        "quality": {m: _rounded(to_db(m, curve.distortion[m]), 5) for m in metrics},
+        "n_bytes": None if table is None else (table.bpp * pixels / 8).mean(axis=1).tolist(),
+        "per_picture": _per_picture(curve, metrics),
+        "weights": sorted({r.fingerprint for r in records if r.fingerprint}),
+        "notes": [{"kind": a.kind, "message": a.message} for a in anomalies(curve)],
+        "times": _times(records) if records else None,
+        "point_times": [_times(r for r in records if r.spec == spec) for spec in curve.specs],
+        "provenance": dict(curve.provenance) | _made_by(records),
+        "protocol": dict(curve.protocol),
+    }
+
+
+def _per_picture(curve: Curve, metrics: Iterable[str]) -> Json | None:
+    """Rates and qualities of each point and picture."""
+    if (table := curve.per_picture) is None:
+        return None
+    return {
+        "bpp": _rounded(table.bpp, 5),
+        "quality": {metric: _rounded(table.quality_db(metric), 3) for metric in metrics},
+    }
+
+
+def _rounded(values: FloatArray, digits: int) -> list[Any]:
+    """Nested lists of numbers; null for what is not finite."""
+    rounded = np.round(values, digits).astype(object)
+    rounded[~np.isfinite(values)] = None
+    return list(rounded.tolist())
+
+
+def _times(records: Iterable[Record]) -> Json:
+    """Median and quartiles over all pictures and rates, in seconds."""
+    good = [r for r in records if r.error is None]
+    return {
+        "n": len(good),
+        "alone": sum(r.timed_alone for r in good),
+        "encode_s": _quartiles(r.encode_s for r in good),
+        "decode_s": _quartiles(r.decode_s for r in good),
+        "megapixels": statistics.fmean(r.width * r.height / 1e6 for r in good) if good else None,
+    }
+
+
+def _quartiles(values: Iterable[float | None]) -> list[float] | None:
+    """First quartile, median, third quartile; None where nothing is known."""
+    known = [v for v in values if v is not None]
+    return [float(v) for v in np.quantile(known, (0.25, 0.5, 0.75))] if known else None
+
+
+def _made_by(records: Sequence[Record]) -> Json:
+    """The distinct runs behind a curve: versions, machine, command, and the days they took."""
+    if not records:
+        return {}
+    runs: list[Mapping[str, Any]] = []
+    for record in records:
+        if record.provenance not in runs:
+            runs.append(record.provenance)
+    days = sorted(r.created for r in records)
+    failed = [r for r in records if r.error is not None]
+    return {
+        "runs": runs,
+        "first": days[0],
+        "last": days[-1],
+        "failed": [{"spec": r.spec, "image": r.image, "error": r.error} for r in failed],
+    }
+
+
+def bd_rates(
+    curves: Mapping[str, Curve], on_progress: Callable[[int, int], None] = lambda done, n: None
+) -> Json:
+    """BD-rates of every curve against every other one.
+
+    Returns:
+        metric -> anchor's key -> test's key -> the figure, or ``{"error": why there is none}``.
+    """
+    pairs = [
+        (metric, anchor, test)
+        for metric in METRICS
+        for anchor, test in permutations([k for k in curves if curves[k].has(metric)], 2)
+    ]
+    found: Json = {metric: defaultdict(dict) for metric in METRICS}
+    for done, (metric, anchor, test) in enumerate(pairs):
+        found[metric][anchor][test] = _bd_rate(curves[anchor], curves[test], metric)
+        on_progress(done + 1, len(pairs))
+    return found
+
+
+def _bd_rate(anchor: Curve, test: Curve, metric: str) -> Json:
+    try:
+        return _bd_row(bd_rate(anchor, test, metric))
+    except (DataError, UsageError) as error:
+        return {"error": str(error)}
+
+
+def _bd_row(result: BdRate) -> Json:
+    return {
+        "bd_rate": result.bd_rate_percent,
+        "ci": None if result.ci_low is None else [result.ci_low, result.ci_high],
+        "overlap": [result.overlap.low, result.overlap.high, result.overlap.of_union],
+        "points": [result.n_points, result.n_anchor_points],
+        "wins": len(result.wins) if result.per_picture else None,
+        "losses": len(result.losses) if result.per_picture else None,
+        "pictures": [None if v is None else round(v, 3) for _, v in result.per_picture],
+        "warnings": list(result.warnings),
+    }
+
+
+def _latents(comparison: Comparison) -> list[Json]:
+    """Rate by latent, an entry for each curve that tells it: a row a rate, a column a segment."""
+    found = []
+    for key, records in comparison.records.items():
+        rows = latent_rows(records, {comparison.dataset: comparison.images})
+        if not rows:
+            continue
+        points: dict[float | None, list[Json]] = defaultdict(list)
+        for row in rows:
+            points[row["rate_value"]].append(row)
+        found.append(
+            {
+                "key": key,
+                "segments": [row["segment"] for row in next(iter(points.values()))],
+                "rate_values": list(points),
+                "bpp": [[row["bpp"] for row in point] for point in points.values()],
+                "ideal_bpp": [[row["ideal_bpp"] for row in point] for point in points.values()],
+                "percent": [[row["percent"] for row in point] for point in points.values()],
+            }
+        )
+    return found

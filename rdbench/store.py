@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -20,16 +20,18 @@ from typing import Any, Self
 from rdbench.errors import DataError
 from rdbench.types import Record, Segment
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _COLUMNS = tuple(f.name for f in dataclasses.fields(Record))
 _JSON_COLUMNS = ("scores", "segments")
 
 _SCHEMA = """
-CREATE TABLE runs (id INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE);
-CREATE TABLE protocols (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE datasets (name TEXT PRIMARY KEY, source TEXT NOT NULL, images TEXT NOT NULL);
-CREATE TABLE records (
+CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS protocols (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS datasets (
+    name TEXT PRIMARY KEY, source TEXT NOT NULL, images TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS records (
     key TEXT PRIMARY KEY,
     codec TEXT NOT NULL, spec TEXT NOT NULL, curve TEXT NOT NULL,
     rate_parameter TEXT NOT NULL, rate_value REAL, fingerprint TEXT NOT NULL,
@@ -42,8 +44,9 @@ CREATE TABLE records (
     provenance INTEGER NOT NULL REFERENCES runs (id),
     error TEXT
 );
-CREATE INDEX records_done ON records (key) WHERE error IS NULL;
-CREATE INDEX records_by_curve ON records (dataset, codec, curve, rate_value, image);
+CREATE TABLE IF NOT EXISTS timings (key TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS records_done ON records (key) WHERE error IS NULL;
+CREATE INDEX IF NOT EXISTS records_by_curve ON records (dataset, codec, curve, rate_value, image);
 """
 
 _INSERT = f"""
@@ -106,7 +109,7 @@ class Store:
         self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
+            if version < SCHEMA_VERSION:
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -278,6 +281,18 @@ class Store:
                 "INSERT OR IGNORE INTO protocols VALUES (?, ?)",
                 (fingerprint, json.dumps(description, sort_keys=True)),
             )
+
+    def put_timing(self, key: Sequence[str], body: Mapping[str, Any]) -> None:
+        """Keep a timing; an earlier one of the same key is replaced."""
+        with self._errors(), self._transaction():
+            row = ("\0".join(key), json.dumps(body))
+            self._db.execute("INSERT OR REPLACE INTO timings VALUES (?, ?)", row)
+
+    def timings(self) -> list[dict[str, Any]]:
+        """Every timing, in the order of the keys."""
+        with self._errors():
+            rows = self._db.execute("SELECT body FROM timings ORDER BY key")
+            return [json.loads(body) for (body,) in rows]
 
     def protocols(self) -> dict[str, dict[str, Any]]:
         """Protocols of this folder: fingerprint -> description."""

@@ -24,7 +24,9 @@ from rdbench.cli import (
     penalty,
     plot,
     report,
+    reproduce,
     run,
+    timing,
 )
 from rdbench.cli.console import say
 from rdbench.errors import RdbenchError
@@ -41,8 +43,10 @@ COMMANDS = (
     bdrate.bdrate,
     plot.plot,
     report.report,
+    reproduce.reproduce,
     latents.latents,
     complexity.complexity,
+    timing.timing,
     files.encode,
     files.decode,
     export.export,

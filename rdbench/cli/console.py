@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from rdbench.report.tables import cell, columns, is_numeric
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -58,28 +60,13 @@ def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
     if not rows:
         return
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    names = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    names = columns(rows)
     for name in names:
-        numeric = any(isinstance(row[name], int | float) for row in rows)
-        table.add_column(
-            name.replace("_", " "), justify="right" if numeric else "left", no_wrap=True
-        )
+        justify: Literal["left", "right"] = "right" if is_numeric(rows, name) else "left"
+        table.add_column(name.replace("_", " "), justify=justify, no_wrap=True)
     for row in rows:
-        table.add_row(*(_cell(name, row[name]) for name in names))
+        table.add_row(*(cell(name, row[name]) for name in names))
     _stdout.print(table)
-
-
-_DIGITS = {"bpp": 6, "psnr_rgb": 5, "ms_ssim": 6}  # what published tables are compared by
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.{_DIGITS.get(name, 4)}f}"
-    return str(value)
 
 
 @contextmanager

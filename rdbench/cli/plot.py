@@ -12,7 +12,7 @@ from rdbench.cli.console import say
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
 from rdbench.published import list_curves
-from rdbench.report.plots import FORMATS, LANDMARKS, plot_curves
+from rdbench.report.plots import COLUMN_IN, FORMATS, LANDMARKS, PAGE_IN, plot_curves
 
 
 def plot(
@@ -26,6 +26,12 @@ def plot(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to; default FOLDER/figures.")
     ] = None,
+    width: Annotated[
+        float,
+        typer.Option(
+            min=2.0, help=f"Inches; {COLUMN_IN} is a column of a paper, {PAGE_IN} a page."
+        ),
+    ] = PAGE_IN,
 ) -> None:
     """Draw rate-distortion curves.
 
@@ -39,7 +45,7 @@ def plot(
     curves = own + _chosen(literature, published)
     if not any(c.has("psnr_rgb") or c.has("ms_ssim") for c in curves):
         raise UsageError(f"no curve to draw in {folder}; `rdbench run --out {folder}` makes some")
-    for path in plot_curves(curves, out or folder / "figures", FORMATS):
+    for path in plot_curves(curves, out or folder / "figures", FORMATS, width):
         typer.echo(path)
     for curve in own:
         for anomaly in anomalies(curve):

@@ -1,8 +1,6 @@
 """Records and curves in the forms that other programs read."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +12,7 @@ import numpy as np
 from rdbench.analysis.curves import implausible
 from rdbench.analysis.summary import median_known
 from rdbench.curve import Curve
+from rdbench.report.tables import table
 from rdbench.types import Record
 
 
@@ -44,12 +43,7 @@ def file_name(text: str) -> str:
 
 def to_csv(records: Iterable[Record]) -> str:
     """One line a record behind a line of column names; what was not measured is empty."""
-    rows = flat_rows(records)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return table(flat_rows(records), "csv")
 
 
 def to_json(records: Iterable[Record]) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ _AXES = {"psnr_rgb": "PSNR (dB, RGB)", "ms_ssim": "MS-SSIM (dB)"}
 
 STYLE: Any = {
     "font.family": "sans-serif",
-    "font.size": 9,
+    "font.size": 8,
+    "axes.titlesize": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -42,70 +44,139 @@ STYLE: Any = {
 }
 
 
-def plot_curves(curves: Sequence[Curve], out: Path, formats: Iterable[str] = FORMATS) -> list[Path]:
+COLUMN_IN, PAGE_IN = 3.5, 7.16
+"""Widths in inches of a column and of a page in two columns (IEEE transactions)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One rate-distortion diagram of a figure.
+
+    Attributes:
+        title: line above it.
+        metric: ``psnr_rgb`` or ``ms_ssim``.
+        curves: of one data set; those without the metric are left out.
+        max_bpp: where the rate axis ends; None for where the curves do.
+    """
+
+    title: str
+    metric: str
+    curves: Sequence[Curve]
+    max_bpp: float | None = None
+
+
+def plot_curves(
+    curves: Sequence[Curve], out: Path, formats: Iterable[str] = FORMATS, width_in: float = PAGE_IN
+) -> list[Path]:
     """Draw PSNR-bpp and MS-SSIM-bpp, one figure a data set and metric.
 
     Args:
         curves: curves of any data sets; points without a mean are left out.
         out: folder of the files, ``DATASET-METRIC.FORMAT``.
         formats: of png (300 dpi), pdf, svg.
+        width_in: width of a figure in inches.
 
     Returns:
         The files written.
     """
     import matplotlib as mpl
 
-    out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     with mpl.rc_context(STYLE):
         for dataset in sorted({curve.dataset for curve in curves}):
+            here = [c for c in curves if c.dataset == dataset]
             for metric in _AXES:
-                here = [c for c in curves if c.dataset == dataset]
-                if not any(_has_points(c, metric) for c in here):
-                    continue
-                figure = rd_figure(here, metric, dataset)
-                for suffix in formats:
-                    path = out / f"{file_name(dataset)}-{metric}.{suffix}"
-                    figure.savefig(path, dpi=300, bbox_inches="tight", metadata=_metadata(suffix))
-                    written.append(path)
+                if any(_has_points(c, metric) for c in here):
+                    figure = rd_figure([Panel(dataset, metric, here)], width_in)
+                    written += save(figure, out / file_name(f"{dataset}-{metric}"), formats)
     return written
 
 
-def _metadata(suffix: str) -> dict[str, None] | None:
-    """No dates, so that the same records give the same file."""
-    return {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
+def save(figure: "Figure", path: Path, formats: Iterable[str] = FORMATS) -> list[Path]:
+    """Write a figure as ``PATH.FORMAT``; the same records give the same file, to the byte."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = [path.with_name(f"{path.name}.{suffix}") for suffix in formats]
+    for file in written:
+        no_dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix)
+        figure.savefig(file, dpi=300, metadata=no_dates)
+    return written
 
 
-def rd_figure(curves: Sequence[Curve], metric: str, title: str) -> "Figure":
-    """One figure: quality over rate, a line a curve, best first in the legend.
+def rd_figure(panels: Sequence[Panel], width_in: float = PAGE_IN) -> "Figure":
+    """Quality over rate, a line a curve; one legend below all panels, best first.
 
     Measured curves are solid, published ones dashed; a marker is hollow where every point has
-    weights of its own and filled where one program or model covers the whole curve. A curve has the
-    same colour and marker in the figures of all metrics.
+    weights of its own and filled where one program or model covers the whole curve. A label has the
+    same colour and marker in all panels, and in the figures of all metrics.
+
+    Args:
+        panels: at most three a row.
+        width_in: width of the figure in inches.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axes = figure.subplots()
-    ordered = sorted(curves, key=lambda c: (c.source != "measured", c.label))
-    drawn = [c for c in ordered if _has_points(c, metric)]
-    lines = {c: _draw(axes, c, metric, ordered.index(c)) for c in drawn}
-    axes.set_xlabel("Rate (bits per pixel)")
-    axes.set_ylabel(_AXES[metric])
-    axes.set_title(title, loc="left", fontweight="bold")
-    _zoom(axes, drawn, metric)
-    best_first = sorted(drawn, key=lambda c: -_quality_at(c, metric, _middle_rate(drawn, metric)))
-    axes.legend(
-        handles=[lines[c] for c in best_first],
-        title=_key(drawn),
+    n_columns = min(3, len(panels))
+    n_rows = math.ceil(len(panels) / n_columns)
+    labels = _ordered_labels(panels)
+    entry_in = 0.6 + 0.056 * max(map(len, labels))  # a line and a label of 7 points
+    n_legend_columns = max(1, int(width_in / entry_in))
+    n_lines = math.ceil(len({_key(c) for p in panels for c in p.curves}) / n_legend_columns)
+    height_in = n_rows * min(0.78 * width_in / n_columns, 3.4) + 0.16 * n_lines + 0.3
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    every = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    lines: dict[Key, Line2D] = {}
+    for axes, panel in zip(every, panels, strict=False):
+        lines |= _draw_panel(axes, panel, labels)
+    for axes in every[len(panels) :]:
+        axes.set_axis_off()
+    figure.legend(
+        handles=[lines[key] for key in _best_first(panels, lines)],
+        title=_explanation([c for panel in panels for c in panel.curves if _key(c) in lines]),
         title_fontsize=7,
-        alignment="left",
-        loc="center left",
-        bbox_to_anchor=(1.01, 0.5),
-        fontsize=8,
-        handlelength=3.2,
+        loc="outside lower center",
+        ncols=n_legend_columns,
+        fontsize=7,
+        handlelength=3,
+        columnspacing=1.2,
     )
     return figure
+
+
+Key = tuple[str, bool]
+"""What tells one line of a figure from another: label, and whether it was measured here."""
+
+
+def _key(curve: Curve) -> Key:
+    return curve.label, curve.source == "measured"
+
+
+def _ordered_labels(panels: Sequence[Panel]) -> list[str]:
+    """Labels of all curves, measured ones first; the place decides colour and marker."""
+    every = {(c.source != "measured", c.label) for panel in panels for c in panel.curves}
+    return list(dict.fromkeys(label for _, label in sorted(every)))
+
+
+def _draw_panel(axes: "Axes", panel: Panel, labels: Sequence[str]) -> "dict[Key, Line2D]":
+    """Draw the curves that have the metric."""
+    drawn = [c for c in panel.curves if _has_points(c, panel.metric)]
+    lines = {_key(c): _draw(axes, c, panel.metric, labels.index(c.label)) for c in drawn}
+    axes.set_xlabel("Rate (bits per pixel)")
+    axes.set_ylabel(_AXES[panel.metric])
+    axes.set_title(panel.title, loc="left", fontweight="bold")
+    if drawn:
+        _zoom(axes, drawn, panel.metric, panel.max_bpp or math.inf)
+    return lines
+
+
+def _best_first(panels: Sequence[Panel], keys: Iterable[Key]) -> list[Key]:
+    """Lines by mean quality in the middle of each panel's rates."""
+    qualities: dict[Key, list[float]] = {key: [] for key in keys}
+    for panel in panels:
+        drawn = [c for c in panel.curves if _has_points(c, panel.metric)]
+        for c in drawn:
+            middle = _middle_rate(drawn, panel.metric)
+            qualities[_key(c)].append(_quality_at(c, panel.metric, middle))
+    return sorted(qualities, key=lambda key: -float(np.mean(qualities[key])))
 
 
 def _has_points(curve: Curve, metric: str) -> bool:
@@ -113,7 +184,7 @@ def _has_points(curve: Curve, metric: str) -> bool:
     return curve.has(metric) and len(curve.points(metric)[0]) > 0
 
 
-def _key(curves: Sequence[Curve]) -> str:
+def _explanation(curves: Sequence[Curve]) -> str:
     """What line styles and markers mean, where a figure has more than one of them."""
     lines = []
     if len({c.source == "measured" for c in curves}) > 1:
@@ -151,11 +222,11 @@ def _draw(axes: "Axes", curve: Curve, metric: str, number: int) -> "Line2D":
     return line
 
 
-def _zoom(axes: "Axes", curves: Sequence[Curve], metric: str) -> None:
+def _zoom(axes: "Axes", curves: Sequence[Curve], metric: str, max_bpp: float) -> None:
     """Show the rates that measured curves cover, with room beside them, or else all."""
     measured = [c for c in curves if c.source == "measured"] or list(curves)
-    rates = [float(b) for c in measured for b in c.points(metric)[0]]
-    qualities = [float(q) for c in measured for q in c.points(metric)[1]]
+    points = [point for c in measured for point in zip(*c.points(metric), strict=True)]
+    rates, qualities = zip(*(p for p in points if p[0] <= max_bpp), strict=True)
     width, height = max(rates) - min(rates) or 1.0, max(qualities) - min(qualities) or 1.0
     axes.set_xlim(max(0.0, min(rates) - 0.05 * width), max(rates) + 0.05 * width)
     axes.set_ylim(min(qualities) - 0.08 * height, max(qualities) + 0.08 * height)

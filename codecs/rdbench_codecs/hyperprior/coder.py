@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from rdbench.errors import BitstreamError, EncoderError
+from rdbench.stages import stage
 from rdbench_codecs.entropy import CategoricalTables, SymbolDecoder, SymbolEncoder
 from rdbench_codecs.hyperprior.layers import times
 from rdbench_codecs.hyperprior.networks import FactorizedPrior, Network, RatePoint, ScaleHyperprior
@@ -85,13 +86,16 @@ class FactorizedCoder(Coder):
         self._latent = _FactorizedLatent(network, "y")
 
     def encode(self, x: Tensor, point: RatePoint) -> list[CodedLatent]:
-        _, coded = self._latent.encode(self._network.analysis(x, point))
+        with stage("transform"):
+            y = self._network.analysis(x, point)
+        _, coded = self._latent.encode(y)
         return [coded]
 
     def decode(self, latents: Sequence[bytes], height: int, width: int, point: RatePoint) -> Tensor:
         (data,) = _expect(latents, 1)
         y_hat = self._latent.decode(data, height // 16, width // 16)
-        return self._network.synthesis(y_hat, y_hat, point)
+        with stage("transform"):
+            return self._network.synthesis(y_hat, y_hat, point)
 
 
 class HyperpriorCoder(Coder):
@@ -104,8 +108,10 @@ class HyperpriorCoder(Coder):
 
     def encode(self, x: Tensor, point: RatePoint) -> list[CodedLatent]:
         network = self._network
-        y = network.analysis(x, point)
-        z_hat, coded_z = self._z.encode(network.hyper_analysis(y, point))
+        with stage("transform"):
+            y = network.analysis(x, point)
+            z = network.hyper_analysis(y, point)
+        z_hat, coded_z = self._z.encode(z)
 
         targets = y.flatten(2).transpose(1, 2)
         all_integers, all_scales = torch.empty_like(targets), torch.empty_like(targets)
@@ -113,16 +119,19 @@ class HyperpriorCoder(Coder):
 
         def quantize(positions: slice, mean: Tensor, scale: Tensor) -> Tensor:
             integers = times(targets[:, positions] - mean, point.regulator).round()
-            encoder.put(_symbols(integers).ravel(), nearest_table(scale))
+            with stage("entropy coding"):
+                encoder.put(_symbols(integers).ravel(), nearest_table(scale))
             all_integers[:, positions], all_scales[:, positions] = integers, scale
             return integers
 
-        with n_threads(1):
+        with n_threads(1), stage("entropy parameters"):
             network.decode_y(network.hyper_synthesis(z_hat, point), point, quantize)
         bits = ideal_bits(gaussian_likelihood(all_integers, all_scales))
         shape = y.shape[1:]
         symbols = _symbols(all_integers)[0].T.reshape(shape)
-        coded_y = CodedLatent("y", encoder.finish(), symbols, bits[0].T.reshape(shape))
+        with stage("entropy coding"):
+            data = encoder.finish()
+        coded_y = CodedLatent("y", data, symbols, bits[0].T.reshape(shape))
         return [coded_z, coded_y]
 
     def decode(self, latents: Sequence[bytes], height: int, width: int, point: RatePoint) -> Tensor:
@@ -131,14 +140,16 @@ class HyperpriorCoder(Coder):
         decoder = SymbolDecoder(y_data, self._y_tables)
 
         def quantize(positions: slice, mean: Tensor, scale: Tensor) -> Tensor:
-            symbols = decoder.get(nearest_table(scale))
+            with stage("entropy coding"):
+                symbols = decoder.get(nearest_table(scale))
             return torch.from_numpy(symbols).to(mean).reshape(mean.shape)
 
-        with n_threads(1):
+        with n_threads(1), stage("entropy parameters"):
             features = self._network.hyper_synthesis(z_hat, point)
             y_hat = self._network.decode_y(features, point, quantize)
         decoder.finish()
-        return self._network.synthesis(y_hat, z_hat, point)
+        with stage("transform"):
+            return self._network.synthesis(y_hat, z_hat, point)
 
 
 class _FactorizedLatent:
@@ -153,18 +164,21 @@ class _FactorizedLatent:
         """The decoded latent, and its code."""
         integers = (latent - self._medians).round()
         symbols = _symbols(integers)[0]
-        encoder = SymbolEncoder(self._tables)
-        encoder.put(symbols.ravel(), self._indexes(*symbols.shape))
+        with stage("entropy coding"):
+            encoder = SymbolEncoder(self._tables)
+            encoder.put(symbols.ravel(), self._indexes(*symbols.shape))
+            data = encoder.finish()
         decoded = integers + self._medians
         bits = ideal_bits(self._prior.likelihood(decoded))
-        return decoded, CodedLatent(self._name, encoder.finish(), symbols, bits[0])
+        return decoded, CodedLatent(self._name, data, symbols, bits[0])
 
     def decode(self, data: bytes, height: int, width: int) -> Tensor:
         """The latent, (1, channels, height, width)."""
         n_channels = len(self._medians)
-        decoder = SymbolDecoder(data, self._tables)
-        symbols = decoder.get(self._indexes(n_channels, height, width))
-        decoder.finish()
+        with stage("entropy coding"):
+            decoder = SymbolDecoder(data, self._tables)
+            symbols = decoder.get(self._indexes(n_channels, height, width))
+            decoder.finish()
         return (
             torch.from_numpy(symbols).to(self._medians).reshape(1, n_channels, height, width)
             + self._medians

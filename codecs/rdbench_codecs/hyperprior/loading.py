@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rdbench.errors import DataError
+from rdbench.stages import stage
 from rdbench.types import Image
 from rdbench_codecs import weights as weights_files
 from rdbench_codecs.hyperprior.coder import CodedLatent, Coder, make_coder, n_threads
@@ -67,8 +68,9 @@ class Loaded:
             threads: of the CPU, or None for torch's choice.
         """
         with torch.inference_mode(), n_threads(threads), _exact_convolutions():
-            pixels = torch.from_numpy(image).to(self.device)
-            x = pixels.permute(2, 0, 1)[None].float().div_(255)
+            with stage("copies"):
+                pixels = torch.from_numpy(image).to(self.device)
+                x = pixels.permute(2, 0, 1)[None].float().div_(255)
             return self.coder.encode(x, POINTS[self.method](self.network, parameter))
 
     def decode(
@@ -83,7 +85,8 @@ class Loaded:
         with torch.inference_mode(), n_threads(threads), _exact_convolutions():
             point = POINTS[self.method](self.network, parameter)
             x_hat = self.coder.decode(latents, height, width, point).clamp_(0, 1)
-            pixels: npt.NDArray[np.float32] = x_hat[0].permute(1, 2, 0).cpu().numpy()
+            with stage("copies"):
+                pixels: npt.NDArray[np.float32] = x_hat[0].permute(1, 2, 0).cpu().numpy()
             return pixels
 
     def regulators(self) -> list[float]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rdbench.errors import BitstreamError, EncoderError, Unavailable, UsageError
+from rdbench.stages import stage
 from rdbench.types import Bitstream, Codec, Image, Segment
 from rdbench_codecs import container
 from rdbench_codecs.qarv.checkpoints import CHECKPOINTS
@@ -105,10 +106,11 @@ class Qarv(Codec):
 
         latents = self.latents(image)
         coded = []
-        for latent in latents:
-            encoder = SymbolEncoder(TABLES)
-            encoder.put(_channels_last(latent.symbols), _channels_last(latent.indexes))
-            coded.append(encoder.finish())
+        with stage("entropy coding"):
+            for latent in latents:
+                encoder = SymbolEncoder(TABLES)
+                encoder.put(_channels_last(latent.symbols), _channels_last(latent.indexes))
+                coded.append(encoder.finish())
         height, width = image.shape[:2]
         header = container.Header(self.name, height, width, self._lambda(), self._sha256())
         data = container.pack(header, coded)
@@ -150,6 +152,11 @@ class Qarv(Codec):
 
     def parameter_counts(self) -> Mapping[str, int]:
         """Parameters of the network: ``total``, and what ``encoder`` and ``decoder`` need."""
+        from rdbench_codecs.qarv.model import empty_network
+
+        config = _random_config(self.weights)
+        if config is not None:
+            return empty_network(config).parameter_counts()
         return self._model().parameter_counts
 
     def reconstruct(
@@ -215,11 +222,13 @@ class Qarv(Codec):
             segment = segments[i]
             if segment is None:
                 return prior.mean
-            indexes = np.moveaxis(model.indexes(prior), 0, -1)
+            with stage("entropy parameters"):
+                indexes = np.moveaxis(model.indexes(prior), 0, -1)
             try:
-                decoder = SymbolDecoder(segment, TABLES)
-                symbols = decoder.get(indexes.reshape(-1)).reshape(indexes.shape)
-                decoder.finish()
+                with stage("entropy coding"):
+                    decoder = SymbolDecoder(segment, TABLES)
+                    symbols = decoder.get(indexes.reshape(-1)).reshape(indexes.shape)
+                    decoder.finish()
             except BitstreamError as error:
                 raise BitstreamError(f"latent z{i + 1}: {error}") from None
             return prior.value(model.tensor(np.moveaxis(symbols, -1, 0)))

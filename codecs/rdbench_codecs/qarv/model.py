@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from rdbench.stages import stage
 from rdbench.types import Image
 from rdbench_codecs.entropy import GaussianTables, Symbols
 from rdbench_codecs.qarv.config import QarvConfig
@@ -84,7 +85,7 @@ class Model:
             lambda_: rate parameter; what is nearest in float32 is used.
         """
         latents = []
-        with _exact():
+        with _exact(), stage("transform"):
             condition = self._condition(lambda_)
             padded = torch.from_numpy(pad(image)).to(self._device)
             pixels = padded.permute(2, 0, 1)[None].float() / 255
@@ -92,11 +93,13 @@ class Model:
                 taps = self._network.analyse(pixels, condition)
             feature = self._start(*image.shape[:2])
             for i in range(self.n_latents):
-                feature, prior = self._network.to_prior(i, feature, condition)
+                with stage("entropy parameters"):
+                    feature, prior = self._network.to_prior(i, feature, condition)
                 with self._relaxed():
                     mu = self._network.posterior_mean(i, feature, taps, condition).float()
                 symbols = prior.residual(mu).round()
-                latents.append(self._latent(symbols, prior))
+                with stage("entropy parameters"):
+                    latents.append(self._latent(symbols, prior))
                 if i < self.n_latents - 1:
                     value = prior.value(symbols)
                     feature = self._network.add_latent(i, feature, value, condition)
@@ -106,16 +109,18 @@ class Model:
         self, height: int, width: int, lambda_: float, choose: Choice
     ) -> npt.NDArray[np.float32]:
         """Picture of (height, width, 3) in [0, 1] from latents that ``choose`` gives."""
-        with _exact():
+        with _exact(), stage("transform"):
             condition = self._condition(lambda_)
             feature = self._start(height, width)
             for i in range(self.n_latents):
-                feature, prior = self._network.to_prior(i, feature, condition)
+                with stage("entropy parameters"):
+                    feature, prior = self._network.to_prior(i, feature, condition)
                 feature = self._network.add_latent(i, feature, choose(i, prior), condition)
             with self._relaxed():
                 output = self._network.synthesize(feature, condition)
             pixels = to_pixels(output.float())[0, :, :height, :width]
-            return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+            with stage("copies"):
+                return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
 
     def indexes(self, prior: Prior) -> npt.NDArray[np.uint8]:
         """Probability table of every symbol, (channels, height, width)."""
@@ -190,14 +195,14 @@ def load_network(path: Path) -> QarvNetwork:
         DataError: the file does not fit.
     """
     tensors, config = read(path)
-    network = _empty(QarvConfig.from_mapping(config))
+    network = empty_network(QarvConfig.from_mapping(config))
     load_into(network, tensors, path, ignored=lambda name: ".discrete_gaussian." in name)
     return network
 
 
 def random_network(config: QarvConfig) -> QarvNetwork:
     """A network of random numbers that depend on nothing but the parameters' names and shapes."""
-    network = _empty(config)
+    network = empty_network(config)
     values = {}
     for name, old in network.state_dict().items():
         rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
@@ -206,7 +211,8 @@ def random_network(config: QarvConfig) -> QarvNetwork:
     return network
 
 
-def _empty(config: QarvConfig) -> QarvNetwork:
+def empty_network(config: QarvConfig) -> QarvNetwork:
+    """A network with room for its parameters, which hold no values yet."""
     with torch.device("meta"):
         network = QarvNetwork(config)
     return network.to_empty(device="cpu")

@@ -1,0 +1,54 @@
+"""``rdbench reproduce``: the tables and figures of a paper, and what becomes of them here."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rdbench.analysis.paper import Evidence, Finding, load_paper
+from rdbench.cli.console import AsJson, print_json, print_rows, progress_bar, say
+from rdbench.report.reproduce import as_json as findings_as_json
+from rdbench.report.reproduce import value_rows, write
+
+
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="qarv, qvrf, or another registered paper.")],
+    folder: Annotated[Path, typer.Argument(help="Report folder; it need not exist.")] = Path(
+        "reports"
+    ),
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to; default FOLDER/reproduce-PAPER.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a paper's tables and figures against the evidence.
+
+    Published values, recomputed ones from published curves, those measured or counted here, the
+    difference; what is missing and how to get it. Written as Markdown, LaTeX, HTML, JSON, figures.
+
+    Example: rdbench reproduce qarv
+    """
+    description, evidence = load_paper(paper), Evidence(folder)
+    found = []
+    with progress_bar(paper) as bar:
+        for item in bar.track(description.items):
+            found.append((item, item.find(evidence)))
+    if as_json:
+        print_json(findings_as_json(description, found))
+    else:
+        say(f"{description.title}\n{description.url}")
+        for item, finding in found:
+            _show(f"{item.name}. {item.caption}", finding)
+    for path in write(description, found, out or folder / f"reproduce-{paper}"):
+        typer.echo(path, err=True)
+
+
+def _show(title: str, finding: Finding) -> None:
+    typer.echo(f"\n{title}")
+    print_rows(value_rows(finding), False)
+    for note in finding.notes:
+        typer.echo(f"  {note}")
+    for plot in finding.plots:
+        typer.echo(f"  drawn: {plot.name}")
+    for missing in finding.missing:
+        typer.echo(f"  missing: {missing.what}\n    {missing.way_out}")

@@ -1,0 +1,173 @@
+"""A paper's tables and figures beside what was found: Markdown, LaTeX, HTML, JSON, figures."""
+
+import dataclasses
+import html
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rdbench.analysis.paper import Finding, Item, Paper, Value
+from rdbench.report.plots import STYLE, save
+from rdbench.report.tables import latex_escape, table
+
+Found = Sequence[tuple[Item, Finding]]
+
+
+def value_rows(finding: Finding) -> list[dict[str, Any]]:
+    """The values of a finding as a table, with the digits that the paper prints."""
+    return [
+        {
+            "of": value.row,
+            "quantity": value.quantity,
+            "published": _text(value, value.published),
+            "recomputed": _text(value, value.recomputed),
+            "here": _text(value, value.here),
+            "difference": _text(value, value.difference, "+"),
+        }
+        for value in finding.values
+    ]
+
+
+def _text(value: Value, number: float | None, sign: str = "") -> str | None:
+    """``number`` with the digits of the published one; -0 is 0."""
+    if number is None:
+        return None
+    decimals = _decimals(value.published)
+    return f"{round(number, decimals) + 0.0:{sign}.{decimals}f}"
+
+
+def _decimals(number: float | None) -> int:
+    """Digits behind the point as printed; three where nothing was."""
+    return 3 if number is None else len(f"{number:.10f}".rstrip("0").partition(".")[2])
+
+
+def as_json(paper: Paper, found: Found) -> dict[str, Any]:
+    """Everything that was found, ready for JSON."""
+    return {
+        "paper": paper.title,
+        "url": paper.url,
+        "items": [
+            {
+                "item": item.name,
+                "caption": item.caption,
+                "values": [
+                    {**dataclasses.asdict(v), "difference": v.difference} for v in finding.values
+                ],
+                "notes": list(finding.notes),
+                "missing": [dataclasses.asdict(m) for m in finding.missing],
+                "figures": [plot.name for plot in finding.plots],
+            }
+            for item, finding in found
+        ],
+    }
+
+
+def draw(found: Found, folder: Path) -> list[Path]:
+    """Draw every figure that can be drawn, as PNG, PDF and SVG.
+
+    Returns:
+        The files written.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        return [
+            path
+            for _, finding in found
+            for plot in finding.plots
+            for path in save(plot.draw(), folder / plot.name)
+        ]
+
+
+def write(paper: Paper, found: Found, folder: Path) -> list[Path]:
+    """Write ``PAPER.md``, ``.tex``, ``.html`` and ``.json``, and the figures beside them.
+
+    Returns:
+        The files written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "md": markdown(paper, found),
+        "tex": latex(paper, found),
+        "html": page(paper, found),
+        "json": json.dumps(as_json(paper, found), indent=1) + "\n",
+    }
+    written = [folder / f"{paper.name}.{suffix}" for suffix in texts]
+    for path, text in zip(written, texts.values(), strict=True):
+        path.write_text(text, encoding="utf-8")
+    return written + draw(found, folder)
+
+
+def _captions(found: Found) -> Iterable[tuple[str, Item, Finding]]:
+    return ((f"{item.name}. {item.caption}", item, finding) for item, finding in found)
+
+
+def markdown(paper: Paper, found: Found) -> str:
+    """The whole as Markdown."""
+    parts = [f"# {paper.title}\n\n{paper.url}\n"]
+    for title, _, finding in _captions(found):
+        parts.append(f"## {title}\n")
+        parts.append(table(value_rows(finding), "markdown"))
+        parts += [f"![{plot.name}]({plot.name}.png)\n" for plot in finding.plots]
+        remarks = [*finding.notes, *(f"Missing: {m.what}. {m.way_out}" for m in finding.missing)]
+        parts.append("".join(f"- {remark}\n" for remark in remarks))
+    return "\n".join(part for part in parts if part)
+
+
+def latex(paper: Paper, found: Found) -> str:
+    """Tables and figures as a document to be compiled, or cut from."""
+    parts = [
+        "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx}\n"
+        f"\\title{{{latex_escape(paper.title)}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n"
+    ]
+    for title, _, finding in _captions(found):
+        remarks = [*finding.notes, *(f"Missing: {m.what}. {m.way_out}" for m in finding.missing)]
+        parts.append(table(value_rows(finding), "latex", title))
+        parts += [
+            f"\\begin{{figure}}\n\\centering\n\\includegraphics[width=\\linewidth]{{{plot.name}}}\n"
+            f"\\caption{{{latex_escape(title)}}}\n\\end{{figure}}\n"
+            for plot in finding.plots
+        ]
+        parts += [f"% {title}: {remark}\n" for remark in remarks]
+    return "\n".join([*(part for part in parts if part), "\\end{document}\n"])
+
+
+_HEAD = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 0.15rem 0.8rem; border-bottom: 1px solid #8884; }}
+thead th {{ position: sticky; top: 0; background: Canvas; }}
+img {{ max-width: 100%; background: white; }}
+code {{ overflow-wrap: anywhere; }}
+@media print {{ thead th {{ position: static; }} }}
+</style>
+<h1>{title}</h1>
+<p><a href="{url}">{url}</a></p>
+"""
+
+
+def page(paper: Paper, found: Found) -> str:
+    """The whole as one page; its figures lie beside it."""
+    parts = [_HEAD.format(title=html.escape(paper.title), url=paper.url)]
+    for title, _, finding in _captions(found):
+        parts.append(f"<h2>{html.escape(title)}</h2>\n")
+        parts.append(table(value_rows(finding), "html"))
+        parts += [
+            f'<p><img src="{plot.name}.svg" alt="{html.escape(title)}"></p>\n'
+            for plot in finding.plots
+        ]
+        remarks = [html.escape(note) for note in finding.notes]
+        remarks += [
+            f"Missing: {html.escape(m.what)}. <code>{html.escape(m.way_out)}</code>"
+            for m in finding.missing
+        ]
+        if remarks:
+            parts.append("<ul>\n" + "".join(f"<li>{r}</li>\n" for r in remarks) + "</ul>\n")
+    return "".join(parts)

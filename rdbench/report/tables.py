@@ -1,0 +1,108 @@
+"""Rows as tables for a page, a paper or a spreadsheet: Markdown, LaTeX with booktabs, HTML, CSV."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rdbench.errors import UsageError
+
+FORMS = {"markdown": "pipe", "latex": "latex_booktabs", "html": "html", "csv": "csv"}
+"""Forms by name, and what the library tabulate calls them."""
+
+Rows = Sequence[Mapping[str, Any]]
+
+_DIGITS = {"bpp": 6, "psnr_rgb": 5, "ms_ssim": 6}  # what published tables are compared by
+
+
+def columns(rows: Rows) -> list[str]:
+    """Columns worth showing: the keys of the first row under which any row has a value."""
+    return [name for name in rows[0] if any(row[name] is not None for row in rows)]
+
+
+def is_numeric(rows: Rows, name: str) -> bool:
+    """Whether a column holds numbers, be they written out with the digits wanted."""
+    texts = [str(row[name]) for row in rows if row[name] is not None]
+    return all(re.fullmatch(r"[+-]?(\d[\d.e+-]*|inf|nan)", text) for text in texts)
+
+
+def cell(name: str, value: Any) -> str:
+    """A value as tables show it: a dash for None, the digits that its column is compared by."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.{_DIGITS.get(name, 4)}f}"
+    return str(value)
+
+
+def table(rows: Rows, form: str, caption: str = "") -> str:
+    """Rows as text in one of FORMS; "" where there are none.
+
+    Args:
+        rows: all with the keys of the first, which become the columns; as in the terminal, a
+            column of nothing but None is left out.
+        form: ``markdown``, ``latex`` (a ``table`` that needs the package booktabs), ``html`` (a
+            ``table`` element) or ``csv`` (numbers with all their digits, no caption).
+        caption: line above the table.
+
+    Raises:
+        UsageError: no such form.
+    """
+    if form not in FORMS:
+        raise UsageError(f"a table is written as {', '.join(FORMS)}, not {form!r}")
+    if not rows:
+        return ""
+    return _csv(rows) if form == "csv" else _marked_up(rows, form, caption)
+
+
+def _csv(rows: Rows) -> str:
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _marked_up(rows: Rows, form: str, caption: str) -> str:
+    from tabulate import tabulate
+
+    names = columns(rows)
+    text = tabulate(
+        [[cell(name, row[name]) for name in names] for row in rows],
+        [name.replace("_", " ") for name in names],
+        tablefmt=FORMS[form],
+        disable_numparse=True,
+        colalign=["right" if is_numeric(rows, name) else "left" for name in names],
+    )
+    return _CAPTIONED[form](text, caption)
+
+
+def _markdown(text: str, caption: str) -> str:
+    return f"**{caption}**\n\n{text}\n" if caption else f"{text}\n"
+
+
+def _latex(text: str, caption: str) -> str:
+    """A table with true minus signs and dashes."""
+    text = re.sub(r"(^|&)( *)-(?=\d)", r"\1\2$-$", text, flags=re.MULTILINE)
+    text = re.sub(r"(^|&)( *)-( *)(?=&|\\\\)", r"\1\2--\3", text, flags=re.MULTILINE)
+    title = f"\\caption{{{latex_escape(caption)}}}\n" if caption else ""
+    return f"\\begin{{table}}\n\\centering\n{title}{text}\n\\end{{table}}\n"
+
+
+def _html(text: str, caption: str) -> str:
+    import html
+
+    title = f"<table>\n<caption>{html.escape(caption)}</caption>" if caption else "<table>"
+    return text.replace("<table>", title, 1) + "\n"
+
+
+_CAPTIONED = {"markdown": _markdown, "latex": _latex, "html": _html}
+
+
+def latex_escape(text: str) -> str:
+    """``text`` as LaTeX prints it."""
+    return re.sub(r"([&%$#_{}])", r"\\\1", text).replace("~", r"\textasciitilde{}")

@@ -1,0 +1,75 @@
+"""Stages of coding, told by codecs and timed by whoever listens; they cost nothing otherwise.
+
+    with stage("entropy coding"):
+        ...
+
+A codec names what it is doing; ``rdbench timing`` listens. Stages may lie within each other: a
+stage's time is its own, without that of the stages inside it. Names in use: ``transform``,
+``entropy parameters``, ``entropy coding``, ``copies``, ``file``.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+_IDLE = nullcontext()
+_watch: "Stopwatch | None" = None
+
+
+def stage(name: str) -> AbstractContextManager[None]:
+    """Tell that what follows belongs to a stage; only the listener's own thread is timed."""
+    watch = _watch
+    if watch is None or watch.thread != threading.get_ident():
+        return _IDLE
+    return watch.stage(name)
+
+
+@contextmanager
+def listen(clock: Callable[[], float] = time.perf_counter) -> "Iterator[Stopwatch]":
+    """Time the stages of what runs inside, on this thread.
+
+    Args:
+        clock: seconds; where a GPU works, it waits for it before it tells the time.
+    """
+    global _watch
+    before, _watch = _watch, Stopwatch(clock)
+    try:
+        yield _watch
+    finally:
+        _watch = before
+
+
+class Stopwatch:
+    """Seconds of each stage, without the stages inside it.
+
+    Attributes:
+        seconds: name -> seconds so far.
+        thread: the thread that is timed.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.thread = threading.get_ident()
+        self._clock = clock
+        self._open: list[str] = []
+        self._since = clock()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """A stage from here to the end of the context."""
+        self._turn()
+        self._open.append(name)
+        try:
+            yield
+        finally:
+            self._turn()
+            self._open.pop()
+
+    def _turn(self) -> None:
+        """Give the time since the last turn to the innermost stage."""
+        now = self._clock()
+        if self._open:
+            self.seconds[self._open[-1]] += now - self._since
+        self._since = now

@@ -1,0 +1,373 @@
+"""How long encoding and decoding take: alone, warmed up, synchronized, stage by stage.
+
+Each operating point gets a process of its own, with the given number of threads on as many cores.
+Every size of picture is coded once to warm up, every picture several times; its time is the median.
+Times are wall time; where a GPU works, the clock waits for it.
+"""
+
+import dataclasses
+import datetime
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Self
+
+import numpy as np
+
+from rdbench.datasets import Dataset, Picture, load_dataset
+from rdbench.errors import Unavailable, UsageError
+from rdbench.images import read_image
+from rdbench.registry import codecs_from_spec, rate_of, spec_of
+from rdbench.stages import listen
+from rdbench.store import Store
+from rdbench.sweep import machine
+from rdbench.types import Codec
+from rdbench.workers import processes
+
+BUSY = 0.1
+"""Cores kept busy by others, above which a machine is not quiet enough to time on."""
+
+_OTHER = "other"  # what no stage accounts for
+
+
+@dataclass(frozen=True, slots=True)
+class Quartiles:
+    """25 %, 50 % and 75 % of the pictures take no longer, in seconds."""
+
+    low: float
+    median: float
+    high: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Self:
+        """Quartiles of one time a picture."""
+        return cls(*(float(q) for q in np.quantile(seconds, (0.25, 0.5, 0.75))))
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one operating point takes on the pictures of a data set.
+
+    Attributes:
+        codec, spec: name and operating point.
+        rate: the setting that gives its rate, as in a spec; "" where there is none.
+        fingerprint: of its weights.
+        dataset: name of the data set.
+        n_pictures: pictures timed.
+        n_repeats: how many times each was coded after the warm-up.
+        encode_s, decode_s: quartiles over the pictures of each picture's median.
+        stages: ``encode`` and ``decode`` -> stage -> median over the pictures, in seconds; {} where
+            the codec tells no stages. ``other`` is what belongs to none.
+        device: name of the processor or GPU.
+        on_gpu: whether a GPU worked.
+        threads: threads and cores given to the process.
+        peak_memory_bytes: most memory that the process, or a program that it ran, held at once,
+            libraries included.
+        peak_gpu_bytes: most memory allocated on the GPU; None without one.
+        others_cores: cores that other processes kept busy meanwhile.
+        machine: what the machine is.
+        created: when, ISO 8601, UTC.
+    """
+
+    codec: str
+    spec: str
+    rate: str
+    fingerprint: str
+    dataset: str
+    n_pictures: int
+    n_repeats: int
+    encode_s: Quartiles
+    decode_s: Quartiles
+    stages: Mapping[str, Mapping[str, float]]
+    device: str
+    on_gpu: bool
+    threads: int
+    peak_memory_bytes: int
+    peak_gpu_bytes: int | None
+    others_cores: float
+    machine: Mapping[str, Any]
+    created: str
+
+    @property
+    def busy(self) -> bool:
+        """Whether other processes may have slowed it down."""
+        return self.others_cores > BUSY
+
+    @classmethod
+    def from_mapping(cls, body: Mapping[str, Any]) -> Self:
+        """The timing that ``dataclasses.asdict`` gave."""
+        return cls(
+            **{
+                **body,
+                "encode_s": Quartiles(**body["encode_s"]),
+                "decode_s": Quartiles(**body["decode_s"]),
+            }
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {**dataclasses.asdict(self), "busy": self.busy}
+
+    @property
+    def on(self) -> str:
+        """What it ran on, in short."""
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return "GPU" if self.on_gpu else f"CPU, {threads}"
+
+    def row(self) -> dict[str, Any]:
+        """One line of a table; times in seconds, the range is from 25 % to 75 %."""
+        return {
+            "codec": self.codec,
+            "rate": self.rate,
+            "on": self.on,
+            "encode_s": self.encode_s.median,
+            "25-75 %": f"{self.encode_s.low:.4f}-{self.encode_s.high:.4f}",
+            "decode_s": self.decode_s.median,
+            "25-75 % ": f"{self.decode_s.low:.4f}-{self.decode_s.high:.4f}",
+            "peak_MiB": round((self.peak_gpu_bytes or self.peak_memory_bytes) / 2**20),
+            "flag": f"others kept {self.others_cores:.1f} cores busy" if self.busy else None,
+        }
+
+    def stage_rows(self) -> list[dict[str, Any]]:
+        """One line a direction and stage, longest first."""
+        return [
+            {
+                "codec": self.codec,
+                "on": self.on,
+                "direction": direction,
+                "stage": name,
+                "seconds": seconds,
+                "percent": f"{100 * seconds / sum(stages.values()):.1f}",
+            }
+            for direction, stages in self.stages.items()
+            for name, seconds in sorted(stages.items(), key=lambda item: -item[1])
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    codec: Codec
+    pictures: tuple[Picture, ...]
+    n_repeats: int
+    threads: int
+
+
+def time_codecs(
+    codecs: Sequence[str],
+    dataset: Dataset | str = "sample",
+    out: str | Path = "reports",
+    *,
+    threads: int = 1,
+    n_repeats: int = 3,
+    on_busy_machine: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, n: None,
+) -> list[Timing]:
+    """Time codecs one after the other and keep the results in the report folder.
+
+    Args:
+        codecs: specs; without its rate parameter a codec is timed at the highest rate of its
+            ladder, as in QARV's Table 1.
+        dataset: data set, its name, or a folder of pictures.
+        out: the report folder; an earlier timing of the same on the same machine is replaced.
+        threads: threads of numerical libraries, and cores that may be used.
+        n_repeats: how many times each picture is coded.
+        on_busy_machine: time even where other processes use the machine; the result says so.
+        on_progress: called with (operating points timed, operating points in all).
+
+    Raises:
+        UsageError, DataError: a name, setting or picture is wrong.
+        Unavailable: a codec cannot run here, or the machine is busy.
+        RdbenchError: whatever the codec raises.
+    """
+    cores = _cores()
+    if not 1 <= threads <= len(cores) or n_repeats < 1:
+        raise UsageError(f"threads are 1 to {len(cores)} on this machine, repeats 1 or more")
+    data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    points = [point for spec in codecs for point in _points(spec)]
+    for point in points:
+        point.check()
+    busy = _others_cores(lambda: time.sleep(1.0))[0]
+    if busy > BUSY and not on_busy_machine:
+        raise Unavailable(
+            f"other processes keep {busy:.1f} cores busy; stop them, or time anyway with --busy, "
+            "which marks the result"
+        )
+    found = []
+    with Store(out) as store:
+        for number, point in enumerate(points):
+            on_progress(number, len(points))
+            timing = _time_alone(point, data, threads, n_repeats)
+            key = (timing.spec, timing.fingerprint, data.name, timing.device, str(threads))
+            store.put_timing(key, dataclasses.asdict(timing))
+            found.append(timing)
+    return found
+
+
+def timings(folder: str | Path) -> list[Timing]:
+    """The timings that a report folder holds; none where it holds no records."""
+    if not (Path(folder) / "records.sqlite").is_file():
+        return []
+    with Store(folder, create=False) as store:
+        return [Timing.from_mapping(body) for body in store.timings()]
+
+
+def _points(spec: str) -> list[Codec]:
+    """The operating points that a spec names, or the one of highest rate where it names none."""
+    points = codecs_from_spec(spec)
+    is_ladder = len(points) > 1 and tuple(points) == points[0].ladder()
+    return points[-1:] if is_ladder else points
+
+
+def _rate(codec: Codec) -> str:
+    name, value = rate_of(codec)
+    return "" if value is None else f"{name}={value:g}"
+
+
+def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Timing:
+    """Time an operating point in a process of its own."""
+    task = _Task(codec, data.pictures, n_repeats, threads)
+    with processes(1, threads) as results:
+
+        def run() -> Any:
+            ((_, result),) = results(_measure, [task])
+            return result
+
+        others_cores, result = _others_cores(run)
+    if isinstance(result, BaseException):
+        raise result
+    return Timing(
+        codec=codec.name,
+        spec=spec_of(codec),
+        rate=_rate(codec),
+        fingerprint=codec.fingerprint(),
+        dataset=data.name,
+        n_pictures=len(data.pictures),
+        n_repeats=n_repeats,
+        threads=threads,
+        others_cores=others_cores,
+        machine=machine(),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **result,
+    )
+
+
+def _measure(task: _Task) -> dict[str, Any]:
+    """What the process of its own does: every picture, both directions."""
+    import cv2
+
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, _cores()[: task.threads])
+    cv2.setNumThreads(task.threads)
+    codec, decoder = task.codec, dataclasses.replace(task.codec)  # type: ignore[type-var]
+    sizes: set[tuple[int, ...]] = set()
+    encoded: list[_Run] = []
+    decoded: list[_Run] = []
+    for picture in task.pictures:
+        image = read_image(picture.path)
+        if image.shape not in sizes:
+            decoder.decode(codec.encode(image).data)
+            sizes.add(image.shape)
+        encoded.append(_median_run(functools.partial(codec.encode, image), task.n_repeats))
+        data = codec.encode(image).data
+        decoded.append(_median_run(functools.partial(decoder.decode, data), task.n_repeats))
+    on_gpu = getattr(codec, "device", "cpu") != "cpu"
+    return {
+        "encode_s": Quartiles.of([run.seconds for run in encoded]),
+        "decode_s": Quartiles.of([run.seconds for run in decoded]),
+        "stages": {"encode": _stages(encoded), "decode": _stages(decoded)},
+        "on_gpu": on_gpu,
+        "device": _gpu_name() if on_gpu else machine()["processor"],
+        "peak_memory_bytes": _peak_memory_bytes(),
+        "peak_gpu_bytes": _peak_gpu_bytes() if on_gpu else None,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Seconds of a call, and of its stages."""
+
+    seconds: float
+    stages: Mapping[str, float]
+
+
+def _median_run(call: Callable[[], object], n_repeats: int) -> _Run:
+    """Median of the calls' times, and of every stage's."""
+    runs = [_one_run(call) for _ in range(n_repeats)]
+    names = dict.fromkeys(name for run in runs for name in run.stages)
+    stages = {name: median(run.stages.get(name, 0.0) for run in runs) for name in names}
+    return _Run(median(run.seconds for run in runs), stages)
+
+
+def _one_run(call: Callable[[], object]) -> _Run:
+    with listen(_clock) as watch:
+        started = _clock()
+        call()
+        seconds = _clock() - started
+    stages = dict(watch.seconds)
+    return _Run(seconds, stages | {_OTHER: seconds - sum(stages.values())} if stages else {})
+
+
+def _stages(runs: Sequence[_Run]) -> dict[str, float]:
+    """Stage -> median over the pictures."""
+    names = dict.fromkeys(name for run in runs for name in run.stages)
+    return {name: median(run.stages.get(name, 0.0) for run in runs) for name in names}
+
+
+def _clock() -> float:
+    """Seconds, told when a GPU that works has done what it was given."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _others_cores(run: Callable[[], Any]) -> tuple[float, Any]:
+    """Cores that processes other than this one and its children kept busy during a call.
+
+    Returns:
+        The number of cores, and what the call gave.
+    """
+    import psutil
+
+    def seconds() -> tuple[float, float, float]:
+        every = psutil.cpu_times()
+        busy = sum(every) - every.idle - getattr(every, "iowait", 0.0)
+        return time.perf_counter(), busy, sum(os.times()[:4])
+
+    before = seconds()
+    result = run()
+    wall, busy, own = (b - a for a, b in zip(before, seconds(), strict=True))
+    return max(0.0, (busy - own) / wall), result
+
+
+def _cores() -> list[int]:
+    """Numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _peak_memory_bytes() -> int:
+    """Most memory that this process, or a program that it ran, held at once."""
+    import resource
+
+    users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(who).ru_maxrss for who in users)
+    return peak * (1 if sys.platform == "darwin" else 1024)
+
+
+def _gpu_name() -> str:
+    import torch
+
+    return str(torch.cuda.get_device_name())
+
+
+def _peak_gpu_bytes() -> int:
+    import torch
+
+    return int(torch.cuda.max_memory_allocated())

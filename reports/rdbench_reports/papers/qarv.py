@@ -1,0 +1,315 @@
+"""QARV (Duan et al. 2023, https://arxiv.org/abs/2302.08899), table by table, figure by figure."""
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rdbench.analysis.latents import latent_rows
+from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Paper, Plot, Value
+from rdbench.curve import Curve
+from rdbench_reports.papers.common import (
+    Row,
+    diagram,
+    measured_notes,
+    n_parameters_of_ladder,
+    panel,
+    rd_plot,
+    table,
+    to_measure,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DATASETS = {"kodak": "Kodak", "tecnick": "Tecnick", "clic2022": "CLIC 2022"}
+_OURS = ("qarv", "mbt2018-mean", "cheng2020-attn", "mbt2018")
+"""Methods of Table 1 that are codecs here."""
+_CONTEXT = ("vtm18", "qres-vae", "cheng2020-attn", "mbt2018", "mbt2018-mean", "bpg444")
+_ELSEWHERE = Missing(
+    "tinylic, stf, invcompress, global-reference: no codec here, no published curve",
+    "run their authors' programs (Table 6), then `rdbench bdrate --curve RESULTS.json`",
+)
+_FIRST_LAMBDA, _LAST_LAMBDA = 16.0, 2048.0
+_N_BINS = 7  # of Figure 12
+_MAX_BPP = 2.4  # of Figures 6 and 13
+
+
+def _table_1(evidence: Evidence) -> Finding:
+    rows = table("qarv", "table1")
+    values = [v for row in rows for v in _bd_rates(evidence, row)]
+    values += [_parameters(row) for row in rows]
+    values += [v for row in rows for v in _latencies(evidence, row)]
+    missing = [_ELSEWHERE]
+    for codec in _OURS:
+        missing += to_measure(codec, DATASETS, evidence)
+    if not evidence.timings("qarv", "kodak"):
+        missing.append(Missing("latencies here", "rdbench timing --codec qarv --dataset kodak"))
+    notes = (
+        "latencies of the paper: Core i7-10700K, 8 threads, and GTX 1080 Ti, highest rate of each",
+        *measured_notes(evidence, "kodak", _OURS),
+    )
+    return Finding(tuple(values), notes=notes, missing=tuple(missing))
+
+
+def _bd_rates(evidence: Evidence, row: Row) -> list[Value]:
+    found = {dataset: evidence.bd_rates(dataset, row["method"]) for dataset in DATASETS}
+    values = [
+        Value(row["method"], f"BD-rate {title} (%)", row[dataset], *found[dataset])
+        for dataset, title in DATASETS.items()
+    ]
+    means = [_mean_of_all(column) for column in zip(*found.values(), strict=True)]
+    return [*values, Value(row["method"], "BD-rate average (%)", row["average"], *means)]
+
+
+def _mean_of_all(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def _parameters(row: Row) -> Value:
+    method = row["method"]
+    here = n_parameters_of_ladder(f"{method}:weights=random") / 1e6 if method in _OURS else None
+    return Value(method, f"parameters, {_models(row)} (M)", row["params_million"],
+                 here=here)  # fmt: skip
+
+
+def _models(row: Row) -> str:
+    return "1 model" if row["models"] == 1 else f"{row['models']} models"
+
+
+def _latencies(evidence: Evidence, row: Row) -> list[Value]:
+    timings = evidence.timings(row["method"], "kodak")
+    return [
+        Value(
+            row["method"],
+            f"{direction}, {device.upper()} (s)",
+            row[f"{device}_{direction}_s"],
+            here=next(
+                (
+                    getattr(t, f"{direction}_s").median
+                    for t in timings
+                    if t.on_gpu == (device == "gpu")
+                ),
+                None,
+            ),
+        )
+        for device in ("cpu", "gpu")
+        for direction in ("encode", "decode")
+    ]
+
+
+def _table_2(_: Evidence) -> Finding:
+    values = [
+        Value(f"position {row['position']}, {row['normalization']} norm", "BD-rate Kodak (%)",
+              row["kodak"])
+        for row in table("qarv", "table2")
+    ]  # fmt: skip
+    return Finding(tuple(values), missing=(_train("affine0, 1, 3, 4, group, instance"),))
+
+
+def _table_3(_: Evidence) -> Finding:
+    values = []
+    for row in table("qarv", "table3"):
+        name = f"{row['config'].lower()}{row['n_latents']}"
+        label = f"{row['config']}, N = {row['n_latents']}"
+        values.append(Value(label, "BD-rate Kodak (%)", row["kodak"]))
+        values.append(_count(label, name, row["params_million"]))
+    return Finding(tuple(values), missing=(_train("a2, b2, c2, a3, b3, c3"),))
+
+
+def _table_4(_: Evidence) -> Finding:
+    names = {"convnext": "base", "nat": "nat"}
+    values = []
+    for row in table("qarv", "table4"):
+        values.append(Value(row["block"], "BD-rate Kodak (%)", row["kodak"]))
+        values.append(_count(row["block"], names[row["block"]], row["params_million"]))
+    return Finding(tuple(values), missing=(_train("nat"),))
+
+
+def _table_7(_: Evidence) -> Finding:
+    rows = table("qarv", "table7")
+    values = [Value(row["p_lambda"], "BD-rate Kodak (%)", row["kodak"]) for row in rows]
+    return Finding(tuple(values), missing=(_train("base, with either sampling of lambda"),))
+
+
+def _table_8(_: Evidence) -> Finding:
+    names = {3: "c3", 5: "n5", 7: "n7", 9: "base", 11: "n11"}
+    values = [_count(f"N = {n}", name, None) for n, name in names.items() if n != 3]
+    notes = ("the paper prints this table as a picture; its numbers are not at hand",)
+    return Finding(tuple(values), notes=notes, missing=(_train("n5, n7, n11"),))
+
+
+def _count(label: str, config: str, published: float | None) -> Value:
+    here = n_parameters_of_ladder(f"qarv:weights=random-{config}") / 1e6
+    return Value(label, "parameters (M)", published, here=here)
+
+
+def _train(configs: str) -> Missing:
+    return Missing(
+        f"BD-rates here: weights of {configs} were not published",
+        "train the configuration, then "
+        "`rdbench run --codec qarv:weights=WEIGHTS.safetensors --dataset kodak`",
+    )
+
+
+def _figure_6(evidence: Evidence) -> Finding:
+    return _panels(evidence, "psnr_rgb", "figure-6", (_ELSEWHERE,))
+
+
+def _figure_13(evidence: Evidence) -> Finding:
+    return _panels(
+        evidence,
+        "ms_ssim",
+        "figure-13",
+        (
+            Missing(
+                "QARV trained for MS-SSIM: neither weights nor a curve were published",
+                "train it with 1 - MS-SSIM as distortion, then `rdbench run --codec "
+                "qarv:weights=WEIGHTS.safetensors --dataset kodak`",
+            ),
+        ),
+    )
+
+
+def _panels(evidence: Evidence, metric: str, name: str, missing: tuple[Missing, ...]) -> Finding:
+    names: tuple[str, ...] = ("qarv", *_CONTEXT)
+    if metric == "ms_ssim":
+        names += tuple(f"{codec}.ms-ssim" for codec in _CONTEXT)
+    panels = {
+        title: [c for c in evidence.curves(dataset, *names) if c.has(metric)]
+        for dataset, title in DATASETS.items()
+    }
+    plot = rd_plot(name, lambda: [panel(t, c, metric, _MAX_BPP) for t, c in panels.items() if c])
+    absent = [Missing(f"any curve on {t}", f"rdbench run --codec qarv --dataset {d}")
+              for d, t in DATASETS.items() if not panels[t]]  # fmt: skip
+    notes = tuple(n for d in DATASETS for n in measured_notes(evidence, d, ("qarv",)))
+    return Finding(plots=(plot,), notes=notes, missing=(*missing, *absent))
+
+
+def _figure_7(evidence: Evidence) -> Finding:
+    missing = Missing(
+        "QARV at a fixed rate, with CConv and with QSF: neither weights nor curves were published",
+        "train the configurations fixed, cconv and qsf, then "
+        "`rdbench run --codec qarv:weights=WEIGHTS.safetensors --dataset kodak`",
+    )
+    return _every_qarv(evidence, "figure-7", missing)
+
+
+def _figure_9(evidence: Evidence) -> Finding:
+    missing = Missing(
+        "QARV trained with lambda up to 32 ... 1024: neither weights nor curves were published",
+        "train with a narrower range of lambda, then "
+        "`rdbench run --codec qarv:weights=WEIGHTS.safetensors --dataset kodak`",
+    )
+    return _every_qarv(evidence, "figure-9", missing)
+
+
+def _every_qarv(evidence: Evidence, name: str, missing: Missing) -> Finding:
+    """The published curve and every measured one of QARV, whatever its weights."""
+    plot = rd_plot(name, lambda: [panel("Kodak", evidence.curves("kodak", "qarv", "vtm18"))])
+    notes = ("drawn: the published curve and every curve of QARV in the report folder",)
+    return Finding(plots=(plot,), notes=notes, missing=(missing,))
+
+
+def _figure_12(evidence: Evidence) -> Finding:
+    curve = evidence.best("kodak", "qarv")
+    if curve is None:
+        return Finding(missing=to_measure("qarv", ["kodak"], evidence))
+    note = f"edges from the {curve.source} curve, rates between its points by log lambda"
+    return Finding(plots=(Plot("figure-12", lambda: _bins(curve)),), notes=(note,))
+
+
+def _bins(curve: Curve) -> "Figure":
+    """Edges of bins of equal mass, uniform in the cube root and in the log of lambda."""
+    from matplotlib.figure import Figure
+
+    from rdbench.report.plots import PAGE_IN
+
+    share = np.linspace(0, 1, _N_BINS + 1)
+    roots = _FIRST_LAMBDA ** (1 / 3), _LAST_LAMBDA ** (1 / 3)
+    lambdas = {
+        "(a) uniform in the cube root of λ": (roots[0] + share * (roots[1] - roots[0])) ** 3,
+        "(b) uniform in log λ": _FIRST_LAMBDA * (_LAST_LAMBDA / _FIRST_LAMBDA) ** share,
+    }
+    bpp, psnr = curve.points("psnr_rgb")
+    log_lambda = np.log([value for value in curve.rate_values if value is not None])
+    figure = Figure(figsize=(PAGE_IN, 2.6), layout="constrained")
+    for axes, (title, edges) in zip(
+        figure.subplots(1, 2, sharey=True), lambdas.items(), strict=True
+    ):
+        axes.plot(bpp, psnr, "o-", markersize=3, color="#0072B2")
+        for edge in np.interp(np.log(edges), log_lambda, bpp):
+            axes.axvline(edge, color="black", linestyle="--", linewidth=0.8)
+        axes.set_title(title, loc="left", fontsize=8)
+        axes.set_xlabel("Rate (bits per pixel)")
+    figure.axes[0].set_ylabel("PSNR (dB, RGB)")
+    return figure
+
+
+def _figure_14(_: Evidence) -> Finding:
+    missing = Missing(
+        "loss and BD-rate over training: the authors' logs were not published",
+        "train configurations n7 and n11, which logs both",
+    )
+    return Finding(missing=(missing,))
+
+
+def _figure_16(evidence: Evidence) -> Finding:
+    curves = evidence.measured("kodak", "qarv")
+    rows = [_shares(evidence, curve) for curve in curves]
+    if not any(rows):
+        missing = Missing("rate by latent", "rdbench latents --codec qarv --dataset kodak")
+        return Finding(missing=(missing,))
+    plots = [
+        Plot(f"figure-16-{number}", functools.partial(_draw_shares, one))
+        for number, one in enumerate(rows, start=1)
+    ]
+    return Finding(plots=tuple(plots), notes=measured_notes(evidence, "kodak", ("qarv",)))
+
+
+def _shares(evidence: Evidence, curve: Curve) -> list[dict[str, Any]]:
+    return latent_rows(evidence.records(curve), {"kodak": evidence.images("kodak")})
+
+
+def _draw_shares(rows: Sequence[dict[str, Any]]) -> "Figure":
+    from rdbench.report.latents import shares_figure
+
+    return shares_figure(rows, f"Kodak, {rows[0]['curve']}")
+
+
+def _settings(note: str) -> Finding:
+    return Finding(notes=(note,))
+
+
+PAPER = Paper(
+    "qarv",
+    "QARV: Quantization-Aware ResNet VAE for Lossy Image Compression (TPAMI 2023)",
+    "https://arxiv.org/abs/2302.08899",
+    (
+        Item("Table 1", "Complexity, latency, and BD-rate against VTM 18.0", _table_1),
+        Item("Table 2", "Where the adaptive affine sits, and the norm", _table_2),
+        Item("Table 3", "Latent blocks A, B, C", _table_3),
+        Item("Table 4", "Residual blocks", _table_4),
+        Item("Table 5", "Training settings", lambda _: _settings("settings: nothing to measure")),
+        Item("Table 6", "Sources of the baselines", lambda _: _settings(
+            "programs of others: mbt2018-mean, mbt2018 and cheng2020-attn are codecs here")),
+        Item("Table 7", "How lambda is sampled in training", _table_7),
+        Item("Table 8", "Number of latents", _table_8),
+        diagram("Figure 1", "A VAE, and one for lossy compression"),
+        diagram("Figure 2", "Hyperprior and ResNet VAE"),
+        diagram("Figure 3", "Training, compression, decompression"),
+        diagram("Figure 4", "Autoregressive context models as special cases"),
+        diagram("Figure 5", "The network"),
+        Item("Figure 6", "PSNR over rate on three test sets", _figure_6),
+        Item("Figure 7", "Methods of variable rate", _figure_7),
+        diagram("Figure 8", "Positions of the adaptive affine"),
+        Item("Figure 9", "Ranges of lambda in training", _figure_9),
+        diagram("Figure 10", "Latent blocks A, B, C"),
+        Item("Figure 12", "Equal shares of lambda on the curve", _figure_12),
+        Item("Figure 13", "MS-SSIM over rate on three test sets", _figure_13),
+        Item("Figure 14", "Loss and BD-rate over training", _figure_14),
+        Item("Figure 16", "Rate by latent", _figure_16),
+    ),
+)  # fmt: skip

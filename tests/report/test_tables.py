@@ -1,0 +1,52 @@
+"""Tables as text: what each form holds, and that LaTeX prints what was meant."""
+
+import csv
+import io
+
+import pytest
+
+from rdbench.errors import UsageError
+from rdbench.report.tables import cell, table
+
+ROWS = [
+    {"codec": "a_b & c", "bd_rate_percent": -5.899, "note": None, "n": 3},
+    {"codec": "-", "bd_rate_percent": None, "note": None, "n": -1},
+]
+
+
+def test_markdown_has_a_dash_for_none_and_no_empty_column():
+    lines = table(ROWS, "markdown", "Title").splitlines()
+    assert lines[0] == "**Title**"
+    assert [part.strip() for part in lines[2].split("|")[1:-1]] == ["codec", "bd rate percent", "n"]
+    assert [part.strip() for part in lines[5].split("|")[1:-1]] == ["-", "-", "-1"]
+    assert lines[3].split("|")[2].endswith(":")  # numbers to the right
+
+
+def test_latex_escapes_text_and_has_true_minus_signs():
+    text = table(ROWS, "latex", "50 % of a_b")
+    for part in (r"\toprule", r"\bottomrule", r"a\_b \& c", "$-$5.8990", "$-$1", r"50 \% of a\_b"):
+        assert part in text
+    assert text.count("--") == 2  # the name and the missing number
+
+
+def test_html_escapes():
+    text = table(ROWS, "html", "<b>")
+    assert "<caption>&lt;b&gt;</caption>" in text
+    assert "a_b &amp; c" in text
+
+
+def test_csv_keeps_every_digit():
+    (first, second) = csv.DictReader(io.StringIO(table([{"x": 0.1 + 0.2}, {"x": None}], "csv")))
+    assert float(first["x"]) == 0.1 + 0.2
+    assert second["x"] == ""
+
+
+def test_no_rows_no_table_and_no_other_form():
+    assert table([], "latex") == ""
+    with pytest.raises(UsageError, match="markdown, latex, html, csv"):
+        table(ROWS, "rtf")
+
+
+@pytest.mark.parametrize(("value", "text"), [(True, "yes"), (None, "-"), (1.5, "1.5000"), (7, "7")])
+def test_cells(value, text):
+    assert cell("anything", value) == text

@@ -1,0 +1,73 @@
+"""Timing: what is kept, which operating point is timed, and when it refuses."""
+
+import sqlite3
+
+import pytest
+
+from rdbench import timing
+from rdbench.errors import Unavailable, UsageError
+from rdbench.store import Store
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory):
+    """(report folder, timings) of JPEG and a tiny learned codec."""
+    out = tmp_path_factory.mktemp("reports")
+    codecs = ["jpeg", "qarv:weights=random-tiny"]
+    return out, timing.time_codecs(codecs, "sample", out, n_repeats=2, on_busy_machine=True)
+
+
+def test_the_highest_rate_is_timed(timed):
+    assert [t.rate for t in timed[1]] == ["quality=95", "lambda=2048"]
+
+
+def test_quartiles_are_in_order_and_memory_is_that_of_a_process(timed):
+    for t in timed[1]:
+        for q in (t.encode_s, t.decode_s):
+            assert 0 < q.low <= q.median <= q.high
+        assert 20 * 2**20 < t.peak_memory_bytes < 2**32
+        assert (t.n_pictures, t.n_repeats, t.threads, t.on_gpu) == (3, 2, 1, False)
+
+
+def test_stages_add_up_to_about_the_whole(timed):
+    jpeg, qarv = timed[1]
+    assert jpeg.stages == {"encode": {}, "decode": {}}
+    for name, whole in (("encode", qarv.encode_s), ("decode", qarv.decode_s)):
+        stages = qarv.stages[name]
+        assert {"transform", "entropy parameters", "entropy coding", "other"} <= stages.keys()
+        assert 0.5 * whole.low < sum(stages.values()) < 2 * whole.high
+
+
+def test_kept_and_replaced(timed):
+    out, found = timed
+    assert timing.timings(out) == sorted(found, key=lambda t: t.spec)
+    again = timing.time_codecs(
+        ["jpeg:quality=95"], "sample", out, n_repeats=1, on_busy_machine=True
+    )
+    kept = {t.codec: t for t in timing.timings(out)}
+    assert kept.keys() == {"jpeg", "qarv"}
+    assert kept["jpeg"] == again[0]
+    assert timing.timings(out / "nowhere") == []
+
+
+def test_a_busy_machine_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(timing, "_others_cores", lambda run: (1.5, None))
+    with pytest.raises(Unavailable, match="1.5 cores busy.*--busy"):
+        timing.time_codecs(["jpeg"], "sample", tmp_path)
+
+
+def test_what_does_not_fit(tmp_path):
+    with pytest.raises(UsageError, match="threads"):
+        timing.time_codecs(["jpeg"], "sample", tmp_path, threads=10_000)
+
+
+def test_a_folder_of_the_first_schema_gets_the_new_table(tmp_path):
+    with Store(tmp_path):
+        pass
+    with sqlite3.connect(tmp_path / "records.sqlite") as db:
+        db.execute("DROP TABLE timings")
+        db.execute("PRAGMA user_version = 1")
+    assert timing.timings(tmp_path) == []
+    with Store(tmp_path) as store:
+        store.put_timing(("a", "b"), {"x": 1})
+        assert store.timings() == [{"x": 1}]

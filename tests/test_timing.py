@@ -52,7 +52,7 @@ def test_kept_and_replaced(timed):
 
 def test_a_busy_machine_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(timing, "_others_cores", lambda run: (1.5, None))
-    with pytest.raises(Unavailable, match="1.5 cores busy.*--busy"):
+    with pytest.raises(Unavailable, match=r"1\.5 cores busy.*--busy"):
         timing.time_codecs(["jpeg"], "sample", tmp_path)
 
 

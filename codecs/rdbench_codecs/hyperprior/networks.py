@@ -125,7 +125,7 @@ class FactorizedPrior(Network):
         self, x: Tensor, point: RatePoint = FIXED_RATE, straight_through: bool = False
     ) -> Estimate:
         """Picture and likelihood of y in training."""
-        y = self.analysis(x, point)
+        y = self.analysis(x, point).float()
         noisy = add_noise(y)
         y_hat = round_around(y, self.entropy_bottleneck.medians) if straight_through else noisy
         likelihood = self.entropy_bottleneck.likelihood(noisy)
@@ -180,8 +180,8 @@ class ScaleHyperprior(Network):
                 themselves, instead of latents with additive noise. Likelihoods are of noisy
                 latents either way, as in the published recipe.
         """
-        y = self.analysis(x, point)
-        z = self.hyper_analysis(y, point)
+        y = self.analysis(x, point).float()
+        z = self.hyper_analysis(y, point).float()
         noisy_z = add_noise(z)
         z_hat = round_around(z, self.entropy_bottleneck.medians) if straight_through else noisy_z
         features = self.hyper_synthesis(z_hat, point)
@@ -191,7 +191,7 @@ class ScaleHyperprior(Network):
             y_hat, scale, mean = self._noisy(y, features, point)
         a = point.regulator
         likelihoods = {
-            "y": gaussian_likelihood(add_noise((y - mean) * a), scale * a),
+            "y": gaussian_likelihood(add_noise((y - mean.float()) * a), scale.float() * a),
             "z": self.entropy_bottleneck.likelihood(noisy_z),
         }
         return Estimate(self.synthesis(y_hat, z_hat, point), likelihoods)

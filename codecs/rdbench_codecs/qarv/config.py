@@ -63,10 +63,14 @@ class QarvConfig:
         """Number of latent variables, hence of segments in a file."""
         return sum(self.latents)
 
-    def to_json(self) -> str:
-        """What differs from the published model, as JSON."""
+    def changes(self) -> dict[str, Any]:
+        """What differs from the published model, by name."""
         default = asdict(QarvConfig())
-        return json.dumps({k: v for k, v in asdict(self).items() if v != default[k]})
+        return {k: v for k, v in asdict(self).items() if v != default[k]}
+
+    def to_json(self) -> str:
+        """`changes` as JSON."""
+        return json.dumps(self.changes())
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any]) -> Self:
@@ -93,6 +97,20 @@ _TINY = QarvConfig(
     embedding_channels=16,
 )
 
+_LITE = QarvConfig(
+    latents=(1, 1, 2, 2),
+    latent_channels=(16, 32, 64, 16),
+    encoder_widths=(48, 96, 160, 192, 192),
+    encoder_depths=(1, 2, 2, 1, 1),
+    encoder_kernels=(3, 3, 5, 3, 1),
+    join_kernel=3,
+    decoder_widths=(192, 192, 160, 96, 48),
+    decoder_kernels=(1, 3, 5, 3, 3),
+    decoder_ratios=(2.0, 2.0, 2.0, 2.0, 2.0),
+    blocks_before=(0, 1, 1, 1, 3),
+    embedding_channels=128,
+)
+
 _TWO_LATENTS = QarvConfig(
     latents=(1, 0, 1, 0),
     latent_channels=(256, 0, 384, 0),
@@ -114,6 +132,7 @@ _THREE_LATENTS = replace(
 CONFIGS: dict[str, QarvConfig] = {
     "base": BASE,
     "tiny": _TINY,
+    "lite": _LITE,
     "a2": replace(_TWO_LATENTS, latent_block="A"),
     "b2": replace(_TWO_LATENTS, latent_block="B"),
     "c2": _TWO_LATENTS,
@@ -139,7 +158,8 @@ CONFIGS: dict[str, QarvConfig] = {
         decoder_widths=(416, 416, 320, 192, 128),
     ),
 }
-"""Configurations by name; ``tiny`` is for tests, the others are the paper's."""
+"""Configurations by name; ``tiny`` is for tests, ``lite`` comes with trained weights, the others are the
+paper's."""
 
 
 def log_spaced_lambdas(n: int, low: float = 16.0, high: float = 2048.0) -> tuple[float, ...]:

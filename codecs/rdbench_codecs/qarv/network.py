@@ -302,7 +302,7 @@ class LatentBlock(nn.Module):
     def to_prior(self, feature: Tensor, condition: Condition) -> tuple[Tensor, Tensor, Tensor]:
         """Feature, and mean and scale of the prior given it."""
         feature = self.resnet_front(feature, condition)
-        mean, raw = self.prior(feature).chunk(2, dim=1)
+        mean, raw = self.prior(feature).float().chunk(2, dim=1)
         return feature, mean, torch.exp(functional.softplus(raw + 2.3) - 2.3)
 
     def posterior_mean(self, feature: Tensor, tap: Tensor, condition: Condition) -> Tensor:
@@ -311,7 +311,7 @@ class LatentBlock(nn.Module):
         if self.bidirectional:
             merged = torch.cat([self.posterior1(feature, condition), merged], dim=1)
         merged = self.posterior2(self.post_merge(merged), condition)
-        return cast(Tensor, self.posterior(merged))
+        return cast(Tensor, self.posterior(merged)).float()
 
     def add(self, feature: Tensor, z: Tensor, condition: Condition) -> Tensor:
         """Feature that knows z."""

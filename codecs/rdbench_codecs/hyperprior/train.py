@@ -1,0 +1,62 @@
+"""The loss of the hyperprior networks at one rate, and of every method that makes it variable."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rdbench.errors import DataError
+from rdbench_codecs.hyperprior.loading import build
+from rdbench_codecs.hyperprior.networks import NETWORKS, Network
+from rdbench_codecs.hyperprior.qvrf import LAMBDAS
+from rdbench_codecs.hyperprior.rates import POINTS, level_point
+from rdbench_codecs.training.objective import Losses, Objective
+
+_WHITE = 255.0
+
+
+class HyperpriorObjective(Objective):
+    """Rate in bits a pixel plus lambda * 255^2 * mean squared error.
+
+    Settings of a stage:
+        levels: whole levels of which each step draws one, all by default; level i has the Lagrange
+            multiplier LAMBDAS[i]. At a fixed rate, give one.
+        quantization: ``noise``, or ``straight-through``: rounded latents, whose gradient is that of
+            the latents themselves (QVRF's third stage).
+
+    Args:
+        network: ``baseline`` and ``method``, keys of NETWORKS and POINTS; channels ``n`` and ``m``.
+    """
+
+    def __init__(self, network: Mapping[str, Any]) -> None:
+        super().__init__()
+        settings = {"method": "fixed", **network}
+        if missing := {"baseline", "method", "n", "m"} ^ settings.keys():
+            raise DataError(
+                f"a network of this family has baseline, method, n and m: {min(missing)}"
+            )
+        if settings["baseline"] not in NETWORKS or settings["method"] not in POINTS:
+            raise DataError(f"no {settings['method']!r} on {settings['baseline']!r} is known")
+        self._settings = settings
+        self.network: Network = build(**settings)
+
+    def forward(self, images: Tensor, settings: Mapping[str, Any]) -> Losses:
+        levels = settings.get("levels", range(8))
+        level = levels[int(torch.randint(len(levels), ()))]
+        point = level_point(self.network, self._settings["method"], level)
+        straight_through = settings.get("quantization", "noise") == "straight-through"
+        estimate = self.network(images, point, straight_through)
+        n_pixels = images.numel() / images.shape[1]
+        bits = [-likelihood.log2().sum() for likelihood in estimate.likelihoods.values()]
+        bpp = torch.stack(bits).sum() / n_pixels
+        x_hat = estimate.x_hat.float()
+        loss = bpp + LAMBDAS[level] * _WHITE**2 * ((x_hat - images) ** 2).mean()
+        mse = ((x_hat.detach().clamp(0, 1) - images) ** 2).mean()
+        return Losses(loss, self.network.quantile_loss(), bpp.detach(), mse)
+
+    def config(self) -> dict[str, Any]:
+        return dict(self._settings)
+
+    def auxiliary_parameters(self) -> list[nn.Parameter]:
+        return [self.network.entropy_bottleneck.quantiles]

@@ -1,0 +1,81 @@
+"""The loss of QARV: rate plus lambda times distortion, lambda drawn for every picture."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rdbench.errors import DataError
+from rdbench_codecs.qarv.config import CONFIGS, QarvConfig
+from rdbench_codecs.qarv.network import DISCRETE_LAMBDAS, QarvNetwork, to_pixels
+from rdbench_codecs.training.objective import Losses, Objective
+
+
+class QarvObjective(Objective):
+    """Equation 16 of the paper.
+
+    Settings of a stage:
+        lambda_sampling: ``cube root`` (the paper's, equation 24), ``log``, or ``discrete``: one of
+            the eight values that CConv and QSF are trained for.
+        lambda: one value for all pictures instead.
+        distortion: ``mse`` on the [-1, 1] scale, or ``ms-ssim`` for 1 - MS-SSIM.
+
+    Args:
+        network: ``config = NAME`` of rdbench_codecs.qarv.config.CONFIGS, and settings of
+            `QarvConfig` that replace its own.
+    """
+
+    def __init__(self, network: Mapping[str, Any]) -> None:
+        super().__init__()
+        changes = dict(network)
+        name = changes.pop("config", "base")
+        if name not in CONFIGS:
+            raise DataError(f"no configuration is named {name!r}; there are {', '.join(CONFIGS)}")
+        self.network: QarvNetwork = QarvNetwork(
+            QarvConfig.from_mapping({**asdict(CONFIGS[name]), **changes})
+        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor, settings: Mapping[str, Any]) -> Losses:
+        lambda_ = self._lambdas(len(images), settings).to(images.device)
+        images = images.contiguous(memory_format=torch.channels_last)
+        nats, output = self.network(images, lambda_)
+        output = output.float()
+        rate = nats.sum(1) / images[0].numel()
+        if settings.get("distortion", "mse") == "mse":
+            distortion = ((output - (2 * images - 1)) ** 2).mean((1, 2, 3))
+        else:
+            distortion = _one_minus_ms_ssim(to_pixels(output), images)
+        loss = (rate + lambda_ * distortion).mean()
+        mse = ((to_pixels(output.detach()) - images) ** 2).mean()
+        bpp = rate.detach().mean() * images.shape[1] / math.log(2)
+        return Losses(loss, torch.zeros_like(loss), bpp, mse)
+
+    def config(self) -> dict[str, Any]:
+        return self.network.config.changes()
+
+    def _lambdas(self, n: int, settings: Mapping[str, Any]) -> Tensor:
+        if "lambda" in settings:
+            return torch.full((n,), float(settings["lambda"]))
+        low, high = self.network.config.lambda_range
+        share = torch.rand(n)
+        match settings.get("lambda_sampling", "cube root"):
+            case "cube root":
+                first, last = low ** (1 / 3), high ** (1 / 3)
+                return (first + (last - first) * share) ** 3
+            case "log":
+                return low * (high / low) ** share
+            case "discrete":
+                values = torch.tensor(DISCRETE_LAMBDAS)
+                return values[(share * len(values)).long()]
+            case other:
+                raise DataError(f"no sampling of lambda is named {other!r}")
+
+
+def _one_minus_ms_ssim(reconstruction: Tensor, images: Tensor) -> Tensor:
+    from pytorch_msssim import ms_ssim
+
+    values: Tensor = ms_ssim(reconstruction, images, data_range=1.0, size_average=False)
+    return 1 - values

@@ -1,0 +1,76 @@
+"""Training pictures: random crops of a folder's pictures, flipped at random."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from rdbench.errors import DataError, RdbenchError
+from rdbench.images import SUFFIXES, read_image
+from rdbench.types import Image
+from rdbench_codecs.training.recipe import Recipe
+
+_CACHE_BYTES = 4 << 30
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Every picture in a folder and those below, sorted; DataError where there is none."""
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not files:
+        raise DataError(f"no pictures in {folder}")
+    return files
+
+
+class Crops(Dataset[Tensor]):
+    """Batches of crops, one a step; which ones depends on the seed and the step alone.
+
+    Args:
+        files: pictures; those smaller than a crop are left out as they are met.
+        recipe: seed, and size of crops and batch by step.
+        rank, world_size: of this process among those that share a batch.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], recipe: Recipe, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self._files, self._recipe = files, recipe
+        self._rank, self._world_size = rank, world_size
+        self._cache: dict[Path, Image] = {}
+        self._cached_bytes = 0
+
+    def __len__(self) -> int:
+        return self._recipe.steps
+
+    def __getitem__(self, step: int) -> Tensor:
+        """(batch / processes, 3, crop, crop), uint8."""
+        stage, _ = self._recipe.at(step)
+        rng = np.random.default_rng([self._recipe.seed, step])
+        seeds = rng.integers(2**63, size=stage.batch)[self._rank :: self._world_size]
+        crops = [self._crop(np.random.default_rng(seed), stage.crop) for seed in seeds]
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+
+    def _crop(self, rng: np.random.Generator, side: int) -> Image:
+        for _ in range(100):
+            image = self._read(self._files[rng.integers(len(self._files))])
+            rows, columns = image.shape[0] - side, image.shape[1] - side
+            if rows < 0 or columns < 0:
+                continue
+            top, left = rng.integers(rows + 1), rng.integers(columns + 1)
+            crop = image[top : top + side, left : left + side]
+            return crop[:, ::-1] if rng.integers(2) else crop
+        raise DataError(f"pictures of {side} x {side} pixels and more are too rare for such crops")
+
+    def _read(self, path: Path) -> Image:
+        if path in self._cache:
+            return self._cache[path]
+        try:
+            image = read_image(path)
+        except RdbenchError as error:
+            raise DataError(f"training picture {error}") from error
+        if self._cached_bytes + image.nbytes <= _CACHE_BYTES:
+            self._cache[path] = image
+            self._cached_bytes += image.nbytes
+        return image

@@ -1,0 +1,313 @@
+"""The training loop: goes on from its last checkpoint, and stops when it is told to.
+
+Every step draws its crops, noise and rates from numbers that depend on the seed and the step alone,
+so that a run that was stopped and went on makes the same weights, bit for bit, as one that was not.
+"""
+
+import contextlib
+import csv
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from rdbench.errors import DataError, Unavailable
+from rdbench_codecs.training.data import Crops, picture_files
+from rdbench_codecs.training.objective import Losses, Objective
+from rdbench_codecs.training.recipe import Recipe
+
+_AUXILIARY_RATE = 1e-3
+_CHECKPOINT_EVERY_S = 300
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how training runs; none of it is part of the recipe.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``; with torchrun, each process takes a GPU of its own.
+        loaders: processes that read pictures; 0 reads them between the steps.
+        compile: let torch.compile make programs for the network: minutes at the start, then faster.
+        rank, world_size: of this process and among how many, as torchrun tells.
+    """
+
+    device: str = "cpu"
+    loaders: int = 0
+    compile: bool = False
+    rank: int = int(os.environ.get("RANK", "0"))
+    world_size: int = int(os.environ.get("WORLD_SIZE", "1"))
+
+    def torch_device(self) -> torch.device:
+        """The device of this process; Unavailable where there is none."""
+        if self.device != "cuda":
+            return torch.device(self.device)
+        if not torch.cuda.is_available():
+            raise Unavailable("no CUDA device is here; use --device cpu")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a log line tells, means since the last.
+
+    Attributes:
+        step: updates done.
+        loss, bpp, psnr: of the training crops; PSNR in dB of the mean squared error.
+        learning_rate: of the last step.
+        images_per_s: crops a second over all processes.
+        seconds_left: until the last step at this speed.
+    """
+
+    step: int
+    loss: float
+    bpp: float
+    psnr: float
+    learning_rate: float
+    images_per_s: float
+    seconds_left: float
+
+
+def train(
+    objective: Objective,
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    machine: Machine | None = None,
+    log_every: int = 50,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> bool:
+    """Train until the recipe ends, or SIGTERM or Ctrl-C asks to stop.
+
+    ``out`` gets ``checkpoint.pt`` (every five minutes and at the end), ``log.csv`` and
+    ``weights.safetensors`` (the moving average).
+
+    Returns:
+        True when the recipe is done, False when it was stopped.
+
+    Raises:
+        DataError: ``out`` holds the checkpoint of another recipe, or training diverged.
+    """
+    machine = machine or Machine()
+    out.mkdir(parents=True, exist_ok=True)
+    with _process_group(machine), _stop_on_signal() as must_stop:
+        run = _Run(objective, recipe, machine, out)
+        run.restore()
+        crops = Crops(picture_files(data), recipe, machine.rank, machine.world_size)
+        log = _Log(out / "log.csv", recipe, run.step, on_progress)
+        saved = time.monotonic()
+        for images in _batches(crops, run.step, machine.loaders):
+            log.add(run.update(images), len(images) * machine.world_size)
+            if run.step % log_every == 0 or run.step == recipe.steps:
+                log.write(run.step, run.learning_rate)
+            stop = must_stop()
+            if stop or run.step == recipe.steps or time.monotonic() - saved > _CHECKPOINT_EVERY_S:
+                run.save()
+                saved = time.monotonic()
+            if stop:
+                break
+        return run.step == recipe.steps
+
+
+class _Run:
+    """Network, moving average and optimizer at some step."""
+
+    def __init__(self, objective: Objective, recipe: Recipe, machine: Machine, out: Path) -> None:
+        self.step = 0
+        self.learning_rate = 0.0
+        self._objective, self._recipe, self._machine, self._out = objective, recipe, machine, out
+        self._device = machine.torch_device()
+        objective.to(self._device)
+        auxiliary = objective.auxiliary_parameters()
+        special = {id(p) for p in auxiliary}
+        self._main = [p for p in objective.network.parameters() if id(p) not in special]
+        groups: list[dict[str, Any]] = [{"params": self._main}]
+        if auxiliary:
+            groups.append({"params": auxiliary, "lr": _AUXILIARY_RATE})
+        self._optimizer = torch.optim.Adam(groups, foreach=True)
+        self._average = {k: v.clone() for k, v in objective.network.state_dict().items()}
+        if machine.compile:
+            objective.network.compile()
+        self._forward: nn.Module = objective
+        if machine.world_size > 1:
+            self._forward = DistributedDataParallel(objective, find_unused_parameters=True)
+
+    def update(self, images: Tensor) -> Losses:
+        """One step on crops, (batch, 3, crop, crop), uint8."""
+        stage, behind = self._recipe.at(self.step)
+        self.learning_rate = _cosine(stage.learning_rate, stage.final_learning_rate, behind)
+        self._optimizer.param_groups[0]["lr"] = self.learning_rate
+        rng = np.random.default_rng([self._recipe.seed, self.step, self._machine.rank])
+        torch.manual_seed(int(rng.integers(2**63)))
+        pixels = images.to(self._device, non_blocking=True).float() / 255
+        mixed = torch.autocast(
+            self._device.type, torch.bfloat16, enabled=stage.precision == "bfloat16"
+        )
+        self._optimizer.zero_grad(set_to_none=True)
+        with mixed:
+            losses: Losses = self._forward(pixels, stage.settings)
+        (losses.loss + losses.auxiliary).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._main, self._recipe.clip_norm)
+        self._optimizer.step()
+        self.step += 1
+        self._update_average()
+        return losses
+
+    def save(self) -> None:
+        """Write checkpoint and weights; an older one stays whole until the new one is."""
+        if self._machine.rank > 0:
+            return
+        network = self._objective.network
+        content = {
+            "step": self.step,
+            "recipe": json.dumps(self._recipe.to_dict()),
+            "network": network.state_dict(),
+            "average": self._average,
+            "optimizer": self._optimizer.state_dict(),
+        }
+        partial = self._out / "checkpoint.partial"
+        torch.save(content, partial)
+        partial.replace(self._out / "checkpoint.pt")
+        export(self._average, self._objective.config(), self._out / "weights.safetensors")
+
+    def restore(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        path = self._out / "checkpoint.pt"
+        if not path.is_file():
+            return
+        content = torch.load(path, map_location=self._device, weights_only=True)
+        if json.loads(content["recipe"]) != json.loads(json.dumps(self._recipe.to_dict())):
+            raise DataError(f"{path} was made by another recipe; choose another folder with --out")
+        self._objective.network.load_state_dict(content["network"])
+        self._average = content["average"]
+        self._optimizer.load_state_dict(content["optimizer"])
+        self.step = content["step"]
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self._recipe.ema_decay, self.step / (9 + self.step))
+        new = self._objective.network.state_dict()
+        torch._foreach_lerp_(list(self._average.values()), list(new.values()), 1 - decay)
+
+
+class _Log:
+    """Means of the losses since the last line, as rows of a CSV file."""
+
+    def __init__(
+        self, path: Path, recipe: Recipe, step: int, on_progress: Callable[[Progress], None]
+    ) -> None:
+        self._path, self._recipe, self._on_progress = path, recipe, on_progress
+        self._losses: list[Losses] = []
+        self._n_images = 0
+        self._since, self._step = time.monotonic(), step
+        _cut(path, step)
+
+    def add(self, losses: Losses, n_images: int) -> None:
+        self._losses.append(Losses(*(value.detach() for value in losses)))
+        self._n_images += n_images
+
+    def write(self, step: int, learning_rate: float) -> None:
+        loss, _, bpp, mse = (
+            float(torch.stack(values).mean()) for values in zip(*self._losses, strict=True)
+        )
+        if not math.isfinite(loss):
+            raise DataError(f"training diverged before step {step}; try a lower learning rate")
+        seconds = time.monotonic() - self._since
+        progress = Progress(
+            step=step,
+            loss=loss,
+            bpp=bpp,
+            psnr=-10 * math.log10(max(mse, 1e-10)),
+            learning_rate=learning_rate,
+            images_per_s=self._n_images / seconds,
+            seconds_left=seconds / (step - self._step) * (self._recipe.steps - step),
+        )
+        self._losses, self._n_images = [], 0
+        self._since, self._step = time.monotonic(), step
+        if Machine().rank == 0:
+            _append(self._path, progress)
+            self._on_progress(progress)
+
+
+def export(state: dict[str, Tensor], config: dict[str, Any], path: Path) -> None:
+    """Write a file of weights in half precision, with its configuration.
+
+    Args:
+        state: name -> parameter.
+        config: what the codec needs to rebuild the network.
+        path: a ``.safetensors`` file.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {name: value.detach().cpu().half().contiguous() for name, value in state.items()}
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, {"config": json.dumps(config)})
+    partial.replace(path)
+
+
+def _cosine(first: float, last: float | None, share: float) -> float:
+    if last is None:
+        return first
+    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _batches(crops: Crops, first: int, loaders: int) -> Iterator[Tensor]:
+    steps = range(first, len(crops))
+    return iter(DataLoader(crops, batch_size=None, sampler=steps, num_workers=loaders))
+
+
+def _append(path: Path, progress: Progress) -> None:
+    new = not path.is_file()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(vars(progress)))
+        if new:
+            writer.writeheader()
+        writer.writerow(vars(progress))
+
+
+def _cut(path: Path, step: int) -> None:
+    """Drop the rows of steps that will be done again."""
+    if not path.is_file():
+        return
+    header, *rows = path.read_text().splitlines()
+    kept = [row for row in rows if int(row.split(",")[0]) <= step]
+    path.write_text("\n".join([header, *kept]) + "\n")
+
+
+@contextlib.contextmanager
+def _process_group(machine: Machine) -> Iterator[None]:
+    if machine.world_size == 1:
+        yield
+        return
+    torch.distributed.init_process_group("nccl" if machine.device == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Within, SIGTERM and Ctrl-C are noted, not raised: a step is never cut in half."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,133 @@
+"""Recipes: everything that decides what training makes, as TOML.
+
+    start = "stage1.safetensors"       # optional: weights to begin with
+    seed = 0
+    clip_norm = 2.0
+    ema_decay = 0.9999
+    [network]                          # what the codec's objective is made of
+    config = "lite"
+    [[stages]]                         # one after the other
+    steps = 12000
+    batch = 8
+    crop = 128
+    learning_rate = 1e-3
+    final_learning_rate = 1e-5         # along a cosine; without it the rate is constant
+    precision = "bfloat16"
+    [stages.settings]                  # what the objective is told in this stage
+    lambda_sampling = "cube root"
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from rdbench.errors import DataError
+
+_Class = TypeVar("_Class")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of steps with the same settings.
+
+    Attributes:
+        steps: number of updates.
+        batch: pictures a step, over all processes.
+        crop: pixels a side of the square that is cut from each picture, a multiple of 64.
+        learning_rate: of Adam at the first step.
+        final_learning_rate: at the last step, reached along a cosine; None for a constant rate.
+        precision: ``bfloat16`` for mixed precision.
+        settings: told to the codec's objective.
+    """
+
+    steps: int
+    batch: int = 8
+    crop: int = 256
+    learning_rate: float = 1e-4
+    final_learning_rate: float | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1:
+            raise DataError("a stage has at least one step and one picture a step")
+        if self.crop < 64 or self.crop % 64:
+            raise DataError(f"crops of {self.crop} pixels: it must be a multiple of 64")
+        if self.precision not in ("float32", "bfloat16"):
+            raise DataError(f"no precision is named {self.precision!r}; float32 or bfloat16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How weights are made.
+
+    Attributes:
+        network: settings of the network, told to the codec's objective.
+        stages: in order.
+        start: file of weights to begin with; "" for a network freshly initialized.
+        seed: of all random numbers; what step i draws depends on the seed and i alone.
+        clip_norm: largest norm of the gradient of the network's parameters.
+        ema_decay: of the exponential moving average of the weights, which is what is kept.
+            It warms up: step i uses no more than (1 + i) / (10 + i).
+    """
+
+    network: Mapping[str, Any]
+    stages: tuple[Stage, ...]
+    start: str = ""
+    seed: int = 0
+    clip_norm: float = 1.0
+    ema_decay: float = 0.9999
+
+    @property
+    def steps(self) -> int:
+        """Number of updates in all."""
+        return sum(stage.steps for stage in self.stages)
+
+    def at(self, step: int) -> tuple[Stage, float]:
+        """Stage of a step (from 0), and the share of the stage that is behind it, 0 to below 1."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage, step / stage.steps
+            step -= stage.steps
+        raise IndexError("past the last step")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that `from_dict` takes."""
+        values = asdict(self)
+        values["stages"] = [
+            {k: v for k, v in stage.items() if v is not None} for stage in values["stages"]
+        ]
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """DataError for an unknown, missing or impossible setting."""
+        stages = tuple(_make(Stage, stage, "a stage") for stage in values.get("stages", ()))
+        if not stages:
+            raise DataError("a recipe has at least one [[stages]]")
+        return _make(cls, {"network": {}, **values, "stages": stages}, "a recipe")
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file; DataError where it is none."""
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a recipe: {error}") from error
+    try:
+        return Recipe.from_dict(values)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _make(cls: type[_Class], values: Mapping[str, Any], what: str) -> _Class:
+    names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    if unknown := values.keys() - names:
+        raise DataError(f"{what} has no setting {min(unknown)!r}; there are {', '.join(names)}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise DataError(f"{what}: {error}") from error

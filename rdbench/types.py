@@ -127,6 +127,10 @@ class Codec(ABC):
         """
         return None
 
+    def remark(self) -> str:
+        """A line for people about what this codec works with here (which weights), or ""."""
+        return ""
+
     def versions(self) -> Mapping[str, str]:
         """Versions of the programs and libraries that make the bits, for the record."""
         return {}

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 _LISTS = ("rdbench_codecs.qarv.checkpoints", "rdbench_codecs.hyperprior.checkpoints")
 """Modules with a tuple CHECKPOINTS."""
 
+LITE = "lite"
+"""What ``weights=`` calls the weights that come with the package."""
+
+_BUNDLED = Path(__file__).parent / "bundled"
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -91,11 +96,42 @@ def fetch(checkpoint: Checkpoint) -> Path:
     return checkpoint.path
 
 
-def locate(weights: str, checkpoints: Sequence[Checkpoint], alternative: str = "") -> Path:
-    """The file that a codec's ``weights`` setting means: a fetched checkpoint's name, or a path.
+def bundled(codec: str) -> Path:
+    """Where the reduced, trained weights of a codec lie if they come with the package."""
+    return _BUNDLED / f"{codec}.safetensors"
+
+
+def best(codec: str, released: str, checkpoints: Sequence[Checkpoint]) -> str:
+    """What ``weights=default`` stands for: the released weights where they are here, else ``lite``.
 
     Args:
-        weights: the setting.
+        codec: name of the codec.
+        released: name of its released weights.
+        checkpoints: the codec's checkpoints.
+    """
+    here = any(c.name == released and c.path.is_file() for c in checkpoints)
+    return LITE if not here and bundled(codec).is_file() else released
+
+
+def remark(codec: str, weights: str, fingerprint: str) -> str:
+    """A line that says which weights a codec works with."""
+    if fingerprint.startswith("random") or weights.startswith("random"):
+        return f"{codec}: random weights; sizes and times are right, pictures are noise"
+    origin = f"reduced network bundled with rdbench, {bundled(codec).with_suffix('.md').name}"
+    return (
+        f"{codec}: weights {weights}"
+        f"{f' ({origin})' if weights == LITE else ''}, SHA-256 {fingerprint[:12]}"
+    )
+
+
+def locate(
+    codec: str, weights: str, checkpoints: Sequence[Checkpoint], alternative: str = ""
+) -> Path:
+    """The file that a codec's ``weights`` setting means.
+
+    Args:
+        codec: name of the codec.
+        weights: the setting: name of a fetched checkpoint, ``lite`` or a path.
         checkpoints: the codec's checkpoints.
         alternative: what else the codec takes, for the message.
 
@@ -103,7 +139,9 @@ def locate(weights: str, checkpoints: Sequence[Checkpoint], alternative: str = "
         Unavailable: the file is not here; the message says how to get it.
     """
     by_name = {checkpoint.name: checkpoint for checkpoint in checkpoints}
-    if weights in by_name:
+    if weights == LITE:
+        path, way_out = bundled(codec), "none are bundled with this codec; give"
+    elif weights in by_name:
         path, way_out = by_name[weights].path, f"run `rdbench weights fetch {weights}`, or give"
     else:
         path, way_out = Path(weights).expanduser(), "give"

@@ -11,8 +11,9 @@ from rdbench.analysis.curves import anomalies, measured_curves
 from rdbench.analysis.summary import summarize
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.datasets import load_dataset
-from rdbench.errors import UsageError
+from rdbench.errors import Unavailable, UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
+from rdbench.registry import codecs_from_spec
 from rdbench.store import Store
 from rdbench.sweep import Outcome, Progress
 from rdbench.sweep import run as run_sweep
@@ -79,6 +80,8 @@ def sweep_with_progress(
         The outcome, and the pictures that make each data set of the folder complete.
     """
     sets = [load_dataset(name) for name in datasets]
+    for remark in dict.fromkeys(_remarks(codecs)):
+        say(remark)
     with _progress_bar(", ".join(datasets)) as on_progress:
         try:
             outcome = run_sweep(codecs, sets, out, on_progress=on_progress, **settings)
@@ -91,6 +94,18 @@ def sweep_with_progress(
     say(f"{outcome.n_made} measured, {n_there} were there, {len(outcome.failures)} failed: {out}")
     with Store(out) as store:
         return outcome, store.datasets()
+
+
+def _remarks(codecs: Sequence[str]) -> Iterator[str]:
+    """What the codecs have to say that can run here; of the others the sweep tells."""
+    for spec in codecs:
+        for point in codecs_from_spec(spec):
+            try:
+                point.check()
+            except Unavailable:
+                continue
+            if remark := point.remark():
+                yield remark
 
 
 def _protocol(scored: str) -> Protocol:

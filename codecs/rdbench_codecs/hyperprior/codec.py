@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from rdbench.errors import BitstreamError, Unavailable, UsageError
-from rdbench.types import Bitstream, Codec, Image, Segment
+from rdbench.types import Bitstream, Image, Segment
 from rdbench_codecs import weights as weights_files
 from rdbench_codecs.container import Header, pack, unpack
 from rdbench_codecs.hyperprior.checkpoints import CHECKPOINTS, checkpoint_name
@@ -25,9 +25,11 @@ from rdbench_codecs.hyperprior.qvrf import (
     RegulatorFit,
     fit_regulators,
 )
+from rdbench_codecs.training.trainable import Trainable
 
 if TYPE_CHECKING:
     from rdbench_codecs.hyperprior.loading import Loaded
+    from rdbench_codecs.training.objective import Objective
 
 _CONTAINER = "hyperprior"
 _MULTIPLE = 64  # that height and width of a picture are padded to
@@ -75,13 +77,14 @@ BASELINES = {
 
 
 @dataclass(frozen=True)
-class HyperpriorCodec(Codec):
+class HyperpriorCodec(Trainable):
     """What the codecs of the family share.
 
     Attributes:
-        weights: ``released`` (`rdbench weights list` shows them), the path of a file, ``random``:
-            a network that shows how fast a codec is and nothing else, or ``random-tiny``: one that
-            shows that it works.
+        weights: ``released`` (`rdbench weights list` shows them), ``lite``: the reduced network
+            that comes along with some, ``default``: which becomes the first of these that is here,
+            the path of a file, ``random``: a network that shows how fast a codec is and nothing
+            else, or ``random-tiny``: one that shows that it works.
         padding: how a picture is brought to multiples of 64 pixels, at the right and at the
             bottom: with zeros, as the published programs do, or with copies of its edge.
         device: where the network runs, ``cpu`` or ``cuda``. A file is decoded on the kind of device
@@ -91,11 +94,26 @@ class HyperpriorCodec(Codec):
 
     baseline: ClassVar[str]
     method: ClassVar[str]
+    recipes: ClassVar[str] = "rdbench_codecs.hyperprior.recipes"
 
-    weights: str = "released"
+    weights: str = "default"
     padding: Literal["zeros", "edge"] = "zeros"
     device: str = field(default="cpu", compare=False)
     threads: int | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.weights == "default":
+            chosen = weights_files.best(self.name, self._released_name(), CHECKPOINTS)
+            chosen = chosen if chosen == weights_files.LITE else "released"
+            object.__setattr__(self, "weights", chosen)
+
+    @classmethod
+    def new_objective(cls, network: Mapping[str, Any]) -> "Objective":
+        from rdbench_codecs.hyperprior.train import HyperpriorObjective
+
+        n, m = BASELINES[cls.baseline].large
+        default = {"baseline": cls.baseline, "method": cls.method, "n": n, "m": m}
+        return HyperpriorObjective({**default, **network})
 
     def encode(self, image: Image) -> Bitstream:
         loaded = self.load()
@@ -129,6 +147,9 @@ class HyperpriorCodec(Codec):
 
             if not torch.cuda.is_available():
                 raise Unavailable(f"device {self.device!r} is not here; use device=cpu")
+
+    def remark(self) -> str:
+        return weights_files.remark(self.name, self.weights, self.fingerprint())
 
     def versions(self) -> Mapping[str, str]:
         return {name: version(name) for name in ("torch", "constriction")}
@@ -181,11 +202,11 @@ class HyperpriorCodec(Codec):
         """The file of weights; Unavailable where it is not here."""
         way_out = ", or ask for weights=random"
         if self.weights != "released":
-            return weights_files.locate(self._file(), (), way_out)
+            return weights_files.locate(self.name, self._file(), (), way_out)
         name = self._released_name()
         if not any(checkpoint.name == name for checkpoint in CHECKPOINTS):
             raise Unavailable(f"no weights of {name} were released; give weights=PATH{way_out}")
-        return weights_files.locate(name, CHECKPOINTS, way_out)
+        return weights_files.locate(self.name, name, CHECKPOINTS, way_out)
 
     def _file(self) -> str:
         """The path that ``weights`` stands for."""
@@ -220,6 +241,7 @@ class FixedRate(HyperpriorCodec):
         cls.ladder_values = tuple(range(1, BASELINES[baseline].n_qualities + 1))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.quality not in self.ladder_values:
             raise UsageError(f"{self.name} has quality 1 to {self.ladder_values[-1]}")
 
@@ -283,6 +305,7 @@ class Qvrf(_VariableRate):
     lambda_: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         settings = {"index": self.index, "a": self.a, "lambda": self.lambda_}
         given = [name for name, value in settings.items() if value is not None]
         if len(given) > 1:
@@ -341,6 +364,7 @@ class Leveled(_VariableRate):
     level: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.level <= _MAX_LEVEL:
             raise UsageError(f"{self.name} has level 0 to {_MAX_LEVEL:g}")
 

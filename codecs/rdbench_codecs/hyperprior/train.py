@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from rdbench.errors import DataError
 from rdbench_codecs.hyperprior.loading import build
-from rdbench_codecs.hyperprior.networks import NETWORKS, Network
+from rdbench_codecs.hyperprior.networks import Network
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
-from rdbench_codecs.hyperprior.rates import POINTS, level_point
+from rdbench_codecs.hyperprior.rates import level_point
 from rdbench_codecs.training.objective import Losses, Objective
 
 _WHITE = 255.0
@@ -21,30 +21,27 @@ class HyperpriorObjective(Objective):
 
     Settings of a stage:
         levels: whole levels of which each step draws one, all by default; level i has the Lagrange
-            multiplier LAMBDAS[i]. At a fixed rate, give one.
+            multiplier LAMBDAS[i]. A fixed-rate network takes one.
+        variable_rate: false trains the network alone, as if at a fixed rate (QVRF's first stage).
         quantization: ``noise``, or ``straight-through``: rounded latents, whose gradient is that of
             the latents themselves (QVRF's third stage).
 
     Args:
-        network: ``baseline`` and ``method``, keys of NETWORKS and POINTS; channels ``n`` and ``m``.
+        network: ``baseline`` and ``method``, see `build`; channels ``n`` and ``m``.
     """
 
     def __init__(self, network: Mapping[str, Any]) -> None:
         super().__init__()
-        settings = {"method": "fixed", **network}
-        if missing := {"baseline", "method", "n", "m"} ^ settings.keys():
-            raise DataError(
-                f"a network of this family has baseline, method, n and m: {min(missing)}"
-            )
-        if settings["baseline"] not in NETWORKS or settings["method"] not in POINTS:
-            raise DataError(f"no {settings['method']!r} on {settings['baseline']!r} is known")
-        self._settings = settings
-        self.network: Network = build(**settings)
+        if wrong := network.keys() ^ {"baseline", "method", "n", "m"}:
+            raise DataError(f"the network of a recipe has channels n and m: see {min(wrong)!r}")
+        self._settings = dict(network)
+        self.network: Network = build(**self._settings)
 
     def forward(self, images: Tensor, settings: Mapping[str, Any]) -> Losses:
         levels = settings.get("levels", range(8))
         level = levels[int(torch.randint(len(levels), ()))]
-        point = level_point(self.network, self._settings["method"], level)
+        method = self._settings["method"] if settings.get("variable_rate", True) else "fixed"
+        point = level_point(self.network, method, level)
         straight_through = settings.get("quantization", "noise") == "straight-through"
         estimate = self.network(images, point, straight_through)
         n_pixels = images.numel() / images.shape[1]

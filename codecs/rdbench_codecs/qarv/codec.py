@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rdbench.errors import BitstreamError, EncoderError, Unavailable, UsageError
 from rdbench.stages import stage
-from rdbench.types import Bitstream, Codec, Image, Segment
+from rdbench.types import Bitstream, Image, Segment
 from rdbench_codecs import container
 from rdbench_codecs.qarv.checkpoints import CHECKPOINTS
 from rdbench_codecs.qarv.config import (
@@ -23,13 +23,15 @@ from rdbench_codecs.qarv.config import (
     cube_root_spaced_lambdas,
     log_spaced_lambdas,
 )
-from rdbench_codecs.weights import locate, sha256
+from rdbench_codecs.training.trainable import Trainable
+from rdbench_codecs.weights import best, locate, remark, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from rdbench_codecs.qarv.model import Latent, Model
     from rdbench_codecs.qarv.network import Prior
+    from rdbench_codecs.training.objective import Objective
 
 _LEAST_LAMBDA, _LARGEST_LAMBDA = 2.0**-10, 2.0**20
 _Integer = TypeVar("_Integer", bound=np.integer)
@@ -39,14 +41,15 @@ Picture = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Qarv(Codec):
+class Qarv(Trainable):
     """QARV (Duan et al. 2023), one network for every rate.
 
     Attributes:
         lambda_: weight of the distortion, from 16 (small files) to 2048; any value in between.
-        weights: name of a published checkpoint (`rdbench weights list`), path of a file, ``random``
-            for the published network with random numbers, or ``random-NAME`` for a configuration of
-            rdbench_codecs.qarv.config.CONFIGS, such as ``random-tiny``.
+        weights: ``qarv``, the published checkpoint (`rdbench weights list`); ``lite``, the reduced
+            network that comes along; ``default``, which becomes the first of these that is here;
+            path of a file; ``random`` for the published network with random numbers, or
+            ``random-NAME`` for a configuration of rdbench_codecs.qarv.config.CONFIGS.
         precision: ``half`` computes what does not decide the entropy model in half precision, on a
             GPU only.
         device: ``cpu``, ``cuda`` or ``cuda:N``. Files are decoded on the kind of device that made
@@ -58,9 +61,10 @@ class Qarv(Codec):
     title: ClassVar[str] = "QARV, quantization-aware ResNet VAE"
     rate_parameters: ClassVar[tuple[str, ...]] = ("lambda_",)
     ladder_values: ClassVar[tuple[float, ...]] = log_spaced_lambdas(16)
+    recipes: ClassVar[str] = "rdbench_codecs.qarv.recipes"
 
     lambda_: float = 512.0
-    weights: str = "qarv"
+    weights: str = "default"
     precision: Literal["float32", "half"] = "float32"
     device: str = field(default="cpu", compare=False)
     threads: int | None = field(default=None, compare=False)
@@ -70,6 +74,14 @@ class Qarv(Codec):
             raise ValueError(
                 f"lambda is {self.lambda_:g}, it must be {_LEAST_LAMBDA:g} to {_LARGEST_LAMBDA:g}"
             )
+        if self.weights == "default":
+            object.__setattr__(self, "weights", best(self.name, "qarv", CHECKPOINTS))
+
+    @classmethod
+    def new_objective(cls, network: Mapping[str, Any]) -> "Objective":
+        from rdbench_codecs.qarv.train import QarvObjective
+
+        return QarvObjective(network)
 
     def cube_root_ladder(self, n: int = 16) -> tuple[Self, ...]:
         """Operating points at equal steps of the cube root of lambda (equation 24)."""
@@ -94,6 +106,9 @@ class Qarv(Codec):
         if config is not None:
             return "random-" + hashlib.sha256(config.to_json().encode()).hexdigest()
         return sha256(_weights_path(self.weights))
+
+    def remark(self) -> str:
+        return remark(self.name, self.weights, self.fingerprint())
 
     def versions(self) -> Mapping[str, str]:
         """Versions of the libraries that make the bits."""
@@ -269,7 +284,7 @@ def _random_config(weights: str) -> QarvConfig | None:
 
 
 def _weights_path(weights: str) -> Path:
-    return locate(weights, CHECKPOINTS, "; or weights=random, whose pictures are noise")
+    return locate("qarv", weights, CHECKPOINTS, "; or weights=random, whose pictures are noise")
 
 
 def _channels_last(array: npt.NDArray[_Integer]) -> npt.NDArray[_Integer]:

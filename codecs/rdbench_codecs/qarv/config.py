@@ -158,8 +158,8 @@ CONFIGS: dict[str, QarvConfig] = {
         decoder_widths=(416, 416, 320, 192, 128),
     ),
 }
-"""Configurations by name; ``tiny`` is for tests, ``lite`` comes with trained weights, the others are the
-paper's."""
+"""Configurations by name; ``tiny`` is for tests, ``lite`` comes with trained weights, the others
+are the paper's."""
 
 
 def log_spaced_lambdas(n: int, low: float = 16.0, high: float = 2048.0) -> tuple[float, ...]:

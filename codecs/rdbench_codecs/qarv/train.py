@@ -1,7 +1,7 @@
 """The loss of QARV: rate plus lambda times distortion, lambda drawn for every picture."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -59,19 +59,33 @@ class QarvObjective(Objective):
     def _lambdas(self, n: int, settings: Mapping[str, Any]) -> Tensor:
         if "lambda" in settings:
             return torch.full((n,), float(settings["lambda"]))
+        sampling = settings.get("lambda_sampling", "cube root")
+        if sampling not in _SAMPLINGS:
+            raise DataError(f"no sampling of lambda is named {sampling!r}: {', '.join(_SAMPLINGS)}")
         low, high = self.network.config.lambda_range
-        share = torch.rand(n)
-        match settings.get("lambda_sampling", "cube root"):
-            case "cube root":
-                first, last = low ** (1 / 3), high ** (1 / 3)
-                return (first + (last - first) * share) ** 3
-            case "log":
-                return low * (high / low) ** share
-            case "discrete":
-                values = torch.tensor(DISCRETE_LAMBDAS)
-                return values[(share * len(values)).long()]
-            case other:
-                raise DataError(f"no sampling of lambda is named {other!r}")
+        return _SAMPLINGS[sampling](torch.rand(n), low, high)
+
+
+def _cube_root(share: Tensor, low: float, high: float) -> Tensor:
+    first, last = low ** (1 / 3), high ** (1 / 3)
+    return (first + (last - first) * share) ** 3
+
+
+def _log(share: Tensor, low: float, high: float) -> Tensor:
+    return low * torch.pow(high / low, share)
+
+
+def _discrete(share: Tensor, low: float, high: float) -> Tensor:
+    values = torch.tensor([v for v in DISCRETE_LAMBDAS if low <= v <= high])
+    return values[(share * len(values)).long()]
+
+
+_SAMPLINGS: dict[str, Callable[[Tensor, float, float], Tensor]] = {
+    "cube root": _cube_root,
+    "log": _log,
+    "discrete": _discrete,
+}
+"""Lambdas from numbers uniform in [0, 1), and the range of lambda."""
 
 
 def _one_minus_ms_ssim(reconstruction: Tensor, images: Tensor) -> Tensor:

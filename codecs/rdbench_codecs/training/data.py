@@ -54,7 +54,7 @@ class Crops(Dataset[Tensor]):
 
     def _crop(self, rng: np.random.Generator, side: int) -> Image:
         for _ in range(100):
-            image = self._read(self._files[rng.integers(len(self._files))])
+            image = self._read(self._files[int(rng.integers(len(self._files)))])
             rows, columns = image.shape[0] - side, image.shape[1] - side
             if rows < 0 or columns < 0:
                 continue

@@ -11,6 +11,7 @@ import math
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from rdbench.errors import DataError, Unavailable
+from rdbench.errors import DataError, RdbenchWarning, Unavailable
 from rdbench_codecs.training.data import Crops, picture_files
 from rdbench_codecs.training.objective import Losses, Objective
 from rdbench_codecs.training.recipe import Recipe
+from rdbench_codecs.weights import read
 
 _AUXILIARY_RATE = 1e-3
 _CHECKPOINT_EVERY_S = 300
@@ -103,7 +105,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     with _process_group(machine), _stop_on_signal() as must_stop:
         run = _Run(objective, recipe, machine, out)
-        run.restore()
+        run.begin()
         crops = Crops(picture_files(data), recipe, machine.rank, machine.world_size)
         log = _Log(out / "log.csv", recipe, run.step, on_progress)
         saved = time.monotonic()
@@ -136,7 +138,7 @@ class _Run:
         if auxiliary:
             groups.append({"params": auxiliary, "lr": _AUXILIARY_RATE})
         self._optimizer = torch.optim.Adam(groups, foreach=True)
-        self._average = {k: v.clone() for k, v in objective.network.state_dict().items()}
+        self._average = self._copy()
         if machine.compile:
             objective.network.compile()
         self._forward: nn.Module = objective
@@ -181,11 +183,16 @@ class _Run:
         partial.replace(self._out / "checkpoint.pt")
         export(self._average, self._objective.config(), self._out / "weights.safetensors")
 
-    def restore(self) -> None:
-        """Go on from the checkpoint, if there is one."""
+    def begin(self) -> None:
+        """Go on from the checkpoint; where there is none, begin with the recipe's start."""
         path = self._out / "checkpoint.pt"
-        if not path.is_file():
-            return
+        if path.is_file():
+            self._restore(path)
+        elif self._recipe.start:
+            load_start(self._objective.network, Path(self._recipe.start).expanduser())
+            self._average = self._copy()
+
+    def _restore(self, path: Path) -> None:
         content = torch.load(path, map_location=self._device, weights_only=True)
         if json.loads(content["recipe"]) != json.loads(json.dumps(self._recipe.to_dict())):
             raise DataError(f"{path} was made by another recipe; choose another folder with --out")
@@ -193,6 +200,9 @@ class _Run:
         self._average = content["average"]
         self._optimizer.load_state_dict(content["optimizer"])
         self.step = content["step"]
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {k: v.clone() for k, v in self._objective.network.state_dict().items()}
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -254,6 +264,28 @@ def export(state: dict[str, Tensor], config: dict[str, Any], path: Path) -> None
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, {"config": json.dumps(config)})
     partial.replace(path)
+
+
+def load_start(network: nn.Module, path: Path) -> None:
+    """Copy every parameter of a file of weights that the network has, too.
+
+    What only one of them has (the regulators of a network that was trained at a fixed rate) is
+    named in a warning.
+
+    Raises:
+        DataError: a parameter has another shape, or none is shared.
+    """
+    tensors, _ = read(path)
+    own = network.state_dict()
+    shared = own.keys() & tensors.keys()
+    for name in sorted(shared):
+        if own[name].shape != tensors[name].shape:
+            raise DataError(f"{path} is of another network: {name} has another shape")
+    if not shared:
+        raise DataError(f"{path} is of another network: no parameter has a name of this one's")
+    if alone := sorted(own.keys() ^ tensors.keys()):
+        warnings.warn(f"{path}: not in both networks: {', '.join(alone)}", RdbenchWarning, 2)
+    network.load_state_dict({name: tensors[name] for name in shared}, strict=False)
 
 
 def _cosine(first: float, last: float | None, share: float) -> float:

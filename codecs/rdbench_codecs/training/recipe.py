@@ -1,20 +1,20 @@
 """Recipes: everything that decides what training makes, as TOML.
 
-    start = "stage1.safetensors"       # optional: weights to begin with
-    seed = 0
-    clip_norm = 2.0
-    ema_decay = 0.9999
-    [network]                          # what the codec's objective is made of
-    config = "lite"
-    [[stages]]                         # one after the other
-    steps = 12000
-    batch = 8
-    crop = 128
-    learning_rate = 1e-3
-    final_learning_rate = 1e-5         # along a cosine; without it the rate is constant
-    precision = "bfloat16"
-    [stages.settings]                  # what the objective is told in this stage
-    lambda_sampling = "cube root"
+start = "stage1.safetensors"       # optional: weights to begin with
+seed = 0
+clip_norm = 2.0
+ema_decay = 0.9999
+[network]                          # what the codec's objective is made of
+config = "lite"
+[[stages]]                         # one after the other
+steps = 12000
+batch = 8
+crop = 128
+learning_rate = 1e-3
+final_learning_rate = 1e-5         # along a cosine; without it the rate is constant
+precision = "bfloat16"
+[stages.settings]                  # what the objective is told in this stage
+lambda_sampling = "cube root"
 """
 
 import tomllib

@@ -39,7 +39,7 @@ class QarvObjective(Objective):
         ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, settings: Mapping[str, Any]) -> Losses:
-        lambda_ = self._lambdas(len(images), settings).to(images.device)
+        lambda_ = self.lambdas(len(images), settings).to(images.device)
         images = images.contiguous(memory_format=torch.channels_last)
         nats, output = self.network(images, lambda_)
         output = output.float()
@@ -56,7 +56,8 @@ class QarvObjective(Objective):
     def config(self) -> dict[str, Any]:
         return self.network.config.changes()
 
-    def _lambdas(self, n: int, settings: Mapping[str, Any]) -> Tensor:
+    def lambdas(self, n: int, settings: Mapping[str, Any]) -> Tensor:
+        """n values of lambda, drawn as the settings say."""
         if "lambda" in settings:
             return torch.full((n,), float(settings["lambda"]))
         sampling = settings.get("lambda_sampling", "cube root")
@@ -68,11 +69,11 @@ class QarvObjective(Objective):
 
 def _cube_root(share: Tensor, low: float, high: float) -> Tensor:
     first, last = low ** (1 / 3), high ** (1 / 3)
-    return (first + (last - first) * share) ** 3
+    return torch.pow(first + (last - first) * share, 3)
 
 
 def _log(share: Tensor, low: float, high: float) -> Tensor:
-    return low * torch.pow(high / low, share)
+    return (share * math.log(high / low)).exp() * low
 
 
 def _discrete(share: Tensor, low: float, high: float) -> Tensor:

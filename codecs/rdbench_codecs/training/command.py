@@ -1,7 +1,6 @@
 """``rdbench train``: train a codec by a recipe, and measure what came of it."""
 
 import dataclasses
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,6 @@ from rdbench.errors import UsageError
 
 if TYPE_CHECKING:
     from rdbench_codecs.training.loop import Progress
-    from rdbench_codecs.training.recipe import Recipe
     from rdbench_codecs.training.trainable import Trainable
 
 
@@ -49,11 +47,12 @@ def train(
     from rdbench_codecs.training.loop import Machine
     from rdbench_codecs.training.loop import train as train_loop
 
-    trainable = _trainable(codec)
-    recipe = _recipe(trainable, config, start)
+    cls = _trainable(codec)
+    recipe = cls.recipe(config)
+    recipe = dataclasses.replace(recipe, start=start or recipe.start)
     out = out or Path(f"{codec}-{Path(config).stem}")
     torch.set_num_threads(threads)
-    objective = trainable.new_objective(recipe.network)
+    objective = cls.new_objective(recipe.network)
     machine = Machine(device, loaders, compile_)
     say(f"{codec}, {sum(p.numel() for p in objective.parameters()):,} parameters: {out}")
     with progress_bar(codec) as bar:
@@ -79,6 +78,7 @@ def train(
 
 
 def _trainable(name: str) -> type["Trainable"]:
+    """The codec of that name; UsageError where it has nothing to train."""
     from rdbench.registry import codec_class
     from rdbench_codecs.training.trainable import Trainable
 
@@ -86,20 +86,6 @@ def _trainable(name: str) -> type["Trainable"]:
     if not issubclass(cls, Trainable):
         raise UsageError(f"codec {name!r} has nothing to train")
     return cls
-
-
-def _recipe(trainable: type["Trainable"], config: str, start: str) -> "Recipe":
-    from rdbench_codecs.training.recipe import load_recipe
-
-    path = Path(config)
-    if path.suffix != ".toml":
-        folder = files(trainable.recipes)
-        there = sorted(Path(p.name).stem for p in folder.iterdir() if p.name.endswith(".toml"))
-        if config not in there:
-            raise UsageError(f"no recipe is named {config!r}; there are {', '.join(there)}")
-        path = Path(str(folder / f"{config}.toml"))
-    recipe = load_recipe(path)
-    return dataclasses.replace(recipe, start=start or recipe.start)
 
 
 def _line(progress: "Progress") -> str:
@@ -112,16 +98,18 @@ def _line(progress: "Progress") -> str:
 
 def _validation(spec: str, dataset: str, out: Path) -> list[dict[str, Any]]:
     """Rows of the points on the data set, and what the published vtm18 curve makes of them."""
-    from rdbench import bd_rate, load
-    from rdbench.analysis.gather import measured
+    from rdbench import bd_rate
+    from rdbench.analysis.gather import is_enough, measured
+    from rdbench.published import list_curves
     from rdbench.analysis.summary import summarize
     from rdbench.cli.run import sweep_with_progress
 
     outcome, images = sweep_with_progress([spec], [dataset], out / "validation")
     rows: list[dict[str, Any]] = [dict(row) for row in summarize(outcome.records, images)]
-    anchor = load(out / "no measurements", dataset).get("vtm18")
-    for curve in measured(out / "validation"):
-        if anchor is not None and len(curve.bpp) >= 4 and curve.dataset == dataset:
-            delta = bd_rate(anchor, curve)
-            say(f"BD-rate against the published vtm18: {delta.bd_rate_percent:+.2f} %")
+    for anchor in list_curves():
+        for curve in measured(out / "validation"):
+            same = anchor.codec == "vtm18" and anchor.dataset == curve.dataset == dataset
+            if same and is_enough(curve):
+                delta = bd_rate(anchor, curve).bd_rate_percent
+                say(f"BD-rate against the published vtm18: {delta:+.2f} %")
     return rows

@@ -80,6 +80,10 @@ class Recipe:
     clip_norm: float = 1.0
     ema_decay: float = 0.9999
 
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise DataError("a recipe has at least one [[stages]]")
+
     @property
     def steps(self) -> int:
         """Number of updates in all."""
@@ -105,8 +109,6 @@ class Recipe:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """DataError for an unknown, missing or impossible setting."""
         stages = tuple(_make(Stage, stage, "a stage") for stage in values.get("stages", ()))
-        if not stages:
-            raise DataError("a recipe has at least one [[stages]]")
         return _make(cls, {"network": {}, **values, "stages": stages}, "a recipe")
 
 

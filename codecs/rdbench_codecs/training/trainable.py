@@ -2,12 +2,16 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from importlib.resources import as_file, files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rdbench.errors import UsageError
 from rdbench.types import Codec
 
 if TYPE_CHECKING:
     from rdbench_codecs.training.objective import Objective
+    from rdbench_codecs.training.recipe import Recipe
 
 
 class Trainable(Codec):
@@ -18,6 +22,30 @@ class Trainable(Codec):
     """
 
     recipes: ClassVar[str]
+
+    @classmethod
+    def recipe_names(cls) -> list[str]:
+        """Names of the recipes that come along, sorted."""
+        names = (entry.name for entry in files(cls.recipes).iterdir())
+        return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+    @classmethod
+    def recipe(cls, config: str) -> "Recipe":
+        """A recipe by its name, or the one in a ``.toml`` file.
+
+        Raises:
+            UsageError: no recipe has that name.
+            DataError: the file is no recipe.
+        """
+        from rdbench_codecs.training.recipe import load_recipe
+
+        if config.endswith(".toml"):
+            return load_recipe(Path(config))
+        names = cls.recipe_names()
+        if config not in names:
+            raise UsageError(f"no recipe is named {config!r}; there are {', '.join(names)}")
+        with as_file(files(cls.recipes) / f"{config}.toml") as path:
+            return load_recipe(path)
 
     @classmethod
     @abstractmethod

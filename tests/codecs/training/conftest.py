@@ -1,0 +1,29 @@
+"""Photographs to train on, and one thread: two would mostly wait for each other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from skimage import data
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three photographs, one of them in a folder below."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    pictures = {"a.png": data.astronaut(), "b.png": data.cat(), "more/c.png": data.rocket()}
+    for name, picture in pictures.items():
+        PIL.Image.fromarray(np.ascontiguousarray(picture[:256, :384])).save(folder / name)
+    return folder

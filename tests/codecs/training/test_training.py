@@ -1,0 +1,287 @@
+"""Training: losses fall, a stopped run goes on bit for bit, weights become a codec."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rdbench.errors import DataError, RdbenchWarning, UsageError
+from rdbench.registry import codec_class, codec_names
+from rdbench_codecs.hyperprior.rates import POINTS
+from rdbench_codecs.hyperprior.train import HyperpriorObjective
+from rdbench_codecs.qarv import Qarv
+from rdbench_codecs.qarv.config import CONFIGS
+from rdbench_codecs.qarv.train import QarvObjective
+from rdbench_codecs.training.data import Crops, picture_files
+from rdbench_codecs.training.loop import Progress, train
+from rdbench_codecs.training.objective import Objective
+from rdbench_codecs.training.recipe import Recipe, load_recipe
+from rdbench_codecs.training.trainable import Trainable
+from rdbench_codecs.weights import read
+
+TRAINABLE = [name for name in codec_names() if issubclass(codec_class(name), Trainable)]
+
+
+def recipe(steps: int = 6, network: dict[str, Any] | None = None, **changes: Any) -> Recipe:
+    """Two stages of a tiny QARV, the first in mixed precision."""
+    stage = {"batch": 2, "crop": 64, "learning_rate": 2e-3}
+    stages = [
+        {**stage, "steps": steps // 2, "precision": "bfloat16"},
+        {**stage, "steps": steps - steps // 2, "final_learning_rate": 1e-4},
+    ]
+    network = {"config": "tiny"} if network is None else network
+    return Recipe.from_dict({"network": network, "stages": stages, **changes})
+
+
+def tiny(settings: Recipe) -> QarvObjective:
+    torch.manual_seed(0)
+    return QarvObjective(settings.network)
+
+
+def weights_of(objective: Objective) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in objective.network.state_dict().items()}
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+def test_rate_and_distortion_fall(photos: Path, tmp_path: Path) -> None:
+    network = {"baseline": "mbt2018-mean", "method": "qvrf", "n": 16, "m": 24}
+    settings = recipe(200, network=network)
+    seen: list[Progress] = []
+    torch.manual_seed(0)
+    objective = HyperpriorObjective(network)
+    assert train(objective, settings, photos, tmp_path, log_every=20, on_progress=seen.append)
+    assert seen[-1].loss < 0.6 * seen[0].loss
+    assert seen[-1].psnr > seen[0].psnr + 3
+    assert seen[-1].bpp < 0.8 * seen[0].bpp
+    with (tmp_path / "log.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(20, 201, 20))
+
+
+def test_qarv_learns(photos: Path, tmp_path: Path) -> None:
+    settings = recipe(100)
+    seen: list[Progress] = []
+    train(tiny(settings), settings, photos, tmp_path, log_every=20, on_progress=seen.append)
+    assert seen[-1].loss < 0.4 * seen[0].loss
+    assert seen[-1].psnr > seen[0].psnr + 5
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(photos: Path, tmp_path: Path) -> None:
+    settings = recipe(8)
+    whole = tiny(settings)
+    train(whole, settings, photos, tmp_path / "whole", log_every=2)
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    cut = tiny(settings)
+    assert not train(cut, settings, photos, tmp_path / "cut", log_every=2, on_progress=stop)
+    fresh = QarvObjective(settings.network)  # of other random numbers
+    assert train(fresh, settings, photos, tmp_path / "cut", log_every=2)
+    assert_same(weights_of(whole), weights_of(fresh))
+    for name in ("weights.safetensors", "log.csv"):
+        one, other = ((tmp_path / run / name) for run in ("whole", "cut"))
+        if name.endswith("csv"):
+            assert len(one.read_text().splitlines()) == len(other.read_text().splitlines())
+        else:
+            assert_same(read(one)[0], read(other)[0])
+
+
+def test_another_recipe_does_not_go_on(photos: Path, tmp_path: Path) -> None:
+    train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+    with pytest.raises(DataError, match="another recipe"):
+        train(tiny(recipe(4)), recipe(4), photos, tmp_path)
+
+
+def test_a_diverging_run_says_so(photos: Path, tmp_path: Path) -> None:
+    settings = recipe(4)
+    objective = tiny(settings)
+    with torch.no_grad():
+        objective.network.bias.fill_(torch.nan)
+    with pytest.raises(DataError, match="diverged"):
+        train(objective, settings, photos, tmp_path, log_every=1)
+
+
+def test_the_average_warms_up(photos: Path, tmp_path: Path) -> None:
+    """After one step the average is the mean of start and first update at decay 1 / 10."""
+    settings = recipe(2, ema_decay=0.9999)
+    objective = tiny(settings)
+    average = weights_of(objective)
+    for step in (1, 2):
+        path = tmp_path / str(step)
+
+        def stop(progress: Progress, last: int = step) -> None:
+            if progress.step == last:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        run = tiny(settings)
+        train(run, settings, photos, path, log_every=1, on_progress=stop)
+        decay = step / (9 + step)
+        for name, value in weights_of(run).items():
+            average[name] = decay * average[name] + (1 - decay) * value
+    kept = torch.load(tmp_path / "2" / "checkpoint.pt", weights_only=True)["average"]
+    for name, value in kept.items():
+        torch.testing.assert_close(value, average[name])
+
+
+def test_crops_depend_on_the_step_alone(photos: Path) -> None:
+    settings = recipe(6)
+    files = picture_files(photos)
+    assert [p.name for p in files] == ["a.png", "b.png", "c.png"]
+    once, again = Crops(files, settings), Crops(files, settings)
+    steps = [once[i] for i in range(6)]
+    assert torch.equal(again[3], steps[3])
+    assert not torch.equal(steps[2], steps[3])
+    shared = [Crops(files, settings, rank, 2)[3] for rank in range(2)]
+    assert torch.equal(torch.cat(shared), steps[3])
+
+
+def test_crops_that_fit_no_picture(photos: Path, tmp_path: Path) -> None:
+    settings = Recipe.from_dict({"stages": [{"steps": 1, "crop": 512}]})
+    with pytest.raises(DataError, match="512 x 512"):
+        Crops(picture_files(photos), settings)[0]
+    with pytest.raises(DataError, match="no pictures"):
+        picture_files(tmp_path)
+
+
+@pytest.mark.parametrize("method", POINTS)
+@pytest.mark.parametrize("baseline", ["bmshj2018-hyperprior", "mbt2018-mean", "cheng2020-attn"])
+@pytest.mark.parametrize("quantization", ["noise", "straight-through"])
+def test_every_parameter_is_trained(baseline: str, method: str, quantization: str) -> None:
+    torch.manual_seed(0)
+    objective = HyperpriorObjective({"baseline": baseline, "method": method, "n": 16, "m": 24})
+    images = torch.rand(2, 3, 64, 64)
+    for level in (0, 7):
+        losses = objective(images, {"levels": [level], "quantization": quantization})
+        (losses.loss + losses.auxiliary).backward()
+    for name, parameter in objective.network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("sampling", ["cube root", "log", "discrete"])
+def test_lambdas_are_drawn_as_told(sampling: str) -> None:
+    objective = tiny(recipe())
+    torch.manual_seed(0)
+    lambdas = objective.lambdas(20_000, {"lambda_sampling": sampling}).numpy()
+    assert lambdas.min() >= 16
+    assert lambdas.max() <= 2048
+    middle = {
+        "cube root": (16 ** (1 / 3) + 2048 ** (1 / 3)) ** 3 / 8,
+        "log": 181.0,
+        "discrete": 128,
+    }
+    assert np.mean(lambdas <= middle[sampling]) == pytest.approx(0.5, abs=0.02)
+    assert len(np.unique(lambdas)) == 8 or sampling != "discrete"
+
+
+def test_ms_ssim_can_be_the_distortion() -> None:
+    objective = tiny(recipe())
+    images = torch.rand(1, 3, 192, 192)
+    losses = objective(images, {"lambda": 64, "distortion": "ms-ssim"})
+    assert losses.loss.isfinite()
+    losses.loss.backward()
+
+
+@pytest.mark.parametrize("codec", TRAINABLE)
+def test_every_recipe_that_comes_along_makes_a_network(codec: str) -> None:
+    cls = codec_class(codec)
+    assert issubclass(cls, Trainable)
+    for name in cls.recipe_names():
+        settings = cls.recipe(name)
+        with torch.device("meta"):
+            assert cls.new_objective(settings.network).config() is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps = 3", "no setting 'steps'"),
+        ("[[stages]]\nsteps = 0", "at least one step"),
+        ("[[stages]]\nsteps = 1\ncrop = 100", "multiple of 64"),
+        ("[[stages]]\nsteps = 1\nprecision = 'int4'", "no precision"),
+        ("[[stages]]\nbatch = 1", "steps"),
+        ("[network]\nconfig = 'base'", "at least one"),
+        ("[[stages", "cannot be read"),
+    ],
+)
+def test_wrong_recipes_say_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_recipe(tmp_path / "r.toml")
+
+
+def test_training_begins_with_other_weights(photos: Path, tmp_path: Path) -> None:
+    """A QVRF network from one of a fixed rate: its regulators keep their start values."""
+    fixed = {"baseline": "mbt2018-mean", "method": "fixed", "n": 16, "m": 24}
+    settings = recipe(2, network=fixed)
+    train(HyperpriorObjective(fixed), settings, photos, tmp_path / "fixed")
+    start = str(tmp_path / "fixed" / "weights.safetensors")
+    objective = HyperpriorObjective({**fixed, "method": "qvrf"})
+    regulators = objective.network.Gain.clone()
+    once = recipe(2, network=fixed, start=start)
+    with pytest.warns(RdbenchWarning, match="Gain"):
+        train(objective, once, photos, tmp_path / "qvrf")
+    torch.testing.assert_close(objective.network.Gain, regulators, atol=5e-3, rtol=0)
+    with pytest.raises(DataError, match="another network"):
+        train(tiny(recipe()), recipe(start=start), photos, tmp_path / "qarv")
+
+
+def test_two_processes_share_a_batch(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(
+        "[network]\nconfig = 'tiny'\n[[stages]]\nsteps = 2\nbatch = 4\ncrop = 64\n"
+    )
+    words = ["train", "qarv", "--config", tmp_path / "r.toml", "--data", photos]
+    run = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29511"]
+    command = [sys.executable, "-m", *run, "-m", "rdbench", *words, "--out", tmp_path / "out"]
+    done = subprocess.run(
+        [*map(str, command), "--threads", "1"], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "out" / "weights.safetensors").is_file()
+    assert done.stderr.count("weights:") == 1
+
+
+def test_the_command_makes_a_codec(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(
+        "[network]\nn = 16\nm = 24\n[[stages]]\nsteps = 2\nbatch = 2\ncrop = 64\n"
+    )
+    words = ["train", "qvrf-mbt2018", "--config", tmp_path / "r.toml", "--data", photos]
+    command = [sys.executable, "-m", "rdbench", *words, "--out", tmp_path / "out"]
+    done = subprocess.run(
+        [*map(str, command), "--validate", str(photos), "--json"],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert '"bpp"' in done.stdout
+    assert (tmp_path / "out" / "log.png").is_file()
+
+
+def test_weights_of_a_training_are_a_codec(photos: Path, tmp_path: Path) -> None:
+    settings = recipe(2)
+    train(tiny(settings), settings, photos, tmp_path)
+    codec = Qarv(weights=str(tmp_path / "weights.safetensors"))
+    assert codec.config() == CONFIGS["tiny"]
+    image = np.zeros((64, 64, 3), np.uint8)
+    assert codec.decode(codec.encode(image).data).shape == image.shape
+
+
+def test_unknown_names_are_answered() -> None:
+    with pytest.raises(UsageError, match="there are ablation, "):
+        Qarv.recipe("papper")
+    with pytest.raises(DataError, match="no configuration"):
+        QarvObjective({"config": "huge"})
+    with pytest.raises(DataError, match="no sampling"):
+        tiny(recipe()).lambdas(1, {"lambda_sampling": "linear"})

@@ -100,9 +100,9 @@ def _validation(spec: str, dataset: str, out: Path) -> list[dict[str, Any]]:
     """Rows of the points on the data set, and what the published vtm18 curve makes of them."""
     from rdbench import bd_rate
     from rdbench.analysis.gather import is_enough, measured
-    from rdbench.published import list_curves
     from rdbench.analysis.summary import summarize
     from rdbench.cli.run import sweep_with_progress
+    from rdbench.published import list_curves
 
     outcome, images = sweep_with_progress([spec], [dataset], out / "validation")
     rows: list[dict[str, Any]] = [dict(row) for row in summarize(outcome.records, images)]

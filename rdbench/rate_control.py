@@ -1,4 +1,8 @@
-"""Meeting a target: the value of a continuous rate parameter that gives a size or a quality."""
+"""Meeting a target: the value of the rate parameter that gives a size or a quality.
+
+A continuous parameter meets it within 1 %. A parameter of whole numbers, such as JPEG's quality,
+comes as near as its steps allow.
+"""
 
 import math
 from collections.abc import Callable
@@ -19,30 +23,32 @@ class Found:
     """A picture coded to a target.
 
     Attributes:
-        codec: the operating point that meets it.
+        codec: the operating point that meets it, or comes nearest.
         bitstream: what it made of the picture.
         value: what was reached, in the unit of the target.
         n_encodes: how many times the picture was encoded.
+        met: whether it is met within 1 %; False where the steps of the parameter are too large.
     """
 
     codec: Codec
     bitstream: Bitstream
     value: float
     n_encodes: int
+    met: bool = True
 
 
 def encode_to_bytes(codec: Codec, image: Image, n_bytes: float, max_encodes: int = 10) -> Found:
     """Code a picture to a file of ``n_bytes`` bytes, give or take 1 %.
 
     Args:
-        codec: any operating point of a codec with a continuous rate parameter.
+        codec: any operating point of a codec with a rate parameter.
         image: the picture.
         n_bytes: size wanted.
         max_encodes: encodes at most.
 
     Raises:
-        UsageError: the codec has no continuous rate parameter.
-        EncoderError: the size lies outside what the codec's ladder covers, or cannot be met.
+        UsageError: the codec has no rate parameter.
+        EncoderError: the size lies outside what the codec covers, or is not met in so many encodes.
     """
     return _search(codec, image, n_bytes, "bytes", _n_bytes, math.log, max_encodes)
 
@@ -65,7 +71,45 @@ def encode_to_psnr(codec: Codec, image: Image, psnr_db: float, max_encodes: int 
     return _search(codec, image, psnr_db, "dB", _psnr_db, _log_of_db, max_encodes)
 
 
+def encode_to_ms_ssim(codec: Codec, image: Image, ms_ssim: float, max_encodes: int = 10) -> Found:
+    """Code a picture to an MS-SSIM, its distance to 1 met within 1 %; see `encode_to_bytes`.
+
+    Raises:
+        UsageError: the picture is too small for MS-SSIM, or no value below 1 is asked for.
+    """
+    if not 0 <= ms_ssim < 1:
+        raise UsageError(f"an MS-SSIM to meet is a number from 0 to below 1, not {ms_ssim:g}")
+    return _search(codec, image, ms_ssim, "MS-SSIM", _ms_ssim, _log_of_ms_ssim, max_encodes)
+
+
 Measure = Callable[[Codec, Image, Bitstream], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What a search varies: the parameter's name and ends, and whether it is a whole number."""
+
+    name: str
+    low: float
+    high: float
+    whole: bool
+
+    def position(self, value: float) -> float:
+        """Where the search sees a value: continuous parameters by their logarithm."""
+        return value if self.whole else math.log(value)
+
+    def value(self, position: float) -> float:
+        """The value at a position; what is continuous is rounded as a file keeps it."""
+        return round(position) if self.whole else float(np.float32(math.exp(position)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A value tried: its position, and how far the logarithm of what it gave is from the goal."""
+
+    position: float
+    error: float
+    found: Found
 
 
 def _search(
@@ -77,53 +121,69 @@ def _search(
     to_log: Callable[[float], float],
     max_encodes: int,
 ) -> Found:
-    """Regula falsi (Illinois) on the logarithm of the parameter and of the measured value."""
-    name, low, high = _range(codec)
+    """Regula falsi (Illinois) on the logarithm of the measured value."""
+    span = _range(codec)
     goal, tolerance = to_log(target), math.log1p(TOLERANCE)
-    n_encodes = 0
+    trials: list[_Trial] = []
 
-    def error_at(x: float) -> tuple[float, Found]:
-        nonlocal n_encodes
-        n_encodes += 1
-        value_in_file = float(np.float32(math.exp(x)))
-        point = replace(codec, **{name: value_in_file})  # type: ignore[type-var]
+    def attempt(position: float) -> _Trial:
+        value = span.value(position)
+        point = replace(codec, **{span.name: value})  # type: ignore[type-var]
         bitstream = point.encode(image)
-        value = measure(point, image, bitstream)
-        return to_log(value) - goal, Found(point, bitstream, value, n_encodes)
+        measured = measure(point, image, bitstream)
+        error = to_log(measured) - goal
+        met = abs(error) <= tolerance
+        found = Found(point, bitstream, measured, len(trials) + 1, met)
+        trials.append(_Trial(span.position(value), error, found))
+        return trials[-1]
 
-    a, b = math.log(low), math.log(high)
-    error_a, found_a = error_at(a)
-    if abs(error_a) <= tolerance:
-        return found_a
-    error_b, found = error_at(b)
-    if (error_a > 0) == (error_b > 0) and abs(error_b) > tolerance:
+    a = attempt(span.position(span.low))
+    if a.found.met:
+        return a.found
+    b = attempt(span.position(span.high))
+    if (a.error > 0) == (b.error > 0) and not b.found.met:
         raise EncoderError(
-            f"{target:g} {unit} cannot be met: {name.rstrip('_')} from {low:g} to {high:g} "
-            f"gives {found_a.value:.4g} to {found.value:.4g} {unit}"
+            f"{target:g} {unit} cannot be met: {span.name.rstrip('_')} from {span.low:g} to "
+            f"{span.high:g} gives {a.found.value:.4g} to {b.found.value:.4g} {unit}"
         )
-    error = error_b
-    while abs(error) > tolerance:
-        if n_encodes == max_encodes:
+    while not trials[-1].found.met:
+        if span.whole and abs(a.position - b.position) <= 1:
+            nearest = min(trials, key=lambda trial: abs(trial.error)).found
+            return replace(nearest, n_encodes=len(trials))
+        if len(trials) == max_encodes:
             raise EncoderError(
                 f"{target:g} {unit} was not met in {max_encodes} encodes; the last gave "
-                f"{found.value:.4g} {unit}"
+                f"{trials[-1].found.value:.4g} {unit}"
             )
-        x = (a * error_b - b * error_a) / (error_b - error_a)
-        error, found = error_at(x)
-        if (error > 0) == (error_b > 0):
-            b, error_b, error_a = x, error, error_a / 2
+        c = attempt(_between(a, b, span.whole))
+        if (c.error > 0) == (b.error > 0):
+            a, b = replace(a, error=a.error / 2), c
         else:
-            a, error_a, b, error_b = b, error_b, x, error
-    return found
+            a, b = b, c
+    return trials[-1].found
 
 
-def _range(codec: Codec) -> tuple[str, float, float]:
-    """Name, least and largest value of the continuous rate parameter."""
-    name = next(iter(codec.rate_parameters), "")
+def _between(a: _Trial, b: _Trial, whole: bool) -> float:
+    """Where the line through two trials meets the goal; a whole number strictly in between."""
+    x = (a.position * b.error - b.position * a.error) / (b.error - a.error)
+    low, high = sorted((a.position, b.position))
+    return min(max(round(x), low + 1), high - 1) if whole else x
+
+
+def _range(codec: Codec) -> _Range:
+    """What a codec says, or else the ends of its ladder."""
     values: tuple[Any, ...] = codec.ladder_values
-    if not name or not all(isinstance(value, float) for value in values) or len(values) < 2:
-        raise UsageError(f"codec {codec.name!r} has no continuous rate parameter to search")
-    return name, min(values), max(values)
+    if codec.search_range:
+        name, low, high = codec.search_range
+    elif codec.rate_parameters and len(values) > 1 and all(map(_is_number, values)):
+        name, low, high = codec.rate_parameters[0], min(values), max(values)
+    else:
+        raise UsageError(f"codec {codec.name!r} has no rate parameter to search")
+    return _Range(name, low, high, isinstance(low, int) and isinstance(high, int))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def _n_bytes(codec: Codec, image: Image, bitstream: Bitstream) -> float:
@@ -140,3 +200,17 @@ def _psnr_db(codec: Codec, image: Image, bitstream: Bitstream) -> float:
 def _log_of_db(psnr_db: float) -> float:
     """Logarithm of the inverse mean squared error."""
     return psnr_db * math.log(10) / 10
+
+
+def _ms_ssim(codec: Codec, image: Image, bitstream: Bitstream) -> float:
+    from rdbench.metrics.ms_ssim import ms_ssim
+
+    value = ms_ssim(image, codec.decode(bitstream.data))
+    if value is None:
+        raise UsageError("the picture is too small for MS-SSIM")
+    return value
+
+
+def _log_of_ms_ssim(ms_ssim: float) -> float:
+    """Logarithm of the inverse distance to 1, which is infinite for equal pictures."""
+    return -math.log(1 - ms_ssim) if ms_ssim < 1 else math.inf

@@ -44,7 +44,9 @@ CREATE TABLE IF NOT EXISTS records (
     provenance INTEGER NOT NULL REFERENCES runs (id),
     error TEXT
 );
-CREATE TABLE IF NOT EXISTS timings (key TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS results (
+    kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, key)
+);
 CREATE INDEX IF NOT EXISTS records_done ON records (key) WHERE error IS NULL;
 CREATE INDEX IF NOT EXISTS records_by_curve ON records (dataset, codec, curve, rate_value, image);
 """
@@ -180,6 +182,13 @@ class Store:
         (found,) = self._db.execute("SELECT id FROM runs WHERE body = ?", (body,)).fetchone()
         return int(found)
 
+    def keep(self, data: bytes) -> str:
+        """Keep a bitstream without a record; its SHA-256."""
+        digest = hashlib.sha256(data).hexdigest()
+        with self._errors():
+            self._keep(digest, data)
+        return digest
+
     def _keep(self, digest: str, data: bytes) -> None:
         path = self.bitstream_path(digest)
         if path.exists():
@@ -282,17 +291,18 @@ class Store:
                 (fingerprint, json.dumps(description, sort_keys=True)),
             )
 
-    def put_timing(self, key: Sequence[str], body: Mapping[str, Any]) -> None:
-        """Keep a timing; an earlier one of the same key is replaced."""
+    def put_result(self, kind: str, key: Sequence[str], body: Mapping[str, Any]) -> None:
+        """Keep a result that is no record, such as a timing; one of the same key is replaced."""
         with self._errors(), self._transaction():
-            row = ("\0".join(key), json.dumps(body))
-            self._db.execute("INSERT OR REPLACE INTO timings VALUES (?, ?)", row)
+            row = (kind, "\0".join(key), json.dumps(body))
+            self._db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", row)
 
-    def timings(self) -> list[dict[str, Any]]:
-        """Every timing, in the order of the keys."""
+    def results(self, kind: str) -> dict[tuple[str, ...], dict[str, Any]]:
+        """Every result of a kind, key -> body, in the order of the keys."""
+        query = "SELECT key, body FROM results WHERE kind = ? ORDER BY key"
         with self._errors():
-            rows = self._db.execute("SELECT body FROM timings ORDER BY key")
-            return [json.loads(body) for (body,) in rows]
+            rows = self._db.execute(query, (kind,))
+            return {tuple(key.split("\0")): json.loads(body) for key, body in rows}
 
     def protocols(self) -> dict[str, dict[str, Any]]:
         """Protocols of this folder: fingerprint -> description."""

@@ -203,7 +203,7 @@ def time_codecs(
             on_progress(number, len(points))
             timing = _time_alone(point, data, threads, n_repeats)
             key = (timing.spec, timing.fingerprint, data.name, timing.device, str(threads))
-            store.put_timing(key, dataclasses.asdict(timing))
+            store.put_result("timing", key, dataclasses.asdict(timing))
             found.append(timing)
     return found
 
@@ -213,7 +213,7 @@ def timings(folder: str | Path) -> list[Timing]:
     if not (Path(folder) / "records.sqlite").is_file():
         return []
     with Store(folder, create=False) as store:
-        return [Timing.from_mapping(body) for body in store.timings()]
+        return [Timing.from_mapping(body) for body in store.results("timing").values()]
 
 
 def _points(spec: str) -> list[Codec]:

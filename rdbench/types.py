@@ -67,6 +67,8 @@ class Codec(ABC):
         title: one line for people.
         rate_parameters: fields that set the rate; the first is the one a sweep varies.
         ladder_values: default values of that field, lowest rate first.
+        search_range: rate parameter that a search for a size or a quality varies, its least and
+            largest value; None for the first rate parameter and the ends of the ladder.
         variable_rate: True where one program or one set of weights covers the whole curve,
             False where every point has weights of its own.
     """
@@ -75,6 +77,7 @@ class Codec(ABC):
     title: ClassVar[str]
     rate_parameters: ClassVar[tuple[str, ...]] = ()
     ladder_values: ClassVar[tuple[Any, ...]] = ()
+    search_range: ClassVar[tuple[str, float, float] | None] = None
     variable_rate: ClassVar[bool] = True
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Targets are met within 1 % and ten encodes, by any codec with a continuous parameter."""
+"""Targets are met within 1 % and ten encodes, by any codec with a rate parameter."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbench.errors import EncoderError, UsageError
-from rdbench.rate_control import encode_to_bpp, encode_to_bytes, encode_to_psnr
+from rdbench.metrics.ms_ssim import ms_ssim
+from rdbench.rate_control import (
+    encode_to_bpp,
+    encode_to_bytes,
+    encode_to_ms_ssim,
+    encode_to_psnr,
+)
 from rdbench.types import Bitstream, Codec
+from rdbench_codecs.hyperprior.codecs import QvrfMbt2018Mean
+from rdbench_codecs.jpeg2000 import Jpeg2000
 from rdbench_codecs.null import Null
 from rdbench_codecs.qarv import Qarv
 
@@ -79,9 +87,52 @@ def test_what_is_out_of_reach_says_how_far_it_goes():
         encode_to_bytes(Curve(slope=1.2, bend=0.2), IMAGE, 1000, max_encodes=3)
 
 
-def test_codecs_without_a_continuous_parameter_are_refused():
-    with pytest.raises(UsageError, match="'null' has no continuous rate parameter"):
+def test_codecs_without_a_rate_parameter_are_refused():
+    with pytest.raises(UsageError, match="'null' has no rate parameter"):
         encode_to_bytes(Null(), IMAGE, 100)
+
+
+@dataclass(frozen=True)
+class Steps(Curve):
+    """The same with whole numbers, the largest of the lowest rate."""
+
+    ladder_values: ClassVar[tuple[int, ...]] = (50, 10)
+
+    def encode(self, image):
+        self.encodes.append(self.lambda_)
+        return Bitstream(bytes(int(3000 * 0.93**self.lambda_)))
+
+
+@given(share=st.floats(0, 1))
+def test_whole_numbers_come_as_near_as_they_can(share):
+    sizes = {v: int(3000 * 0.93**v) for v in range(10, 51)}
+    target = sizes[50] * (sizes[10] / sizes[50]) ** share
+    Curve.encodes.clear()
+    found = encode_to_bytes(Steps(), IMAGE, target, max_encodes=30)
+    assert found.n_encodes == len(Curve.encodes) == len(set(Curve.encodes))
+    distance = {v: abs(math.log(n / target)) for v, n in sizes.items()}
+    assert found.met == (distance[found.codec.lambda_] <= math.log1p(0.01))
+    assert found.met or distance[found.codec.lambda_] == min(distance.values())
+
+
+def test_ms_ssim_is_met():
+    image = np.random.default_rng(1).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    found = encode_to_ms_ssim(Jpeg2000(), image, 0.99)
+    value = ms_ssim(image, found.codec.decode(found.bitstream.data))
+    assert found.met
+    assert 1 - value == pytest.approx(0.01, rel=0.0101)
+    with pytest.raises(UsageError, match="below 1"):
+        encode_to_ms_ssim(Jpeg2000(), image, 1.0)
+    with pytest.raises(UsageError, match="too small"):
+        encode_to_ms_ssim(Jpeg2000(), image[:100], 0.9)
+
+
+def test_qvrf_varies_its_regulator():
+    codec = QvrfMbt2018Mean(weights="random-tiny", threads=1)
+    low, high = (len(replace(codec, a=a).encode(IMAGE).data) for a in (0.5, 12.0))
+    found = encode_to_bytes(codec, IMAGE, (low + high) / 2)
+    assert len(found.bitstream.data) == pytest.approx((low + high) / 2, rel=0.0101)
+    assert found.codec.index is None
 
 
 def test_qarv_meets_a_size():

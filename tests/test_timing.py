@@ -65,9 +65,11 @@ def test_a_folder_of_the_first_schema_gets_the_new_table(tmp_path):
     with Store(tmp_path):
         pass
     with sqlite3.connect(tmp_path / "records.sqlite") as db:
-        db.execute("DROP TABLE timings")
+        db.execute("DROP TABLE results")
         db.execute("PRAGMA user_version = 1")
     assert timing.timings(tmp_path) == []
     with Store(tmp_path) as store:
-        store.put_timing(("a", "b"), {"x": 1})
-        assert store.timings() == [{"x": 1}]
+        store.put_result("timing", ("a", "b"), {"x": 0})
+        store.put_result("timing", ("a", "b"), {"x": 1})
+        store.put_result("other", ("a", "b"), {"x": 2})
+        assert store.results("timing") == {("a", "b"): {"x": 1}}

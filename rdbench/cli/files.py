@@ -11,7 +11,13 @@ from rdbench.errors import DataError, UsageError
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, score
 from rdbench.metrics.protocol import to_8bit
-from rdbench.rate_control import Found, encode_to_bpp, encode_to_bytes, encode_to_psnr
+from rdbench.rate_control import (
+    Found,
+    encode_to_bpp,
+    encode_to_bytes,
+    encode_to_ms_ssim,
+    encode_to_psnr,
+)
 from rdbench.registry import codec_from_spec, spec_of
 from rdbench.types import Image
 
@@ -26,12 +32,14 @@ def encode(
     ] = None,
     target_bpp: Annotated[float | None, typer.Option(help="Bits per pixel to meet.")] = None,
     target_psnr: Annotated[float | None, typer.Option(help="PSNR in dB to meet.")] = None,
+    target_ms_ssim: Annotated[float | None, typer.Option(help="MS-SSIM to meet.")] = None,
     target_bytes: Annotated[float | None, typer.Option(help="Size in bytes to meet.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Encode one picture, to a target if wanted.
 
-    The target is met within 1 % by at most ten encodes, by searching the codec's rate parameter.
+    The target is met within 1 % by at most ten encodes, by searching the codec's rate parameter; as
+    near as its steps allow where it takes whole numbers only.
 
     Example: rdbench encode photo.png --codec jpeg2000 --target-bpp 0.5
     """
@@ -41,12 +49,13 @@ def encode(
         for search, target in (
             (encode_to_bpp, target_bpp),
             (encode_to_psnr, target_psnr),
+            (encode_to_ms_ssim, target_ms_ssim),
             (encode_to_bytes, target_bytes),
         )
         if target is not None
     ]
     if len(targets) > 1:
-        raise UsageError("give one target: --target-bpp, --target-psnr or --target-bytes")
+        raise UsageError("give one target: --target-bpp, -psnr, -ms-ssim or -bytes")
     point = codec_from_spec(codec)
     point.check()
     if targets:
@@ -58,6 +67,8 @@ def encode(
     target_file = out or picture.with_suffix(f".{point.name}")
     _write(target_file, found.bitstream.data)
     print_rows([_row(found, image, target_file)], as_json)
+    if not found.met:
+        say(f"{point.name} comes no nearer: its rate parameter takes whole numbers only")
 
 
 def _row(found: Found, image: Image, file: Path) -> dict[str, object]:

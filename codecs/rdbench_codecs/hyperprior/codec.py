@@ -299,6 +299,7 @@ class Qvrf(_VariableRate):
 
     rate_parameters: ClassVar[tuple[str, ...]] = ("index", "a", "lambda_")
     ladder_values: ClassVar[tuple[int, ...]] = tuple(range(8))
+    search_range: ClassVar[tuple[str, float, float]] = ("a", *REGULATOR_RANGE)
 
     index: int | None = None
     a: float | None = None

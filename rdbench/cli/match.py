@@ -1,0 +1,69 @@
+"""``rdbench match``: codecs at one rate or one quality, picture by picture."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rdbench.cli.console import AsJson, print_rows, progress_bar, say
+from rdbench.errors import UsageError
+from rdbench.match import match_codecs, match_rows
+
+
+def match(
+    codec: Annotated[
+        list[str],
+        typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,...]; the first is compared with."),
+    ],
+    bpp: Annotated[float | None, typer.Option(help="Bits per pixel to meet.")] = None,
+    psnr: Annotated[float | None, typer.Option(help="PSNR in dB to meet.")] = None,
+    ms_ssim: Annotated[float | None, typer.Option("--ms-ssim", help="MS-SSIM to meet.")] = None,
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="Data set or folder of pictures.")
+    ] = "sample",
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Report folder; results are added to it.")
+    ] = Path("reports"),
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads a process may use.")] = 1,
+    per_picture: Annotated[
+        bool, typer.Option("--per-picture", help="One row a picture and codec.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare codecs at one rate or quality.
+
+    Each codec's rate parameter is searched for every picture until the target is met within 1 %, so
+    the table needs no interpolation. What was found before is used.
+
+    Example: rdbench match --codec jpeg2000 --codec webp --bpp 0.5
+    """
+    wanted = {"bpp": bpp, "psnr_rgb": psnr, "ms_ssim": ms_ssim}
+    given = [(name, value) for name, value in wanted.items() if value is not None]
+    if len(given) != 1:
+        raise UsageError("give one target: --bpp, --psnr or --ms-ssim")
+    ((target, value),) = given
+    with progress_bar("matching") as bar:
+        task = bar.add_task("", total=None, note="")
+        found = match_codecs(
+            codec,
+            dataset,
+            target,
+            value,
+            out,
+            jobs=jobs,
+            threads=threads,
+            on_progress=lambda done, n: bar.update(task, completed=done, total=n),
+        )
+    rows = [dataclasses.asdict(m) for m in found] if per_picture or as_json else match_rows(found)
+    if per_picture and not as_json:
+        rows = [{**row, **row["scores"]} for row in rows]
+        shown = ("image", "spec", "bpp", "psnr_rgb", "ms_ssim", "n_encodes", "met")
+        rows = [{name: row.get(name) for name in shown} for row in rows]
+    print_rows(rows, as_json)
+    failures = [m for m in found if m.error is not None]
+    for m in failures:
+        say(f"failed: {m.curve} on {m.image}: {m.error}")
+    if failures:
+        raise typer.Exit(1)

@@ -1,0 +1,242 @@
+"""Codecs at one rate or one quality, picture by picture: a comparison without interpolation."""
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rdbench.datasets import Dataset, Picture, load_dataset
+from rdbench.errors import RdbenchError, UsageError
+from rdbench.images import read_image
+from rdbench.metrics import DEFAULT_PROTOCOL, score
+from rdbench.rate_control import (
+    TOLERANCE,
+    Found,
+    encode_to_bpp,
+    encode_to_ms_ssim,
+    encode_to_psnr,
+)
+from rdbench.registry import codec_from_spec, curve_of, spec_of
+from rdbench.store import Store
+from rdbench.types import Codec, Image
+from rdbench.workers import workers
+
+TARGETS: Mapping[str, Callable[[Codec, Image, float, int], Found]] = {
+    "bpp": encode_to_bpp,
+    "psnr_rgb": encode_to_psnr,
+    "ms_ssim": encode_to_ms_ssim,
+}
+"""What can be matched, and the search that does it."""
+
+_MAX_ENCODES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A picture coded to a target.
+
+    Attributes:
+        codec: name of the codec.
+        curve: its settings without the rate, and its weights.
+        dataset, image: the picture.
+        target, value: what was asked for: a key of TARGETS, and how much.
+        spec: the operating point found; "" where none was.
+        n_bytes, bpp: size.
+        scores: metric -> score, of the picture decoded from the bytes.
+        n_encodes: encodes that the search took.
+        met: whether the target is met within 1 %.
+        bitstream_sha256: names the kept bitstream.
+        error: why there is no result, or None.
+    """
+
+    codec: str
+    curve: str
+    dataset: str
+    image: str
+    target: str
+    value: float
+    spec: str = ""
+    n_bytes: int = 0
+    bpp: float = math.nan
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    n_encodes: int = 0
+    met: bool = False
+    bitstream_sha256: str = ""
+    error: str | None = None
+
+    def measure(self, name: str) -> float | None:
+        """``bpp``, or a score; None where it was not measured."""
+        return self.bpp if name == "bpp" else self.scores.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    codec: Codec
+    dataset: str
+    picture: Picture
+    target: str
+    value: float
+
+
+def match_codecs(
+    codecs: Sequence[str],
+    dataset: Dataset | str,
+    target: str,
+    value: float,
+    out: str | Path = "reports",
+    *,
+    jobs: int = 0,
+    threads: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, n: None,
+) -> list[Match]:
+    """Code every picture to one target with every codec.
+
+    What the report folder already holds is not searched again.
+
+    Args:
+        codecs: specs without a rate parameter.
+        dataset: data set, its name, or a folder of pictures.
+        target: a key of TARGETS.
+        value: bits per pixel, dB, or MS-SSIM to meet.
+        out: the report folder, which keeps the results and their bitstreams.
+        jobs: processes to work in; 0 works in this one.
+        threads: threads that numerical libraries may use in each.
+        on_progress: called with (pictures done, pictures in all).
+
+    Returns:
+        Matches in the order of codecs and pictures; one that failed says why.
+
+    Raises:
+        UsageError, DataError: a name, setting or picture is wrong, no such target.
+        Unavailable: a codec cannot run here.
+    """
+    if target not in TARGETS:
+        raise UsageError(f"what can be matched is {', '.join(TARGETS)}, not {target!r}")
+    data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    points = [codec_from_spec(spec) for spec in codecs]
+    for point in points:
+        point.check()
+    tasks = {
+        _key(point, data.name, picture, target, value): _Task(
+            point, data.name, picture, target, value
+        )
+        for point in points
+        for picture in data.pictures
+    }
+    with Store(out) as store:
+        known = store.results("match")
+        found = {key: Match(**known[key]) for key in tasks if key in known}
+        keys = {task: key for key, task in tasks.items() if key not in found}
+        on_progress(len(found), len(tasks))
+        with workers(jobs, threads, None, None) as results:
+            for task, result in results(_match, keys):
+                match, bitstream = _outcome(task, result)
+                if bitstream is not None:
+                    match = dataclasses.replace(match, bitstream_sha256=store.keep(bitstream))
+                    store.put_result("match", keys[task], dataclasses.asdict(match))
+                found[keys[task]] = match
+                on_progress(len(found), len(tasks))
+    return [found[key] for key in tasks]
+
+
+def _key(
+    codec: Codec, dataset: str, picture: Picture, target: str, value: float
+) -> tuple[str, ...]:
+    curve = spec_of(codec, leave_out=codec.rate_parameters)
+    protocol = DEFAULT_PROTOCOL.fingerprint
+    return curve, codec.fingerprint(), dataset, picture.sha256, target, repr(value), protocol
+
+
+def _outcome(
+    task: _Task, result: tuple[Match, bytes] | BaseException
+) -> tuple[Match, bytes | None]:
+    if not isinstance(result, BaseException):
+        return result
+    text = " ".join(str(result).split())
+    reason = text if isinstance(result, RdbenchError) else f"{type(result).__name__}: {text}"
+    return dataclasses.replace(_blank(task), error=reason), None
+
+
+def _blank(task: _Task) -> Match:
+    codec = task.codec
+    return Match(
+        codec.name, curve_of(codec), task.dataset, task.picture.name, task.target, task.value
+    )
+
+
+def _match(task: _Task) -> tuple[Match, bytes]:
+    """Search, decode with another object, score."""
+    image = read_image(task.picture.path)
+    found = TARGETS[task.target](task.codec, image, task.value, _MAX_ENCODES)
+    decoder = dataclasses.replace(found.codec)  # type: ignore[type-var]
+    data = found.bitstream.data
+    scores = score(DEFAULT_PROTOCOL, image, decoder.decode(data))
+    match = dataclasses.replace(
+        _blank(task),
+        spec=spec_of(found.codec),
+        n_bytes=len(data),
+        bpp=8 * len(data) / (image.shape[0] * image.shape[1]),
+        scores=scores,
+        n_encodes=found.n_encodes,
+        met=found.met,
+    )
+    return match, data
+
+
+def match_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
+    """One line a codec: means over the pictures, and what it gains over the first codec.
+
+    The gain is in rate (%) where a quality was matched, and in PSNR (dB) where the rate was. A mean
+    is taken over a complete set or not at all.
+    """
+    curves = {m.curve: [x for x in matches if x.curve == m.curve] for m in matches}
+    first = next(iter(curves.values()), [])
+    names = Counter(group[0].codec for group in curves.values())
+    return [_row(group, first, names[group[0].codec] == 1) for group in curves.values()]
+
+
+def _row(group: Sequence[Match], first: Sequence[Match], unique: bool) -> dict[str, Any]:
+    codec, settings = group[0].codec, group[0].curve.partition("@")[0]
+    complete = all(m.error is None for m in group)
+    gain, won = _gain(group, first)
+    return {
+        "codec": codec if unique and "weights=random" not in settings else settings,
+        "bpp": _mean(group, "bpp") if complete else None,
+        "psnr_rgb": _mean(group, "psnr_rgb") if complete else None,
+        "ms_ssim": _mean(group, "ms_ssim") if complete else None,
+        "gain_dB" if group[0].target == "bpp" else "rate_percent": gain,
+        "won": won,
+        f"within_{TOLERANCE:.0%}": f"{sum(m.met for m in group)}/{len(group)}",
+        "encodes": fmean(m.n_encodes for m in group),
+    }
+
+
+def _mean(group: Sequence[Match], name: str) -> float | None:
+    values = [m.measure(name) for m in group]
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def _gain(group: Sequence[Match], first: Sequence[Match]) -> tuple[str | None, str | None]:
+    """Mean gain over the first codec, and on how many pictures there is one."""
+    measure = partial(_gain_on_picture, by_rate=group[0].target == "bpp")
+    gains = [measure(a, b) for a, b in zip(group, first, strict=True)]
+    known = [gain for gain in gains if gain is not None]
+    if group is first or len(known) < len(gains):
+        return None, None
+    better = sum((g > 0) if group[0].target == "bpp" else (g < 0) for g in known)
+    return f"{fmean(known):+.3f}", f"{better}/{len(known)}"
+
+
+def _gain_on_picture(match: Match, first: Match, by_rate: bool) -> float | None:
+    if match.error is not None or first.error is not None:
+        return None
+    if not by_rate:
+        return 100 * (match.bpp / first.bpp - 1)
+    ours, theirs = match.measure("psnr_rgb"), first.measure("psnr_rgb")
+    return None if ours is None or theirs is None else ours - theirs

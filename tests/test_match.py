@@ -1,0 +1,77 @@
+"""Matching: the target is met on every picture, results are kept, failures say why."""
+
+import dataclasses
+
+import pytest
+
+from rdbench import match as matching
+from rdbench.errors import UsageError
+from rdbench.images import read_image
+from rdbench.match import Match, match_codecs, match_rows
+from rdbench.metrics import DEFAULT_PROTOCOL, score
+from rdbench.registry import codec_from_spec
+from rdbench.store import Store
+
+
+@pytest.fixture(scope="module")
+def matched(tmp_path_factory):
+    out = tmp_path_factory.mktemp("reports")
+    return out, match_codecs(["jpeg2000", "jpeg"], "sample", "bpp", 0.5, out)
+
+
+def test_every_picture_is_at_the_rate(matched):
+    out, found = matched
+    assert [m.codec for m in found] == ["jpeg2000"] * 3 + ["jpeg"] * 3
+    for m in found[:3]:
+        assert m.met
+        assert m.bpp == pytest.approx(0.5, rel=0.0101)
+    with Store(out) as store:
+        for m in found:
+            data = store.bitstream(m.bitstream_sha256)
+            assert len(data) == m.n_bytes
+            assert codec_from_spec(m.spec).encode(_image(m)).data == data
+            decoded = codec_from_spec(m.spec).decode(data)
+            assert score(DEFAULT_PROTOCOL, _image(m), decoded) == m.scores
+
+
+def _image(match):
+    from rdbench.datasets import load_dataset
+
+    (picture,) = load_dataset("sample").subset([match.image]).pictures
+    return read_image(picture.path)
+
+
+def test_what_was_found_is_not_searched_again(matched, monkeypatch):
+    out, found = matched
+    monkeypatch.setattr(matching, "_match", None)
+    assert match_codecs(["jpeg2000", "jpeg"], "sample", "bpp", 0.5, out) == found
+
+
+def test_a_table_compares_with_the_first_codec(matched):
+    first, second = match_rows(matched[1])
+    assert (first["gain_dB"], first["within_1%"]) == (None, "3/3")
+    assert float(second["gain_dB"]) == pytest.approx(
+        second["psnr_rgb"] - first["psnr_rgb"], abs=0.0006
+    )
+    assert second["won"] == "0/3"
+
+
+def test_at_equal_quality_the_rate_is_compared():
+    blank = Match("a", "a", "d", "x", "psnr_rgb", 34.0, met=True, bpp=1.0)
+    better = dataclasses.replace(blank, codec="b", curve="b", bpp=0.75)
+    assert match_rows([blank, better])[1]["rate_percent"] == "-25.000"
+    assert match_rows([blank, better])[1]["won"] == "1/1"
+    failed = dataclasses.replace(better, error="no")
+    assert match_rows([blank, failed])[1]["rate_percent"] is None
+
+
+def test_out_of_reach_is_a_row_with_a_reason_and_tried_again(tmp_path):
+    found = match_codecs(["jpeg2000"], "sample", "bpp", 50.0, tmp_path)
+    assert all("50 bpp cannot be met" in m.error for m in found)
+    with Store(tmp_path) as store:
+        assert store.results("match") == {}
+
+
+def test_what_cannot_be_matched(tmp_path):
+    with pytest.raises(UsageError, match="bpp, psnr_rgb, ms_ssim"):
+        match_codecs(["jpeg"], "sample", "lpips", 0.1, tmp_path)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from rdbench.cli.console import progress_bar
+from rdbench.cli.console import progress_bar, say
+from rdbench.errors import UsageError
 from rdbench.published import import_lossy_vae
 
 
@@ -14,25 +15,49 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; default FOLDER/report.html.")
     ] = None,
+    pictures: Annotated[
+        str,
+        typer.Option(help="Pictures to look at: names with commas, or how many of each data set."),
+    ] = "1",
+    bpp: Annotated[
+        str, typer.Option(help="Rates to look at them at, bits per pixel with commas.")
+    ] = "0.25,0.5,1",
     files: Annotated[
         list[Path], typer.Option("--curve", help="A JSON file of CompressAI or lossy-vae, too.")
     ] = [],  # noqa: B006
 ) -> None:
     """Write one HTML page that needs no network.
 
-    Curves, BD-rates against any anchor, rate by latent, times, and where every number comes from.
+    Curves, BD-rates against any anchor, pictures at matched rates, rate by latent, complexity,
+    times, and where every number comes from. A picture adds about a megabyte for every two codecs
+    and rates.
 
-    Example: rdbench report reports
+    Example: rdbench report reports --pictures kodim03,kodim20
     """
-    from rdbench.report.page import write_page
+    from rdbench.report.page import make_page, write_page
 
+    target = out or folder / "report.html"
     imported = [import_lossy_vae(path) for path in files]
     with progress_bar("report") as bar:
         task = bar.add_task("", total=None, note="")
-        path = write_page(
+        page = make_page(
             folder,
-            out or folder / "report.html",
             imported,
+            int(pictures) if pictures.isdigit() else [n.strip() for n in pictures.split(",")],
+            _rates(bpp),
             lambda what, done, n: bar.update(task, completed=done, total=n, note=what),
         )
-    typer.echo(path)
+    for line in page.missing:
+        say(line)
+    write_page(page, target)
+    typer.echo(target)
+
+
+def _rates(text: str) -> list[float]:
+    try:
+        rates = [float(word) for word in text.split(",")]
+    except ValueError:
+        rates = []
+    if not rates or min(rates) <= 0:
+        raise UsageError(f"--bpp is rates in bits per pixel with commas, not {text!r}")
+    return rates

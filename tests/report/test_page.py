@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from rdbench.cli import app
 from rdbench.errors import DataError
-from rdbench.report.page import page_data, render, write_page
+from rdbench.report.page import make_page, render, write_page
 from rdbench.store import Store
 
 
@@ -24,8 +24,13 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def data(folder):
-    return page_data(folder)
+def page(folder):
+    return make_page(folder)
+
+
+@pytest.fixture(scope="module")
+def data(page):
+    return page.data
 
 
 def rdbench(*arguments):
@@ -73,7 +78,7 @@ def test_what_was_not_measured_is_null(data):
 
 def test_incomplete_points_are_no_points_and_say_so(folder, tmp_path):
     fill(tmp_path, failing="beta")
-    (curve,) = [c for c in kodak(page_data(tmp_path))["curves"] if c["key"] == "beta"]
+    (curve,) = [c for c in kodak(make_page(tmp_path).data)["curves"] if c["key"] == "beta"]
     assert len(curve["bpp"]) == 4
     assert any("no luck" in note["message"] for note in curve["notes"])
     assert curve["provenance"]["failed"][0]["error"] == "no luck"
@@ -88,15 +93,15 @@ class _Addresses(HTMLParser):
         self.found += [v for k, v in attributes if k in ("src", "href", "action", "srcset")]
 
 
-def test_the_page_points_nowhere_else(data):
+def test_the_page_points_nowhere_else(page):
     parser = _Addresses()
-    parser.feed(render(data))
+    parser.feed(render(page))
     assert {a.partition(":")[0] for a in parser.found if not a.startswith("#")} <= {"data"}
 
 
 def test_text_of_records_is_never_markup(folder, tmp_path):
     fill(tmp_path, title="</script><b>bold</b>")
-    page = render(page_data(tmp_path))
+    page = render(make_page(tmp_path))
     assert "</script><b>" not in page
     assert "<b>bold" not in page
 
@@ -122,11 +127,11 @@ def test_the_command_writes_a_page(folder, tmp_path):
 
 def test_an_empty_folder_is_one_line(tmp_path):
     with pytest.raises(DataError, match="no records"):
-        write_page(tmp_path, tmp_path / "report.html")
+        make_page(tmp_path)
     with Store(tmp_path), pytest.raises(DataError, match="no records"):
-        write_page(tmp_path, tmp_path / "report.html")
+        make_page(tmp_path)
 
 
-def test_a_place_that_cannot_be_written_is_one_line(folder, tmp_path):
+def test_a_place_that_cannot_be_written_is_one_line(page, tmp_path):
     with pytest.raises(DataError, match="cannot write"):
-        write_page(folder, tmp_path / "no" / "report.html")
+        write_page(page, tmp_path / "no" / "report.html")

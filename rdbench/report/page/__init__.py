@@ -6,9 +6,10 @@ an import map holds each as a ``data:`` address, so there is no bundler and noth
 """
 
 import datetime
-import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -17,43 +18,83 @@ from urllib.parse import quote
 
 from rdbench.curve import Curve
 from rdbench.errors import DataError
-from rdbench.report.page.data import METRICS, comparison_json, comparisons
+from rdbench.report.page.data import METRICS, Json, comparison_json, comparisons
+from rdbench.report.page.pictures import Album, Wanted, check_names, picture_json
 from rdbench.report.plots import LANDMARKS
 from rdbench.store import Store
 
+RATES_BPP = (0.25, 0.5, 1.0)
+"""Rates at which pictures are looked at unless told otherwise, in bits per pixel."""
 
-def page_data(
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, of how many)."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page shows.
+
+    Attributes:
+        data: figures and tables, ready for JSON.
+        album: the pictures.
+        missing: a line for each thing that was asked for and could not be shown.
+    """
+
+    data: Json
+    album: Album
+    missing: tuple[str, ...]
+
+
+def make_page(
     folder: str | Path,
     imported: Iterable[Curve] = (),
-    on_progress: Callable[[str, int, int], None] = lambda what, done, n: None,
-) -> dict[str, Any]:
-    """What the page shows, ready for JSON.
+    pictures: Wanted = 0,
+    rates_bpp: Sequence[float] = RATES_BPP,
+    on_progress: Progress = lambda what, done, n: None,
+) -> Page:
+    """Compute what a page shows.
 
     Args:
         folder: report folder.
         imported: curves from files, to be shown beside.
-        on_progress: called with (what, done, of how many).
+        pictures: to look at: so many of each data set, or names.
+        rates_bpp: the rates at which codecs are looked at, in bits per pixel.
+        on_progress: called as work goes on.
 
     Raises:
         DataError: the folder holds no records.
+        UsageError: no data set has a picture of that name.
     """
+    album, datasets, missing = Album(), [], []
     with Store(folder, create=False) as store:
         found = comparisons(store, imported)
-    return {
+        check_names(pictures, found)
+        for comparison in found:
+            name = comparison.dataset
+            figures = comparison_json(comparison, partial(on_progress, f"BD-rates on {name}"))
+            shown, lacking = picture_json(
+                store,
+                comparison,
+                pictures,
+                rates_bpp,
+                album,
+                partial(on_progress, f"{name} pictures"),
+            )
+            datasets.append({**figures, "pictures": shown, "missing": lacking})
+            missing += lacking
+    data = {
         "title": Path(folder).resolve().name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "rdbench": version("rdbench"),
         "metrics": [{"key": k, "name": v[0], "axis": v[1]} for k, v in METRICS.items()],
         "landmarks": LANDMARKS,
-        "datasets": [
-            comparison_json(c, functools.partial(on_progress, f"BD-rates on {c.dataset}"))
-            for c in found
-        ],
+        "datasets": datasets,
     }
+    return Page(data, album, tuple(missing))
 
 
-def render(data: dict[str, Any]) -> str:
-    """The page that shows ``data``."""
+def render(page: Page) -> str:
+    """The page as HTML."""
     import jinja2
 
     assets = files("rdbench.report.page").joinpath("assets")
@@ -71,7 +112,11 @@ def render(data: dict[str, Any]) -> str:
     vendor = [modules.pop(name) for name in ("d3.min.js", "plot.min.js")]
     imports = {name: "data:text/javascript," + quote(text) for name, text in modules.items()}
     return environment.from_string(texts["page.html"]).render(
-        data=data, style=texts["page.css"], vendor=vendor, imports={"imports": imports}
+        data=page.data,
+        album=page.album.images,
+        style=texts["page.css"],
+        vendor=vendor,
+        imports={"imports": imports},
     )
 
 
@@ -83,20 +128,13 @@ def _script_json(value: Any) -> Any:
     return markupsafe.Markup(text.replace("<", "\\u003c"))
 
 
-def write_page(
-    folder: str | Path,
-    out: Path,
-    imported: Iterable[Curve] = (),
-    on_progress: Callable[[str, int, int], None] = lambda what, done, n: None,
-) -> Path:
-    """Write the report of a folder; arguments as in `page_data`.
+def write_page(page: Page, out: Path) -> None:
+    """Write a page to a file.
 
     Raises:
-        DataError: the folder holds no records, or the file cannot be written.
+        DataError: the file cannot be written.
     """
-    text = render(page_data(folder, imported, on_progress))
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_text(render(page), encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot write {out}: {error.strerror}") from None
-    return out

@@ -3,7 +3,7 @@
 import { chart, swatch } from "chart.js";
 import { anchorKey, currentMetric, currentSet, shownCurves } from "current.js";
 import { decibel, el, percent, plural } from "format.js";
-import { bdRow } from "report.js";
+import { anchorWithPictures, bdRow } from "report.js";
 import { get, on, set } from "state.js";
 import { table } from "table.js";
 
@@ -17,11 +17,10 @@ export function start() {
   });
 }
 
-// Rows of the table: every other curve that has the metric.
-function rows() {
+// Every other curve that has the metric, with its BD-rate against an anchor.
+function rows(anchor) {
   const set_ = currentSet();
   const { key } = currentMetric();
-  const anchor = anchorKey();
   const curves = get("everyone") ? set_.curves : shownCurves();
   return curves
     .filter((curve) => curve.key !== anchor && curve.quality[key])
@@ -36,7 +35,7 @@ function bdTable() {
     `Change of rate at equal ${name} against ${anchor} (${source}) on ${currentSet().name}, in percent; ` +
     "negative saves bits. Third-order polynomial of log rate, over the common range of quality. " +
     "The 95 % confidence interval is a paired bootstrap over the pictures.";
-  const all = rows();
+  const all = rows(anchor);
   const notes = numbered(all);
   const root = document.getElementById("bd-table");
   if (!all.length) {
@@ -83,15 +82,18 @@ const marks = (row, notes) =>
     : null;
 
 function drawStrips(width) {
-  const { images } = currentSet();
-  const falling = get("sort").startsWith("-");
-  const shown = rows()
+  const set_ = currentSet();
+  const anchor = anchorWithPictures(set_, currentMetric().key, anchorKey());
+  const shown = rows(anchor)
     .filter((row) => row.pictures?.length)
-    .sort((a, b) => (falling && get("sort") === "-bd_rate" ? b.bd_rate - a.bd_rate : a.bd_rate - b.bd_rate));
+    .sort((a, b) => a.bd_rate - b.bd_rate);
   document.getElementById("strip-lede").textContent = shown.length
-    ? "A dot is the BD-rate of one picture, a bar the 95 % interval, a tick the figure of the whole set. A click looks at the picture in the figure above."
-    : "BD-rates of single pictures need curves measured here on both sides: choose a measured anchor.";
+    ? `BD-rate of every picture against ${anchor}` +
+      (anchor === anchorKey() ? ". " : `, since ${anchorKey()} has no scores of each picture. `) +
+      "A dot is a picture, a bar the 95 % interval, a tick the whole set. A click looks at the picture in the curves above."
+    : "BD-rates of single pictures need two curves measured here.";
   if (!shown.length) return null;
+  const { images } = set_;
   const dots = shown.flatMap((row) => row.pictures.map((value, i) => ({ row, value, image: images[i] })).filter((d) => d.value !== null));
   const names = shown.map((row) => row.curve.key);
   const marginLeft = Math.min(width * 0.4, 16 + 7 * d3.max(names, (n) => n.length));
@@ -102,7 +104,7 @@ function drawStrips(width) {
     marginRight: 16,
     marginTop: 8,
     marginBottom: 38,
-    x: { label: `BD-rate against ${anchorKey()} (%)`, labelAnchor: "center", labelArrow: "none", grid: true, nice: true, ticks: width < 560 ? 5 : 9, tickFormat: (v) => percent(v, 0) },
+    x: { label: `BD-rate against ${anchor} (%)`, labelAnchor: "center", labelArrow: "none", grid: true, nice: true, ticks: width < 560 ? 5 : 9, tickFormat: (v) => percent(v, 0) },
     y: { domain: names, label: null, padding: 0.3, tickSize: 0 },
     color: { type: "identity" },
     marks: [
@@ -115,7 +117,7 @@ function drawStrips(width) {
   const [sx, sy] = [svg.scale("x").apply, svg.scale("y")];
   return {
     svg,
-    label: `BD-rate of every picture against ${anchorKey()}, ${plural(names.length, "curve")}.`,
+    label: `BD-rate of every picture against ${anchor}, ${plural(names.length, "curve")}.`,
     points: dots.map((d) => ({ ...d, x: sx(d.value), y: sy.apply(d.row.curve.key) + sy.bandwidth / 2, row: d.row.curve.key, of: d.row })),
     tell: ({ image, value, of }) => [image, [["curve", of.curve.key], ["BD-rate", `${percent(value)} %`], ["whole set", `${percent(of.bd_rate)} %`]]],
     pick: ({ image }) => set({ picture: image }),

@@ -127,6 +127,17 @@ export function spread(labels, gap, low, high) {
   return sorted;
 }
 
+// Ticks of a logarithmic axis, `most` at the most: 1, 2 and 5 times powers of ten, or the powers.
+export function logTicks([low, high], most) {
+  for (const steps of [[1, 1.5, 2, 3, 4, 5, 7], [1, 2, 5], [1, 3], [1]]) {
+    const ticks = d3
+      .range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)) + 1)
+      .flatMap((power) => steps.map((step) => Number(`${step}e${power}`)))
+      .filter((tick) => tick >= low && tick <= high);
+    if (ticks.length <= most || steps.length === 1) return ticks;
+  }
+}
+
 // The line and marker of a curve, as they are drawn in the figures.
 export function swatch(curve) {
   const svg = d3.create("svg").attr("class", "swatch").attr("viewBox", "0 0 34 14").attr("aria-hidden", "true");

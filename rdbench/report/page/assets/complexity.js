@@ -1,6 +1,6 @@
 // BD-rate over what a codec costs.
 
-import { chart } from "chart.js";
+import { chart, logTicks } from "chart.js";
 import { anchorKey, currentMetric, currentSet, shownCurves } from "current.js";
 import { el, percent, plural, seconds, significant } from "format.js";
 import { bdRow } from "report.js";
@@ -60,7 +60,7 @@ function drawFigure(width) {
     marginTop: 28,
     marginBottom: 42,
     inset: 24,
-    x: { type: "log", label: axis, labelAnchor: "center", labelArrow: "none", grid: true, ticks: 5, tickFormat: (v) => significant(v, 1) },
+    x: { type: "log", label: axis, labelAnchor: "center", labelArrow: "none", grid: true, ticks: logTicks(d3.extent(shown, (d) => d.cost), width < 560 ? 4 : 8), tickFormat: "~g" },
     y: { label: "BD-rate (%)", labelArrow: "none", grid: true, nice: true, tickFormat: (v) => percent(v, 0) },
     color: { type: "identity" },
     symbol: { domain: shown.map((d) => d.curve.key), range: shown.map((d) => d.curve.symbol) },

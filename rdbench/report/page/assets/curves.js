@@ -1,6 +1,6 @@
 // Rate-distortion curves: the figure, the list of curves beside it, the points as a table.
 
-import { chart, spread, swatch } from "chart.js";
+import { chart, logTicks, spread, swatch } from "chart.js";
 import { anchorKey, currentMetric, currentSet, show, shownCurves, shownKeys } from "current.js";
 import { bpp, bytes, decibel, el, percent, plural, seconds, significant } from "format.js";
 import { bdRow, isShownAtFirst, pictureIndex, points } from "report.js";
@@ -66,6 +66,7 @@ function drawFigure(width) {
   const marginRight = narrow ? 12 : 8 + 6.6 * d3.max(visible, (p) => p.curve.key.length);
   const qualities = d3.extent(visible, (p) => p.quality);
   const pad = 0.04 * (qualities[1] - qualities[0] || 1);
+  const y = [qualities[0] - pad, qualities[1] + pad];
   const all = lines.flat();
   const curves = [...new Set(all.map((p) => p.curve))];
   const line = (dashed) =>
@@ -89,8 +90,8 @@ function drawFigure(width) {
     marginRight,
     marginTop: 28,
     marginBottom: 42,
-    x: { type: get("axis") === "log" ? "log" : "linear", domain: x, label: "Rate (bits per pixel)", labelAnchor: "center", labelArrow: "none", grid: true, ticks: narrow ? 5 : 9, tickFormat: (v) => significant(v, 2) },
-    y: { domain: [qualities[0] - pad, qualities[1] + pad], label: currentMetric().axis, labelArrow: "none", grid: true, ticks: 8 },
+    x: { type: get("axis") === "log" ? "log" : "linear", domain: x, label: "Rate (bits per pixel)", labelAnchor: "center", labelArrow: "none", grid: true, ticks: get("axis") === "log" ? logTicks(x, narrow ? 6 : 10) : narrow ? 5 : 9, tickFormat: "~g" },
+    y: { domain: y, label: currentMetric().axis, labelArrow: "none", grid: true, ticks: 8 },
     color: { type: "identity" },
     symbol: { domain: curves.map((c) => c.key), range: curves.map((c) => c.symbol) },
     marks: [
@@ -110,7 +111,7 @@ function drawFigure(width) {
     ],
   });
   const [sx, sy] = [svg.scale("x").apply, svg.scale("y").apply];
-  if (!narrow) label(svg, lines, x, sx, sy, { right: width - marginRight, top: 28, bottom: height - 42 });
+  if (!narrow) label(svg, lines, x, y, sx, sy, { right: width - marginRight, top: 28, bottom: height - 42 });
   return {
     svg,
     label: `${currentMetric().name} over rate on ${currentSet().name}, ${plural(curves.length, "curve")}.`,
@@ -121,12 +122,11 @@ function drawFigure(width) {
 }
 
 // Names at the right edge, with a thin line to the last point that is seen of each curve.
-function label(svg, lines, x, sx, sy, { right, top, bottom }) {
+function label(svg, lines, x, y, sx, sy, { right, top, bottom }) {
   const ends = lines
-    .map((line) => ({ line, end: lastSeen(line, x) }))
+    .map((line) => ({ line, end: lastSeen(line, x, y) }))
     .filter(({ end }) => end)
-    .map(({ line, end }) => ({ curve: line[0].curve, x: sx(end.bpp), y: sy(end.quality) }))
-    .filter(({ y }) => y >= top && y <= bottom + 1);
+    .map(({ line, end }) => ({ curve: line[0].curve, x: sx(end.bpp), y: sy(end.quality) }));
   const gap = Math.min(LABEL_HEIGHT, (bottom - top) / Math.max(1, ends.length - 1));
   const group = d3.select(svg).append("g").attr("class", "labels");
   for (const { curve, x: from, y, at } of spread(ends, gap, top, bottom)) {
@@ -142,14 +142,16 @@ function label(svg, lines, x, sx, sy, { right, top, bottom }) {
   }
 }
 
-// The last point within the window; where the curve goes on, the place where it leaves.
-function lastSeen(line, [from, to]) {
-  const inside = line.findLastIndex((p) => p.bpp >= from && p.bpp <= to);
+// Where a curve ends as far as it is seen: its last point in the window, or the right edge.
+function lastSeen(line, [from, to], [low, high]) {
+  const seen = (p) => p.bpp >= from && p.bpp <= to && p.quality >= low && p.quality <= high;
+  const inside = line.findLastIndex(seen);
   if (inside < 0) return null;
   const [a, b] = [line[inside], line[inside + 1]];
   if (!b) return a;
   const t = (to - a.bpp) / (b.bpp - a.bpp);
-  return { bpp: to, quality: a.quality + t * (b.quality - a.quality) };
+  const edge = { bpp: to, quality: a.quality + t * (b.quality - a.quality) };
+  return seen(edge) ? edge : a;
 }
 
 function highlight(svg, key) {

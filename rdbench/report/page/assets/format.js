@@ -1,7 +1,7 @@
 // Numbers and text as people read them.
 
 const MINUS = "\u2212";
-const THIN_SPACE = "\u2009";
+const NARROW_SPACE = "\u202f"; // does not break
 
 const signed = (text) => text.replace("-", MINUS);
 
@@ -17,7 +17,7 @@ export const decibel = (value) => fixed(value, 2);
 export const bytes = (value) =>
   Math.round(value)
     .toString()
-    .replace(/\B(?=(\d{3})+$)/g, THIN_SPACE);
+    .replace(/\B(?=(\d{3})+$)/g, NARROW_SPACE);
 
 // Seconds with three significant digits, as milliseconds below one second.
 export function seconds(value) {

@@ -1,6 +1,6 @@
 // Rate of each latent over the rate parameter, in bits per pixel and in percent.
 
-import { chart, spread } from "chart.js";
+import { chart, logTicks, spread } from "chart.js";
 import { currentSet } from "current.js";
 import { el, fixed, plural, significant } from "format.js";
 import { get, on, reflect, set } from "state.js";
@@ -66,7 +66,7 @@ function draw(width, unit) {
     marginTop: 28,
     marginBottom: 42,
     x: rate_values.length > 1
-      ? { type: log ? "log" : "linear", label: parameter, labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: (v) => significant(v, 4) }
+      ? { type: log ? "log" : "linear", label: parameter, labelAnchor: "center", labelArrow: "none", ticks: log ? logTicks(d3.extent(rate_values), 6) : 5, tickFormat: "~g" }
       : { type: "band", label: parameter, labelArrow: "none" },
     y: { label: axis, labelArrow: "none", grid: true, domain: unit === "percent" ? [0, 100] : [0, d3.max(bands, (b) => b.high) * 1.02] },
     color: { type: "identity" },

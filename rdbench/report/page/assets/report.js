@@ -3,7 +3,7 @@
 export const report = JSON.parse(document.getElementById("report").textContent);
 
 const SYMBOLS = ["circle", "square", "triangle", "diamond", "star", "triangle2", "cross", "wye", "hexagon"];
-const N_COLOURS = 7;
+const N_COLOURS = 8;
 
 export const isShownAtFirst = (curve) => curve.source !== "published" || report.landmarks.includes(curve.key);
 
@@ -41,6 +41,12 @@ export function points(curve, metricKey, picture = -1) {
   return table.bpp
     .map((row, i) => ({ curve, i, bpp: at(row), quality: at(quality[i]) }))
     .filter((p) => p.bpp !== null && p.quality !== null);
+}
+
+// The anchor of figures that need the scores of each picture: the anchor itself, or a measured curve.
+export function anchorWithPictures(set, metricKey, anchor) {
+  const fits = (curve) => curve?.per_picture && curve.quality[metricKey];
+  return fits(set.byKey.get(anchor)) ? anchor : set.curves.find(fits)?.key;
 }
 
 export const bdRow = (set, metricKey, anchor, test) => set.bd_rates[metricKey]?.[anchor]?.[test];

@@ -15,6 +15,18 @@ const DEFAULTS = {
   sort: "bd_rate",
   latents: "",
   cost: "decode_s",
+  view: "",
+  bpp: "",
+  left: "",
+  right: "",
+  mode: "slider",
+  zoom: "",
+  x: "0.5",
+  y: "0.5",
+  split: "50",
+  flipped: "",
+  gain: "8",
+  bits: "",
   section: "",
 };
 

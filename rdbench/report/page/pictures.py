@@ -1,0 +1,191 @@
+"""Pictures for the page: what kept bitstreams decode to, near the same rate for every codec."""
+
+import base64
+import hashlib
+import io
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from rdbench.curve import to_db
+from rdbench.datasets import Picture, load_dataset
+from rdbench.errors import RdbenchError, UsageError
+from rdbench.images import read_image
+from rdbench.metrics.protocol import to_8bit
+from rdbench.registry import closest, codec_from_spec
+from rdbench.report.page.data import METRICS, Comparison, Json
+from rdbench.store import Store
+from rdbench.types import Codec, Image, Record
+
+_WHITE_HOT = 0.995  # quantile of a bit map that its brightest colour stands for
+
+
+class Album:
+    """Pictures as lossless WebP in base64, each distinct one once.
+
+    Attributes:
+        images: name, the start of the file's SHA-256 -> base64 text.
+    """
+
+    def __init__(self) -> None:
+        self.images: dict[str, str] = {}
+
+    def add(self, image: Image) -> str:
+        """Keep a picture and return its name."""
+        file = io.BytesIO()
+        PIL.Image.fromarray(image).save(file, "WEBP", lossless=True, quality=60, method=4)
+        name = hashlib.sha256(file.getvalue()).hexdigest()[:16]
+        self.images[name] = base64.b64encode(file.getvalue()).decode("ascii")
+        return name
+
+
+Wanted = int | Sequence[str]
+"""Pictures to look at: so many of each data set, or by name, with or without suffix."""
+
+
+def pictures_of(wanted: Wanted, images: Iterable[str]) -> list[str]:
+    """Names of the pictures of a data set that are asked for."""
+    if isinstance(wanted, int):
+        return list(images)[:wanted]
+    return [image for image in images if {image, image.rpartition(".")[0]} & set(wanted)]
+
+
+def check_names(wanted: Wanted, comparisons: Iterable[Comparison]) -> None:
+    """Raise UsageError for the name of a picture that no data set has."""
+    known = [image for c in comparisons for image in c.images]
+    for name in () if isinstance(wanted, int) else wanted:
+        if not pictures_of([name], known):
+            raise UsageError(f"no data set here has a picture {name!r}{closest(name, known)}")
+
+
+def picture_json(
+    store: Store,
+    comparison: Comparison,
+    wanted: Wanted,
+    rates_bpp: Sequence[float],
+    album: Album,
+    on_progress: Callable[[int, int], None] = lambda done, n: None,
+) -> tuple[list[Json], list[str]]:
+    """What the viewer shows of a data set.
+
+    For every picture, measured curve and rate the record nearest to the rate is decoded from its
+    kept bitstream.
+
+    Args:
+        store: the open report folder.
+        comparison: the curves.
+        wanted: pictures asked for.
+        rates_bpp: rates to match, in bits per pixel.
+        album: takes the pixels.
+        on_progress: called with (pictures decoded, pictures in all).
+
+    Returns:
+        An entry for each picture, and a line for each thing that could not be shown.
+    """
+    names = pictures_of(wanted, comparison.images)
+    if not names:
+        return [], []
+    try:
+        files = {p.name: p for p in load_dataset(store.source_of(comparison.dataset)).pictures}
+    except RdbenchError as error:
+        return [], [f"no pictures of {comparison.dataset}: {error}"]
+    chosen = [
+        (name, key, rate, record)
+        for name in names
+        for key, records in comparison.records.items()
+        for rate in rates_bpp
+        if (record := nearest(records, name, rate)) is not None
+    ]
+    entries = {name: _entry(files[name], album) for name in names}
+    missing: list[str] = []
+    views: dict[str, Json] = {}
+    for done, (name, key, rate, record) in enumerate(chosen):
+        on_progress(done, len(chosen))
+        sha256 = record.bitstream_sha256
+        try:
+            view = views[sha256] = views.get(sha256) or _view(store, record, files[name], album)
+        except RdbenchError as error:
+            missing.append(f"{key} on {name}: {error}")
+            continue
+        entries[name]["views"].append({"key": key, "target": rate, **view})
+    return list(entries.values()), list(dict.fromkeys(missing))
+
+
+def nearest(records: Iterable[Record], image: str, rate_bpp: float) -> Record | None:
+    """The verified record of a picture whose rate is closest to ``rate_bpp`` as a ratio."""
+    good = [r for r in records if r.image == image and r.error is None and r.bpp]
+    return min(good, key=lambda r: abs(math.log((r.bpp or 1) / rate_bpp)), default=None)
+
+
+def _entry(picture: Picture, album: Album) -> Json:
+    return {
+        "image": picture.name,
+        "width": picture.width,
+        "height": picture.height,
+        "original": album.add(read_image(picture.path)),
+        "views": [],
+    }
+
+
+def _view(store: Store, record: Record, picture: Picture, album: Album) -> Json:
+    codec = codec_from_spec(record.spec)
+    decoded = to_8bit(codec.decode(store.bitstream(record.bitstream_sha256)))
+    quality = {
+        name: float(to_db(name, np.array(record.scores[name])))
+        for name in METRICS
+        if name in record.scores
+    }
+    return {
+        "spec": record.spec,
+        "bpp": record.bpp,
+        "n_bytes": record.n_bytes,
+        "quality": quality,
+        "image": album.add(decoded),
+        "maps": list(_bit_maps(codec, picture, album)),
+    }
+
+
+def _bit_maps(codec: Codec, picture: Picture, album: Album) -> Iterator[Json]:
+    """Where the bits of each latent go and, first, of all together."""
+    image = read_image(picture.path)
+    maps = {name: bits_per_pixel(m, *image.shape[:2]) for name, m in codec.bit_maps(image).items()}
+    if len(maps) > 1:
+        maps = {"all latents": sum(maps.values(), np.zeros(image.shape[:2], np.float32)), **maps}
+    for name, bits in maps.items():
+        brightest = float(np.quantile(bits, _WHITE_HOT)) or 1.0
+        yield {
+            "name": name,
+            "bpp": float(bits.mean()),
+            "brightest": brightest,
+            "image": album.add(_coloured(bits / brightest)),
+        }
+
+
+def bits_per_pixel(
+    bits: npt.NDArray[np.float32], height: int, width: int
+) -> npt.NDArray[np.float32]:
+    """Bits at each position of a latent, spread over the pixels that it stands for.
+
+    Args:
+        bits: (rows, columns), over the picture padded to a whole number of positions.
+        height, width: of the picture. A position is a square of pixels whose side is a power of
+            two.
+
+    Returns:
+        (height, width).
+    """
+    ratio = max(height / bits.shape[0], width / bits.shape[1], 1)
+    side = 2 ** math.ceil(math.log2(ratio))
+    spread = bits.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]
+    return np.asarray(spread / side**2, np.float32)
+
+
+def _coloured(values: npt.NDArray[np.float32]) -> Image:
+    """Values from 0 to 1 as colours from dark to bright."""
+    from matplotlib import colormaps
+
+    rgba: npt.NDArray[np.uint8] = colormaps["inferno"](np.clip(values, 0, 1), bytes=True)
+    return rgba[..., :3]

@@ -1,5 +1,5 @@
-"""How large the HTML report of 30 codecs x 24 pictures x 16 rates is, how long it takes to make, and
-how long Chromium takes to open it.
+"""How large the HTML report of 30 codecs x 24 pictures x 16 rates is, how long it takes to make,
+and how long Chromium takes to open it.
 
 python benchmarks/report.py [--codecs 30] [--pictures 24] [--rates 16]
 
@@ -41,7 +41,8 @@ def example(codec: int, rate: int, picture: int, n_rates: int) -> Record:
         protocol=DEFAULT_PROTOCOL.fingerprint, created="2026-01-01T00:00:00+00:00",
         n_bytes=round(bpp * 768 * 512 / 8),
         scores={"psnr_rgb": psnr, "ms_ssim": 1 - 10 ** (-(psnr / 2.6 + noise[1]) / 10)},
-        encode_s=0.01 * (1 + codec), decode_s=0.01, bitstream_sha256=_digest(f"{name}{rate}{image}"),
+        encode_s=0.01 * (1 + codec), decode_s=0.01,
+        bitstream_sha256=_digest(f"{name}{rate}{image}"),
         provenance={"command": f"rdbench run --codec {name}", "jobs": 2, "threads": 1},
     )  # fmt: skip
 

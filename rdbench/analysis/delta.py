@@ -1,9 +1,10 @@
 """The numbers behind a Bjontegaard delta: curves through points, and the area between them."""
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 
@@ -168,7 +169,8 @@ def _cut(x: FloatArray, y: FloatArray, low: float, high: float) -> Points:
 def _integral(x: FloatArray, y: FloatArray, low: float, high: float, method: Method) -> float:
     """Integral of y over x from ``low`` to ``high``, which lie within the points."""
     if method == "poly3":
-        return _poly3_integral(x, y, low, high)
+        cubic = Cubics.through(x[None], y[None])
+        return float(cubic.integrals(np.array([low]), np.array([high]))[0])
     from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
     order = np.argsort(x)
@@ -179,13 +181,70 @@ def _integral(x: FloatArray, y: FloatArray, low: float, high: float, method: Met
     return float(join(x, y).integrate(low, high))
 
 
-def _poly3_integral(x: FloatArray, y: FloatArray, low: float, high: float) -> float:
-    """Integral of the least-squares cubic, in x scaled to [-1, 1], where the fit is well posed."""
-    centre, half = (x.max() + x.min()) / 2, (x.max() - x.min()) / 2
-    coefficients = np.linalg.lstsq(np.vander((x - centre) / half, 4), y)[0]
-    primitive = np.append(coefficients / (4, 3, 2, 1), 0)
-    ends = (np.array([low, high]) - centre) / half
-    return float(half * np.diff(np.polyval(primitive, ends))[0])
+@dataclass(frozen=True, eq=False)
+class Cubics:
+    """Least-squares cubics y(x) through the points of several curves.
+
+    Attributes:
+        low, high: range of x that the points of each curve cover, (n_curves,).
+        primitives: coefficients of their primitives, highest power first, in x scaled to [-1, 1] by
+            that range, where the fit is well posed, (n_curves, 5).
+    """
+
+    low: FloatArray
+    high: FloatArray
+    primitives: FloatArray
+
+    @classmethod
+    def through(cls, x: FloatArray, y: FloatArray) -> Self:
+        """The cubics through points of coordinates (n_curves, n_points)."""
+        low, high = x.min(axis=1), x.max(axis=1)
+        centre, half = (high + low)[:, None] / 2, (high - low)[:, None] / 2
+        powers = ((x - centre) / half)[..., None] ** (3, 2, 1, 0)
+        coefficients = np.linalg.pinv(powers) @ y[..., None]
+        constants = np.zeros((len(x), 1))
+        return cls(low, high, np.hstack([coefficients[..., 0] / (4, 3, 2, 1), constants]))
+
+    def integrals(self, low: FloatArray, high: FloatArray) -> FloatArray:
+        """Integrals from ``low`` to ``high``, one a curve, all (n_curves,)."""
+        centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        ends = (np.stack([low, high]) - centre) / half
+        at_low, at_high = np.polyval(self.primitives.T[:, None], ends)
+        return np.asarray(half * (at_high - at_low))
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Points of several curves with as many points each.
+
+    Attributes:
+        bpp, quality: bits per pixel and dB, (n_curves, n_points).
+    """
+
+    bpp: FloatArray
+    quality: FloatArray
+
+
+@functools.lru_cache(maxsize=256)
+def _cubics(kind: Kind, stack: Stack) -> Cubics:
+    return Cubics.through(*kind.swap((stack.bpp, stack.quality)))
+
+
+def deltas(kind: Kind, anchor: Stack, test: Stack, method: Method) -> list[float | None]:
+    """The figures of several pairs of curves; None where a pair gives none.
+
+    What ``poly3`` fits to a stack is kept, so that a stack may be compared with many others.
+    """
+    if method != "poly3":
+        pairs = zip(anchor.bpp, anchor.quality, test.bpp, test.quality, strict=True)
+        return [delta_or_none(kind, (ra, qa), (rt, qt), method) for ra, qa, rt, qt in pairs]
+    if min(anchor.bpp.shape[1], test.bpp.shape[1]) < MIN_POINTS:
+        return [None] * len(anchor.bpp)
+    a, t = _cubics(kind, anchor), _cubics(kind, test)
+    low, high = np.maximum(a.low, t.low), np.minimum(a.high, t.high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = (t.integrals(low, high) - a.integrals(low, high)) / (high - low)
+    return [kind.unit(m) if common else None for m, common in zip(means, low < high, strict=True)]
 
 
 def delta_or_none(

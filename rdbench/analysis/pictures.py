@@ -1,28 +1,37 @@
-"""Bjontegaard deltas picture by picture, and how sure their mean is."""
+"""Bjontegaard deltas picture by picture, and how sure their mean is.
 
+What is made of one curve alone (its resampled means, their fits) is kept for a while: a table of
+BD-rates against every anchor asks for it again and again.
+"""
+
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
-from rdbench.analysis.delta import Kind, Method, Points, delta_or_none
+from rdbench.analysis.delta import Kind, Method, Stack, deltas
 from rdbench.curve import Curve, PerPicture, metric_name
-from rdbench.decibel import Averaging, mean_db
+from rdbench.decibel import Averaging, FloatArray, mean_db
 
 CONFIDENCE = 0.95
+
+_keep = functools.lru_cache(maxsize=256)
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Scores of the same pictures, in the same order, of points that have means.
+    """The scores of the same pictures behind two curves.
 
     Attributes:
-        images: names, (n_pictures,).
-        anchor, test: bits per pixel and dB, each (n_points, n_pictures).
+        images: names of the pictures.
+        anchor, test: the scores.
+        metric: the metric compared.
     """
 
     images: tuple[str, ...]
-    anchor: Points
-    test: Points
+    anchor: PerPicture
+    test: PerPicture
+    metric: str
 
 
 def paired(anchor: Curve, test: Curve, metric: str) -> Pictures | None:
@@ -30,16 +39,7 @@ def paired(anchor: Curve, test: Curve, metric: str) -> Pictures | None:
     a, t = anchor.per_picture, test.per_picture
     if a is None or t is None or set(a.images) != set(t.images):
         return None
-    order = [t.images.index(name) for name in a.images]
-    return Pictures(a.images, _finite(a, metric), _finite(t, metric, order))
-
-
-def _finite(table: PerPicture, metric: str, order: list[int] | None = None) -> Points:
-    """Rows in which every picture has a score."""
-    quality = table.quality_db(metric_name(metric))
-    rows = np.isfinite(quality).all(axis=1)
-    columns = slice(None) if order is None else order
-    return table.bpp[rows][:, columns], quality[rows][:, columns]
+    return Pictures(a.images, a, t, metric_name(metric))
 
 
 def each_picture(
@@ -48,13 +48,11 @@ def each_picture(
     """The figure of each picture alone."""
     if pictures is None:
         return ()
-    (bpp_anchor, db_anchor), (bpp_test, db_test) = pictures.anchor, pictures.test
-    return tuple(
-        (name, delta_or_none(kind, (bpp_a, db_a), (bpp_t, db_t), method))
-        for name, bpp_a, db_a, bpp_t, db_t in zip(
-            pictures.images, bpp_anchor.T, db_anchor.T, bpp_test.T, db_test.T, strict=True
-        )
+    anchor, test = (
+        _single(table, pictures.images, pictures.metric)
+        for table in (pictures.anchor, pictures.test)
     )
+    return tuple(zip(pictures.images, deltas(kind, anchor, test, method), strict=True))
 
 
 def bootstrap(
@@ -72,18 +70,45 @@ def bootstrap(
     """
     if pictures is None or len(pictures.images) < 2 or n_resamples < 1:
         return None, None
-    n = len(pictures.images)
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), n_resamples) / n
-    anchors, tests = (
-        (weights @ bpp.T, mean_db(quality, averaging, weights))
-        for bpp, quality in (pictures.anchor, pictures.test)
+    anchor, test = (
+        _resampled(table, pictures.images, pictures.metric, averaging, n_resamples, seed)
+        for table in (pictures.anchor, pictures.test)
     )
-    figures = [
-        delta_or_none(kind, (bpp_a, db_a), (bpp_t, db_t), method)
-        for bpp_a, db_a, bpp_t, db_t in zip(*anchors, *tests, strict=True)
-    ]
+    figures = deltas(kind, anchor, test, method)
     known = [figure for figure in figures if figure is not None]
     if len(known) < n_resamples:
         return None, None
     low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
+
+
+@_keep
+def _single(table: PerPicture, images: tuple[str, ...], metric: str) -> Stack:
+    """A curve for each picture, of the points of which every picture has a score."""
+    order = [table.images.index(name) for name in images]
+    quality = table.quality_db(metric)[:, order]
+    good = np.isfinite(quality).all(axis=1)
+    return Stack(table.bpp[:, order][good].T, quality[good].T)
+
+
+@_keep
+def _resampled(
+    table: PerPicture,
+    images: tuple[str, ...],
+    metric: str,
+    averaging: Averaging,
+    n_resamples: int,
+    seed: int,
+) -> Stack:
+    """A curve of means for each draw of pictures."""
+    single = _single(table, images, metric)
+    weights = _draws(len(images), n_resamples, seed)
+    return Stack(weights @ single.bpp, mean_db(single.quality.T, averaging, weights))
+
+
+@_keep
+def _draws(n_pictures: int, n_resamples: int, seed: int) -> FloatArray:
+    """How often each picture is drawn, as a share of the draw, (n_resamples, n_pictures)."""
+    even = np.full(n_pictures, 1 / n_pictures)
+    draws = np.random.default_rng(seed).multinomial(n_pictures, even, n_resamples)
+    return np.asarray(draws / n_pictures)

@@ -22,17 +22,30 @@ def latent_rows(
         (coded, mean over the pictures), ``ideal_bpp`` (None for what is not entropy-coded),
         ``percent`` of the whole rate; by rate, segments in file order.
     """
+    points = complete_points((r for r in records if r.segments), datasets)
+    return [row for point in points for row in _point_rows(point)]
+
+
+def complete_points(
+    records: Iterable[Record], datasets: Mapping[str, Mapping[str, str]]
+) -> list[list[Record]]:
+    """Verified records, a list for each operating point that has all pictures of its data set.
+
+    Args:
+        records: in any order.
+        datasets: data set -> (picture's name -> SHA-256).
+
+    Returns:
+        Points by data set, curve and rate parameter.
+    """
 
     def point(record: Record) -> tuple[Any, ...]:
         return record.dataset, record.curve, record.rate_value or 0.0, record.spec, record.protocol
 
-    good = sorted((r for r in records if r.error is None and r.segments), key=point)
-    rows: list[dict[str, Any]] = []
-    for _, group in groupby(good, key=point):
-        pictures = list(group)
-        if {r.image_sha256 for r in pictures} >= set(datasets[pictures[0].dataset].values()):
-            rows += _point_rows(pictures)
-    return rows
+    groups = groupby(sorted((r for r in records if r.error is None), key=point), key=point)
+    points = [list(group) for _, group in groups]
+    wanted = {name: set(images.values()) for name, images in datasets.items()}
+    return [p for p in points if {r.image_sha256 for r in p} >= wanted[p[0].dataset]]
 
 
 def _point_rows(records: list[Record]) -> list[dict[str, Any]]:

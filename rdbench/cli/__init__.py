@@ -13,6 +13,7 @@ import typer
 
 from rdbench.cli import (
     anchor,
+    audit,
     bdrate,
     complexity,
     data,
@@ -47,6 +48,7 @@ COMMANDS = (
     report.report,
     reproduce.reproduce,
     latents.latents,
+    audit.audit,
     complexity.complexity,
     timing.timing,
     files.encode,

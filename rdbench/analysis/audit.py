@@ -1,0 +1,196 @@
+"""Where the bytes of a codec go that its own model of the latents does not ask for.
+
+Coded against ideal bits, headers, bytes that belong to no segment, and what a decoder must be told
+besides the file: a kept file is decoded by an object with another value of the rate parameter, and
+what comes out other than it should, or not at all, depends on something that the file lacks.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from rdbench.analysis.latents import complete_points, latent_rows
+from rdbench.errors import RdbenchError
+from rdbench.published import list_curves
+from rdbench.registry import codec_from_spec
+from rdbench.store import Store
+from rdbench.types import Codec, Record
+
+TOLERANCE, TOLERANCE_BYTES = 0.005, 64
+"""What a good entropy coder may take beyond the ideal: a share of it, and bytes a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One operating point of a codec on a data set, means over the pictures.
+
+    Attributes:
+        codec, dataset: names.
+        curve: settings without the rate, and the weights.
+        rate: the setting that gives the rate, as in a spec.
+        bpp: the whole rate.
+        header_bytes: of what carries no latent; None where the codec tells no segments.
+        unaccounted_bytes: of the file, in no segment; None as above.
+        coded_bpp, ideal_bpp: of the segments that are entropy-coded; None where there are none.
+        not_in_file: what a decoder must be told besides the file, or None.
+    """
+
+    codec: str
+    dataset: str
+    curve: str
+    rate: str
+    bpp: float
+    header_bytes: float | None
+    unaccounted_bytes: float | None
+    coded_bpp: float | None
+    ideal_bpp: float | None
+    n_pixels: float
+    not_in_file: str | None
+
+    @property
+    def overhead_percent(self) -> float | None:
+        """What coding takes beyond the ideal, in percent of it."""
+        if self.coded_bpp is None or not self.ideal_bpp:
+            return None
+        return 100 * (self.coded_bpp / self.ideal_bpp - 1)
+
+    @property
+    def flag(self) -> str | None:
+        """What is not as it should be, or None."""
+        found = [self.not_in_file] if self.not_in_file else []
+        if self.unaccounted_bytes:
+            found.append(f"{self.unaccounted_bytes:.0f} bytes in no segment")
+        if self.coded_bpp is not None and self.ideal_bpp is not None:
+            allowed = (1 + TOLERANCE) * self.ideal_bpp + 8 * TOLERANCE_BYTES / self.n_pixels
+            if self.coded_bpp > allowed:
+                found.append(f"over ideal by more than {TOLERANCE:.1%} + {TOLERANCE_BYTES} bytes")
+        return "; ".join(found) or None
+
+    def row(self) -> dict[str, Any]:
+        """One line of a table."""
+        header = None if self.header_bytes is None else 8 * self.header_bytes / self.n_pixels
+        return {
+            "dataset": self.dataset,
+            "codec": self.codec,
+            "rate": self.rate,
+            "header_bytes": None if self.header_bytes is None else f"{self.header_bytes:.1f}",
+            "header_%": None if header is None else f"{100 * header / self.bpp:.3f}",
+            "coded_bpp": None if self.coded_bpp is None else f"{self.coded_bpp:.6f}",
+            "ideal_bpp": None if self.ideal_bpp is None else f"{self.ideal_bpp:.6f}",
+            "overhead_%": None
+            if self.overhead_percent is None
+            else f"{self.overhead_percent:+.3f}",
+            "flag": self.flag,
+        }
+
+
+def audit(
+    folder: str | Path, on_progress: Callable[[int, int], None] = lambda done, n: None
+) -> list[Audit]:
+    """Audit every complete operating point of a report folder.
+
+    Args:
+        folder: the report folder; one file a curve is decoded.
+        on_progress: called with (curves done, curves in all).
+
+    Raises:
+        DataError: there are no records, or a bitstream is missing or corrupt.
+    """
+    with Store(folder, create=False) as store:
+        points = complete_points(store.records(), store.datasets())
+        curves: dict[tuple[str, str], list[list[Record]]] = {}
+        for point in points:
+            curves.setdefault((point[0].dataset, point[0].curve), []).append(point)
+        found = []
+        for number, group in enumerate(curves.values()):
+            on_progress(number, len(curves))
+            lacking = not_in_file(store, group[0])
+            found += [_audit(records, lacking) for records in group]
+        return found
+
+
+def _audit(records: Sequence[Record], not_in_file: str | None) -> Audit:
+    first = records[0]
+    told = all(r.segments for r in records)
+    coded = [[s for s in r.segments if s.ideal_bits is not None] for r in records]
+    n_pixels = [r.width * r.height for r in records]
+    header = [
+        sum(s.n_bytes for s in r.segments) - sum(s.n_bytes for s in c)
+        for r, c in zip(records, coded, strict=True)
+    ]
+    spare = [(r.n_bytes or 0) - sum(s.n_bytes for s in r.segments) for r in records]
+    pairs = list(zip(coded, n_pixels, strict=True))
+    return Audit(
+        codec=first.codec,
+        dataset=first.dataset,
+        curve=first.curve,
+        rate="" if first.rate_value is None else f"{first.rate_parameter}={first.rate_value:g}",
+        bpp=fmean(r.bpp or 0.0 for r in records),
+        header_bytes=fmean(header) if told else None,
+        unaccounted_bytes=fmean(spare) if told else None,
+        coded_bpp=fmean(8 * sum(s.n_bytes for s in c) / n for c, n in pairs) if coded[0] else None,
+        ideal_bpp=fmean(sum(s.ideal_bits or 0.0 for s in c) / n for c, n in pairs)
+        if coded[0]
+        else None,
+        n_pixels=fmean(n_pixels),
+        not_in_file=not_in_file,
+    )
+
+
+def not_in_file(store: Store, records: Sequence[Record]) -> str | None:
+    """What a decoder must be told besides the file of one operating point, or None.
+
+    The smallest picture's file is decoded by the operating point itself and by the codec at another
+    rate.
+    """
+    record = min(records, key=lambda r: r.width * r.height)
+    codec = codec_from_spec(record.spec)
+    other = _at_another_rate(codec)
+    if other is None:
+        return None
+    if not codec.variable_rate:
+        return f"{record.rate_parameter}: a model for each rate"
+    data = store.bitstream(record.bitstream_sha256)
+    expected = codec.decode(data)
+    try:
+        same = np.array_equal(expected, other.decode(data))
+    except RdbenchError:
+        same = False
+    return None if same else f"the file does not carry {record.rate_parameter}"
+
+
+def _at_another_rate(codec: Codec) -> Codec | None:
+    """The codec with another value of its rate parameter; None where it has no other."""
+    for name in codec.rate_parameters:
+        value = getattr(codec, name)
+        if value is not None:
+            others = [v for v in codec.ladder_values if v != value]
+            return dataclasses.replace(codec, **{name: others[0]}) if others else None  # type: ignore[type-var]
+    return None
+
+
+def segment_rows(
+    records: Iterable[Record], datasets: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """Coded and ideal rate of every segment: rows of `latent_rows` with ``overhead_percent``."""
+    rows = latent_rows(records, datasets)
+    for row in rows:
+        ideal = row["ideal_bpp"]
+        row["overhead_percent"] = 100 * (row["bpp"] / ideal - 1) if ideal else None
+    return rows
+
+
+def published_gaps(datasets: Iterable[str]) -> list[dict[str, Any]]:
+    """Published curves on these data sets whose rate leaves something out, and what."""
+    wanted = set(datasets)
+    return [
+        {"dataset": curve.dataset, "codec": curve.codec, "rate": curve.protocol["rate"]}
+        for curve in list_curves()
+        if curve.dataset in wanted
+        and any(text in curve.protocol.get("rate", "") for text in ("no header", "not counted"))
+    ]

@@ -1,0 +1,61 @@
+"""``rdbench audit``: bytes that a codec's own model of the latents does not ask for."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rdbench.analysis.audit import audit as audit_folder
+from rdbench.analysis.audit import published_gaps, segment_rows
+from rdbench.cli.console import AsJson, print_rows, progress_bar, say
+from rdbench.store import Store
+
+
+def audit(
+    folder: Annotated[Path, typer.Argument(help="Report folder.")] = Path("reports"),
+    by_segment: Annotated[
+        bool, typer.Option("--segments", help="Coded and ideal rate of every segment instead.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Account for every byte.
+
+    Coded against ideal bits, headers, overhead of the coder, and what a decoder must be told that
+    the file does not carry. Published curves that leave something out of the rate are named, too.
+
+    Example: rdbench audit reports
+    """
+    if by_segment:
+        with Store(folder, create=False) as store:
+            rows = segment_rows(store.records(), store.datasets())
+        print_rows(rows if as_json else [_short(row) for row in rows], as_json)
+        return
+    with progress_bar("audit") as bar:
+        task = bar.add_task("", total=None, note="")
+        found = audit_folder(folder, lambda done, n: bar.update(task, completed=done, total=n))
+    if as_json:
+        print_rows([{**dataclasses.asdict(a), "flag": a.flag} for a in found], True)
+        return
+    silent = sorted({a.codec for a in found if a.header_bytes is None and not a.flag})
+    print_rows([a.row() for a in found if a.codec not in silent], False)
+    if silent:
+        say(f"nothing found, no segments told: {', '.join(silent)}")
+    gaps = published_gaps({a.dataset for a in found})
+    for rate in dict.fromkeys(gap["rate"] for gap in gaps):
+        codecs = ", ".join(gap["codec"] for gap in gaps if gap["rate"] == rate)
+        say(f"published rates, {rate}:\n    {codecs}")
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for a terminal."""
+    return {
+        "curve": row["curve"].partition("@")[0],
+        "rate": row["rate_value"],
+        "segment": row["segment"],
+        "coded_bpp": f"{row['bpp']:.6f}",
+        "ideal_bpp": None if row["ideal_bpp"] is None else f"{row['ideal_bpp']:.6f}",
+        "overhead_%": None
+        if row["overhead_percent"] is None
+        else f"{row['overhead_percent']:+.3f}",
+    }

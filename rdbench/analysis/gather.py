@@ -26,8 +26,8 @@ def measured(folder: str | Path) -> list[Curve]:
 def gather(folder: str | Path, dataset: str | None = None) -> list[Curve]:
     """Measured and published curves; one of each codec and data set where both exist.
 
-    A measured curve stands for its codec where it has the four points that a BD-rate needs, else
-    the published one does, where there is one.
+    A measured curve stands for its codec where it has the four points that a BD-rate needs and its
+    weights are not random, else the published one does, where there is one.
 
     Args:
         folder: report folder; it need not exist.
@@ -40,7 +40,7 @@ def gather(folder: str | Path, dataset: str | None = None) -> list[Curve]:
     literature = [c for c in list_curves() if dataset in (None, c.dataset)]
     published = {(c.dataset, c.codec) for c in literature}
     kept = [c for c in own if is_enough(c) or (c.dataset, c.codec) not in published]
-    shadowed = {(c.dataset, c.codec) for c in kept}
+    shadowed = {(c.dataset, c.codec) for c in kept if not is_random(c)}
     found = kept + [c for c in literature if (c.dataset, c.codec) not in shadowed]
     if not found:
         known = {c.dataset for c in [*measured(folder), *list_curves()]}
@@ -54,6 +54,11 @@ def gather(folder: str | Path, dataset: str | None = None) -> list[Curve]:
 def is_enough(curve: Curve) -> bool:
     """True where a curve has the points that a BD-rate needs."""
     return len(curve.bpp) >= MIN_POINTS
+
+
+def is_random(curve: Curve) -> bool:
+    """True where a curve is that of random weights, which stands for nothing."""
+    return any(note.kind == "random" for note in curve.notes)
 
 
 def load(folder: str | Path = "reports", dataset: str = "kodak") -> dict[str, Curve]:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rdbench.analysis.bd import bd_rate
-from rdbench.analysis.curves import anomalies
-from rdbench.analysis.gather import is_enough, measured
+from rdbench.analysis.gather import is_enough, is_random, measured
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.published import list_curves
@@ -150,9 +149,7 @@ class Evidence:
         found = [
             c
             for c in self._measured
-            if (c.dataset, c.codec) == (dataset, codec)
-            and is_enough(c)
-            and not any(a.kind == "random" for a in anomalies(c))
+            if (c.dataset, c.codec) == (dataset, codec) and is_enough(c) and not is_random(c)
         ]
         return sorted(found, key=lambda c: -len(c.bpp))
 

@@ -28,6 +28,7 @@ from rdbench.cli import (
     report,
     reproduce,
     run,
+    tables,
     timing,
 )
 from rdbench.cli.console import say
@@ -44,6 +45,7 @@ COMMANDS = (
     run.run,
     bdrate.bdrate,
     plot.plot,
+    tables.tables,
     match.match,
     report.report,
     reproduce.reproduce,

@@ -32,7 +32,7 @@ def cell(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.{_DIGITS.get(name, 4)}f}"
+        return f"{value:.{3 if name.endswith('(%)') else _DIGITS.get(name, 4)}f}"
     return str(value)
 
 

@@ -1,0 +1,52 @@
+"""``rdbench tables``: the tables of a comparison, ready for a paper."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rdbench.analysis.bd import METHODS
+from rdbench.analysis.overview import TABLES, Request
+from rdbench.cli.console import say
+from rdbench.errors import UsageError
+from rdbench.report.tables import FORMS, table
+
+
+def tables(
+    folder: Annotated[Path, typer.Argument(help="Report folder.")] = Path("reports"),
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMS)}.")] = "markdown",
+    name: Annotated[
+        list[str], typer.Option("--table", "-t", help=f"{', '.join(TABLES)}; default all.")
+    ] = [],  # noqa: B006
+    anchor: Annotated[str, typer.Option("--anchor", "-a", help="Codec compared with.")] = "vtm18",
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Only this data set.")
+    ] = None,
+    codec: Annotated[
+        list[str], typer.Option("--codec", "-c", help="Only these; default all. Repeatable.")
+    ] = [],  # noqa: B006
+    metric: Annotated[str, typer.Option(help="psnr or ms_ssim.")] = "psnr",
+    method: Annotated[str, typer.Option(help=f"{', '.join(METHODS)}.")] = "poly3",
+) -> None:
+    """Print tables for a paper.
+
+    BD-rates by data set, operating points, latencies; LaTeX needs the package booktabs.
+
+    Example: rdbench tables reports --format latex --table bdrate
+    """
+    if unknown := set(name) - TABLES.keys():
+        raise UsageError(f"no table {min(unknown)!r}; there are {', '.join(TABLES)}")
+    if method not in METHODS:
+        raise UsageError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
+    request = Request(folder, anchor, dataset, metric, method, codec)
+    texts = []
+    for one in name or TABLES:
+        caption, rows_of = TABLES[one]
+        if one == "bdrate":
+            caption = f"{caption} against {anchor}, {metric}, {method}"
+        rows = rows_of(request)
+        texts += [table(rows, form, caption)] if rows else []
+        if not rows:
+            say(f"nothing for table {one}")
+    sys.stdout.write("\n".join(texts))

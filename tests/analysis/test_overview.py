@@ -1,0 +1,51 @@
+"""The tables of a comparison."""
+
+from pathlib import Path
+
+import pytest
+
+from rdbench import run
+from rdbench.analysis.gather import gather
+from rdbench.analysis.overview import TABLES, Request, bd_rates, points
+from rdbench.report.tables import table
+
+NOWHERE = Path("nowhere")
+
+
+def test_bd_rates_and_their_average():
+    rows = {row["codec"]: row for row in bd_rates(Request(NOWHERE))}
+    qarv = rows["qarv"]
+    assert qarv["kodak (%)"] == pytest.approx(-5.899, abs=0.0006)
+    assert qarv["tecnick (%)"] == pytest.approx(-8.938, abs=0.0006)
+    assert qarv["average (%)"] == pytest.approx(
+        (qarv["kodak (%)"] + qarv["tecnick (%)"] + qarv["clic2022 (%)"]) / 3
+    )
+    assert rows["mbt2018"]["average (%)"] is None
+    assert "vtm18" not in rows
+
+
+def test_best_first_and_only_what_is_asked_for():
+    rows = bd_rates(Request(NOWHERE, dataset="kodak", codecs=("jpeg", "qarv", "webp")))
+    assert [row["codec"] for row in rows] == ["qarv", "webp", "jpeg"]
+    assert "-5.899" in table(rows, "markdown")
+
+
+def test_points_of_a_folder(tmp_path):
+    run(["jpeg:quality=25,75", "webp:quality=50"], "sample", tmp_path)
+    assert len(points(Request(tmp_path))) == 3
+    assert [row["codec"] for row in points(Request(tmp_path, codecs=("webp",)))] == ["webp"]
+    assert points(Request(tmp_path, dataset="kodak")) == []
+    assert TABLES["timing"][1](Request(tmp_path)) == []
+
+
+def test_random_weights_do_not_stand_for_a_codec(tmp_path):
+    folder = tmp_path / "kodak"
+    folder.mkdir()
+    import numpy as np
+    import PIL.Image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    PIL.Image.fromarray(pixels).save(folder / "a.png")
+    run("qarv:weights=random-tiny,lambda=16,64,256,1024", str(folder), tmp_path / "out")
+    sources = {(c.source, c.codec) for c in gather(tmp_path / "out", "kodak")}
+    assert {("published", "qarv"), ("measured", "qarv")} <= sources

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from rdbench.errors import DataError
 from rdbench_codecs.hyperprior.loading import build
-from rdbench_codecs.hyperprior.networks import Network
+from rdbench_codecs.hyperprior.networks import Network, ScaleHyperprior
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
 from rdbench_codecs.hyperprior.rates import level_point
+from rdbench_codecs.hyperprior.start import start_from_components
 from rdbench_codecs.training.objective import Losses, Objective
 
 _WHITE = 255.0
@@ -51,6 +52,11 @@ class HyperpriorObjective(Objective):
         loss = bpp + LAMBDAS[level] * _WHITE**2 * ((x_hat - images) ** 2).mean()
         mse = ((x_hat.detach().clamp(0, 1) - images) ** 2).mean()
         return Losses(loss, self.network.quantile_loss(), bpp.detach(), mse)
+
+    def start_from_components(self, images: Tensor) -> None:
+        if not isinstance(self.network, ScaleHyperprior):
+            raise DataError("principal components are for networks with a hyperprior")
+        start_from_components(self.network, images)
 
     def config(self) -> dict[str, Any]:
         return dict(self._settings)

@@ -99,12 +99,12 @@ _TINY = QarvConfig(
 
 _LITE = QarvConfig(
     latents=(1, 1, 2, 2),
-    latent_channels=(16, 32, 64, 16),
-    encoder_widths=(48, 96, 160, 192, 192),
+    latent_channels=(16, 32, 64, 24),
+    encoder_widths=(48, 128, 192, 192, 192),
     encoder_depths=(1, 2, 2, 1, 1),
     encoder_kernels=(3, 3, 5, 3, 1),
     join_kernel=3,
-    decoder_widths=(192, 192, 160, 96, 48),
+    decoder_widths=(192, 192, 192, 128, 48),
     decoder_kernels=(1, 3, 5, 3, 3),
     decoder_ratios=(2.0, 2.0, 2.0, 2.0, 2.0),
     blocks_before=(0, 1, 1, 1, 3),

@@ -31,8 +31,8 @@ STRIDE = 64
 DISCRETE_LAMBDAS = (16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0)
 """What CConv and QSF are trained for (equation 23); in between they interpolate in log lambda."""
 
-_PIXEL_MEAN = 0.4546259594901961
-_PIXEL_SCALE = 3.67572653978347
+PIXEL_MEAN = 0.4546259594901961
+PIXEL_SCALE = 3.67572653978347
 _SINE_PERIOD = 64
 _LAMBDA_UNIT = 8192
 _HEAD_CHANNELS = 32
@@ -404,7 +404,7 @@ class QarvNetwork(nn.Module):
             image: (batch, 3, height, width) in [0, 1], sides multiples of 64.
             condition: lambda.
         """
-        taps: list[Tensor] = self.encoder((image - _PIXEL_MEAN) * _PIXEL_SCALE, condition)
+        taps: list[Tensor] = self.encoder((image - PIXEL_MEAN) * PIXEL_SCALE, condition)
         return taps
 
     def start(self, rows: int, columns: int, batch: int = 1) -> Tensor:
@@ -417,7 +417,7 @@ class QarvNetwork(nn.Module):
         begin = self._latent_positions[i - 1] + 1 if i else 0
         for position in range(begin, self._latent_positions[i]):
             feature = self.dec_blocks[position](feature, condition)
-        feature, mean, scale = self._latent(i).to_prior(feature, condition)
+        feature, mean, scale = self.latent(i).to_prior(feature, condition)
         if self.config.rate_control != "qsf":
             return feature, Prior(mean, scale, None)
         log_scale = condition.embedding @ self.log_quality_scale[:, i]
@@ -428,11 +428,11 @@ class QarvNetwork(nn.Module):
         self, i: int, feature: Tensor, taps: list[Tensor], condition: Condition
     ) -> Tensor:
         """Mean of the posterior of latent i, given the features of `to_prior` and `analyse`."""
-        return self._latent(i).posterior_mean(feature, taps[self._tap_of_latent[i]], condition)
+        return self.latent(i).posterior_mean(feature, self.tap(i, taps), condition)
 
     def add_latent(self, i: int, feature: Tensor, z: Tensor, condition: Condition) -> Tensor:
         """The feature of `to_prior` after latent i has become z."""
-        return self._latent(i).add(feature, z, condition)
+        return self.latent(i).add(feature, z, condition)
 
     def synthesize(self, feature: Tensor, condition: Condition) -> Tensor:
         """Output on the [-1, 1] scale, not clamped, from the feature after the last latent."""
@@ -491,8 +491,13 @@ class QarvNetwork(nn.Module):
             for _ in range(n)
         ]
 
-    def _latent(self, i: int) -> LatentBlock:
+    def latent(self, i: int) -> LatentBlock:
+        """The block of latent i."""
         return cast(LatentBlock, self.dec_blocks[self._latent_positions[i]])
+
+    def tap(self, i: int, taps: list[Tensor]) -> Tensor:
+        """The tap, of those that `analyse` gives, that latent i is made from."""
+        return taps[self._tap_of_latent[i]]
 
 
 def gaussian_mass(residual: Tensor, scale: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from rdbench.errors import DataError
 from rdbench_codecs.qarv.config import CONFIGS, QarvConfig
 from rdbench_codecs.qarv.network import DISCRETE_LAMBDAS, QarvNetwork, to_pixels
+from rdbench_codecs.qarv.start import start_from_components
 from rdbench_codecs.training.objective import Losses, Objective
 
 
@@ -21,6 +22,8 @@ class QarvObjective(Objective):
         lambda_sampling: ``cube root`` (the paper's, equation 24), ``log``, or ``discrete``: one of
             the eight values that CConv and QSF are trained for.
         lambda: one value for all pictures instead.
+        lambda_balance: each picture's loss is divided by lambda to this power (0: not at all, as in
+            the paper), so that those of small lambda are not drowned by the others.
         distortion: ``mse`` on the [-1, 1] scale, or ``ms-ssim`` for 1 - MS-SSIM.
 
     Args:
@@ -48,10 +51,14 @@ class QarvObjective(Objective):
             distortion = ((output - (2 * images - 1)) ** 2).mean((1, 2, 3))
         else:
             distortion = _one_minus_ms_ssim(to_pixels(output), images)
-        loss = (rate + lambda_ * distortion).mean()
+        balance = lambda_ ** -float(settings.get("lambda_balance", 0))
+        loss = (balance * (rate + lambda_ * distortion)).mean()
         mse = ((to_pixels(output.detach()) - images) ** 2).mean()
         bpp = rate.detach().mean() * images.shape[1] / math.log(2)
         return Losses(loss, torch.zeros_like(loss), bpp, mse)
+
+    def start_from_components(self, images: Tensor) -> None:
+        start_from_components(self.network, images)
 
     def config(self) -> dict[str, Any]:
         return self.network.config.changes()

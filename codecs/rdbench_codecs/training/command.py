@@ -52,6 +52,7 @@ def train(
     recipe = dataclasses.replace(recipe, start=start or recipe.start)
     out = out or Path(f"{codec}-{Path(config).stem}")
     torch.set_num_threads(threads)
+    torch.manual_seed(recipe.seed)
     objective = cls.new_objective(recipe.network)
     machine = Machine(device, loaders, compile_)
     say(f"{codec}, {sum(p.numel() for p in objective.parameters()):,} parameters: {out}")

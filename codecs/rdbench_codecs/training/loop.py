@@ -27,10 +27,11 @@ from torch.utils.data import DataLoader
 from rdbench.errors import DataError, RdbenchWarning, Unavailable
 from rdbench_codecs.training.data import Crops, picture_files
 from rdbench_codecs.training.objective import Losses, Objective
-from rdbench_codecs.training.recipe import Recipe
+from rdbench_codecs.training.recipe import PRINCIPAL_COMPONENTS, Recipe
 from rdbench_codecs.weights import read
 
 _AUXILIARY_RATE = 1e-3
+_START_CROPS = 128
 _CHECKPOINT_EVERY_S = 300
 
 
@@ -105,8 +106,9 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     with _process_group(machine), _stop_on_signal() as must_stop:
         run = _Run(objective, recipe, machine, out)
-        run.begin()
-        crops = Crops(picture_files(data), recipe, machine.rank, machine.world_size)
+        files = picture_files(data)
+        crops = Crops(files, recipe, machine.rank, machine.world_size)
+        run.begin(Crops(files, recipe))
         log = _Log(out / "log.csv", recipe, run.step, on_progress)
         saved = time.monotonic()
         for images in _batches(crops, run.step, machine.loaders):
@@ -183,14 +185,19 @@ class _Run:
         partial.replace(self._out / "checkpoint.pt")
         export(self._average, self._objective.config(), self._out / "weights.safetensors")
 
-    def begin(self) -> None:
+    def begin(self, crops: Crops) -> None:
         """Go on from the checkpoint; where there is none, begin with the recipe's start."""
         path = self._out / "checkpoint.pt"
         if path.is_file():
             self._restore(path)
+            return
+        if self._recipe.start == PRINCIPAL_COMPONENTS:
+            n_batches = min(len(crops), -(-_START_CROPS // len(crops[0])))
+            images = torch.cat([crops[i] for i in range(n_batches)])
+            self._objective.start_from_components(images.to(self._device).float() / 255)
         elif self._recipe.start:
             load_start(self._objective.network, Path(self._recipe.start).expanduser())
-            self._average = self._copy()
+        self._average = self._copy()
 
     def _restore(self, path: Path) -> None:
         content = torch.load(path, map_location=self._device, weights_only=True)

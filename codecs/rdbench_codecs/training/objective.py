@@ -45,6 +45,17 @@ class Objective(nn.Module, ABC):
     def config(self) -> dict[str, Any]:
         """What a file of weights says about the network beside its parameters."""
 
+    @abstractmethod
+    def start_from_components(self, images: Tensor) -> None:
+        """Set the network to a transform codec of principal components, instead of noise.
+
+        Args:
+            images: (batch, 3, height, width) in [0, 1], sides multiples of 64.
+
+        Raises:
+            DataError: this network cannot be set so.
+        """
+
     def auxiliary_parameters(self) -> list[nn.Parameter]:
         """Parameters with a loss of their own, trained at a rate of their own and never clipped."""
         return []

@@ -28,6 +28,10 @@ from rdbench.errors import DataError
 _Class = TypeVar("_Class")
 
 
+PRINCIPAL_COMPONENTS = "principal components"
+"""A `Recipe.start`."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A run of steps with the same settings.
@@ -66,7 +70,8 @@ class Recipe:
     Attributes:
         network: settings of the network, told to the codec's objective.
         stages: in order.
-        start: file of weights to begin with; "" for a network freshly initialized.
+        start: file of weights to begin with; ``principal components`` for a transform codec made
+            from the training pictures; "" for random numbers.
         seed: of all random numbers; what step i draws depends on the seed and i alone.
         clip_norm: largest norm of the gradient of the network's parameters.
         ema_decay: of the exponential moving average of the weights, which is what is kept.

@@ -14,13 +14,24 @@ qvrf = typer.Typer(help="Regulators of QVRF.", no_args_is_help=True)
 
 @weights.command("list")
 def weights_list(as_json: AsJson = False) -> None:
-    """Published weights, and which are here.
+    """Weights that come along and published ones, and which are here.
 
     Example: rdbench weights list
     """
-    from rdbench_codecs.weights import known
+    from rdbench_codecs.weights import LITE, all_bundled, known, sha256
 
     rows = [
+        {
+            "name": LITE,
+            "codec": path.stem,
+            "here": True,
+            "sha256": sha256(path)[:8],
+            "from": "bundled",
+            "terms": f"rdbench weights card {path.stem}",
+        }
+        for path in all_bundled()
+    ]
+    rows += [
         {
             "name": c.name,
             "codec": c.codec,
@@ -32,6 +43,22 @@ def weights_list(as_json: AsJson = False) -> None:
         for c in known()
     ]
     print_rows(rows, as_json)
+
+
+@weights.command("card")
+def weights_card(
+    codec: Annotated[str, typer.Argument(help="Codec whose weights come along.")],
+) -> None:
+    """Print what is known of the weights that come along: data, training, results.
+
+    Example: rdbench weights card qarv
+    """
+    from rdbench_codecs.weights import all_bundled, bundled
+
+    if not bundled(codec).is_file():
+        names = ", ".join(path.stem for path in all_bundled())
+        raise UsageError(f"no weights are bundled for {codec!r}; there are some for {names}")
+    typer.echo(bundled(codec).with_suffix(".md").read_text())
 
 
 @weights.command("fetch")

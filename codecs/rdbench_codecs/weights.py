@@ -101,6 +101,11 @@ def bundled(codec: str) -> Path:
     return _BUNDLED / f"{codec}.safetensors"
 
 
+def all_bundled() -> list[Path]:
+    """The files of weights that come with the package, named like their codecs."""
+    return sorted(_BUNDLED.glob("*.safetensors"))
+
+
 def best(codec: str, released: str, checkpoints: Sequence[Checkpoint]) -> str:
     """What ``weights=default`` stands for: the released weights where they are here, else ``lite``.
 

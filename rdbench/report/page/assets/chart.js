@@ -18,23 +18,21 @@ export function chart(root, draw) {
   const tip = el("div", { className: "tip", hidden: true });
   const ring = el("div", { className: "ring", hidden: true });
   const spoken = el("p", { className: "visually-hidden", "aria-live": "polite" });
-  const stage = el("div", { className: "stage", tabIndex: 0, role: "group" });
+  const stage = el("div", { className: "stage", tabIndex: 0, role: "group", "aria-roledescription": "figure" });
   root.replaceChildren(stage, spoken);
   let drawn = null;
   let chosen = null;
   let width = 0;
 
   function render() {
+    root.hidden = false;
     width = root.clientWidth;
-    if (width === 0) return;
     leave();
     drawn = draw(width);
     root.hidden = drawn === null;
-    if (!drawn) return;
-    drawn.svg.setAttribute("aria-hidden", "true");
-    stage.setAttribute("aria-label", `${drawn.label} Arrow keys go from point to point.`);
-    stage.setAttribute("aria-roledescription", "figure");
-    stage.replaceChildren(drawn.svg, ring, tip);
+    drawn?.svg.setAttribute("aria-hidden", "true");
+    stage.setAttribute("aria-label", drawn ? `${drawn.label} Arrow keys go from point to point.` : "");
+    stage.replaceChildren(...(drawn ? [drawn.svg, ring, tip] : []));
   }
 
   function choose(point, aloud) {
@@ -93,7 +91,7 @@ export function chart(root, draw) {
   });
 
   new ResizeObserver(() => {
-    if (root.clientWidth !== width) render();
+    if (root.clientWidth !== width && root.clientWidth > 0) render();
   }).observe(root);
   return render;
 }

@@ -3,7 +3,7 @@
 import { chart, logTicks, spread } from "chart.js";
 import { currentSet } from "current.js";
 import { el, fixed, plural, significant } from "format.js";
-import { get, on, reflect, set } from "state.js";
+import { get, on } from "state.js";
 import { table } from "table.js";
 
 const UNITS = { bpp: ["Rate (bits per pixel)", (v) => `${fixed(v, 4)} bpp`], percent: ["Share of the rate (%)", (v) => `${fixed(v, 1)} %`] };
@@ -23,8 +23,7 @@ const entry = () => currentSet().latents.find((e) => e.key === get("latents")) ?
 function fill() {
   const { latents } = currentSet();
   document.getElementById("latents-curve").replaceChildren(...latents.map(({ key }) => el("option", { value: key }, key)));
-  if (latents.length && !latents.some((e) => e.key === get("latents"))) set({ latents: latents[0].key });
-  reflect();
+  if (latents.length) document.getElementById("latents-curve").value = entry().key;
 }
 
 function lede() {

@@ -1,0 +1,306 @@
+"""The page in a real browser: every control, the address, the keyboard, axe, print."""
+
+import re
+import shutil
+from urllib.parse import parse_qs
+
+import numpy as np
+import PIL.Image
+import pytest
+from example_folder import fill
+
+from rdbench import run
+from rdbench.report.page import make_page, write_page
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+CODECS = (
+    "jpeg:quality=10,30,50,90",
+    "webp:quality=5,30,60,90",
+    "qarv:weights=random-tiny,lambda=16,128,512,2048",
+)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A page of two data sets: a large one without pictures, a small one with pictures."""
+    folder = tmp_path_factory.mktemp("reports")
+    fill(folder)
+    pictures = tmp_path_factory.mktemp("data") / "small"
+    pictures.mkdir()
+    y, x = np.mgrid[:176, :240] / 240
+    for name, phase in (("one.png", 0), ("two.png", 1)):
+        waves = np.stack([np.sin(9 * x * y + c + phase) for c in range(3)], axis=-1)
+        PIL.Image.fromarray(np.uint8(127 + 120 * waves)).save(pictures / name)
+    run(CODECS, str(pictures), folder)
+    out = folder / "report.html"
+    write_page(make_page(folder, pictures=2, rates_bpp=(0.5, 1.0)), out)
+    return out.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, report):
+    """Opens the page with a state; nothing it does may end on the console or ask the network."""
+    complaints, contexts = [], []
+
+    def open_(state="", width=1300, **options):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **options))
+        tab = contexts[-1].new_page()
+        tab.on("console", lambda message: complaints.append(message.text))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on(
+            "request", lambda r: r.url.startswith(("file:", "data:")) or complaints.append(r.url)
+        )
+        tab.goto(f"{report}#{state}" if state else report)
+        return tab
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def state(tab):
+    return {k: v[0] for k, v in parse_qs(tab.evaluate("location.hash.slice(1)")).items()}
+
+
+def choices(control):
+    return control.evaluate(
+        "s => [...s.options].map(o => o.value).filter(v => v !== s.value && v !== '')"
+    )
+
+
+def use(tab, name):
+    """Give a control another value; returns the value."""
+    control = tab.locator(f"[data-state={name}]:visible").last
+    kind = control.evaluate("c => c.tagName === 'SELECT' ? 'select' : c.type")
+    if kind == "select":
+        value = next((v for v in choices(control) if name == "right" and "qarv" in v), None)
+        value = value or choices(control)[-1]
+        control.select_option(value)
+    elif kind in ("radio", "checkbox"):
+        value = control.get_attribute("value") if kind == "radio" else "1"
+        control.check()
+    else:
+        value = {"from": "0.2", "to": "1.5", "split": "30"}[name]
+        control.fill(value)
+    return value
+
+
+def test_it_opens_with_every_figure(open_page):
+    tab = open_page()
+    for name in ("curves-chart", "strip-chart", "complexity-chart"):
+        assert tab.locator(f"#{name} svg").is_visible()
+    assert tab.locator("#bd-table tbody tr").count() > 3
+    assert tab.locator("#timing-table tbody tr").count() == 3
+    assert state(tab) == {}
+
+
+@pytest.mark.parametrize("dataset", ["kodak", "small"])
+def test_every_control_changes_the_page_and_the_address(open_page, dataset):
+    tab = open_page(f"dataset={dataset}")
+    names = tab.evaluate(
+        "[...new Set([...document.querySelectorAll('[data-state]')].map(c => c.dataset.state))]"
+    )
+    modes = {"split": "slider", "gain": "difference", "bits": "bits"}
+    used = set()
+    for name in names:
+        if name in modes and dataset == "small":
+            tab.locator(f"[data-state=mode][value={modes[name]}]").check()
+        control = tab.locator(f"[data-state={name}]:visible").last
+        if name == "dataset" or not control.count():
+            continue
+        if control.evaluate("c => c.tagName") == "SELECT" and not choices(control):
+            continue
+        assert state(tab).get(name) != (value := use(tab, name))
+        assert state(tab)[name] == value
+        used.add(name)
+    common = {"metric", "anchor", "theme", "axis", "picture", "from", "to", "everyone", "cost"}
+    viewer = {"view", "bpp", "left", "right", "zoom", "mode", "split", "gain", "bits"}
+    assert used >= common | (viewer if dataset == "small" else set())
+    body = "document.querySelector('main').innerHTML.replace(/plot-clip-\\d+/g, '')"
+    again = open_page(tab.evaluate("location.hash.slice(1)"))
+    assert again.evaluate(body) == tab.evaluate(body)
+    controls = "[...document.querySelectorAll('[data-state]')].map(c => [c.value, c.checked])"
+    assert again.evaluate(controls) == tab.evaluate(controls)
+
+
+def test_an_address_typed_in_is_followed(open_page):
+    tab = open_page("metric=ms_ssim")
+    tab.evaluate("location.hash = '#metric=psnr_rgb&axis=log'")
+    tab.wait_for_function("document.querySelector('[data-state=axis][value=log]').checked")
+    assert tab.locator("[data-state=metric][value=psnr_rgb]").is_checked()
+
+
+def test_a_section_is_a_place_and_keeps_the_state(open_page):
+    tab = open_page("metric=ms_ssim")
+    tab.get_by_role("link", name="Timing").click()
+    tab.wait_for_function("location.hash.includes('section=timing')")
+    assert state(tab) == {"metric": "ms_ssim", "section": "timing"}
+    again = open_page(tab.evaluate("location.hash.slice(1)"))
+    assert again.evaluate("scrollY") > 1000
+
+
+def test_the_table_sorts_by_every_heading(open_page):
+    tab = open_page()
+    for i in range(tab.locator("#bd-table thead button").count()):
+        button = tab.locator("#bd-table thead button").nth(i)
+        button.click()
+        button.click()
+    button = tab.locator("#bd-table thead button", has_text="BD-rate")
+    button.click()
+    column = tab.locator("#bd-table tbody tr td:nth-child(2)")
+    number = lambda text: float(text.replace("\u2212", "-").replace("–", "inf"))  # noqa: E731
+    rising = [number(t) for t in column.all_inner_texts()]
+    assert rising == sorted(rising)
+    button.press("Enter")
+    assert tab.evaluate("document.activeElement.dataset.key") == "bd_rate"
+    assert tab.locator("#bd-table th[aria-sort=descending]").inner_text().startswith("BD-rate")
+    assert [number(t) for t in column.all_inner_texts()] == rising[::-1]
+    assert state(tab) == {"sort": "-bd_rate"}
+
+
+def test_curves_are_shown_and_hidden(open_page):
+    tab = open_page()
+    lines = tab.locator("#curves-chart svg g[aria-label=line] path")
+    n = lines.count()
+    tab.locator("[data-curve=alpha]").uncheck()
+    assert lines.count() == n - 1
+    tab.locator("[data-curve=alpha]").check()
+    assert (lines.count(), state(tab)) == (n, {})
+    for name in ("measured", "all", "default"):
+        tab.locator(f"[data-show={name}]").click()
+    assert (lines.count(), state(tab)) == (n, {})
+
+
+def test_points_answer_the_mouse(open_page):
+    tab = open_page()
+    dot = tab.locator("#curves-chart svg [aria-label=dot] [aria-label=alpha]").nth(2)
+    dot.hover(force=True)
+    text = tab.locator("#curves-chart .tip").inner_text()
+    for word in ("alpha", "quality", "bpp", "bytes", "PSNR", "scored", "measured"):
+        assert word in text
+
+
+def test_points_answer_the_keyboard(open_page):
+    tab = open_page()
+    stage = tab.locator("#curves-chart .stage")
+    stage.focus()
+    heard = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowUp", "ArrowLeft"):
+        stage.press(key)
+        heard.append(tab.locator("#curves-chart [aria-live]").inner_text())
+    first, second, other, back, start = heard
+    assert (back, start) == (second, first)
+    assert [text.partition(".")[0] for text in (first, second, other)] == ["alpha", "alpha", "beta"]
+    assert first != second
+    stage.press("Escape")
+    assert tab.locator("#curves-chart .tip").is_hidden()
+
+
+def test_a_picture_is_picked_in_the_strip(open_page):
+    tab = open_page("anchor=alpha")
+    stage = tab.locator("#strip-chart .stage")
+    stage.focus()
+    stage.press("ArrowRight")
+    stage.press("Enter")
+    assert state(tab)["picture"].startswith("kodim")
+    assert state(tab)["picture"] in tab.locator("#curves-lede").inner_text()
+
+
+def test_the_viewer_by_keyboard(open_page):
+    tab = open_page("dataset=small")
+    stage = tab.locator("#viewer-stage")
+    stage.focus()
+    for key in ("+", "+", "ArrowRight", "ArrowDown", "f"):
+        stage.press(key)
+    assert state(tab)["flipped"] == "1"
+    assert float(state(tab)["zoom"]) >= 2
+    assert float(state(tab)["x"]) > 0.5
+    for key in ("-", "0", "f"):
+        stage.press(key)
+    assert state(tab) == {"dataset": "small"}
+
+
+def test_the_viewer_by_mouse(open_page):
+    tab = open_page("dataset=small&zoom=8&mode=flip")
+    box = tab.locator("#viewer-stage").bounding_box()
+    tab.locator("#viewer-stage").scroll_into_view_if_needed()
+    box = tab.locator("#viewer-stage").bounding_box()
+    tab.mouse.move(box["x"] + 300, box["y"] + 200)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 200, box["y"] + 150)
+    tab.mouse.up()
+    assert float(state(tab)["x"]) > 0.5
+    assert tab.locator("#viewer-left img").is_visible()
+    tab.locator("#viewer-flip").click()
+    assert not tab.locator("#viewer-left").is_visible()
+    assert tab.locator("#viewer-right").is_visible()
+
+
+def test_the_viewer_shows_what_was_decoded(open_page):
+    tab = open_page("dataset=small&left=jpeg&right=webp&bpp=1")
+    sizes = tab.evaluate(
+        "[...document.querySelectorAll('.pane img')].map(i => [i.naturalWidth, i.naturalHeight])"
+    )
+    assert sizes == [[240, 176], [240, 176]]
+    assert re.search(
+        r"bpp.*bytes.*PSNR.*jpeg:quality=", tab.locator("#viewer-left-caption").inner_text()
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("dataset", "width"), [("kodak", 1300), ("small", 1300), ("small", 390)])
+def test_axe_finds_nothing(open_page, scheme, dataset, width):
+    tab = open_page(f"dataset={dataset}&everyone=1", width, color_scheme=scheme)
+    for details in tab.locator("details").all():
+        details.evaluate("d => { d.open = true; }")
+    found = axe.Axe().run(tab)
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("width", [360, 800, 1300])
+def test_nothing_is_wider_than_the_window(open_page, width):
+    for dataset in ("kodak", "small"):
+        tab = open_page(f"dataset={dataset}&mode=side", width)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_appearance(open_page):
+    background = "getComputedStyle(document.body).backgroundColor"
+    dark = open_page(color_scheme="dark").evaluate(background)
+    tab = open_page(color_scheme="light")
+    light = tab.evaluate(background)
+    assert dark != light
+    tab.locator("[data-state=theme][value=dark]").check()
+    assert tab.evaluate(background) == dark
+
+
+def test_print(open_page):
+    tab = open_page("theme=dark", color_scheme="dark")
+    assert len(re.findall(rb"/Type ?/Page\b", tab.pdf())) >= 2
+    tab.emulate_media(media="print")
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert tab.locator(".toolbar").is_hidden()
+    assert tab.locator("#curves-chart svg").is_visible()

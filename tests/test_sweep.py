@@ -129,15 +129,15 @@ def test_rescoring_decodes_what_is_kept(photos, tmp_path):
     fast = Protocol(metrics=("psnr_rgb",))
     (before,) = run("jpeg:quality=50", str(big), out, protocol=fast).records
     assert "ms_ssim" not in before.scores
-    assert rescore(out) == 1
+    assert rescore(out, ["psnr_rgb", "ms_ssim"]) == 1
     with Store(out) as store:
         (after,) = store.records()
     assert after.scores["psnr_rgb"] == before.scores["psnr_rgb"]
     (direct,) = run("jpeg:quality=50", str(big), tmp_path / "direct").records
     assert after.scores == direct.scores
-    assert rescore(out) == 0
+    assert rescore(out, ["psnr_rgb", "ms_ssim"]) == 0
     with Store(out) as store:
         store.bitstream_path(after.bitstream_sha256).unlink()
         store._db.execute("UPDATE records SET scores = '{}'")
     with pytest.raises(DataError, match="missing"):
-        rescore(out)
+        rescore(out, ["psnr_rgb", "ms_ssim"])

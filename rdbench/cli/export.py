@@ -66,14 +66,24 @@ def _needed(output: Path | None, what: str) -> Path:
 
 def rescore(
     folder: Folder = Path("reports"),
+    metric: Annotated[
+        list[str],
+        typer.Option("--metric", "-m", help="Only these; default all that can be computed here."),
+    ] = [],  # noqa: B006
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
 ) -> None:
     """Compute metrics that records lack.
 
-    From kept bitstreams; nothing is encoded again.
+    From kept bitstreams; nothing is encoded again. `rdbench list metrics` shows what there is.
 
-    Example: rdbench rescore reports
+    Example: rdbench rescore reports --metric vif --metric fsim
     """
     with progress_bar("rescoring") as bar:
         task = bar.add_task("", total=None, note="")
-        n_done = rescore_store(folder, lambda done, n: bar.update(task, completed=done, total=n))
+        n_done = rescore_store(
+            folder,
+            metric,
+            jobs=jobs,
+            on_progress=lambda done, n: bar.update(task, completed=done, total=n),
+        )
     say(f"{n_done} records rescored in {folder}")

@@ -7,10 +7,11 @@ import typer
 from rdbench.cli.console import AsJson, print_rows, say
 from rdbench.datasets import Manifest, folder_of, manifests
 from rdbench.errors import Unavailable
+from rdbench.metrics import METRICS, why_not
 from rdbench.published import list_curves
 from rdbench.registry import codec_class, codec_names, settings_of
 
-app = typer.Typer(help="What there is: codecs, datasets, curves.", no_args_is_help=True)
+app = typer.Typer(help="What there is: codecs, datasets, metrics, curves.", no_args_is_help=True)
 
 
 @app.command()
@@ -91,3 +92,30 @@ def curves(
     """
     rows = [curve.row() for curve in list_curves(dataset)]
     print_rows(rows, as_json)
+
+
+@app.command()
+def metrics(as_json: AsJson = False) -> None:
+    """Metrics, where they come from, and whether they can be computed here.
+
+    Example: rdbench list metrics
+    """
+    rows = [
+        {
+            "metric": m.name,
+            "title": m.title,
+            "unit": m.unit,
+            "better": m.better,
+            "source": m.source,
+            "reason": why_not(m),
+        }
+        for m in METRICS.values()
+    ]
+    if as_json:
+        print_rows(rows, True)
+        return
+    shown = ("metric", "title", "unit", "better", "source")
+    print_rows([{key: row[key] for key in shown} for row in rows], False)
+    for row in rows:
+        if row["reason"]:
+            say(f"{row['metric']}: {row['reason']}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from rdbench.types import Image, Reconstruction
 
@@ -18,6 +19,8 @@ class Metric:
         source: where the formula is defined.
         function: (original, reconstruction), both (height, width, 3), to the value; None where the
             metric is not defined for these two pictures.
+        better: whether higher or lower values are better.
+        check: raises Unavailable with the way out where the metric cannot be computed here.
     """
 
     name: str
@@ -26,3 +29,5 @@ class Metric:
     version: int
     source: str
     function: Callable[[Image, Reconstruction], float | None]
+    better: Literal["higher", "lower"] = "higher"
+    check: Callable[[], None] = lambda: None

@@ -7,13 +7,22 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rdbench.errors import DataError, UsageError
+from rdbench.errors import DataError, Unavailable, UsageError
+from rdbench.metrics.dists import METRIC as DISTS
+from rdbench.metrics.fsim import METRIC as FSIM
+from rdbench.metrics.iw_ssim import METRIC as IW_SSIM
+from rdbench.metrics.lpips import METRIC as LPIPS
 from rdbench.metrics.metric import Metric
 from rdbench.metrics.ms_ssim import METRIC as MS_SSIM
+from rdbench.metrics.nlpd import METRIC as NLPD
 from rdbench.metrics.psnr import METRIC as PSNR_RGB
+from rdbench.metrics.psnr_hvs import METRIC as PSNR_HVS_M
+from rdbench.metrics.vif import METRIC as VIF
 from rdbench.types import Image, Reconstruction
 
-METRICS: dict[str, Metric] = {m.name: m for m in (PSNR_RGB, MS_SSIM)}
+METRICS: dict[str, Metric] = {
+    m.name: m for m in (PSNR_RGB, MS_SSIM, PSNR_HVS_M, VIF, FSIM, IW_SSIM, NLPD, LPIPS, DISTS)
+}
 """All metrics by name. A new one is a file with a ``METRIC`` and its mention here."""
 
 AGGREGATION = "mean of per-image values"
@@ -58,6 +67,20 @@ class Protocol:
 DEFAULT_PROTOCOL = Protocol()
 
 
+def available() -> list[str]:
+    """Names of the metrics that can be computed here."""
+    return [name for name, metric in METRICS.items() if why_not(metric) is None]
+
+
+def why_not(metric: Metric) -> str | None:
+    """Why a metric cannot be computed here, and the way out; None where it can."""
+    try:
+        metric.check()
+    except Unavailable as error:
+        return str(error)
+    return None
+
+
 def to_8bit(reconstruction: Reconstruction) -> Image:
     """``reconstruction`` clipped to [0, 1] and rounded to 8 bits, ties to even."""
     if reconstruction.dtype == np.uint8:
@@ -84,7 +107,7 @@ def score(protocol: Protocol, image: Image, reconstruction: Reconstruction) -> d
     if protocol.scored == "8-bit":
         reconstruction = to_8bit(reconstruction)
     values = {name: METRICS[name].function(image, reconstruction) for name in protocol.metrics}
-    return {name: value for name, value in values.items() if value is not None}
+    return {n: value for n, value in values.items() if value is not None and np.isfinite(value)}
 
 
 def _check(image: Image, reconstruction: Reconstruction) -> None:

@@ -1,0 +1,38 @@
+"""Luma of a picture, which metrics made for grey pictures see."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rdbench.types import Reconstruction
+
+Plane = npt.NDArray[np.float64]
+
+# ITU-R BT.709-6, section 3.2, as JPEG AI's common test conditions have it.
+_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
+
+
+def luma(picture: Reconstruction) -> Plane:
+    """Luma by BT.709 of the gamma-coded samples, full range, not rounded.
+
+    Args:
+        picture: (height, width, 3), uint8, or float32 in [0, 1].
+
+    Returns:
+        (height, width) in [0, 255].
+    """
+    scale = 1.0 if picture.dtype == np.uint8 else 255.0
+    return np.asarray(picture @ (scale * _WEIGHTS), np.float64)
+
+
+def gaussian(size: int, sigma: float) -> npt.NDArray[np.float64]:
+    """A row of Gaussian weights with sum 1."""
+    return np.asarray(cv2.getGaussianKernel(size, sigma, cv2.CV_64F)[:, 0])
+
+
+def inside(plane: Plane, row: npt.NDArray[np.float64]) -> Plane:
+    """The separable filter ``row`` wherever it lies wholly inside the plane."""
+    edge = len(row) // 2
+    filtered = cv2.sepFilter2D(plane, cv2.CV_64F, row, row)
+    height, width = plane.shape
+    return np.asarray(filtered[edge : height - edge, edge : width - edge])

@@ -14,6 +14,7 @@ from rdbench.decibel import (
     ms_ssim_to_db,
 )
 from rdbench.errors import DataError, UsageError
+from rdbench.metrics import METRICS
 
 Source = Literal["measured", "published", "imported"]
 
@@ -47,8 +48,8 @@ class PerPicture:
     distortion: Mapping[str, FloatArray]
 
     def quality_db(self, metric: str) -> FloatArray:
-        """Scores of a metric in dB, (n_points, n_pictures)."""
-        return to_db(metric, self.distortion[metric])
+        """Qualities of a metric, (n_points, n_pictures); see `to_quality`."""
+        return to_quality(metric, self.distortion[metric])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -122,12 +123,12 @@ class Curve:
         """Rates and qualities of the points that have both, lowest rate first.
 
         Args:
-            metric: ``psnr_rgb`` (or ``psnr``), or ``ms_ssim``, which is given in dB.
+            metric: ``psnr_rgb`` (or ``psnr``), ``ms_ssim``, which is given in dB, or another.
             averaging: how qualities are averaged over pictures; None for the curve's own way,
                 anything else needs the scores of each picture.
 
         Returns:
-            Bits per pixel and dB, both (n,).
+            Bits per pixel and qualities (see `to_quality`), both (n,).
 
         Raises:
             UsageError: the curve has no such metric, or no scores of each picture.
@@ -136,8 +137,8 @@ class Curve:
         if not self.has(metric):
             raise UsageError(f"{self.codec} ({self.source}) on {self.dataset} has no {metric}")
         if averaging in (None, self.averaging(metric)):
-            quality = to_db(metric, self.distortion[metric])
-        elif self.per_picture is not None:
+            quality = to_quality(metric, self.distortion[metric])
+        elif self.per_picture is not None and is_in_db(metric):
             quality = mean_db(self.per_picture.quality_db(metric), averaging)
         else:
             raise UsageError(
@@ -149,7 +150,7 @@ class Curve:
 
     def averaging(self, metric: str) -> Averaging:
         """How this curve's own points average a metric over pictures."""
-        return DEFAULT_AVERAGING[metric_name(metric)]
+        return DEFAULT_AVERAGING.get(metric_name(metric), "mean_of_db")
 
     def row(self) -> dict[str, Any]:
         """One line of a table: what the curve is and where it comes from."""
@@ -176,11 +177,21 @@ def _span(values: FloatArray, digits: int) -> str | None:
 def metric_name(metric: str) -> str:
     """The name of a metric in records: ``psnr`` is short for ``psnr_rgb``."""
     name = "psnr_rgb" if metric == "psnr" else metric
-    if name not in DEFAULT_AVERAGING:
-        raise UsageError(f"no curve metric {metric!r}; there are psnr and ms_ssim")
+    if name not in METRICS:
+        raise UsageError(f"no metric {metric!r}; there are psnr, {', '.join(METRICS)}")
     return name
 
 
-def to_db(metric: str, scores: FloatArray) -> FloatArray:
-    """Scores of a metric as qualities in dB: PSNR as it is, MS-SSIM by ``ms_ssim_to_db``."""
-    return scores if metric == "psnr_rgb" else ms_ssim_to_db(scores)
+def to_quality(metric: str, scores: FloatArray) -> FloatArray:
+    """Scores of a metric as qualities, which rise: in dB where the metric has them.
+
+    MS-SSIM by ``ms_ssim_to_db``; others as they are, negated where lower is better.
+    """
+    if metric == "ms_ssim":
+        return ms_ssim_to_db(scores)
+    return scores if METRICS[metric].better == "higher" else -scores
+
+
+def is_in_db(metric: str) -> bool:
+    """Whether the quality of a metric is in dB, so that its mean can be one of errors."""
+    return metric == "ms_ssim" or METRICS[metric].unit == "dB"

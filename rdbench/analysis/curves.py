@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rdbench.curve import Anomaly, Curve, PerPicture
-from rdbench.decibel import DEFAULT_AVERAGING
+from rdbench.curve import Anomaly, Curve, PerPicture, is_in_db
 from rdbench.errors import DataError
+from rdbench.metrics import METRICS
 from rdbench.types import Record
 
 __all__ = ["Anomaly", "Curve", "PerPicture", "anomalies", "measured_curves"]
@@ -50,9 +50,10 @@ def _falls(curve: Curve, metric: str) -> list[Anomaly]:
     found = []
     for (r0, q0), (r1, q1) in pairwise(points):
         if (r0, q0) == (r1, q1):
-            found.append(Anomaly("duplicate", f"two points at {r0:.4g} bpp and {q0:.2f} dB"))
+            found.append(Anomaly("duplicate", f"two points at {r0:.4g} bpp and {metric} {q0:.2f}"))
         elif q1 <= q0:
-            text = f"{metric} falls from {q0:.3f} to {q1:.3f} dB from {r0:.4g} to {r1:.4g} bpp"
+            unit = " dB" if is_in_db(metric) else ""
+            text = f"{metric} falls from {q0:.3f} to {q1:.3f}{unit} from {r0:.4g} to {r1:.4g} bpp"
             found.append(Anomaly("falls", text))
     return found
 
@@ -200,7 +201,7 @@ def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerPi
         metric: np.array(
             [[r.scores.get(metric, np.nan) for r in group] for group in points], np.float64
         ).reshape(shape)
-        for metric in DEFAULT_AVERAGING
+        for metric in METRICS
         if metric in present
     }
     return PerPicture(images, bpp, scores)

@@ -12,7 +12,7 @@ from rdbench.analysis.delta import (
     delta_or_none,
     points_of,
 )
-from rdbench.curve import Curve
+from rdbench.curve import Curve, is_in_db, metric_name
 from rdbench.decibel import AVERAGINGS, Averaging
 from rdbench.errors import DataError
 
@@ -66,7 +66,7 @@ def sensitivity(anchor: Curve, test: Curve, metric: str = "psnr") -> Sensitivity
         UsageError: a curve has no such metric.
         DataError: fewer than four points, or not a single variant gives a figure.
     """
-    both = anchor.per_picture is not None and test.per_picture is not None
+    both = is_in_db(metric_name(metric)) and None not in (anchor.per_picture, test.per_picture)
     variants = []
     for averaging in AVERAGINGS if both else (anchor.averaging(metric),):
         a = points_of(RATE, anchor, metric, averaging)

@@ -22,7 +22,7 @@ def bdrate(
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Only this data set.")
     ] = None,
-    metric: Annotated[str, typer.Option(help="psnr or ms_ssim.")] = "psnr",
+    metric: Annotated[str, typer.Option(help="psnr, ms_ssim, or another metric.")] = "psnr",
     method: Annotated[str, typer.Option(help=f"{', '.join(METHODS)}.")] = "poly3",
     psnr: Annotated[
         bool, typer.Option("--bd-psnr", help="Difference of quality at equal rate instead.")

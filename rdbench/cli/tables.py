@@ -26,7 +26,7 @@ def tables(
     codec: Annotated[
         list[str], typer.Option("--codec", "-c", help="Only these; default all. Repeatable.")
     ] = [],  # noqa: B006
-    metric: Annotated[str, typer.Option(help="psnr or ms_ssim.")] = "psnr",
+    metric: Annotated[str, typer.Option(help="psnr, ms_ssim, or another metric.")] = "psnr",
     method: Annotated[str, typer.Option(help=f"{', '.join(METHODS)}.")] = "poly3",
 ) -> None:
     """Print tables for a paper.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdbench.curve import Curve
+from rdbench.metrics import METRICS
 from rdbench.report.export import file_name
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 
 _AXES = {"psnr_rgb": "PSNR (dB, RGB)", "ms_ssim": "MS-SSIM (dB)"}
+
+
+def axis_title(metric: str) -> str:
+    """Title of the axis that shows the qualities of a metric."""
+    found = METRICS[metric]
+    unit = " (dB)" if found.unit == "dB" else ""
+    sign = "-" if found.better == "lower" else ""
+    return _AXES.get(metric, f"{sign}{found.title}{unit}")
+
 
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -68,7 +78,7 @@ class Panel:
 def plot_curves(
     curves: Sequence[Curve], out: Path, formats: Iterable[str] = FORMATS, width_in: float = PAGE_IN
 ) -> list[Path]:
-    """Draw PSNR-bpp and MS-SSIM-bpp, one figure a data set and metric.
+    """Draw quality over rate, one figure a data set and metric that was measured.
 
     Args:
         curves: curves of any data sets; points without a mean are left out.
@@ -85,7 +95,7 @@ def plot_curves(
     with mpl.rc_context(STYLE):
         for dataset in sorted({curve.dataset for curve in curves}):
             here = [c for c in curves if c.dataset == dataset]
-            for metric in _AXES:
+            for metric in METRICS:
                 if any(_has_points(c, metric) for c in here):
                     figure = rd_figure([Panel(dataset, metric, here)], width_in)
                     written += save(figure, out / file_name(f"{dataset}-{metric}"), formats)
@@ -161,7 +171,7 @@ def _draw_panel(axes: "Axes", panel: Panel, labels: Sequence[str]) -> "dict[Key,
     drawn = [c for c in panel.curves if _has_points(c, panel.metric)]
     lines = {_key(c): _draw(axes, c, panel.metric, labels.index(c.label)) for c in drawn}
     axes.set_xlabel("Rate (bits per pixel)")
-    axes.set_ylabel(_AXES[panel.metric])
+    axes.set_ylabel(axis_title(panel.metric))
     axes.set_title(panel.title, loc="left", fontweight="bold")
     if drawn:
         _zoom(axes, drawn, panel.metric, panel.max_bpp or math.inf)

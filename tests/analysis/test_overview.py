@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 
-from rdbench import run
+from rdbench import bd_rate, load, rescore, run
+from rdbench.analysis.bd import sensitivity
 from rdbench.analysis.gather import gather
 from rdbench.analysis.overview import TABLES, Request, bd_rates, points
+from rdbench.errors import UsageError
 from rdbench.report.tables import table
 
 NOWHERE = Path("nowhere")
@@ -41,11 +45,28 @@ def test_points_of_a_folder(tmp_path):
 def test_random_weights_do_not_stand_for_a_codec(tmp_path):
     folder = tmp_path / "kodak"
     folder.mkdir()
-    import numpy as np
-    import PIL.Image
-
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     PIL.Image.fromarray(pixels).save(folder / "a.png")
     run("qarv:weights=random-tiny,lambda=16,64,256,1024", str(folder), tmp_path / "out")
     sources = {(c.source, c.codec) for c in gather(tmp_path / "out", "kodak")}
     assert {("published", "qarv"), ("measured", "qarv")} <= sources
+
+
+def test_bd_rates_under_other_metrics(tmp_path):
+    run(["jpeg:quality=20,40,60,80", "webp:quality=20,40,60,80"], "sample", tmp_path)
+    assert rescore(tmp_path, ["vif", "nlpd"]) == 24
+    curves = load(tmp_path, "sample")
+    for metric, sign in (("vif", 1), ("nlpd", -1)):
+        found = bd_rate(curves["jpeg"], curves["webp"], metric)
+        assert -60 < found.bd_rate_percent < 0
+        assert found.ci_low < found.bd_rate_percent < found.ci_high
+        rates, qualities = curves["webp"].points(metric)
+        assert (np.diff(sign * curves["webp"].distortion[metric]) > 0).all()
+        assert (np.diff(qualities) > 0).all()
+        assert len(rates) == 4
+        with pytest.raises(UsageError, match="db_of_mean"):
+            curves["webp"].points(metric, "db_of_mean")
+        variants = sensitivity(curves["jpeg"], curves["webp"], metric).variants
+        assert {v.averaging for v in variants} == {"mean_of_db"}
+    with pytest.raises(UsageError, match="no metric 'ssim'; there are psnr, psnr_rgb"):
+        bd_rate(curves["jpeg"], curves["webp"], "ssim")

@@ -18,7 +18,7 @@ import numpy as np
 from rdbench.analysis.bd import BdRate, bd_rate
 from rdbench.analysis.curves import anomalies, measured_curves
 from rdbench.analysis.latents import latent_rows
-from rdbench.curve import Curve, to_db
+from rdbench.curve import Curve, to_quality
 from rdbench.decibel import FloatArray
 from rdbench.errors import DataError, UsageError
 from rdbench.published import list_curves
@@ -130,7 +130,7 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "rate_values": list(curve.rate_values),
         "specs": list(curve.specs),
         "bpp": _rounded(curve.bpp, 6),
-        "quality": {m: _rounded(to_db(m, curve.distortion[m]), 5) for m in metrics},
+        "quality": {m: _rounded(to_quality(m, curve.distortion[m]), 5) for m in metrics},
         "n_bytes": None if table is None else (table.bpp * pixels / 8).mean(axis=1).tolist(),
         "per_picture": _per_picture(curve, metrics),
         "weights": sorted({r.fingerprint for r in records if r.fingerprint}),

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from rdbench.curve import to_db
+from rdbench.curve import to_quality
 from rdbench.datasets import Picture, load_dataset
 from rdbench.errors import RdbenchError, UsageError
 from rdbench.images import read_image
@@ -134,7 +134,7 @@ def _view(store: Store, record: Record, picture: Picture, album: Album) -> Json:
     codec = codec_from_spec(record.spec)
     decoded = to_8bit(codec.decode(store.bitstream(record.bitstream_sha256)))
     quality = {
-        name: float(to_db(name, np.array(record.scores[name])))
+        name: float(to_quality(name, np.array(record.scores[name])))
         for name in METRICS
         if name in record.scores
     }

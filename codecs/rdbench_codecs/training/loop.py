@@ -152,6 +152,8 @@ class _Run:
         stage, behind = self._recipe.at(self.step)
         self.learning_rate = _cosine(stage.learning_rate, stage.final_learning_rate, behind)
         self._optimizer.param_groups[0]["lr"] = self.learning_rate
+        for name, parameter in self._objective.network.named_parameters():
+            parameter.requires_grad_(not name.startswith(tuple(stage.frozen)))
         rng = np.random.default_rng([self._recipe.seed, self.step, self._machine.rank])
         torch.manual_seed(int(rng.integers(2**63)))
         pixels = images.to(self._device, non_blocking=True).float() / 255

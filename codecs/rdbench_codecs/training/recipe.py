@@ -18,7 +18,7 @@ lambda_sampling = "cube root"
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -43,6 +43,7 @@ class Stage:
         learning_rate: of Adam at the first step.
         final_learning_rate: at the last step, reached along a cosine; None for a constant rate.
         precision: ``bfloat16`` for mixed precision.
+        frozen: parameters whose names begin so (``g_a.``) stay as they are.
         settings: told to the codec's objective.
     """
 
@@ -52,6 +53,7 @@ class Stage:
     learning_rate: float = 1e-4
     final_learning_rate: float | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
+    frozen: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

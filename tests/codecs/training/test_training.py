@@ -99,6 +99,25 @@ def test_a_stopped_run_goes_on_bit_for_bit(photos: Path, tmp_path: Path) -> None
             assert_same(read(one)[0], read(other)[0])
 
 
+def test_frozen_parameters_stay(photos: Path, tmp_path: Path) -> None:
+    network = {"baseline": "mbt2018-mean", "method": "qvrf", "n": 16, "m": 24}
+    stage = {"batch": 2, "crop": 64, "learning_rate": 1e-3, "steps": 2}
+    stages = [{**stage, "frozen": ["g_a.", "g_s."]}, stage]
+    objective = HyperpriorObjective(network)
+    begun = weights_of(objective)
+    changed: list[set[str]] = []
+
+    def note(progress: Progress) -> None:
+        now = weights_of(objective).items()
+        changed.append({name.split(".")[0] for name, w in now if not torch.equal(w, begun[name])})
+
+    settings = Recipe.from_dict({"network": network, "stages": stages})
+    train(objective, settings, photos, tmp_path, log_every=2, on_progress=note)
+    assert changed[0] >= {"h_a", "h_s", "entropy_bottleneck"}
+    assert changed[0].isdisjoint({"g_a", "g_s"})
+    assert changed[1] >= {"g_a", "g_s"}
+
+
 def test_another_recipe_does_not_go_on(photos: Path, tmp_path: Path) -> None:
     train(tiny(recipe(2)), recipe(2), photos, tmp_path)
     with pytest.raises(DataError, match="another recipe"):

@@ -1,0 +1,128 @@
+"""Write the card of bundled weights from what was recorded while they were made and measured.
+
+    python benchmarks/model_cards.py qarv --training qarv-lite --reports reports \
+        --hardware "one core of an AMD EPYC (Zen 5)" --data data.txt
+
+``--training`` is the folder of `rdbench train`, ``--reports`` one with Kodak records of the codec
+(weights=lite) and of those it is compared with, ``--data`` a text about the training pictures.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from rdbench import Store, bd_rate
+from rdbench.analysis.curves import measured_curves
+from rdbench.analysis.gather import gather
+from rdbench.analysis.summary import summarize
+from rdbench.registry import codec_class
+from rdbench.report.tables import table
+from rdbench_codecs.training.recipe import Recipe
+from rdbench_codecs.weights import bundled, read, sha256
+
+DATASET = "kodak"
+RIVALS = ("vtm18", "hevc", "jpeg2000", "webp", "jpeg")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("codec")
+    parser.add_argument("--training", type=Path, required=True)
+    parser.add_argument("--reports", type=Path, required=True)
+    parser.add_argument("--hardware", required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    args = parser.parse_args()
+    card = bundled(args.codec).with_suffix(".md")
+    card.write_text(
+        "\n\n".join(
+            [
+                f"# {args.codec}: bundled weights",
+                *_network(args.codec),
+                "## Training",
+                *_training(args.training, args.hardware),
+                args.data.read_text().strip(),
+                f"## Results on {DATASET}, from real files",
+                *_results(args.codec, args.reports),
+            ]
+        )
+        + "\n"
+    )
+    print(card)
+
+
+def _network(codec: str) -> list[str]:
+    path = bundled(codec)
+    tensors, config = read(path)
+    n = sum(t.numel() for t in tensors.values())
+    title = codec_class(codec).title
+    settings = json.dumps(config, indent=1)
+    return [
+        f"A reduced network of {title}: {n:,} parameters, {path.stat().st_size / 1e6:.1f} MB in "
+        "half precision. It shows the codec at work; it does not stand for the published weights.",
+        f"SHA-256 `{sha256(path)}`. What differs from the published network:",
+        f"```json\n{settings}\n```",
+    ]
+
+
+def _training(folder: Path, hardware: str) -> list[str]:
+    content = torch.load(folder / "checkpoint.pt", weights_only=True)
+    recipe = Recipe.from_dict(json.loads(content["recipe"]))
+    log = pd.read_csv(folder / "log.csv")
+    steps = log["step"].diff().fillna(log["step"])
+    batches = [recipe.at(step - 1)[0].batch for step in log["step"]]
+    hours = float((steps * batches / log["images_per_s"]).sum()) / 3600
+    stages: list[dict[str, Any]] = [
+        {
+            "steps": stage.steps,
+            "batch": stage.batch,
+            "crop": stage.crop,
+            "learning_rate": f"{stage.learning_rate:g} to "
+            f"{stage.final_learning_rate or stage.learning_rate:g}",
+            "precision": stage.precision,
+            "frozen": " ".join(stage.frozen) or None,
+            "settings": " ".join(f"{k}={v}" for k, v in stage.settings.items()) or None,
+        }
+        for stage in recipe.stages
+    ]
+    return [
+        f"{content['step']:,} steps, {hours:.1f} hours on {hardware}, shared with other work. "
+        f"Begun with {recipe.start or 'random numbers'}; clip {recipe.clip_norm:g}, moving average "
+        f"{recipe.ema_decay:g}, seed {recipe.seed}. `rdbench train` with `--config lite`.",
+        table(stages, "markdown").strip(),
+    ]
+
+
+def _results(codec: str, reports: Path) -> list[str]:
+    with Store(reports, create=False) as store:
+        records = [r for r in store.records() if r.codec == codec and r.dataset == DATASET]
+        datasets = store.datasets()
+        (curve,) = measured_curves(records, datasets, store.protocols())
+    names = ("setting", "images", "bpp", "psnr_rgb", "ms_ssim", "encode_s", "decode_s")
+    rows = [{name: row[name] for name in names} for row in summarize(records, datasets)]
+    rates = []
+    for anchor in gather(reports, DATASET):
+        if anchor.codec in RIVALS:
+            delta = bd_rate(anchor, curve)
+            rates.append(
+                {
+                    "anchor": anchor.codec,
+                    "source": anchor.source,
+                    "bd_rate_percent": round(delta.bd_rate_percent, 2),
+                    "overlap_db": f"{delta.overlap.low:.1f} to {delta.overlap.high:.1f}",
+                }
+            )
+    rates.sort(key=lambda row: RIVALS.index(str(row["anchor"])))
+    return [
+        table(rows, "markdown").strip(),
+        "BD-rate (positive: this codec needs more), third-order polynomials of log rate over PSNR:",
+        table(rates, "markdown").strip(),
+        "Times are of one thread of a busy machine.",
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Reading pictures: what becomes an 8-bit sRGB array, and what is refused.
+"""Reading and writing pictures: what becomes an 8-bit sRGB array, and what is refused.
 
 ======================  ==========================================================================
 8-bit RGB               as it is; colour profiles are ignored, as the literature does
@@ -53,6 +53,19 @@ def read_image(path: Path) -> Image:
         raise DataError(f"{path} is not a picture that can be read") from None
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
+
+
+def write_image(image: Image, path: Path) -> None:
+    """Write an 8-bit sRGB picture; the suffix decides the type. Folders are made as needed.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(image).save(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot write {path}: {error}") from None
 
 
 def _refuse_what_needs_a_choice(path: Path, picture: PIL.Image.Image) -> None:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from rdbench.errors import UsageError
+
 Image = npt.NDArray[np.uint8]
 """An 8-bit sRGB picture, shape (height, width, 3)."""
 
@@ -100,6 +102,15 @@ class Codec(ABC):
             BitstreamError: ``data`` cannot be decoded.
             Unavailable: a program, weights or a device are missing.
         """
+
+    def decode_partial(self, data: bytes) -> Reconstruction:
+        """Decode what is whole of a file that was cut; what is missing costs quality.
+
+        Raises:
+            BitstreamError: not even a part of ``data`` can be decoded.
+            UsageError: this codec decodes whole files only.
+        """
+        raise UsageError(f"codec {self.name!r} decodes whole files only")
 
     def ladder(self) -> tuple[Self, ...]:
         """The default sweep, lowest rate first, with every other setting kept."""

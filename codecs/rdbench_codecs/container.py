@@ -13,7 +13,7 @@
     rest    the segments, each with a check of its own (see entropy.py)
 
 A file that is cut at the end of a segment is a valid file of lower quality for a codec that can
-decode from its first segments; ``unpack_available`` reads it.
+decode from its first segments; ``unpack_partial`` reads it.
 """
 
 import math
@@ -83,16 +83,14 @@ def unpack(data: bytes, codec: str, fingerprint: str) -> tuple[Header, list[byte
     Raises:
         BitstreamError: cut, corrupt, or not of this codec and these weights.
     """
-    header, segments = unpack_available(data, codec, fingerprint)
+    header, segments = unpack_partial(data, codec, fingerprint)
     whole = [segment for segment in segments if segment is not None]
     if len(whole) < len(segments):
         raise BitstreamError(f"the file is cut after {len(whole)} of its {len(segments)} segments")
     return header, whole
 
 
-def unpack_available(
-    data: bytes, codec: str, fingerprint: str
-) -> tuple[Header, list[bytes | None]]:
+def unpack_partial(data: bytes, codec: str, fingerprint: str) -> tuple[Header, list[bytes | None]]:
     """The header and the segments; None for those that are not whole.
 
     Raises:

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import PIL.Image
 import typer
 
 from rdbench.cli.console import AsJson, print_rows, say
 from rdbench.errors import DataError, UsageError
-from rdbench.images import read_image
+from rdbench.images import read_image, write_image
 from rdbench.metrics import DEFAULT_PROTOCOL, score
 from rdbench.metrics.protocol import to_8bit
 from rdbench.rate_control import (
@@ -90,6 +89,9 @@ def decode(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Picture to write; default FILE.png.")
     ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Decode what is whole of a file that was cut.")
+    ] = False,
 ) -> None:
     """Decode one file to a picture.
 
@@ -101,12 +103,9 @@ def decode(
         data = file.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}") from None
-    picture = to_8bit(point.decode(data))
+    picture = to_8bit(point.decode_partial(data) if partial else point.decode(data))
     target = out or file.with_suffix(".png")
-    try:
-        PIL.Image.fromarray(picture).save(target)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot write {target}: {error}") from None
+    write_image(picture, target)
     say(f"{target}: {picture.shape[1]}x{picture.shape[0]}")
 
 

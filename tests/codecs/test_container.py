@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbench.errors import BitstreamError
-from rdbench_codecs.container import MAX_PIXELS, Header, pack, unpack, unpack_available
+from rdbench_codecs.container import MAX_PIXELS, Header, pack, unpack, unpack_partial
 
 WEIGHTS = "0123456789abcdef" * 4
 HEADER = Header("qarv", 512, 768, 64.0, WEIGHTS)
@@ -62,10 +62,10 @@ def test_every_cut_is_noticed():
 def test_a_file_cut_after_a_segment_gives_the_segments_before():
     segments = [b"first", b"second", b"third"]
     data = pack(HEADER, segments)
-    assert unpack_available(data, "qarv", WEIGHTS)[1] == segments
-    assert unpack_available(data[:-5], "qarv", WEIGHTS)[1] == [b"first", b"second", None]
-    assert unpack_available(data[:-6], "qarv", WEIGHTS)[1] == [b"first", None, None]
-    assert unpack_available(data[:-16], "qarv", WEIGHTS)[1] == [None, None, None]
+    assert unpack_partial(data, "qarv", WEIGHTS)[1] == segments
+    assert unpack_partial(data[:-5], "qarv", WEIGHTS)[1] == [b"first", b"second", None]
+    assert unpack_partial(data[:-6], "qarv", WEIGHTS)[1] == [b"first", None, None]
+    assert unpack_partial(data[:-16], "qarv", WEIGHTS)[1] == [None, None, None]
 
 
 def test_foreign_files_say_what_they_are():

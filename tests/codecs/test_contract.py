@@ -22,10 +22,15 @@ from rdbench_codecs.command import load
 
 SIZES = [(1, 1), (1, 17), (17, 1), (7, 9), (33, 47), (64, 40)]
 FEW_SIZES = [(1, 1), (33, 47)]
-SLOW = {"vtm18", "qarv", "mbt2018", "bmshj2018-hyperprior"}
+SLOW = {"vtm18", "qarv", "qarv-scalable", "mbt2018", "bmshj2018-hyperprior"}
 """Codecs that take long for the smallest picture: fewer sizes, smaller pictures."""
 
-RANDOM_WEIGHTS = {"bmshj2018-hyperprior": "random", "mbt2018": "random", "qarv": "random-tiny"}
+RANDOM_WEIGHTS = {
+    "bmshj2018-hyperprior": "random",
+    "mbt2018": "random",
+    "qarv": "random-tiny",
+    "qarv-scalable": "random-tiny",
+}
 """Codecs that take these where they have none; the others differ from them in the network alone."""
 
 GOLDEN = Path(__file__).parents[1] / "golden"

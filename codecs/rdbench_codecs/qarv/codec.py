@@ -127,7 +127,7 @@ class Qarv(Trainable):
                 encoder.put(_channels_last(latent.symbols), _channels_last(latent.indexes))
                 coded.append(encoder.finish())
         height, width = image.shape[:2]
-        header = container.Header(self.name, height, width, self._lambda(), self._sha256())
+        header = container.Header(Qarv.name, height, width, self._lambda(), self._sha256())
         data = container.pack(header, coded)
         n_header = len(data) - sum(map(len, coded))
         segments = [
@@ -138,10 +138,15 @@ class Qarv(Trainable):
 
     def decode(self, data: bytes) -> Picture:
         """The picture; lambda is read from the file."""
-        header, segments = container.unpack(data, self.name, self._sha256())
+        header, segments = self._unpack(data)
+        if None in segments:
+            raise BitstreamError(
+                f"the file is cut after {segments.index(None)} of its {len(segments)} latents; "
+                "`rdbench decode --partial` decodes those"
+            )
         return self._decode(header, segments)
 
-    def decode_available(self, data: bytes) -> Picture:
+    def decode_partial(self, data: bytes) -> Picture:
         """The picture from the latents that are whole; the prior mean stands for the rest.
 
         A file cut after any segment is a file of lower quality (Figure 15).
@@ -149,8 +154,7 @@ class Qarv(Trainable):
         Raises:
             BitstreamError: the header is cut, or what is there is corrupt.
         """
-        header, segments = container.unpack_available(data, self.name, self._sha256())
-        return self._decode(header, segments)
+        return self._decode(*self._unpack(data))
 
     def latents(self, image: Image) -> list["Latent"]:
         """The latents of a picture: integers, code length of each, values."""
@@ -220,6 +224,9 @@ class Qarv(Trainable):
     def config(self) -> QarvConfig:
         """What the network of these weights is made of."""
         return self._model().config
+
+    def _unpack(self, data: bytes) -> tuple[container.Header, list[bytes | None]]:
+        return container.unpack_partial(data, Qarv.name, self._sha256())
 
     def _decode(self, header: container.Header, segments: Sequence[bytes | None]) -> Picture:
         from rdbench_codecs.entropy import SymbolDecoder

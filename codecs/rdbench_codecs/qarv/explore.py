@@ -1,7 +1,8 @@
-"""What each latent of QARV carries: parts of files, pictures in between (Section 5.5)."""
+"""What each latent of QARV carries, and pictures in between (Section 5.5)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,58 +10,86 @@ from rdbench.errors import UsageError
 from rdbench.types import Image
 from rdbench_codecs.qarv.codec import Picture, Qarv
 
+if TYPE_CHECKING:
+    from rdbench_codecs.qarv.model import Latent
+
+KINDS = {"first": "z1 to z{}", "without": "all but z{}", "alone": "z{} alone"}
+"""Rows of Figure 11: progressive, leave-one-out and independent decoding; what is kept in each."""
+
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """A file cut after one of its segments.
+class Subset:
+    """A picture from some of its latents.
 
     Attributes:
-        n_latents: latents that are left.
-        n_bytes: size of the cut file.
-        picture: what it decodes to, (height, width, 3) in [0, 1].
+        kind: key of KINDS.
+        latent: i, from 1.
+        ideal_bits: code length of the latents that were kept.
+        picture: (height, width, 3) in [0, 1].
     """
 
-    n_latents: int
-    n_bytes: int
+    kind: str
+    latent: int
+    ideal_bits: float
     picture: Picture
 
 
-def scalable_curve(codec: Qarv, image: Image) -> list[Step]:
-    """A picture's file cut after its header, after z1, and so on to the whole file (Figure 15)."""
-    stream = codec.encode(image)
-    ends = np.cumsum([segment.n_bytes for segment in stream.segments])
-    return [
-        Step(n, int(end), codec.decode_available(stream.data[:end])) for n, end in enumerate(ends)
-    ]
+def subsets(codec: Qarv, image: Image) -> Iterator[Subset]:
+    """A picture from its first latents, from all but one, from one alone (Figure 11)."""
+    latents = codec.latents(image)
+    everything = range(1, len(latents) + 1)
+    for kind in KINDS:
+        for i in everything:
+            kept = {"first": {*range(1, i + 1)}, "without": {*everything} - {i}, "alone": {i}}[kind]
+            bits = sum(float(latents[k - 1].ideal_bits.sum(dtype=np.float64)) for k in kept)
+            yield Subset(kind, i, bits, _from_kept(codec, image, latents, kept))
 
 
 def keep(codec: Qarv, image: Image, kept: Collection[int]) -> Picture:
-    """A picture from some of its latents, the prior mean for the others (Figure 11).
+    """A picture from some of its latents, the prior mean for the others.
 
     Args:
         codec: the operating point.
         image: the picture.
-        kept: numbers of the latents to keep, from 1. ``range(1, i + 1)`` is progressive decoding,
-            all but one is leave-one-out, ``[i]`` is one latent alone.
+        kept: numbers of the latents to keep, from 1.
+
+    Raises:
+        UsageError: there is no such latent.
     """
-    values = [latent.value for latent in codec.latents(image)]
-    unknown = set(kept) - set(range(1, len(values) + 1))
-    if unknown:
-        raise UsageError(f"there is no latent z{min(unknown)}; there are z1 to z{len(values)}")
-    chosen = [value if i + 1 in kept else None for i, value in enumerate(values)]
-    return codec.reconstruct(chosen, *image.shape[:2])
+    latents = codec.latents(image)
+    if unknown := {*kept} - {*range(1, len(latents) + 1)}:
+        raise UsageError(f"there is no latent z{min(unknown)}; there are z1 to z{len(latents)}")
+    return _from_kept(codec, image, latents, kept)
 
 
-def interpolate(codec: Qarv, first: Image, second: Image, weight: float) -> Picture:
-    """A picture between two of the same size: their latents mixed.
+def interpolate(
+    codec: Qarv, first: Image, second: Image, weights: Sequence[float]
+) -> list[Picture]:
+    """Pictures between two of the same size: their latents mixed.
 
     Args:
         codec: the operating point.
         first, second: the pictures.
-        weight: share of the second, 0 to 1.
+        weights: share of the second in each, 0 to 1.
+
+    Raises:
+        UsageError: the sizes differ.
     """
     if first.shape != second.shape:
         raise UsageError("pictures of different sizes have no latents in between")
-    pairs = zip(codec.latents(first), codec.latents(second), strict=True)
-    mixed = [(1 - weight) * a.value + np.float32(weight) * b.value for a, b in pairs]
-    return codec.reconstruct(mixed, *first.shape[:2])
+    pairs = [
+        (a.value, b.value) for a, b in zip(codec.latents(first), codec.latents(second), strict=True)
+    ]
+    return [
+        codec.reconstruct(
+            [np.float32(1 - w) * a + np.float32(w) * b for a, b in pairs], *first.shape[:2]
+        )
+        for w in weights
+    ]
+
+
+def _from_kept(
+    codec: Qarv, image: Image, latents: Sequence["Latent"], kept: Collection[int]
+) -> Picture:
+    values = [latent.value if i + 1 in kept else None for i, latent in enumerate(latents)]
+    return codec.reconstruct(values, *image.shape[:2])

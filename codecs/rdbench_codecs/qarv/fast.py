@@ -1,11 +1,11 @@
 """The published network, rearranged for coding on a CPU: same function, less memory traffic.
 
 - AdaLN's affine is the affine of the layer norm, which costs nothing more.
-- The layer scale is folded into the second linear layer, and the shortcut is added by its product.
+- The layer scale is folded into the second linear layer.
 - Features stay in the channels-last layout, so that no permutation copies anything.
-- All products run on packed weights in oneDNN by name. PyTorch's own choice of a program, and the
-  results of its matrix product, depend on the number of threads; these do not, so that encoder and
-  decoder agree to the last bit.
+- Linear layers and convolutions run on packed weights in oneDNN by name. PyTorch's own choice of a
+  program, and the results of its matrix product, depend on the number of threads; these do not, so
+  that encoder and decoder agree to the last bit.
 - A block works on some positions at a time, so that what is between its layers stays in the cache.
 """
 
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from rdbench_codecs.qarv.network import ChannelNorm, Condition, ConvNextBlock
 
-_CHUNK = 3 * 2**20
+_CHUNK = 2**20
 """Hidden values that a block computes at a time; four bytes each, they should fit the cache."""
 
 
@@ -29,47 +29,45 @@ class FoldedBlock(nn.Module):
         super().__init__()
         gamma = block.gamma.detach().flatten()
         self.embedding_layer = cast(nn.Module, block.embedding_layer)
-        self.conv_dw = _depthwise(block.conv_dw)
+        self.conv_dw = PackedConvolution(block.conv_dw)
         self.eps = cast(ChannelNorm, block.norm).eps
-        self.hidden = block.mlp.fc1.out_features
         self.fc1 = _linear(block.mlp.fc1.weight.detach(), block.mlp.fc1.bias.detach())
-        self.fc2 = _linear_add(
+        self.fc2 = _linear(
             (gamma[:, None] * block.mlp.fc2.weight).detach(), (gamma * block.mlp.fc2.bias).detach()
         )
+        self.rows_at_once = max(1, _CHUNK // block.mlp.fc1.out_features)
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """Same shape as x, (1, width, height, width)."""
         shift, scale = condition.affine(self.embedding_layer)
         shortcut, rows = _rows(x), _rows(self.conv_dw(x))
-        n_chunks = -(-len(rows) * self.hidden // _CHUNK)
-        chunks = zip(rows.chunk(n_chunks), shortcut.chunk(n_chunks), strict=True)
-        results = [self._layers(part, old, scale[0], shift[0]) for part, old in chunks]
-        return _image(results[0] if n_chunks == 1 else torch.cat(results), x)
-
-    def _layers(self, rows: Tensor, shortcut: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        normalized = functional.layer_norm(rows, rows.shape[1:], scale, shift, self.eps)
-        return self.fc2(functional.gelu(self.fc1(normalized)), shortcut)
+        result = torch.empty_like(shortcut)
+        parts = (torch.split(t, self.rows_at_once) for t in (rows, shortcut, result))
+        for part, old, new in zip(*parts, strict=True):
+            normalized = functional.layer_norm(part, part.shape[1:], scale[0], shift[0], self.eps)
+            hidden = torch.ops.aten.gelu_(self.fc1(normalized))
+            torch.add(self.fc2(hidden), old, out=new)
+        return _image(result, x)
 
 
 class PackedConvolution(nn.Module):
-    """A 1x1 convolution."""
+    """A convolution on packed weights, with or without lambda as a second argument."""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
-        bias = cast(Tensor, convolution.bias).detach()
-        self.linear = _linear(convolution.weight.detach().flatten(1), bias)
+        self.convolve = _convolution(convolution)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, out_channels, height, width)."""
-        return _image(self.linear(_rows(x)), x)
+    def forward(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """(1, out_channels, height / stride, width / stride)."""
+        return self.convolve(x)
 
 
 def accelerate(network: nn.Module) -> None:
-    """Replace every block of the published kind and every 1x1 convolution; for coding only."""
+    """Replace every block of the published kind and every convolution; for coding only."""
     for name, child in network.named_children():
         if isinstance(child, ConvNextBlock) and _can_fold(child):
             setattr(network, name, FoldedBlock(child))
-        elif type(child) is nn.Conv2d and child.kernel_size == (1, 1) and child.groups == 1:
+        elif isinstance(child, nn.Conv2d):
             setattr(network, name, PackedConvolution(child))
         else:
             accelerate(child)
@@ -94,13 +92,18 @@ def _image(rows: Tensor, like: Tensor) -> Tensor:
     return rows.view(1, *like.shape[2:], rows.shape[1]).permute(0, 3, 1, 2)
 
 
-def _depthwise(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
+def _convolution(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
     weight, bias = convolution.weight.detach(), cast(Tensor, convolution.bias).detach()
+    if convolution.kernel_size == (1, 1) and convolution.groups == 1:
+        linear = _linear(weight.flatten(1), bias)
+        return lambda x: _image(linear(_rows(x)), x)
+    padding = list(cast(tuple[int, int], convolution.padding))
+    stride = list(convolution.stride)
     if not _packs(weight):
-        return convolution
-    (kernel, _), width = convolution.kernel_size, len(weight)
-    geometry = [kernel // 2, kernel // 2], [1, 1], [1, 1], width
-    packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, [1, width, 64, 64])
+        return lambda x: functional.conv2d(x, weight, bias, stride, padding, 1, convolution.groups)
+    geometry = padding, stride, [1, 1], convolution.groups
+    input_shape = [1, convolution.in_channels, 64 * stride[0], 64 * stride[1]]
+    packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, input_shape)
     convolve = torch.ops.mkldnn._convolution_pointwise.default
     return lambda x: cast(Tensor, convolve(x, packed, bias, *geometry, "none", [], ""))
 
@@ -111,14 +114,6 @@ def _linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, 4096)
     product = torch.ops.mkldnn._linear_pointwise.default
     return lambda x: cast(Tensor, product(x, packed, bias, "none", [], ""))
-
-
-def _linear_add(weight: Tensor, bias: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    if not _packs(weight):
-        return lambda x, y: functional.linear(x, weight, bias) + y
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight, 4096)
-    product = torch.ops.mkldnn._linear_pointwise.binary
-    return lambda x, y: cast(Tensor, product(x, y, packed, bias, "add"))
 
 
 def _packs(weight: Tensor) -> bool:

@@ -118,15 +118,15 @@ def test_a_file_cut_after_a_segment_is_a_file_of_lower_quality():
         cut = stream.data[:end]
         kept = [value if i < n else None for i, value in enumerate(values)]
         expected = TINY.reconstruct(kept, 64, 128)
-        np.testing.assert_array_equal(TINY.decode_available(cut), expected)
+        np.testing.assert_array_equal(TINY.decode_partial(cut), expected)
         if n < 9:
             np.testing.assert_array_equal(
-                TINY.decode_available(stream.data[: ends[n + 1] - 1]), expected
+                TINY.decode_partial(stream.data[: ends[n + 1] - 1]), expected
             )
-            with pytest.raises(BitstreamError, match=f"cut after {n} of its 9 segments"):
+            with pytest.raises(BitstreamError, match=f"cut after {n} of its 9 latents"):
                 TINY.decode(cut)
     with pytest.raises(BitstreamError):
-        TINY.decode_available(stream.data[: ends[0] - 1])
+        TINY.decode_partial(stream.data[: ends[0] - 1])
 
 
 def test_any_latent_can_be_left_out_or_kept_alone():

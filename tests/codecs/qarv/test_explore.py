@@ -1,11 +1,11 @@
-"""Parts of files, bits per position, pictures in between."""
+"""Subsets of latents, bits per position, pictures in between."""
 
 import numpy as np
 import pytest
 
 from rdbench.errors import UsageError
 from rdbench_codecs.qarv import Qarv
-from rdbench_codecs.qarv.explore import interpolate, keep, scalable_curve
+from rdbench_codecs.qarv.explore import KINDS, interpolate, keep, subsets
 
 CODEC = Qarv(lambda_=2048.0, weights="random-tiny", threads=1)
 RNG = np.random.default_rng(0)
@@ -13,15 +13,19 @@ IMAGE = RNG.integers(0, 255, (100, 70, 3), dtype=np.uint8)
 OTHER = RNG.integers(100, 255, (100, 70, 3), dtype=np.uint8)
 
 
-def test_scalable_curve_ends_with_the_whole_file():
-    steps = scalable_curve(CODEC, IMAGE)
+def test_subsets_of_the_latents():
+    found = {(s.kind, s.latent): s for s in subsets(CODEC, IMAGE)}
     stream = CODEC.encode(IMAGE)
-    assert [step.n_latents for step in steps] == list(range(10))
-    assert np.diff([step.n_bytes for step in steps]).min() > 0
-    assert steps[-1].n_bytes == len(stream.data)
-    np.testing.assert_array_equal(steps[-1].picture, CODEC.decode(stream.data))
-    np.testing.assert_array_equal(steps[3].picture, keep(CODEC, IMAGE, range(1, 4)))
-    np.testing.assert_array_equal(steps[0].picture, keep(CODEC, IMAGE, []))
+    assert list(found) == [(kind, i) for i in range(1, 10) for kind in KINDS]
+    np.testing.assert_array_equal(found["first", 9].picture, CODEC.decode(stream.data))
+    for n, end in enumerate(np.cumsum([segment.n_bytes for segment in stream.segments])):
+        if n > 0:
+            cut = CODEC.decode_partial(stream.data[:end])
+            np.testing.assert_array_equal(found["first", n].picture, cut)
+    for kind, i, kept in (("without", 3, [1, 2, 4, 5, 6, 7, 8, 9]), ("alone", 4, [4])):
+        np.testing.assert_array_equal(found[kind, i].picture, keep(CODEC, IMAGE, kept))
+        bits = sum(stream.segments[k].ideal_bits for k in kept)
+        assert found[kind, i].ideal_bits == pytest.approx(bits)
 
 
 def test_latents_that_do_not_exist_are_refused():
@@ -30,16 +34,12 @@ def test_latents_that_do_not_exist_are_refused():
 
 
 def test_interpolation_starts_and_ends_at_the_pictures():
-    np.testing.assert_array_equal(
-        interpolate(CODEC, IMAGE, OTHER, 0), keep(CODEC, IMAGE, range(1, 10))
-    )
-    np.testing.assert_array_equal(
-        interpolate(CODEC, IMAGE, OTHER, 1), keep(CODEC, OTHER, range(1, 10))
-    )
-    middle = interpolate(CODEC, IMAGE, OTHER, 0.5)
-    assert not np.array_equal(middle, interpolate(CODEC, IMAGE, OTHER, 0.4))
+    pictures = interpolate(CODEC, IMAGE, OTHER, [0, 0.4, 0.5, 1])
+    np.testing.assert_array_equal(pictures[0], keep(CODEC, IMAGE, range(1, 10)))
+    np.testing.assert_array_equal(pictures[3], keep(CODEC, OTHER, range(1, 10)))
+    assert not np.array_equal(pictures[1], pictures[2])
     with pytest.raises(UsageError, match="different sizes"):
-        interpolate(CODEC, IMAGE, OTHER[:50], 0.5)
+        interpolate(CODEC, IMAGE, OTHER[:50], [0.5])
 
 
 def test_bit_maps_add_up_to_the_ideal_bits():

@@ -1,0 +1,141 @@
+"""``rdbench qarv``: what the latents carry, samples, pictures in between."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rdbench.cli.console import AsJson, print_rows, progress_bar, say
+from rdbench.errors import UsageError
+from rdbench.registry import codec_from_spec, spec_of
+
+if TYPE_CHECKING:
+    from rdbench_codecs.qarv import Qarv
+
+app = typer.Typer(
+    help="What the latents of QARV carry: subsets, samples, pictures in between.",
+    no_args_is_help=True,
+)
+
+CodecSpec = Annotated[str, typer.Option("--codec", "-c", help="qarv[:KEY=VALUE,...].")]
+
+
+@app.command()
+def subsets(
+    picture: Annotated[Path, typer.Argument(help="Picture to take apart.")],
+    codec: CodecSpec = "qarv",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write; default PICTURE-latents.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decode a picture from its first latents, from all but one, and from one alone.
+
+    Writes every picture and a contact sheet (Figure 11 of the paper), prints the rate of the
+    latents that were kept and the PSNR. The prior mean stands for latents that are left out.
+
+    Example: rdbench qarv subsets photo.png --codec qarv:lambda=64
+    """
+    from rdbench.images import read_image, write_image
+    from rdbench.metrics.protocol import to_8bit
+    from rdbench.metrics.psnr import psnr_rgb
+    from rdbench_codecs.qarv import explore
+    from rdbench_codecs.qarv.explore import KINDS
+    from rdbench_codecs.qarv.sheets import GAP, contact_sheet
+
+    point, image = _qarv(codec), read_image(picture)
+    folder = out or picture.with_name(f"{picture.stem}-latents")
+    sheet = {kind: [GAP] for kind in KINDS}
+    sheet["first"] = [("original", image)]
+    rows = []
+    with progress_bar("subsets") as bar:
+        task = bar.add_task("", total=len(KINDS) * point.config().n_latents, note="")
+        for subset in explore.subsets(point, image):
+            decoded, kept = to_8bit(subset.picture), KINDS[subset.kind].format(subset.latent)
+            row = {
+                "spec": spec_of(point),
+                "kept": kept,
+                "ideal_bpp": subset.ideal_bits / (image.shape[0] * image.shape[1]),
+                "psnr_rgb": psnr_rgb(image, decoded),
+            }
+            rows.append(row)
+            sheet[subset.kind].append((_caption(row), decoded))
+            write_image(decoded, folder / f"{subset.kind}-{subset.latent}.png")
+            bar.advance(task)
+    print_rows(rows, as_json)
+    write_image(contact_sheet(list(sheet.values())), folder / "sheet.png")
+    say(str(folder / "sheet.png"))
+
+
+@app.command()
+def sample(
+    codec: CodecSpec = "qarv",
+    height: Annotated[int, typer.Option(min=1, help="Height of a sample in pixels.")] = 256,
+    width: Annotated[int, typer.Option(min=1, help="Width of a sample in pixels.")] = 256,
+    count: Annotated[int, typer.Option(min=1, help="Number of samples.")] = 12,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Factor on the spread of the prior; 0 gives its mean.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the first sample; the next has the next.")] = 0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Sheet to write.")] = Path("samples.png"),
+) -> None:
+    """Draw pictures from the prior alone.
+
+    Example: rdbench qarv sample --codec qarv:lambda=16 --count 8
+    """
+    from rdbench.images import write_image
+    from rdbench.metrics.protocol import to_8bit
+    from rdbench_codecs.qarv.sheets import contact_sheet
+
+    point = _qarv(codec)
+    tiles = [
+        (f"seed {n}", to_8bit(point.sample(height, width, n, temperature)))
+        for n in range(seed, seed + count)
+    ]
+    n_columns = min(count, 4)
+    rows = [tiles[i : i + n_columns] for i in range(0, count, n_columns)]
+    write_image(contact_sheet(rows, side=max(height, width)), out)
+    say(f"{out}: {spec_of(point)}")
+
+
+@app.command()
+def interpolate(
+    first: Annotated[Path, typer.Argument(help="Picture to start from.")],
+    second: Annotated[Path, typer.Argument(help="Picture of the same size to end at.")],
+    codec: CodecSpec = "qarv",
+    steps: Annotated[int, typer.Option(min=2, help="Pictures, both ends included.")] = 7,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Sheet to write.")] = Path(
+        "interpolation.png"
+    ),
+) -> None:
+    """Mix the latents of two pictures.
+
+    Example: rdbench qarv interpolate a.png b.png --codec qarv:lambda=64
+    """
+    from rdbench.images import read_image, write_image
+    from rdbench.metrics.protocol import to_8bit
+    from rdbench_codecs.qarv import explore
+    from rdbench_codecs.qarv.sheets import contact_sheet
+
+    point = _qarv(codec)
+    weights = [i / (steps - 1) for i in range(steps)]
+    pictures = explore.interpolate(point, read_image(first), read_image(second), weights)
+    row = [(f"{w:.2f}", to_8bit(p)) for w, p in zip(weights, pictures, strict=True)]
+    write_image(contact_sheet([row], side=256), out)
+    say(f"{out}: {spec_of(point)}")
+
+
+def _qarv(spec: str) -> "Qarv":
+    from rdbench_codecs.qarv import Qarv
+
+    point = codec_from_spec(spec)
+    if not isinstance(point, Qarv):
+        raise UsageError(f"{spec!r} is not QARV")
+    point.check()
+    return point
+
+
+def _caption(row: Mapping[str, Any]) -> str:
+    psnr_db = row["psnr_rgb"]
+    return row["kept"] if psnr_db is None else f"{row['kept']}: {psnr_db:.1f} dB"

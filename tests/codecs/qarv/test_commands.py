@@ -1,0 +1,133 @@
+"""``rdbench qarv``, files that are cut, and QARV's scalable codec."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import PIL.Image
+import pytest
+from typer.testing import CliRunner
+
+from rdbench import run
+from rdbench.cli import app
+from rdbench.errors import BitstreamError, EncoderError, UsageError
+from rdbench_codecs.qarv import Qarv, QarvScalable
+from rdbench_codecs.qarv.explore import keep
+from rdbench_codecs.qarv.sheets import GAP, contact_sheet
+
+SPEC = "qarv:weights=random-tiny,lambda=2048"
+CODEC = Qarv(lambda_=2048.0, weights="random-tiny")
+RNG = np.random.default_rng(0)
+
+
+def rdbench(*words):
+    """What the command printed on stdout."""
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two pictures of one size and one of another."""
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for path, height in zip(paths, (70, 70, 64), strict=True):
+        PIL.Image.fromarray(RNG.integers(0, 255, (height, 100, 3), dtype=np.uint8)).save(path)
+    return paths
+
+
+def test_subsets(pictures, tmp_path):
+    rows = json.loads(rdbench("qarv", "subsets", pictures[0], "--codec", SPEC, "--json"))
+    assert [row["kept"] for row in rows[8:11]] == ["z1 to z9", "all but z1", "all but z2"]
+    assert rows[26]["kept"] == "z9 alone"
+    bpp = [row["ideal_bpp"] for row in rows]
+    assert bpp[:9] == sorted(bpp[:9])
+    assert bpp[9 + 3] + bpp[18 + 3] == pytest.approx(bpp[8])
+    folder = tmp_path / "a-latents"
+    assert len(list(folder.iterdir())) == 28
+    image = np.asarray(PIL.Image.open(pictures[0]))
+    expected = np.rint(keep(CODEC, image, [1, 2, 4, 5, 6, 7, 8, 9]) * 255)
+    np.testing.assert_array_equal(np.asarray(PIL.Image.open(folder / "without-3.png")), expected)
+    error = np.mean((expected - image) ** 2)
+    assert rows[9 + 2]["psnr_rgb"] == pytest.approx(10 * np.log10(255**2 / error))
+
+
+def test_samples(tmp_path):
+    out = tmp_path / "s.png"
+    sizes = ("--height", 64, "--width", 80, "--count", 3, "--seed", 5)
+    rdbench("qarv", "sample", "--codec", SPEC, "--out", out, *sizes)
+    sheet = np.asarray(PIL.Image.open(out))
+    expected = np.rint(CODEC.sample(64, 80, 6) * 255)
+    np.testing.assert_array_equal(sheet[8 : 8 + 64, 96 : 96 + 80], expected)
+
+
+def test_interpolation(pictures, tmp_path):
+    out = tmp_path / "i.png"
+    words = ("qarv", "interpolate", *pictures[:2], "--codec", SPEC, "--steps", 3, "--out", out)
+    rdbench(*words)
+    sheet = np.asarray(PIL.Image.open(out))
+    last = CODEC.decode(CODEC.encode(np.asarray(PIL.Image.open(pictures[1]))).data)
+    np.testing.assert_array_equal(sheet[8:78, 224:324], np.rint(last * 255))
+    with pytest.raises(UsageError, match="different sizes"):
+        rdbench("qarv", "interpolate", *pictures[1:], "--codec", SPEC)
+    with pytest.raises(UsageError, match="'jpeg' is not QARV"):
+        rdbench("qarv", "sample", "--codec", "jpeg")
+
+
+def test_a_sheet_scales_pictures_down_and_leaves_gaps_white():
+    picture = np.full((100, 400, 3), 7, np.uint8)
+    sheet = contact_sheet([[("one", picture)], [GAP, ("two", picture)]], side=200)
+    assert sheet.shape == (8 + 2 * (50 + 20 + 8), 8 + 2 * (200 + 8), 3)
+    assert (sheet[8:58, 8:208] == 7).all()
+    assert (sheet[8:58, 216:416] == 255).all()
+    assert (sheet[86:136, 8:208] == 255).all()
+    assert (sheet[86:136, 216:416] == 7).all()
+    assert (sheet[58:78, 8:208] < 100).any()
+
+
+def test_a_cut_file_on_the_command_line(pictures, tmp_path):
+    cut, out = tmp_path / "cut.qarv", tmp_path / "cut.png"
+    rdbench("encode", pictures[0], "-o", cut, "--codec", f"qarv-scalable{SPEC[4:]},kept=3")
+    with pytest.raises(BitstreamError, match="cut after 3 of its 9 latents"):
+        rdbench("decode", cut, "--codec", SPEC)
+    rdbench("decode", cut, "--codec", SPEC, "--partial", "-o", out)
+    expected = keep(CODEC, np.asarray(PIL.Image.open(pictures[0])), [1, 2, 3])
+    np.testing.assert_array_equal(np.asarray(PIL.Image.open(out)), np.rint(expected * 255))
+    with pytest.raises(UsageError, match="'jpeg' decodes whole files only"):
+        rdbench("decode", cut, "--codec", "jpeg", "--partial")
+
+
+def test_the_scalable_codec_cuts_the_file_of_qarv():
+    image = RNG.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    whole = CODEC.encode(image)
+    point = QarvScalable(lambda_=2048.0, weights="random-tiny", kept=4)
+    part = point.encode(image)
+    assert whole.data.startswith(part.data)
+    assert part.segments == whole.segments[:5]
+    np.testing.assert_array_equal(point.decode(part.data), CODEC.decode_partial(part.data))
+    assert replace(point, kept=9).encode(image) == whole
+    for wrong in (part.data[:-1], whole.data):
+        with pytest.raises(BitstreamError, match="whole latents, not 4"):
+            point.decode(wrong)
+    with pytest.raises(EncoderError, match="have 9 latents, kept is 10"):
+        replace(point, kept=10).encode(image)
+    with pytest.raises(ValueError, match="kept is 0"):
+        replace(point, kept=0)
+    ladders = [replace(point, weights=f"random{n}").ladder() for n in ("-tiny", "-a3")]
+    assert [[p.kept for p in ladder] for ladder in ladders] == [[*range(1, 10)], [1, 2, 3]]
+
+
+def test_scalable_curves_are_measured_like_others(pictures, tmp_path):
+    folder = pictures[0].parent
+    pictures[2].unlink()
+    outcome = run(
+        ["qarv-scalable:weights=random-tiny,lambda=64,2048"], str(folder), tmp_path / "out", jobs=0
+    )
+    assert not outcome.failures
+    curves = {record.curve for record in outcome.records}
+    assert len(curves) == 2
+    for curve in curves:
+        records = [r for r in outcome.records if r.curve == curve and r.image == "a.png"]
+        assert sorted(r.rate_value for r in records) == list(range(1, 10))
+        sizes = [r.n_bytes for r in sorted(records, key=lambda r: r.rate_value)]
+        assert sizes == sorted(set(sizes))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from rdbench_codecs.training.objective import Objective
 
 _LEAST_LAMBDA, _LARGEST_LAMBDA = 2.0**-10, 2.0**20
-_Integer = TypeVar("_Integer", bound=np.integer)
 
 Picture = npt.NDArray[np.float32]
 """(height, width, 3) in [0, 1]."""
@@ -116,16 +115,9 @@ class Qarv(Trainable):
 
     def encode(self, image: Image) -> Bitstream:
         """A header of at most 40 bytes, then one segment a latent, z1 first."""
-        from rdbench_codecs.entropy import SymbolEncoder
-        from rdbench_codecs.qarv.model import TABLES
-
         latents = self.latents(image)
-        coded = []
         with stage("entropy coding"):
-            for latent in latents:
-                encoder = SymbolEncoder(TABLES)
-                encoder.put(_channels_last(latent.symbols), _channels_last(latent.indexes))
-                coded.append(encoder.finish())
+            coded = [latent.to_bytes() for latent in latents]
         height, width = image.shape[:2]
         header = container.Header(Qarv.name, height, width, self._lambda(), self._sha256())
         data = container.pack(header, coded)
@@ -229,8 +221,7 @@ class Qarv(Trainable):
         return container.unpack_partial(data, Qarv.name, self._sha256())
 
     def _decode(self, header: container.Header, segments: Sequence[bytes | None]) -> Picture:
-        from rdbench_codecs.entropy import SymbolDecoder
-        from rdbench_codecs.qarv.model import TABLES, threads
+        from rdbench_codecs.qarv.model import threads
 
         model = self._model()
         if not _LEAST_LAMBDA <= header.parameter <= _LARGEST_LAMBDA:
@@ -244,16 +235,10 @@ class Qarv(Trainable):
             segment = segments[i]
             if segment is None:
                 return prior.mean
-            with stage("entropy parameters"):
-                indexes = np.moveaxis(model.indexes(prior), 0, -1)
             try:
-                with stage("entropy coding"):
-                    decoder = SymbolDecoder(segment, TABLES)
-                    symbols = decoder.get(indexes.reshape(-1)).reshape(indexes.shape)
-                    decoder.finish()
+                return prior.value(model.decode_symbols(segment, prior))
             except BitstreamError as error:
                 raise BitstreamError(f"latent z{i + 1}: {error}") from None
-            return prior.value(model.tensor(np.moveaxis(symbols, -1, 0)))
 
         with threads(self.threads):
             return model.top_down(header.height, header.width, header.parameter, choose)
@@ -292,8 +277,3 @@ def _random_config(weights: str) -> QarvConfig | None:
 
 def _weights_path(weights: str) -> Path:
     return locate("qarv", weights, CHECKPOINTS, "; or weights=random, whose pictures are noise")
-
-
-def _channels_last(array: npt.NDArray[_Integer]) -> npt.NDArray[_Integer]:
-    """(channels, height, width) as a row in the order of coding: positions, then channels."""
-    return np.moveaxis(array, 0, -1).reshape(-1)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rdbench.stages import stage
 from rdbench.types import Image
-from rdbench_codecs.entropy import GaussianTables, Symbols
+from rdbench_codecs.entropy import GaussianTables, SymbolDecoder, SymbolEncoder, Symbols
 from rdbench_codecs.qarv.config import QarvConfig
 from rdbench_codecs.qarv.fast import accelerate
 from rdbench_codecs.qarv.network import (
@@ -47,6 +47,14 @@ class Latent:
     indexes: npt.NDArray[np.uint8]
     ideal_bits: npt.NDArray[np.float32]
     value: npt.NDArray[np.float32]
+
+    def to_bytes(self) -> bytes:
+        """The symbols as a segment of a file, position by position."""
+        encoder = SymbolEncoder(TABLES)
+        encoder.put(
+            np.moveaxis(self.symbols, 0, -1).ravel(), np.moveaxis(self.indexes, 0, -1).ravel()
+        )
+        return encoder.finish()
 
 
 Choice = Callable[[int, Prior], Tensor]
@@ -121,6 +129,20 @@ class Model:
             pixels = to_pixels(output.float())[0, :, :height, :width]
             with stage("copies"):
                 return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+
+    def decode_symbols(self, segment: bytes, prior: Prior) -> Tensor:
+        """The symbols in a segment that `Latent.to_bytes` made, (1, channels, height, width).
+
+        Raises:
+            BitstreamError: they are not the encoder's.
+        """
+        with stage("entropy parameters"):
+            indexes = np.moveaxis(self.indexes(prior), 0, -1)
+        with stage("entropy coding"):
+            decoder = SymbolDecoder(segment, TABLES)
+            symbols = decoder.get(indexes.ravel()).reshape(indexes.shape)
+            decoder.finish()
+        return self.tensor(np.moveaxis(symbols, -1, 0))
 
     def indexes(self, prior: Prior) -> npt.NDArray[np.uint8]:
         """Probability table of every symbol, (channels, height, width)."""

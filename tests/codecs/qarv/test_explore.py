@@ -16,7 +16,7 @@ OTHER = RNG.integers(100, 255, (100, 70, 3), dtype=np.uint8)
 def test_subsets_of_the_latents():
     found = {(s.kind, s.latent): s for s in subsets(CODEC, IMAGE)}
     stream = CODEC.encode(IMAGE)
-    assert list(found) == [(kind, i) for i in range(1, 10) for kind in KINDS]
+    assert list(found) == [(kind, i) for kind in KINDS for i in range(1, 10)]
     np.testing.assert_array_equal(found["first", 9].picture, CODEC.decode(stream.data))
     for n, end in enumerate(np.cumsum([segment.n_bytes for segment in stream.segments])):
         if n > 0:

@@ -110,6 +110,29 @@ def qvrf_fit(
         say(str(out))
 
 
+@qvrf.command("fix")
+def qvrf_fix(
+    codec: Annotated[
+        str, typer.Option("--codec", "-c", help="A QVRF codec at one rate, with its weights.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .safetensors.")],
+) -> None:
+    """Write the fixed-rate network that a QVRF network is at one rate.
+
+    It makes the same integers and the same picture, and can be trained on at that rate.
+
+    Example: rdbench qvrf fix --codec qvrf-mbt2018-mean:index=3 --out fixed.safetensors
+    """
+    from rdbench.registry import codec_from_spec
+    from rdbench_codecs.hyperprior.codec import Qvrf
+
+    point = codec_from_spec(codec)
+    if not isinstance(point, Qvrf):
+        raise UsageError(f"{codec!r} is no QVRF codec")
+    point.write_fixed(out)
+    say(f"{out}: weights of {point.baseline}")
+
+
 def _draw_fit(fit: Any, title: str, out: Path) -> None:
     import numpy as np
     from matplotlib.figure import Figure

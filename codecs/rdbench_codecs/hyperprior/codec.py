@@ -323,6 +323,22 @@ class Qvrf(_VariableRate):
         regulators = self._regulators(self.load())
         return fit_regulators(LAMBDAS[: len(regulators)], regulators)
 
+    def write_fixed(self, path: Path) -> None:
+        """Write the fixed-rate network that this one is at this rate, see `fold_regulator`."""
+        import torch
+
+        from rdbench_codecs.hyperprior.loading import network_of
+        from rdbench_codecs.hyperprior.rates import fold_regulator
+        from rdbench_codecs.training.loop import export
+
+        source = self._path()
+        tensors, _ = weights_files.read(source)
+        network = network_of(self.baseline, "qvrf", tensors, source)
+        fold_regulator(network, self._parameter(self.load()))
+        state = {name: t for name, t in network.state_dict().items() if name != "Gain"}
+        config = {"baseline": self.baseline, "method": "fixed", "n": network.n, "m": network.m}
+        export(state, config, path, torch.float32)
+
     def _parameter(self, loaded: "Loaded") -> float:
         if self.index is not None:
             regulators = self._regulators(loaded)

@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rdbench.errors import DataError
 from rdbench.stages import stage
@@ -21,7 +22,7 @@ from rdbench_codecs import weights as weights_files
 from rdbench_codecs.hyperprior.coder import CodedLatent, Coder, make_coder, n_threads
 from rdbench_codecs.hyperprior.fast import accelerate
 from rdbench_codecs.hyperprior.feature_transforms import ADAPTIVE_NETWORKS
-from rdbench_codecs.hyperprior.networks import NETWORKS, Network
+from rdbench_codecs.hyperprior.networks import NETWORKS, Network, ScaleHyperprior
 from rdbench_codecs.hyperprior.rates import (
     N_LEVELS,
     POINTS,
@@ -207,10 +208,10 @@ def randomize(network: Network) -> None:
         elif name.startswith("entropy_bottleneck._bias"):
             parameter.uniform_(-0.5, 0.5, generator=generator)
     # Scales near those of the latents, so that few symbols lie where their density has no mass.
-    to_gaussians = getattr(network, "entropy_parameters", getattr(network, "h_s", ()))
-    for layer in [m for m in to_gaussians if isinstance(m, nn.Conv2d)][-1:]:
+    if isinstance(network, ScaleHyperprior):
+        layer = network.gaussian_layer()
         layer.weight.mul_(0.2)
-        layer.bias[: network.m].add_(1.5)  # type: ignore[index]
+        cast(Tensor, layer.bias)[: network.m].add_(1.5)
 
 
 def _channels(tensors: Mapping[str, Tensor]) -> tuple[int, int]:

@@ -150,6 +150,10 @@ class ScaleHyperprior(Network):
         features: Tensor = self.h_s(times(z_hat, point.z_inverse_gain))
         return features
 
+    def gaussian_layer(self) -> nn.Conv2d:
+        """The last layer before the Gaussians of y, its first m outputs their scales."""
+        return _last_convolution(self.h_s)
+
     def gaussians(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and mean of y, each of y's shape."""
         return features, torch.zeros_like(features)
@@ -282,6 +286,9 @@ class JointAutoregressive(MeanScaleHyperprior):
         )
         self.context_prediction = MaskedConv2d(m, 2 * m)
 
+    def gaussian_layer(self) -> nn.Conv2d:
+        return _last_convolution(self.entropy_parameters)
+
     def gaussians_given(self, features: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and mean of every element of y where all of y_hat is known."""
         context = self.context_prediction(y_hat)
@@ -397,6 +404,10 @@ NETWORKS: dict[str, Callable[[int, int], Network]] = {
     "cheng2020-attn": Cheng2020Attention,
 }
 """Constructors by name; they take the channels n and m."""
+
+
+def _last_convolution(layers: nn.Sequential) -> nn.Conv2d:
+    return [layer for layer in layers if isinstance(layer, nn.Conv2d)][-1]
 
 
 def add_noise(x: Tensor) -> Tensor:

@@ -13,11 +13,19 @@ equation 7).
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from rdbench_codecs.hyperprior.networks import FIXED_RATE, Network, RatePoint
+from rdbench.errors import UsageError
+from rdbench_codecs.hyperprior.networks import (
+    FIXED_RATE,
+    JointAutoregressive,
+    Network,
+    RatePoint,
+    ScaleHyperprior,
+)
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
 
 N_LEVELS = 8
@@ -52,6 +60,28 @@ def level_point(network: Network, method: str, level: int) -> RatePoint:
         gain: Tensor = network.Gain  # type: ignore[assignment]
         return RatePoint(regulator=gain[level].clamp(min=1e-4)) if level else FIXED_RATE
     return POINTS[method](network, float(level))
+
+
+@torch.no_grad()
+def fold_regulator(network: Network, regulator: float) -> None:
+    """Make a network at regulator 1 what it is at ``regulator``: same integers, same picture.
+
+    The regulator moves into the layers around y: what makes it, what reads it, what predicts it.
+
+    Raises:
+        UsageError: y is made or read by something other than one convolution.
+    """
+    maker = network.g_a[-1]
+    if not (isinstance(network, ScaleHyperprior) and isinstance(maker, nn.Conv2d)):
+        raise UsageError("a regulator can be folded into 5x5 transforms with a hyperprior only")
+    for layer in (maker, network.gaussian_layer()):
+        for parameter in layer.parameters():
+            parameter.mul_(regulator)
+    readers = [network.g_s[0], network.h_a[0]]
+    if isinstance(network, JointAutoregressive):
+        readers.append(network.context_prediction)
+    for reader in readers:
+        cast(nn.Conv2d, reader).weight.div_(regulator)
 
 
 def _scale_point(network: Network, level: float) -> RatePoint:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rdbench.errors import DataError
-from rdbench_codecs.hyperprior.networks import JointAutoregressive, ScaleHyperprior
+from rdbench_codecs.hyperprior.networks import ScaleHyperprior
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
 from rdbench_codecs.training.components import blocks, least_cost_step, principal_components
 
@@ -39,7 +39,7 @@ def start_from_components(network: ScaleHyperprior, images: Tensor) -> None:
         last = layer is down[-1]
         gain = 1 / (_GAIN**3 * _step()) if last else _GAIN
         used, std = _set_stage(layer, up[down.index(layer)], x[:, :used], gain)
-    _scale_bias(network)[: network.m].copy_(std)
+    cast(Tensor, network.gaussian_layer().bias)[: network.m].copy_(std)
 
 
 def _step() -> float:
@@ -72,11 +72,3 @@ def _set_stage(
     up.weight[:n, :n_in, 2:4, 2:4] = kernel / gain
     cast(Tensor, up.bias)[:n_in] = found.mean.view(n_in, 4).mean(1)
     return n, gain * found.std
-
-
-def _scale_bias(network: ScaleHyperprior) -> Tensor:
-    """Bias of the layer that gives the scales of y."""
-    layers = network.h_s
-    if isinstance(network, JointAutoregressive):
-        layers = network.entropy_parameters
-    return cast(Tensor, [layer for layer in layers if isinstance(layer, nn.Conv2d)][-1].bias)

@@ -259,17 +259,20 @@ class _Log:
             self._on_progress(progress)
 
 
-def export(state: dict[str, Tensor], config: dict[str, Any], path: Path) -> None:
-    """Write a file of weights in half precision, with its configuration.
+def export(
+    state: dict[str, Tensor], config: dict[str, Any], path: Path, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write a file of weights with its configuration.
 
     Args:
         state: name -> parameter.
         config: what the codec needs to rebuild the network.
         path: a ``.safetensors`` file.
+        dtype: of the numbers.
     """
     from safetensors.torch import save_file
 
-    tensors = {name: value.detach().cpu().half().contiguous() for name, value in state.items()}
+    tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in state.items()}
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, {"config": json.dumps(config)})
     partial.replace(path)

@@ -253,6 +253,23 @@ def saved(path: Path, baseline: str, method: str, n: int = 8, m: int = 12) -> Pa
     return path
 
 
+@pytest.mark.parametrize("baseline", ["bmshj2018-hyperprior", "mbt2018-mean", "mbt2018"])
+def test_a_regulator_can_be_folded_into_the_network(baseline: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / "qvrf.safetensors", baseline, "qvrf")
+    codec = codec_class(f"qvrf-{baseline}")(weights=str(path), a=4.0)  # exact in binary
+    codec.write_fixed(tmp_path / "fixed.safetensors")
+    fixed = codec_class(baseline)(weights=str(tmp_path / "fixed.safetensors"))
+    one, other = codec.encode(photo()), fixed.encode(photo())
+    assert one.segments[1:] == other.segments[1:]
+    np.testing.assert_allclose(codec.decode(one.data), fixed.decode(other.data), atol=1e-5)
+
+
+def test_attention_holds_no_regulator(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors", "cheng2020-attn", "qvrf")
+    with pytest.raises(UsageError, match="5x5"):
+        QvrfCheng2020Attn(weights=str(path), a=2.0).write_fixed(tmp_path / "b.safetensors")
+
+
 def test_weights_come_from_files(tmp_path: Path) -> None:
     plain = Mbt2018(weights=str(saved(tmp_path / "a.safetensors", "mbt2018", "fixed")))
     wrapped = Mbt2018(weights=str(saved(tmp_path / "a.pth.tar", "mbt2018", "fixed")))

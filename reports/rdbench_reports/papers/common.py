@@ -94,6 +94,15 @@ def measured_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> t
     )
 
 
+def to_train(codec: str, dataset: str = "kodak", config: str = "paper") -> str:
+    """Commands that train a codec by a recipe and measure it."""
+    folder = f"{codec}-{config}"
+    return (
+        f"rdbench train {codec} --config {config} --data PICTURES --out {folder}; "
+        f"rdbench run --codec {codec}:weights={folder}/weights.safetensors --dataset {dataset}"
+    )
+
+
 def to_measure(codec: str, datasets: Iterable[str], evidence: Evidence) -> tuple[Missing, ...]:
     """How to get a codec's measured curves on the data sets where there is none."""
     absent = [dataset for dataset in datasets if not evidence.measured(dataset, codec)]

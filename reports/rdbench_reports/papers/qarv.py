@@ -18,6 +18,7 @@ from rdbench_reports.papers.common import (
     rd_plot,
     table,
     to_measure,
+    to_train,
 )
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def _table_2(_: Evidence) -> Finding:
               row["kodak"])
         for row in table("qarv", "table2")
     ]  # fmt: skip
-    return Finding(tuple(values), missing=(_train("affine0, 1, 3, 4, group, instance"),))
+    configs = ("affine0", "affine1", "affine3", "affine4", "group", "instance")
+    return Finding(tuple(values), missing=(_untrained(*configs),))
 
 
 def _table_3(_: Evidence) -> Finding:
@@ -116,7 +118,7 @@ def _table_3(_: Evidence) -> Finding:
         label = f"{row['config']}, N = {row['n_latents']}"
         values.append(Value(label, "BD-rate Kodak (%)", row["kodak"]))
         values.append(_count(label, name, row["params_million"]))
-    return Finding(tuple(values), missing=(_train("a2, b2, c2, a3, b3, c3"),))
+    return Finding(tuple(values), missing=(_untrained("a2", "b2", "c2", "a3", "b3", "c3"),))
 
 
 def _table_4(_: Evidence) -> Finding:
@@ -125,20 +127,23 @@ def _table_4(_: Evidence) -> Finding:
     for row in table("qarv", "table4"):
         values.append(Value(row["block"], "BD-rate Kodak (%)", row["kodak"]))
         values.append(_count(row["block"], names[row["block"]], row["params_million"]))
-    return Finding(tuple(values), missing=(_train("nat"),))
+    return Finding(tuple(values), missing=(_untrained("nat"),))
 
 
 def _table_7(_: Evidence) -> Finding:
     rows = table("qarv", "table7")
     values = [Value(row["p_lambda"], "BD-rate Kodak (%)", row["kodak"]) for row in rows]
-    return Finding(tuple(values), missing=(_train("base, with either sampling of lambda"),))
+    missing = Missing(
+        "BD-rates here: weights were not published", to_train("qarv", config="log-lambda")
+    )
+    return Finding(tuple(values), missing=(missing,))
 
 
 def _table_8(_: Evidence) -> Finding:
     names = {3: "c3", 5: "n5", 7: "n7", 9: "base", 11: "n11"}
     values = [_count(f"N = {n}", name, None) for n, name in names.items() if n != 3]
     notes = ("the paper prints this table as a picture; its numbers are not at hand",)
-    return Finding(tuple(values), notes=notes, missing=(_train("n5, n7, n11"),))
+    return Finding(tuple(values), notes=notes, missing=(_untrained("n5", "n7", "n11"),))
 
 
 def _count(label: str, config: str, published: float | None) -> Value:
@@ -146,11 +151,11 @@ def _count(label: str, config: str, published: float | None) -> Value:
     return Value(label, "parameters (M)", published, here=here)
 
 
-def _train(configs: str) -> Missing:
+def _untrained(*configs: str) -> Missing:
     return Missing(
-        f"BD-rates here: weights of {configs} were not published",
-        "train the configuration, then "
-        "`rdbench run --codec qarv:weights=WEIGHTS.safetensors --dataset kodak`",
+        f"BD-rates here: weights of {', '.join(configs)} were not published",
+        "put the configuration's name into a copy of the recipe `ablation`; "
+        + to_train("qarv", config="ablation"),
     )
 
 
@@ -166,8 +171,7 @@ def _figure_13(evidence: Evidence) -> Finding:
         (
             Missing(
                 "QARV trained for MS-SSIM: neither weights nor a curve were published",
-                "train it with 1 - MS-SSIM as distortion, then `rdbench run --codec "
-                "qarv:weights=WEIGHTS.safetensors --dataset kodak`",
+                to_train("qarv", config="ms-ssim"),
             ),
         ),
     )
@@ -191,8 +195,7 @@ def _panels(evidence: Evidence, metric: str, name: str, missing: tuple[Missing, 
 def _figure_7(evidence: Evidence) -> Finding:
     missing = Missing(
         "QARV at a fixed rate, with CConv and with QSF: neither weights nor curves were published",
-        "train the configurations fixed, cconv and qsf, then "
-        "`rdbench run --codec qarv:weights=WEIGHTS.safetensors --dataset kodak`",
+        "; ".join(to_train("qarv", config=config) for config in ("fixed", "cconv", "qsf")),
     )
     return _every_qarv(evidence, "figure-7", missing)
 
@@ -200,8 +203,8 @@ def _figure_7(evidence: Evidence) -> Finding:
 def _figure_9(evidence: Evidence) -> Finding:
     missing = Missing(
         "QARV trained with lambda up to 32 ... 1024: neither weights nor curves were published",
-        "train with a narrower range of lambda, then "
-        "`rdbench run --codec qarv:weights=WEIGHTS.safetensors --dataset kodak`",
+        "put lambda_range into a copy of the recipe `ablation`; "
+        + to_train("qarv", config="ablation"),
     )
     return _every_qarv(evidence, "figure-9", missing)
 
@@ -251,9 +254,21 @@ def _bins(curve: Curve) -> "Figure":
 def _figure_14(_: Evidence) -> Finding:
     missing = Missing(
         "loss and BD-rate over training: the authors' logs were not published",
-        "train configurations n7 and n11, which logs both",
+        "rdbench train qarv --config ablation --data PICTURES --validate kodak",
     )
     return Finding(missing=(missing,))
+
+
+def _figure_15(evidence: Evidence) -> Finding:
+    curves = evidence.curves("kodak", "qarv-scalable", "qarv", "vtm18", "jpeg2000")
+    if not evidence.measured("kodak", "qarv-scalable"):
+        way_out = "rdbench run --codec qarv-scalable:lambda=2048 --dataset kodak"
+        return Finding(missing=(Missing("QARV's files cut after each latent", way_out),))
+    plot = rd_plot("figure-15", lambda: [panel("Kodak", curves, "psnr_rgb", _MAX_BPP)])
+    missing = Missing("DPICT and other scalable codecs: no codec here, no published curve",
+                      "rdbench bdrate --curve RESULTS.json")  # fmt: skip
+    notes = measured_notes(evidence, "kodak", ("qarv-scalable",))
+    return Finding(plots=(plot,), notes=notes, missing=(missing,))
 
 
 def _figure_16(evidence: Evidence) -> Finding:
@@ -310,6 +325,7 @@ PAPER = Paper(
         Item("Figure 12", "Equal shares of lambda on the curve", _figure_12),
         Item("Figure 13", "MS-SSIM over rate on three test sets", _figure_13),
         Item("Figure 14", "Loss and BD-rate over training", _figure_14),
+        Item("Figure 15", "Scalable coding", _figure_15),
         Item("Figure 16", "Rate by latent", _figure_16),
     ),
 )  # fmt: skip

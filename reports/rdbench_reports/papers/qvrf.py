@@ -22,6 +22,7 @@ from rdbench_reports.papers.common import (
     rd_plot,
     table,
     to_measure,
+    to_train,
 )
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def _table_1(evidence: Evidence) -> Finding:
     missing = [
         Missing(
             "curves of cui2021 on the three baselines: neither weights nor curves were published",
-            "train them, then `rdbench run --codec cui2021-mbt2018:weights=WEIGHTS.safetensors "
-            "--dataset kodak`",
+            to_train("cui2021-mbt2018"),
         ),
         *(m for b in FIXED for m in to_measure(b, ["kodak"], evidence)),
     ]
@@ -206,7 +206,7 @@ def _figure_a2(evidence: Evidence) -> Finding:
         Missing(
             "QVRF trained with eleven multipliers up to 1.44: neither weights nor a curve were "
             "published",
-            f"train it, then `rdbench run --codec {_OURS}:weights=WEIGHTS.safetensors -d kodak`",
+            "put the multipliers into a copy of the recipe `paper`; " + to_train(_OURS),
         ),
     ))  # fmt: skip
 
@@ -256,8 +256,7 @@ def _figure_4(evidence: Evidence) -> Finding:
     )
     rivals = Missing(
         "cui2021, song2021, theis2017: neither weights nor curves were published",
-        "train them, then `rdbench run --codec cui2021-mbt2018:weights=WEIGHTS.safetensors "
-        "--dataset kodak`",
+        "; ".join(to_train(f"{method}-mbt2018") for method in _METHODS[1:]),
     )
     return Finding(plots=(plot,), missing=(rivals,))
 
@@ -279,8 +278,7 @@ def _two_metrics(evidence: Evidence, name: str, title: str, dataset: str) -> Fin
     missing = (
         Missing(
             f"cui2021-mbt2018 on {dataset}: neither weights nor a curve were published",
-            "train it, then `rdbench run --codec cui2021-mbt2018:weights=WEIGHTS.safetensors "
-            f"--dataset {dataset}`",
+            to_train("cui2021-mbt2018", dataset),
         ),
         *to_measure("mbt2018", [dataset], evidence),
     )

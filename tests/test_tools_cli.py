@@ -1,0 +1,74 @@
+"""The commands that make tables, as people call them: what they print and write."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from rdbench.cli import app
+from rdbench.errors import UsageError
+from rdbench.report import reproduce as drawing
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A report folder with two codecs on ``sample``."""
+    out = tmp_path_factory.mktemp("reports")
+    codecs = ("jpeg:quality=20,40,60,80", "qarv:weights=random-tiny,lambda=16,512")
+    words = [word for codec in codecs for word in ("--codec", codec)]
+    assert call("run", *words, "--out", out).exit_code == 0
+    return out
+
+
+def call(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_tables(folder):
+    text = call("tables", folder, "--format", "latex", "-t", "points", "-t", "timing").stdout
+    assert text.count(r"\begin{table}") == 1
+    assert "quality=20" in text
+    rows = call("tables", folder, "--format", "csv", "-t", "bdrate", "-c", "qarv").stdout
+    assert rows.splitlines()[0].startswith("codec,clic2022 (%),kodak (%)")
+    assert isinstance(call("tables", folder, "-t", "x").exception, UsageError)
+
+
+def test_audit(folder):
+    text = call("audit", folder).stdout
+    assert "lambda=512" in text
+    assert "jpeg" not in text
+    found = json.loads(call("audit", folder, "--json").stdout)
+    assert {a["codec"] for a in found} == {"jpeg", "qarv"}
+    assert "z9" in call("audit", folder, "--segments").stdout
+
+
+def test_match(folder):
+    words = ("match", "-c", "jpeg2000", "-c", "jpeg", "--psnr", 30, "--out", folder)
+    assert "rate percent" in call(*words).stdout
+    found = json.loads(call(*words, "--json").stdout)
+    assert len(found) == 6
+    assert all(m["met"] for m in found[:3])
+    assert "jpeg2000:bpp=" in call(*words, "--per-picture").stdout
+    assert isinstance(call("match", "-c", "jpeg").exception, UsageError)
+
+
+def test_timing(folder):
+    words = ("timing", "-c", "jpeg", "--repeats", 1, "--busy", "--out", folder)
+    assert "quality=95" in call(*words).stdout
+    (found,) = json.loads(call(*words, "--json").stdout)
+    assert found["n_repeats"] == 1
+    assert "quality=95" in call("tables", folder, "-t", "timing").stdout
+
+
+def test_reproduce(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "draw", lambda found, out: [])  # tested in test_reproduce.py
+    result = call("reproduce", "qvrf", folder, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "0.8296" in result.stdout
+    assert (tmp_path / "qvrf.tex").is_file()
+
+
+def test_list_metrics():
+    assert "iw_ssim" in call("list", "metrics").stdout
+    rows = json.loads(call("list", "metrics", "--json").stdout)
+    assert {"metric", "source", "better", "reason"} <= rows[0].keys()

@@ -77,3 +77,14 @@ def test_digits_are_those_of_the_paper():
 def test_no_such_paper():
     with pytest.raises(UsageError, match="no paper is named 'qar'; did you mean 'qarv'"):
         load_paper("qar")
+
+
+def test_pictures_from_some_of_their_latents(monkeypatch):
+    from rdbench_codecs.qarv import Qarv
+    from rdbench_reports.papers import subsets
+
+    monkeypatch.setattr(subsets, "LAMBDAS", (64.0,))
+    monkeypatch.setattr(subsets, "PICTURES", ("chelsea",))
+    figure = subsets.subsets_figure(Qarv(weights="random-tiny", threads=1))
+    assert len(figure.axes) == 3 * 10
+    assert all(axes.images for axes in figure.axes)

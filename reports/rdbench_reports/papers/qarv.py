@@ -9,6 +9,8 @@ import numpy as np
 from rdbench.analysis.latents import latent_rows
 from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Paper, Plot, Value
 from rdbench.curve import Curve
+from rdbench.errors import Unavailable
+from rdbench.registry import codec_from_spec
 from rdbench_reports.papers.common import (
     Row,
     diagram,
@@ -216,6 +218,20 @@ def _every_qarv(evidence: Evidence, name: str, missing: Missing) -> Finding:
     return Finding(plots=(plot,), notes=notes, missing=(missing,))
 
 
+def _figure_11(evidence: Evidence) -> Finding:
+    own = evidence.measured("kodak", "qarv")
+    codec: Any = codec_from_spec(own[0].specs[0] if own else "qarv")
+    try:
+        codec.check()
+    except Unavailable as error:
+        return Finding(missing=(Missing("pictures from some of their latents", str(error)),))
+    from rdbench_reports.papers.subsets import subsets_figure
+
+    note = f"drawn with weights={codec.weights}; `rdbench qarv subsets` does it for any picture"
+    plot = Plot("figure-11", lambda: subsets_figure(codec))
+    return Finding(plots=(plot,), notes=(note,))
+
+
 def _figure_12(evidence: Evidence) -> Finding:
     curve = evidence.best("kodak", "qarv")
     if curve is None:
@@ -322,6 +338,7 @@ PAPER = Paper(
         diagram("Figure 8", "Positions of the adaptive affine"),
         Item("Figure 9", "Ranges of lambda in training", _figure_9),
         diagram("Figure 10", "Latent blocks A, B, C"),
+        Item("Figure 11", "Pictures decoded from some of their latents", _figure_11),
         Item("Figure 12", "Equal shares of lambda on the curve", _figure_12),
         Item("Figure 13", "MS-SSIM over rate on three test sets", _figure_13),
         Item("Figure 14", "Loss and BD-rate over training", _figure_14),

@@ -95,16 +95,23 @@ def measured_curves(
 def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     """The shortest label that tells a curve from the others of its data set.
 
-    The codec's name, else its settings, else these and the weights, and the protocol after all.
-    Random weights are never hidden behind the codec's name.
+    The codec's name, else with the settings in which its curves differ, else with all, with the
+    weights, and with the protocol after all. Random weights are never hidden.
     """
+    common: dict[tuple[str, str], set[str]] = {}
+    for curve in curves:
+        settings = set(_settings(curve))
+        common.setdefault((curve.dataset, curve.codec), settings).intersection_update(settings)
 
-    def labels(curve: Curve) -> tuple[str, str, str, str]:
+    def labels(curve: Curve) -> tuple[str, ...]:
         full = str(curve.provenance["curve"])
         scored = curve.protocol.get("scored", curve.protocol["fingerprint"])
-        settings = full.partition("@")[0]
-        short = settings if any(a.kind == "random" for a in curve.notes) else curve.codec
-        return short, settings, full, f"{full} ({scored})"
+        named = full.partition("@")[0], full, f"{full} ({scored})"
+        if any(a.kind == "random" for a in curve.notes):
+            return named
+        shared = common[curve.dataset, curve.codec]
+        own = ",".join(setting for setting in _settings(curve) if setting not in shared)
+        return curve.codec, f"{curve.codec}:{own}" if own else curve.codec, *named
 
     seen = Counter((curve.dataset, label) for curve in curves for label in set(labels(curve)))
     return [
@@ -116,6 +123,10 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
         )
         for curve in curves
     ]
+
+
+def _settings(curve: Curve) -> list[str]:
+    return str(curve.provenance["curve"]).partition("@")[0].partition(":")[2].split(",")
 
 
 def _curve(

@@ -136,6 +136,12 @@ def test_protocols_and_settings_make_curves_of_their_own():
     assert [c.protocol["scored"] for c in curves] == ["8-bit", "float", "8-bit"]
 
 
+def test_labels_name_the_settings_that_differ():
+    specs = ("toy:speed=fast,lambda=1,depth=8@w", "toy:speed=fast,lambda=2,depth=8@w")
+    both = [dataclasses.replace(r, curve=spec) for spec in specs for r in records()]
+    assert [c.label for c in measured_curves(both, SETS)] == ["toy:lambda=1", "toy:lambda=2"]
+
+
 def test_weights_are_named_only_where_they_tell_curves_apart():
     def with_weights(name):
         return [dataclasses.replace(r, curve=f"toy@{name}") for r in records()]

@@ -74,7 +74,7 @@ class Qarv(Trainable):
                 f"lambda is {self.lambda_:g}, it must be {_LEAST_LAMBDA:g} to {_LARGEST_LAMBDA:g}"
             )
         if self.weights == "default":
-            object.__setattr__(self, "weights", best(self.name, "qarv", CHECKPOINTS))
+            object.__setattr__(self, "weights", best(Qarv.name, "qarv", CHECKPOINTS))
 
     @classmethod
     def new_objective(cls, network: Mapping[str, Any]) -> "Objective":
@@ -107,7 +107,7 @@ class Qarv(Trainable):
         return sha256(_weights_path(self.weights))
 
     def remark(self) -> str:
-        return remark(self.name, self.weights, self.fingerprint())
+        return remark(Qarv.name, self.weights, self.fingerprint())
 
     def versions(self) -> Mapping[str, str]:
         """Versions of the libraries that make the bits."""

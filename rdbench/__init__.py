@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from rdbench.analysis.bd import bd_psnr, bd_rate
     from rdbench.analysis.gather import load
     from rdbench.datasets import load_dataset
+    from rdbench.match import match_codecs
     from rdbench.store import Store
     from rdbench.sweep import rescore, run
+    from rdbench.timing import time_codecs
     from rdbench.types import Bitstream, Codec, Record, Segment
 
 _HOMES = {
@@ -28,8 +30,10 @@ _HOMES = {
     "bd_rate": "rdbench.analysis.bd",
     "load": "rdbench.analysis.gather",
     "load_dataset": "rdbench.datasets",
+    "match_codecs": "rdbench.match",
     "rescore": "rdbench.sweep",
     "run": "rdbench.sweep",
+    "time_codecs": "rdbench.timing",
 }
 
 __all__ = [
@@ -42,8 +46,10 @@ __all__ = [
     "bd_rate",
     "load",
     "load_dataset",
+    "match_codecs",
     "rescore",
     "run",
+    "time_codecs",
 ]
 
 

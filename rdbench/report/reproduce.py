@@ -118,7 +118,7 @@ def markdown(paper: Paper, found: Found) -> str:
 def latex(paper: Paper, found: Found) -> str:
     """Tables and figures as a document to be compiled, or cut from."""
     parts = [
-        "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx}\n"
+        "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx,longtable}\n"
         f"\\title{{{latex_escape(paper.title)}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n"
     ]
     for title, _, finding in _captions(found):

@@ -6,6 +6,8 @@ from typing import Any
 
 from rdbench.errors import UsageError
 
+_LINES_OF_A_PAGE = 45
+
 FORMS = {"markdown": "pipe", "latex": "latex_booktabs", "html": "html", "csv": "csv"}
 """Forms by name, and what the library tabulate calls them."""
 
@@ -42,8 +44,9 @@ def table(rows: Rows, form: str, caption: str = "") -> str:
     Args:
         rows: all with the keys of the first, which become the columns; as in the terminal, a
             column of nothing but None is left out.
-        form: ``markdown``, ``latex`` (a ``table`` that needs the package booktabs), ``html`` (a
-            ``table`` element) or ``csv`` (numbers with all their digits, no caption).
+        form: ``markdown``, ``latex`` (a ``table`` that needs the package booktabs, or a
+            ``longtable`` where it takes more than a page), ``html`` (a ``table`` element) or
+            ``csv`` (numbers with all their digits, no caption).
         caption: line above the table.
 
     Raises:
@@ -89,8 +92,11 @@ def _latex(text: str, caption: str) -> str:
     """A table with true minus signs and dashes."""
     text = re.sub(r"(^|&)( *)-(?=\d)", r"\1\2$-$", text, flags=re.MULTILINE)
     text = re.sub(r"(^|&)( *)-( *)(?=&|\\\\)", r"\1\2--\3", text, flags=re.MULTILINE)
-    title = f"\\caption{{{latex_escape(caption)}}}\n" if caption else ""
-    return f"\\begin{{table}}\n\\centering\n{title}{text}\n\\end{{table}}\n"
+    title = f"\\caption{{{latex_escape(caption)}}}" if caption else ""
+    if text.count("\n") > _LINES_OF_A_PAGE:
+        begin, body = text.replace("tabular}", "longtable}").split("\n", 1)
+        return "\n".join([begin, *([title + r"\\"] if title else []), body, ""])
+    return "\n".join([r"\begin{table}", r"\centering", title, text, r"\end{table}", ""])
 
 
 def _html(text: str, caption: str) -> str:

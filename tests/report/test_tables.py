@@ -50,3 +50,13 @@ def test_no_rows_no_table_and_no_other_form():
 @pytest.mark.parametrize(("value", "text"), [(True, "yes"), (None, "-"), (1.5, "1.5000"), (7, "7")])
 def test_cells(value, text):
     assert cell("anything", value) == text
+
+
+def test_a_table_of_more_than_a_page_breaks():
+    text = table(ROWS * 30, "latex", "Title")
+    assert r"\begin{table}" not in text
+    assert (
+        text.index(r"\begin{longtable}") < text.index(r"\caption{Title}\\") < text.index("toprule")
+    )
+    assert text.count(r"\end{longtable}") == 1
+    assert "tabular" not in text

@@ -24,15 +24,21 @@ LOW_BPP = 0.1
 def anomalies(curve: Curve) -> list[Anomaly]:
     """What makes a curve hard to believe or unfit to compare; every output shows it."""
     found = list(curve.notes)
-    for metric in curve.distortion:
-        if curve.has(metric):
-            found += _falls(curve, metric)
+    if not is_random(curve):  # whose pictures are noise at every rate
+        for metric in curve.distortion:
+            if curve.has(metric):
+                found += _falls(curve, metric)
     if len(curve.bpp) < MIN_POINTS:
         found.append(Anomaly("short", f"{len(curve.bpp)} points; a BD-rate needs {MIN_POINTS}"))
     psnr = curve.distortion.get("psnr_rgb", np.full(len(curve.bpp), np.nan))
     flags = (implausible(float(r), float(q)) for r, q in zip(curve.bpp, psnr, strict=True))
     found += [Anomaly("implausible", flag) for flag in flags if flag]
     return found
+
+
+def is_random(curve: Curve) -> bool:
+    """True where a curve is that of random weights, which stands for nothing."""
+    return any(note.kind == "random" for note in curve.notes)
 
 
 def implausible(bpp: float | None, psnr_db: float | None) -> str | None:

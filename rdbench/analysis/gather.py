@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rdbench.analysis.curves import MIN_POINTS, measured_curves
+from rdbench.analysis.curves import MIN_POINTS, is_random, measured_curves
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
 from rdbench.published import list_curves
@@ -54,11 +54,6 @@ def gather(folder: str | Path, dataset: str | None = None) -> list[Curve]:
 def is_enough(curve: Curve) -> bool:
     """True where a curve has the points that a BD-rate needs."""
     return len(curve.bpp) >= MIN_POINTS
-
-
-def is_random(curve: Curve) -> bool:
-    """True where a curve is that of random weights, which stands for nothing."""
-    return any(note.kind == "random" for note in curve.notes)
 
 
 def load(folder: str | Path = "reports", dataset: str = "kodak") -> dict[str, Curve]:

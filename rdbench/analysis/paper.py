@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rdbench.analysis.bd import bd_rate
-from rdbench.analysis.gather import is_enough, is_random, measured
+from rdbench.analysis.curves import is_random
+from rdbench.analysis.gather import is_enough, measured
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.published import list_curves
@@ -54,10 +55,15 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What cannot be shown, and how to get it."""
+    """What cannot be shown, and how to get it: steps, commands as they are typed."""
 
     what: str
     way_out: str
+
+    @property
+    def steps(self) -> list[str]:
+        """The way out, step by step."""
+        return self.way_out.split("; ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,4 +51,6 @@ def _show(title: str, finding: Finding) -> None:
     for plot in finding.plots:
         typer.echo(f"  drawn: {plot.name}")
     for missing in finding.missing:
-        typer.echo(f"  missing: {missing.what}\n    {missing.way_out}")
+        typer.echo(f"  missing: {missing.what}")
+        for step in missing.steps:
+            typer.echo(f"    {step}")

@@ -142,6 +142,7 @@ _HEAD = """<!doctype html>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th {{ text-align: left; }}
 th, td {{ padding: 0.15rem 0.8rem; border-bottom: 1px solid #8884; }}
 thead th {{ position: sticky; top: 0; background: Canvas; }}
 img {{ max-width: 100%; background: white; }}
@@ -165,7 +166,8 @@ def page(paper: Paper, found: Found) -> str:
         ]
         remarks = [html.escape(note) for note in finding.notes]
         remarks += [
-            f"Missing: {html.escape(m.what)}. <code>{html.escape(m.way_out)}</code>"
+            f"Missing: {html.escape(m.what)}"
+            + "".join(f"<br><code>{html.escape(step)}</code>" for step in m.steps)
             for m in finding.missing
         ]
         if remarks:

@@ -213,7 +213,8 @@ def _figure_9(evidence: Evidence) -> Finding:
 
 def _every_qarv(evidence: Evidence, name: str, missing: Missing) -> Finding:
     """The published curve and every measured one of QARV, whatever its weights."""
-    plot = rd_plot(name, lambda: [panel("Kodak", evidence.curves("kodak", "qarv", "vtm18"))])
+    curves = evidence.curves("kodak", "qarv", "vtm18")
+    plot = rd_plot(name, lambda: [panel("Kodak", curves, "psnr_rgb", _MAX_BPP)])
     notes = ("drawn: the published curve and every curve of QARV in the report folder",)
     return Finding(plots=(plot,), notes=notes, missing=(missing,))
 

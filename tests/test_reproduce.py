@@ -142,3 +142,15 @@ def test_what_was_measured_stands_beside_the_paper(measured_folder):
     assert len(plot.draw().axes[0].patches) == 2 * len(load_curve("kodak", "vtm18").bpp)
     (missing,) = items["Figure 11"].find(evidence).missing
     assert "/nowhere/w.safetensors" in missing.way_out
+
+
+def test_macs_that_were_counted_stand_beside_the_paper(tmp_path):
+    key = "qvrf-cheng2020-attn:weights=random", "cheng2020-attn:weights=random"
+    with Store(tmp_path) as store:
+        store.put_result("complexity", key, {"extra_macs_percent": 0.0002})
+    items = {item.name: item for item in load_paper("qvrf").items}
+    found = items["Table 2"].find(Evidence(tmp_path))
+    values = {(v.row, v.quantity): v.here for v in found.values}
+    assert values["qvrf-cheng2020-attn", "extra MACs (%)"] == 0.0002
+    assert values["theis2017-cheng2020-attn", "extra MACs (%)"] is None
+    assert [m.what for m in found.missing] == ["extra MACs on bmshj2018-hyperprior here"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rdbench.analysis.bd import bd_rate
 from rdbench.analysis.curves import is_random
@@ -139,6 +139,13 @@ class Evidence:
         return measured(self.folder)
 
     @functools.cached_property
+    def _complexities(self) -> dict[tuple[str, ...], dict[str, Any]]:
+        if not (self.folder / "records.sqlite").is_file():
+            return {}
+        with Store(self.folder, create=False) as store:
+            return store.results("complexity")
+
+    @functools.cached_property
     def _timings(self) -> list[Timing]:
         return timings(self.folder)
 
@@ -200,10 +207,10 @@ class Evidence:
         found = [t for t in self._timings if (t.codec, t.dataset) == (codec, dataset)]
         return sorted(found, key=lambda t: -t.encode_s.median)
 
-    def bitstream(self, record: Record) -> bytes:
-        """The kept bitstream of a record."""
-        with Store(self.folder, create=False) as store:
-            return store.bitstream(record.bitstream_sha256)
+    def extra_macs(self, codec: str, reference: str) -> float | None:
+        """What ``rdbench complexity --out`` kept: MACs that a codec takes more, in percent."""
+        row = self._complexities.get((codec, reference), {})
+        return row.get("extra_macs_percent")
 
     def images(self, dataset: str) -> dict[str, str]:
         """Pictures of a data set of the folder, name -> SHA-256."""

@@ -1,5 +1,6 @@
 """``rdbench complexity``: what learned codecs compute and store."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +9,7 @@ from rdbench.analysis.complexity import complexity as count
 from rdbench.analysis.complexity import extra
 from rdbench.cli.console import AsJson, print_rows
 from rdbench.registry import codec_from_spec
+from rdbench.store import Store
 
 
 def complexity(
@@ -17,6 +19,9 @@ def complexity(
     reference: Annotated[
         str | None,
         typer.Option(help="Also print what each has more than this one, in percent."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Report folder to keep the numbers in.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,4 +52,7 @@ def complexity(
                 "extra_macs_percent": more.macs_percent,
             }
         rows.append(row)
+        if out:
+            with Store(out) as store:
+                store.put_result("complexity", (spec, reference or ""), row)
     print_rows(rows, as_json)

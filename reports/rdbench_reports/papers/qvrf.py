@@ -169,9 +169,9 @@ def _bpp_by_segment(record: Record) -> dict[str, float]:
     return {segment.name: 8 * segment.n_bytes / n_pixels for segment in record.segments}
 
 
-def _equation_7(_: Evidence) -> Finding:
+def _equation_7(evidence: Evidence) -> Finding:
     published = entry("qvrf", "equation7")
-    fit, missing = _fit()
+    fit, missing = _fit(evidence)
     slope, intercept = (fit.slope, fit.intercept) if fit else (None, None)
     values = (
         Value(_OURS, "slope", published["slope"], here=slope),
@@ -181,10 +181,12 @@ def _equation_7(_: Evidence) -> Finding:
     return Finding(values, (plot,), missing=missing)
 
 
-def _fit() -> tuple[Any, tuple[Missing, ...]]:
-    """The line through the regulators of the weights that are here."""
+def _fit(evidence: Evidence) -> tuple[Any, tuple[Missing, ...]]:
+    """The line through the regulators of the weights that were measured, or of the default ones."""
+    own = evidence.measured("kodak", _OURS)
+    codec: Any = codec_from_spec(own[0].specs[0] if own else _OURS)
     try:
-        return codec_from_spec(_OURS).regulator_fit(), ()  # type: ignore[attr-defined]
+        return codec.regulator_fit(), ()
     except (Unavailable, UsageError) as error:
         return None, (Missing("regulators of trained weights", str(error)),)
 
@@ -204,9 +206,9 @@ def _draw_fit(slope: float, intercept: float, fit: Any) -> "Figure":
         axes.plot(regulators, np.sqrt(np.asarray(fit.lambdas) / fit.lambdas[0]), "o",
                   color="#0072B2", label="regulators here")  # fmt: skip
         axes.plot(regulators, fit.slope * regulators + fit.intercept, "-", color="#0072B2",
-                  linewidth=1, label=f"{fit.slope:.4f} a {fit.intercept:+.4f}")  # fmt: skip
+                  linewidth=1, label=f"fit here: {fit.slope:.4f} a {fit.intercept:+.4f}")  # fmt: skip
     axes.set_xlabel("Quantization regulator a")
-    axes.set_ylabel("√(λ / λ_ref)")
+    axes.set_ylabel(r"$\sqrt{\lambda / \lambda_{\mathrm{ref}}}$")
     axes.legend(fontsize=7)
     return figure
 

@@ -203,10 +203,11 @@ def _draw_fit(slope: float, intercept: float, fit: Any) -> "Figure":
               label=f"published: {slope} a + {intercept}")  # fmt: skip
     if fit:
         regulators = np.asarray(fit.regulators)
-        axes.plot(regulators, np.sqrt(np.asarray(fit.lambdas) / fit.lambdas[0]), "o",
-                  color="#0072B2", label="regulators here")  # fmt: skip
-        axes.plot(regulators, fit.slope * regulators + fit.intercept, "-", color="#0072B2",
-                  linewidth=1, label=f"fit here: {fit.slope:.4f} a {fit.intercept:+.4f}")  # fmt: skip
+        roots = np.sqrt(np.asarray(fit.lambdas) / fit.lambdas[0])
+        line = f"fit here: {fit.slope:.4f} a {fit.intercept:+.4f}"
+        blue = "#0072B2"
+        axes.plot(regulators, roots, "o", color=blue, label="regulators here")
+        axes.plot(regulators, fit.slope * regulators + fit.intercept, color=blue, lw=1, label=line)
     axes.set_xlabel("Quantization regulator a")
     axes.set_ylabel(r"$\sqrt{\lambda / \lambda_{\mathrm{ref}}}$")
     axes.legend(fontsize=7)

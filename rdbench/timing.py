@@ -231,13 +231,14 @@ def _rate(codec: Codec) -> str:
 def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Timing:
     """Time an operating point in a process of its own."""
     task = _Task(codec, data.pictures, n_repeats, threads)
-    with processes(1, threads) as results:
 
-        def run() -> Any:
+    def run() -> Any:
+        # The process is waited for here, so that its time counts as ours.
+        with processes(1, threads) as results:
             ((_, result),) = results(_measure, [task])
-            return result
+        return result
 
-        others_cores, result = _others_cores(run)
+    others_cores, result = _others_cores(run)
     if isinstance(result, BaseException):
         raise result
     return Timing(

@@ -1,5 +1,6 @@
 """Timing: what is kept, which operating point is timed, and when it refuses."""
 
+import os
 import sqlite3
 
 import pytest
@@ -48,6 +49,20 @@ def test_kept_and_replaced(timed):
     assert kept.keys() == {"jpeg", "qarv"}
     assert kept["jpeg"] == again[0]
     assert timing.timings(out / "nowhere") == []
+
+
+def test_the_time_of_the_process_itself_is_not_that_of_others(tmp_path, monkeypatch):
+    spent = []
+
+    def watch(run):
+        before = sum(os.times()[:4])
+        result = run()
+        spent.append(sum(os.times()[:4]) - before)
+        return 0.0, result
+
+    monkeypatch.setattr(timing, "_others_cores", watch)
+    timing.time_codecs(["jpeg:quality=50"], "sample", tmp_path, n_repeats=1)
+    assert spent[-1] > 0.2  # Python's start alone takes longer
 
 
 def test_a_busy_machine_is_refused(tmp_path, monkeypatch):

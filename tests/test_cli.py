@@ -225,8 +225,12 @@ def test_a_file_of_a_wanted_size_and_back(tmp_path):
     assert rdbench(*words, cwd=tmp_path)[0] == 0
     error = np.asarray(PIL.Image.open(tmp_path / "b.png")).astype(float) - data.astronaut()
     assert 10 * np.log10(255**2 / np.mean(error**2)) == pytest.approx(row["psnr_rgb"])
+    words = ("encode", "a.png", "--codec", "jpeg", "--target-psnr", "30", "--json")
+    status, text, errors = rdbench(*words, cwd=tmp_path)
+    assert json.loads(text)[0]["psnr_rgb"] == pytest.approx(30, abs=0.5)
+    assert ("comes no nearer" in errors) == (abs(json.loads(text)[0]["psnr_rgb"] - 30) > 0.044)
     for words, says in (
-        (("encode", "a.png", "--codec", "jpeg", "--target-psnr", "30"), "no continuous rate"),
+        (("encode", "a.png", "--codec", "null", "--target-psnr", "30"), "has no rate parameter"),
         (("encode", "a.png", "--codec", "jpeg:quality=1,2"), "names 2 operating points"),
         (("decode", "a.jpeg2000", "--codec", "webp"), "not a lossy WebP file"),
         (("decode", "nothing.j2k", "--codec", "jpeg2000"), "cannot read nothing.j2k"),

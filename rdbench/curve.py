@@ -72,6 +72,8 @@ class Curve:
         provenance: where the numbers come from.
         protocol: how they were scored: ``scored``, ``rate``, ``aggregation`` and more.
         per_picture: the scores behind the means, or None.
+        complexity: ``parameters``, ``encoder_macs_per_pixel`` and ``decoder_macs_per_pixel`` of the
+            largest network of the curve, as ``rdbench complexity`` counts them; None where unknown.
         notes: what was found while the curve was put together.
     """
 
@@ -88,6 +90,7 @@ class Curve:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
     per_picture: PerPicture | None = None
+    complexity: Mapping[str, float] | None = None
     notes: tuple[Anomaly, ...] = ()
 
     def __post_init__(self) -> None:

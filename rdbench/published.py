@@ -2,8 +2,9 @@
 
 Curves come from the packages registered under the entry-point group ``rdbench.curves``. Such a
 package holds ``published/DATASET/CODEC.json``: a curve with its points, source and protocol. Beside
-these may be ``published/codecs.json``, which says of a codec if one model serves all rates, and
-``published/anchors.json``, pictures with the bytes and PSNR that a codec must reproduce.
+these may be ``published/codecs.json``, which says of a codec if one model serves all rates and
+what it costs, and ``published/anchors.json``, pictures with the bytes and PSNR that a codec must
+reproduce.
 """
 
 import functools
@@ -86,7 +87,7 @@ def _files() -> dict[tuple[str, str], Traversable]:
 
 @functools.cache
 def _codecs() -> dict[str, dict[str, Any]]:
-    """Codec -> what is known of it: ``variable_rate``."""
+    """Codec -> what is known of it: ``variable_rate``, ``complexity``."""
     found: dict[str, dict[str, Any]] = {}
     for folder in _folders():
         if (file := folder.joinpath("codecs.json")).is_file():
@@ -116,6 +117,7 @@ def _read(dataset: str, codec: str, file: Traversable) -> Curve:
             variable_rate=about.get("variable_rate"),
             provenance={**body["source"], "trained_for": body["trained_for"]},
             protocol=body["protocol"],
+            complexity=about.get("complexity"),
             notes=(Anomaly("note", body["note"]),) if "note" in body else (),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

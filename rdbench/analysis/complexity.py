@@ -64,6 +64,14 @@ class Complexity:
     encoder: Work
     decoder: Work
 
+    def row(self) -> dict[str, float]:
+        """In short, ready for JSON: what published curves tell of their codec, too."""
+        return {
+            "parameters": self.parameters["total"],
+            "encoder_macs_per_pixel": self.encoder.macs_per_pixel,
+            "decoder_macs_per_pixel": self.decoder.macs_per_pixel,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Extra:

@@ -1,19 +1,29 @@
 """The report's data agrees with the commands, and its page asks nothing of a network."""
 
 import hashlib
+import io
 import json
 import re
+from base64 import b64decode
 from html.parser import HTMLParser
 from importlib.resources import files
 
+import numpy as np
+import PIL.Image
 import pytest
 from example_folder import fill
 from typer.testing import CliRunner
 
+from rdbench import run
+from rdbench.analysis.complexity import Complexity, Work, complexity
 from rdbench.cli import app
-from rdbench.errors import DataError
+from rdbench.errors import DataError, UsageError
+from rdbench.match import match_codecs
+from rdbench.registry import codec_from_spec
 from rdbench.report.page import make_page, render, write_page
+from rdbench.report.page.pictures import bits_per_pixel
 from rdbench.store import Store
+from rdbench.timing import time_codecs
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +92,94 @@ def test_incomplete_points_are_no_points_and_say_so(folder, tmp_path):
     assert len(curve["bpp"]) == 4
     assert any("no luck" in note["message"] for note in curve["notes"])
     assert curve["provenance"]["failed"][0]["error"] == "no luck"
+
+
+def test_costs_are_counted_once_and_kept(tmp_path, monkeypatch):
+    run(["webp:quality=50", "jpeg:quality=50"], "sample", tmp_path)
+    counted = []
+
+    def count(codec):
+        counted.append(codec.name)
+        if codec.name == "jpeg":
+            raise UsageError("no network")
+        return Complexity(1, 7, {"total": 7}, Work(2.0, 0.0), Work(3.0, 0.0))
+
+    monkeypatch.setattr("rdbench.report.page.data.complexity", count)
+    for _ in range(2):
+        jpeg, webp = make_page(tmp_path).data["datasets"][0]["curves"]
+        assert jpeg["complexity"] is None
+        assert webp["complexity"] == {
+            "parameters": 7, "encoder_macs_per_pixel": 2.0, "decoder_macs_per_pixel": 3.0,
+        }  # fmt: skip
+    assert counted == ["jpeg", "webp", "jpeg"]
+
+
+def test_costs_of_published_curves_are_what_is_counted(data):
+    (curve,) = [c for c in kodak(data)["curves"] if c["key"] == "bmshj2018-factorized"]
+    codec = codec_from_spec("bmshj2018-factorized:weights=random,quality=8")
+    counted = complexity(codec).row()
+    assert curve["complexity"] == {name: round(value) for name, value in counted.items()}
+
+
+def test_times_taken_alone_find_their_curve(folder, tmp_path):
+    spec = "jpeg:quality=50"
+    run(spec, "sample", tmp_path)
+    time_codecs([spec], "sample", tmp_path, n_repeats=1, on_busy_machine=True)
+    (timing,) = make_page(tmp_path).data["datasets"][0]["timings"]
+    assert (timing["key"], timing["on"]) == ("jpeg", "CPU, 1 thread")
+    assert timing["decode_s"]["median"] > 0
+
+
+def test_pictures_are_those_nearest_to_a_rate(tmp_path):
+    run("jpeg:quality=10,50,90", "sample", tmp_path)
+    page = make_page(tmp_path, pictures=["coffee"], rates_bpp=[0.3, 3.0])
+    (picture,) = page.data["datasets"][0]["pictures"]
+    low, high = picture["views"]
+    assert (low["spec"].split(",")[0], high["spec"].split(",")[0]) == (
+        "jpeg:quality=10", "jpeg:quality=90",
+    )  # fmt: skip
+    with Store(tmp_path) as store:
+        records = {r.spec: r for r in store.records() if r.image == picture["image"]}
+        files = {spec: store.bitstream(r.bitstream_sha256) for spec, r in records.items()}
+    for view in (low, high):
+        shown = PIL.Image.open(io.BytesIO(b64decode(page.album.images[view["image"]])))
+        kept = files[view["spec"]]
+        assert (np.asarray(shown) == codec_from_spec(view["spec"]).decode(kept)).all()
+        assert view["n_bytes"] == len(kept)
+
+
+def test_what_match_found_is_nearer(tmp_path):
+    run("jpeg:quality=10,90", "sample", tmp_path)
+    match_codecs(["jpeg"], "sample", "bpp", 0.8, tmp_path)
+    page = make_page(tmp_path, pictures=1, rates_bpp=[0.8])
+    (view,) = page.data["datasets"][0]["pictures"][0]["views"]
+    assert view["bpp"] == pytest.approx(0.8, rel=0.2)
+    assert "quality=90" not in view["spec"]
+    assert "quality=10," not in view["spec"]
+
+
+def test_a_picture_nobody_has_is_named(folder):
+    with pytest.raises(UsageError, match="kodim99"):
+        make_page(folder, pictures=["kodim99"])
+
+
+def test_pictures_that_are_gone_are_said(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("RDBENCH_DATA", str(tmp_path))
+    page = make_page(folder, pictures=1)
+    assert page.missing[0].startswith("no pictures of kodak")
+    assert kodak(page.data)["pictures"] == []
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(64, 64, 16), (50, 61, 16), (33, 9, 8)])
+def test_bits_are_spread_over_the_pixels_they_stand_for(height, width, side):
+    rows, columns = -(-height // side), -(-width // side)
+    bits = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
+    spread = bits_per_pixel(bits, height, width)
+    assert spread.shape == (height, width)
+    assert spread[0, 0] * side**2 == bits[0, 0]
+    assert spread[-1, -1] * side**2 == bits[-1, -1]
+    if (height, width) == (64, 64):
+        assert spread.sum() == bits.sum()
 
 
 class _Addresses(HTMLParser):

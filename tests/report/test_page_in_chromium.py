@@ -1,8 +1,10 @@
 """The page in a real browser: every control, the address, the keyboard, axe, print."""
 
+import csv
 import re
 import shutil
 from urllib.parse import parse_qs
+from xml.etree import ElementTree
 
 import numpy as np
 import PIL.Image
@@ -10,6 +12,7 @@ import pytest
 from example_folder import fill
 
 from rdbench import run
+from rdbench.analysis.complexity import Complexity, Work
 from rdbench.report.page import make_page, write_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -47,7 +50,11 @@ def report(tmp_path_factory):
         PIL.Image.fromarray(np.uint8(127 + 120 * waves)).save(pictures / name)
     run(CODECS, str(pictures), folder)
     out = folder / "report.html"
-    write_page(make_page(folder, pictures=2, rates_bpp=(0.5, 1.0)), out)
+    with pytest.MonkeyPatch.context() as patch:
+        cost = Complexity(1, 7, {"total": 7}, Work(2.0, 0.0), Work(3.0, 0.0))
+        patch.setattr("rdbench.report.page.data.complexity", lambda codec: cost)  # takes seconds
+        page = make_page(folder, pictures=2, rates_bpp=(0.5, 1.0))
+    write_page(page, out)
     return out.as_uri()
 
 
@@ -113,7 +120,7 @@ def test_it_opens_with_every_figure(open_page):
     for name in ("curves-chart", "strip-chart", "complexity-chart"):
         assert tab.locator(f"#{name} svg").is_visible()
     assert tab.locator("#bd-table tbody tr").count() > 3
-    assert tab.locator("#timing-table tbody tr").count() == 3
+    assert tab.locator("#sweep-table tbody tr").count() == 3
     assert state(tab) == {}
 
 
@@ -217,6 +224,45 @@ def test_points_answer_the_keyboard(open_page):
     assert first != second
     stage.press("Escape")
     assert tab.locator("#curves-chart .tip").is_hidden()
+
+
+def test_dragging_looks_closer(open_page):
+    tab = open_page()
+    box = tab.locator("#curves-chart .stage").bounding_box()
+    tab.mouse.move(box["x"] + 150, box["y"] + 300)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 350, box["y"] + 300, steps=4)
+    tab.mouse.up()
+    low, high = float(state(tab)["from"]), float(state(tab)["to"])
+    assert 0 < low < high < 2
+    assert tab.locator("[data-state=to]").input_value() == state(tab)["to"]
+    tab.mouse.dblclick(box["x"] + 250, box["y"] + 300)
+    assert state(tab) == {}
+
+
+def test_figures_and_tables_are_saved(open_page, tmp_path):
+    tab = open_page(color_scheme="dark")
+    with tab.expect_download() as figure:
+        tab.locator("#curves-chart .save").click()
+    assert figure.value.suggested_filename == "kodak-curves-chart.svg"
+    figure.value.save_as(tmp_path / "figure.svg")
+    text = (tmp_path / "figure.svg").read_text()
+    root = ElementTree.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "var(" not in text.replace('stroke="var(', "").replace('fill="var(', "")
+    assert "stroke:rgb(32, 97, 207)" in text
+    with tab.expect_download() as table:
+        tab.locator("#bd-table .save").click()
+    table.value.save_as(tmp_path / "table.csv")
+    head, *rows = csv.reader((tmp_path / "table.csv").open())
+    assert head[:2] == ["Curve", "BD-rate (%)"]
+    assert "qarv" in {row[0] for row in rows}
+    assert all(float(row[1]) for row in rows)
+
+
+def test_costs_of_published_and_measured_codecs(open_page):
+    tab = open_page("cost=macs&shown=vtm18|qarv|mbt2018-mean|cheng2020-attn")
+    assert tab.locator("#complexity-chart svg [aria-label=dot] path").count() == 3
 
 
 def test_a_picture_is_picked_in_the_strip(open_page):

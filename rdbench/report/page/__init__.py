@@ -18,10 +18,11 @@ from urllib.parse import quote
 
 from rdbench.curve import Curve
 from rdbench.errors import DataError
-from rdbench.report.page.data import METRICS, Json, comparison_json, comparisons
+from rdbench.report.page.data import METRICS, Json, comparison_json, comparisons, costs_of
 from rdbench.report.page.pictures import Album, Wanted, check_names, picture_json
 from rdbench.report.plots import LANDMARKS
 from rdbench.store import Store
+from rdbench.timing import timings
 
 RATES_BPP = (0.25, 0.5, 1.0)
 """Rates at which pictures are looked at unless told otherwise, in bits per pixel."""
@@ -66,12 +67,16 @@ def make_page(
         UsageError: no data set has a picture of that name.
     """
     album, datasets, missing = Album(), [], []
+    timed = timings(folder)
     with Store(folder, create=False) as store:
         found = comparisons(store, imported)
         check_names(pictures, found)
         for comparison in found:
             name = comparison.dataset
-            figures = comparison_json(comparison, partial(on_progress, f"BD-rates on {name}"))
+            costs = costs_of(store, comparison, partial(on_progress, f"complexity on {name}"))
+            figures = comparison_json(
+                comparison, timed, costs, partial(on_progress, f"BD-rates on {name}")
+            )
             shown, lacking = picture_json(
                 store,
                 comparison,

@@ -10,19 +10,24 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import permutations
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from rdbench.analysis.bd import BdRate, bd_rate
+from rdbench.analysis.complexity import complexity
 from rdbench.analysis.curves import anomalies, measured_curves
 from rdbench.analysis.latents import latent_rows
 from rdbench.curve import Curve, to_quality
 from rdbench.decibel import FloatArray
-from rdbench.errors import DataError, UsageError
+from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.published import list_curves
+from rdbench.registry import codec_from_spec, curve_of
 from rdbench.store import Store
+from rdbench.timing import Timing
 from rdbench.types import Record
 
 METRICS = {"psnr_rgb": ("PSNR", "PSNR (dB, RGB)"), "ms_ssim": ("MS-SSIM", "MS-SSIM (dB)")}
@@ -95,27 +100,70 @@ def _key(curve: Curve, taken: Iterable[str]) -> str:
 
 
 def comparison_json(
-    comparison: Comparison, on_progress: Callable[[int, int], None] = lambda done, n: None
+    comparison: Comparison,
+    timings: Iterable[Timing] = (),
+    costs: Mapping[str, Json] = MappingProxyType({}),
+    on_progress: Callable[[int, int], None] = lambda done, n: None,
 ) -> Json:
-    """All that the page says of one data set.
+    """All that the page says of one data set but its pictures.
 
     Args:
         comparison: its curves.
+        timings: times taken alone, on any data set.
+        costs: key of a curve -> what its codec costs; see `costs_of`.
         on_progress: called with (BD-rates computed, BD-rates in all).
     """
     by_name = {r.image: r.width * r.height for group in comparison.records.values() for r in group}
     sizes = np.array([by_name[image] for image in comparison.images], np.float64)
+    curves = [
+        _curve(key, curve, comparison.records.get(key, ()), sizes)
+        | {"complexity": costs.get(key, curve.complexity)}
+        for key, curve in comparison.curves.items()
+    ]
     return {
         "name": comparison.dataset,
         "images": list(comparison.images),
         "pixels": sizes.tolist(),
-        "curves": [
-            _curve(key, curve, comparison.records.get(key, ()), sizes)
-            for key, curve in comparison.curves.items()
-        ],
+        "curves": curves,
         "bd_rates": bd_rates(comparison.curves, on_progress),
         "latents": _latents(comparison),
+        "timings": [_timing(t, comparison) for t in timings if t.dataset == comparison.dataset],
     }
+
+
+def _timing(timing: Timing, comparison: Comparison) -> Json:
+    """A timing, with the key of the measured curve that it belongs to, or None."""
+    try:
+        curve = curve_of(codec_from_spec(timing.spec))
+    except RdbenchError:
+        curve = ""
+    keys = [k for k, c in comparison.curves.items() if c.provenance.get("curve") == curve]
+    return timing.as_json() | {"key": next(iter(keys), None), "on": timing.on}
+
+
+def costs_of(
+    store: Store,
+    comparison: Comparison,
+    on_progress: Callable[[int, int], None] = lambda done, n: None,
+) -> dict[str, Json]:
+    """What the codecs of measured curves cost, counted at the highest rate and kept in the folder.
+
+    A codec without a network, or that cannot run here, has no entry.
+    """
+    known = store.results("complexity")
+    measured = [c for c in comparison.curves.items() if c[1].source == "measured" and c[1].specs]
+    found = {}
+    for done, (key, curve) in enumerate(measured):
+        on_progress(done, len(measured))
+        spec, name = curve.specs[-1], (curve.specs[-1], version("rdbench"))
+        try:
+            cost = known.get(name) or complexity(codec_from_spec(spec)).row()
+        except RdbenchError:
+            continue
+        if name not in known:
+            store.put_result("complexity", name, cost)
+        found[key] = cost
+    return found
 
 
 def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray) -> Json:

@@ -14,6 +14,7 @@ from rdbench.curve import to_quality
 from rdbench.datasets import Picture, load_dataset
 from rdbench.errors import RdbenchError, UsageError
 from rdbench.images import read_image
+from rdbench.match import Match
 from rdbench.metrics.protocol import to_8bit
 from rdbench.registry import closest, codec_from_spec
 from rdbench.report.page.data import METRICS, Comparison, Json
@@ -21,6 +22,10 @@ from rdbench.store import Store
 from rdbench.types import Codec, Image, Record
 
 _WHITE_HOT = 0.995  # quantile of a bit map that its brightest colour stands for
+
+
+Point = Record | Match
+"""A picture through an operating point, with a kept bitstream."""
 
 
 class Album:
@@ -71,8 +76,8 @@ def picture_json(
 ) -> tuple[list[Json], list[str]]:
     """What the viewer shows of a data set.
 
-    For every picture, measured curve and rate the record nearest to the rate is decoded from its
-    kept bitstream.
+    For every picture, measured curve and rate, what is nearest to the rate is decoded from its kept
+    bitstream: a record, or what `rdbench match` found.
 
     Args:
         store: the open report folder.
@@ -92,21 +97,22 @@ def picture_json(
         files = {p.name: p for p in load_dataset(store.source_of(comparison.dataset)).pictures}
     except RdbenchError as error:
         return [], [f"no pictures of {comparison.dataset}: {error}"]
+    matches = [Match(**body) for body in store.results("match").values()]
     chosen = [
-        (name, key, rate, record)
+        (name, key, rate, point)
         for name in names
         for key, records in comparison.records.items()
         for rate in rates_bpp
-        if (record := nearest(records, name, rate)) is not None
+        if (point := nearest([*records, *_of(comparison, key, matches)], name, rate)) is not None
     ]
     entries = {name: _entry(files[name], album) for name in names}
     missing: list[str] = []
-    views: dict[str, Json] = {}
-    for done, (name, key, rate, record) in enumerate(chosen):
+    views: dict[tuple[str, str], Json] = {}
+    for done, (name, key, rate, point) in enumerate(chosen):
         on_progress(done, len(chosen))
-        sha256 = record.bitstream_sha256
+        what = point.spec, point.bitstream_sha256
         try:
-            view = views[sha256] = views.get(sha256) or _view(store, record, files[name], album)
+            view = views[what] = views.get(what) or _view(store, point, files[name], album)
         except RdbenchError as error:
             missing.append(f"{key} on {name}: {error}")
             continue
@@ -114,10 +120,16 @@ def picture_json(
     return list(entries.values()), list(dict.fromkeys(missing))
 
 
-def nearest(records: Iterable[Record], image: str, rate_bpp: float) -> Record | None:
-    """The verified record of a picture whose rate is closest to ``rate_bpp`` as a ratio."""
-    good = [r for r in records if r.image == image and r.error is None and r.bpp]
-    return min(good, key=lambda r: abs(math.log((r.bpp or 1) / rate_bpp)), default=None)
+def _of(comparison: Comparison, key: str, matches: Iterable[Match]) -> list[Match]:
+    """The matches that belong to a measured curve."""
+    curve = comparison.curves[key].provenance["curve"]
+    return [m for m in matches if (m.dataset, m.curve) == (comparison.dataset, curve)]
+
+
+def nearest(points: Iterable[Point], image: str, rate_bpp: float) -> Point | None:
+    """The verified point of a picture whose rate is closest to ``rate_bpp`` as a ratio."""
+    good = [p for p in points if p.image == image and p.error is None and p.bpp]
+    return min(good, key=lambda p: abs(math.log((p.bpp or 1) / rate_bpp)), default=None)
 
 
 def _entry(picture: Picture, album: Album) -> Json:
@@ -130,18 +142,18 @@ def _entry(picture: Picture, album: Album) -> Json:
     }
 
 
-def _view(store: Store, record: Record, picture: Picture, album: Album) -> Json:
-    codec = codec_from_spec(record.spec)
-    decoded = to_8bit(codec.decode(store.bitstream(record.bitstream_sha256)))
+def _view(store: Store, point: Point, picture: Picture, album: Album) -> Json:
+    codec = codec_from_spec(point.spec)
+    decoded = to_8bit(codec.decode(store.bitstream(point.bitstream_sha256)))
     quality = {
-        name: float(to_quality(name, np.array(record.scores[name])))
+        name: float(to_quality(name, np.array(point.scores[name])))
         for name in METRICS
-        if name in record.scores
+        if name in point.scores
     }
     return {
-        "spec": record.spec,
-        "bpp": record.bpp,
-        "n_bytes": record.n_bytes,
+        "spec": point.spec,
+        "bpp": point.bpp,
+        "n_bytes": point.n_bytes,
         "quality": quality,
         "image": album.add(decoded),
         "maps": list(_bit_maps(codec, picture, album)),

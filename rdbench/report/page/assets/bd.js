@@ -1,6 +1,6 @@
 // BD-rates against the anchor: the table, its notes, and the figure of every picture.
 
-import { chart, swatch } from "chart.js";
+import { chart, swatch, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, shownCurves } from "current.js";
 import { decibel, el, percent, plural } from "format.js";
 import { anchorWithPictures, bdRow } from "report.js";
@@ -17,14 +17,15 @@ export function start() {
   });
 }
 
-// Every other curve that has the metric, with its BD-rate against an anchor.
+// Every other curve that has the metric, with its BD-rate against an anchor, best first.
 function rows(anchor) {
   const set_ = currentSet();
   const { key } = currentMetric();
   const curves = get("everyone") ? set_.curves : shownCurves();
   return curves
     .filter((curve) => curve.key !== anchor && curve.quality[key])
-    .map((curve) => ({ curve, ...bdRow(set_, key, anchor, curve.key) }));
+    .map((curve) => ({ curve, ...bdRow(set_, key, anchor, curve.key) }))
+    .sort((a, b) => (a.bd_rate ?? Infinity) - (b.bd_rate ?? Infinity));
 }
 
 function bdTable() {
@@ -49,18 +50,60 @@ function bdTable() {
     sort: get("sort"),
     onSort: (sort) => set({ sort }),
     columns: [
-      { key: "curve", name: "Curve", value: (r) => r.curve.key, show: (r) => [swatch(r.curve), r.curve.key, marks(r, notes)] },
-      { key: "bd_rate", name: "BD-rate (%)", numeric: true, value: (r) => r.bd_rate, show: (r) => percent(r.bd_rate, 3) },
-      { key: "ci", name: "95 % interval", numeric: true, value: (r) => r.ci && r.ci[1] - r.ci[0], show: (r) => (r.ci ? `${percent(r.ci[0])} to ${percent(r.ci[1])}` : null) },
-      { key: "wins", name: "Won : lost", numeric: true, value: (r) => r.wins, show: (r) => (r.wins === null || r.wins === undefined ? null : `${r.wins} : ${r.losses}`) },
-      { key: "overlap", name: "Common range (dB)", numeric: true, value: (r) => r.overlap?.[2], show: (r) => r.overlap && `${decibel(r.overlap[0])}–${decibel(r.overlap[1])} (${Math.round(100 * r.overlap[2])} %)` },
-      { key: "points", name: "Points", numeric: true, value: (r) => r.points?.[0], show: (r) => r.points && r.points.join(" / ") },
+      {
+        key: "curve",
+        name: "Curve",
+        value: (r) => r.curve.key,
+        show: (r) => [swatch(r.curve), r.curve.key, marks(r, notes)],
+      },
+      {
+        key: "bd_rate",
+        name: "BD-rate (%)",
+        numeric: true,
+        value: (r) => r.bd_rate,
+        show: (r) => percent(r.bd_rate, 3),
+      },
+      {
+        key: "ci",
+        name: "95 % interval",
+        numeric: true,
+        value: (r) => r.ci && r.ci[1] - r.ci[0],
+        show: (r) => (r.ci ? `${percent(r.ci[0])} to ${percent(r.ci[1])}` : null),
+      },
+      {
+        key: "wins",
+        name: "Won : lost",
+        numeric: true,
+        value: (r) => r.wins,
+        show: (r) => (r.wins === null || r.wins === undefined ? null : `${r.wins} : ${r.losses}`),
+      },
+      {
+        key: "overlap",
+        name: "Common range (dB)",
+        numeric: true,
+        value: (r) => r.overlap?.[2],
+        show: (r) =>
+          r.overlap && `${decibel(r.overlap[0])}–${decibel(r.overlap[1])} (${Math.round(100 * r.overlap[2])} %)`,
+      },
+      {
+        key: "points",
+        name: "Points",
+        numeric: true,
+        value: (r) => r.points?.[0],
+        show: (r) => r.points && r.points.join(" / "),
+      },
       { key: "source", name: "Source", value: (r) => r.curve.source },
     ],
   });
   document.getElementById("bd-notes").replaceChildren(
     ...(notes.size
-      ? [el("ol", { className: "notes" }, [...notes.keys()].map((text, i) => el("li", { id: `note-${i + 1}` }, text)))]
+      ? [
+          el(
+            "ol",
+            { className: "notes" },
+            [...notes.keys()].map((text, i) => el("li", { id: `note-${i + 1}` }, text)),
+          ),
+        ]
       : []),
   );
 }
@@ -78,25 +121,32 @@ const remarks = (row) => (row.error ? [row.error] : (row.warnings ?? []));
 
 const marks = (row, notes) =>
   remarks(row).length
-    ? el("sup", { title: remarks(row).join("\n") }, remarks(row).map((text) => notes.get(text)).join(", "))
+    ? el(
+        "sup",
+        { title: remarks(row).join("\n") },
+        el("span", { className: "visually-hidden" }, " notes "),
+        remarks(row)
+          .map((text) => notes.get(text))
+          .join(", "),
+      )
     : null;
 
 function drawStrips(width) {
   const set_ = currentSet();
   const anchor = anchorWithPictures(set_, currentMetric().key, anchorKey());
-  const shown = rows(anchor)
-    .filter((row) => row.pictures?.length)
-    .sort((a, b) => a.bd_rate - b.bd_rate);
+  const shown = rows(anchor).filter((row) => row.pictures?.length);
   document.getElementById("strip-lede").textContent = shown.length
     ? `BD-rate of every picture against ${anchor}` +
       (anchor === anchorKey() ? ". " : `, since ${anchorKey()} has no scores of each picture. `) +
-      "A dot is a picture, a bar the 95 % interval, a tick the whole set. A click looks at the picture in the curves above."
+      "A dot is a picture, a bar the 95 % interval, a tick the whole set."
     : "BD-rates of single pictures need two curves measured here.";
   if (!shown.length) return null;
   const { images } = set_;
-  const dots = shown.flatMap((row) => row.pictures.map((value, i) => ({ row, value, image: images[i] })).filter((d) => d.value !== null));
+  const dots = shown.flatMap((row) =>
+    row.pictures.map((value, i) => ({ row, value, image: images[i] })).filter((d) => d.value !== null),
+  );
   const names = shown.map((row) => row.curve.key);
-  const marginLeft = Math.min(width * 0.4, 16 + 7 * d3.max(names, (n) => n.length));
+  const marginLeft = Math.min(width * 0.4, 16 + textWidth(...names));
   const svg = Plot.plot({
     width,
     height: 46 + ROW * names.length,
@@ -104,22 +154,59 @@ function drawStrips(width) {
     marginRight: 16,
     marginTop: 8,
     marginBottom: 38,
-    x: { label: `BD-rate against ${anchor} (%)`, labelAnchor: "center", labelArrow: "none", grid: true, nice: true, ticks: width < 560 ? 5 : 9, tickFormat: (v) => percent(v, 0) },
+    x: {
+      label: `BD-rate against ${anchor} (%)`,
+      labelAnchor: "center",
+      labelArrow: "none",
+      grid: true,
+      nice: true,
+      ticks: width < 560 ? 5 : 9,
+      tickFormat: (v) => percent(v, 0),
+    },
     y: { domain: names, label: null, padding: 0.3, tickSize: 0 },
     color: { type: "identity" },
     marks: [
       Plot.ruleX([0], { stroke: "var(--ink)" }),
-      Plot.rect(shown.filter((r) => r.ci), { x1: (r) => r.ci[0], x2: (r) => r.ci[1], y: (r) => r.curve.key, fill: (r) => r.curve.colour, fillOpacity: 0.25 }),
+      Plot.rect(
+        shown.filter((r) => r.ci),
+        {
+          x1: (r) => r.ci[0],
+          x2: (r) => r.ci[1],
+          y: (r) => r.curve.key,
+          fill: (r) => r.curve.colour,
+          fillOpacity: 0.25,
+        },
+      ),
       Plot.tickX(shown, { x: "bd_rate", y: (r) => r.curve.key, stroke: (r) => r.curve.colour, strokeWidth: 2.5 }),
-      Plot.dot(dots, { x: "value", y: (d) => d.row.curve.key, stroke: (d) => d.row.curve.colour, fill: "var(--paper)", fillOpacity: 0.6, r: 3 }),
+      Plot.dot(dots, {
+        x: "value",
+        y: (d) => d.row.curve.key,
+        stroke: (d) => d.row.curve.colour,
+        fill: "var(--paper)",
+        fillOpacity: 0.6,
+        r: 3,
+      }),
     ],
   });
   const [sx, sy] = [svg.scale("x").apply, svg.scale("y")];
   return {
     svg,
     label: `BD-rate of every picture against ${anchor}, ${plural(names.length, "curve")}.`,
-    points: dots.map((d) => ({ ...d, x: sx(d.value), y: sy.apply(d.row.curve.key) + sy.bandwidth / 2, row: d.row.curve.key, of: d.row })),
-    tell: ({ image, value, of }) => [image, [["curve", of.curve.key], ["BD-rate", `${percent(value)} %`], ["whole set", `${percent(of.bd_rate)} %`]]],
+    points: dots.map((d) => ({
+      ...d,
+      x: sx(d.value),
+      y: sy.apply(d.row.curve.key) + sy.bandwidth / 2,
+      row: d.row.curve.key,
+      of: d.row,
+    })),
+    tell: ({ image, value, of }) => [
+      image,
+      [
+        ["curve", of.curve.key],
+        ["BD-rate", `${percent(value)} %`],
+        ["whole set", `${percent(of.bd_rate)} %`],
+      ],
+    ],
     pick: ({ image }) => set({ picture: image }),
   };
 }

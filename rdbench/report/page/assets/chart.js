@@ -1,8 +1,16 @@
 // A figure whose points can be read with the mouse, with a finger, and with the arrow keys.
 
 import { el } from "format.js";
+import { saveFigure } from "save.js";
 
 const NEAR = 40; // pixels within which a point answers the mouse
+const PRINT_WIDTH = 700; // pixels, of A4 and Letter within their margins
+
+const pen = document.createElement("canvas").getContext("2d");
+pen.font = "12.5px system-ui, sans-serif";
+
+// Width of a text, or of the widest of several, in a figure.
+export const textWidth = (...texts) => Math.max(0, ...texts.map((text) => pen.measureText(text).width));
 
 // Draw a figure into `root`, and again when its width changes.
 //
@@ -13,26 +21,33 @@ const NEAR = 40; // pixels within which a point answers the mouse
 //   tell    point -> [heading, [[name, value], ...]],
 //   pick    point -> void, what a click or Enter does (optional),
 //   focus   row or null -> void, called when another row is looked at (optional),
+//   span    [x, x] or null -> void, what dragging over the figure and a double click do (optional),
 // }
 export function chart(root, draw) {
   const tip = el("div", { className: "tip", hidden: true });
   const ring = el("div", { className: "ring", hidden: true });
   const spoken = el("p", { className: "visually-hidden", "aria-live": "polite" });
   const stage = el("div", { className: "stage", tabIndex: 0, role: "group", "aria-roledescription": "figure" });
-  root.replaceChildren(stage, spoken);
+  const band = el("div", { className: "band", hidden: true });
+  root.replaceChildren(
+    stage,
+    spoken,
+    saveFigure(root.id, () => drawn.svg),
+  );
   let drawn = null;
   let chosen = null;
   let width = 0;
+  let printing = false;
 
   function render() {
     root.hidden = false;
-    width = root.clientWidth;
+    width = printing ? Math.min(PRINT_WIDTH, root.clientWidth) : root.clientWidth;
     leave();
     drawn = draw(width);
     root.hidden = drawn === null;
     drawn?.svg.setAttribute("aria-hidden", "true");
     stage.setAttribute("aria-label", drawn ? `${drawn.label} Arrow keys go from point to point.` : "");
-    stage.replaceChildren(...(drawn ? [drawn.svg, ring, tip] : []));
+    stage.replaceChildren(...(drawn ? [drawn.svg, band, ring, tip] : []));
   }
 
   function choose(point, aloud) {
@@ -45,7 +60,10 @@ export function chart(root, draw) {
       el("dl", {}, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat()),
     );
     const right = point.x + 14 + tip.offsetWidth > width ? point.x - 14 - tip.offsetWidth : point.x + 14;
-    const top = Math.min(Math.max(0, point.y - tip.offsetHeight / 2), Math.max(0, stage.clientHeight - tip.offsetHeight));
+    const top = Math.min(
+      Math.max(0, point.y - tip.offsetHeight / 2),
+      Math.max(0, stage.clientHeight - tip.offsetHeight),
+    );
     tip.style.translate = `${Math.max(0, right)}px ${top}px`;
     drawn.focus?.(point.row);
     if (aloud) spoken.textContent = `${heading}. ${rows.map((row) => row.join(" ")).join(", ")}`;
@@ -69,7 +87,30 @@ export function chart(root, draw) {
     return best;
   }
 
+  // Dragging marks a span; the click that ends it picks nothing.
+  let from = null;
+  let dragged = false;
+  const at = (event) => event.clientX - stage.getBoundingClientRect().left;
+  stage.addEventListener("pointerdown", (event) => {
+    dragged = false;
+    if (drawn?.span && event.pointerType === "mouse" && event.button === 0) from = at(event);
+  });
+  addEventListener("pointermove", (event) => {
+    if (from === null) return;
+    const [low, high] = d3.extent([from, at(event)]);
+    dragged ||= high - low > 6;
+    band.hidden = !dragged;
+    band.style.left = `${low}px`;
+    band.style.width = `${high - low}px`;
+  });
+  addEventListener("pointerup", (event) => {
+    if (from !== null && dragged) drawn.span(d3.extent([from, at(event)]));
+    from = null;
+    band.hidden = true;
+  });
+  stage.addEventListener("dblclick", () => drawn?.span?.(null));
   stage.addEventListener("pointermove", (event) => {
+    if (from !== null && dragged) return leave();
     const point = drawn && nearest(event);
     if (point) choose(point, false);
     else leave();
@@ -77,7 +118,7 @@ export function chart(root, draw) {
   stage.addEventListener("pointerleave", leave);
   stage.addEventListener("blur", leave);
   stage.addEventListener("click", (event) => {
-    const point = drawn && nearest(event);
+    const point = drawn && !dragged && nearest(event);
     if (point) drawn.pick?.(point);
   });
   stage.addEventListener("keydown", (event) => {
@@ -91,8 +132,14 @@ export function chart(root, draw) {
   });
 
   new ResizeObserver(() => {
-    if (root.clientWidth !== width && root.clientWidth > 0) render();
+    if (!printing && root.clientWidth !== width && root.clientWidth > 0) render();
   }).observe(root);
+  for (const event of ["beforeprint", "afterprint"]) {
+    addEventListener(event, () => {
+      printing = event === "beforeprint";
+      render();
+    });
+  }
   return render;
 }
 

@@ -16,7 +16,11 @@ export function anchorKey() {
 export function shownKeys() {
   const chosen = get("shown");
   if (chosen) return new Set(chosen.split("|"));
-  return new Set(currentSet().curves.filter(isShownAtFirst).map((curve) => curve.key));
+  return new Set(
+    currentSet()
+      .curves.filter(isShownAtFirst)
+      .map((curve) => curve.key),
+  );
 }
 
 export const shownCurves = () => {
@@ -25,7 +29,9 @@ export const shownCurves = () => {
 };
 
 export function show(keys) {
-  const usual = currentSet().curves.filter(isShownAtFirst).map((curve) => curve.key);
+  const usual = currentSet()
+    .curves.filter(isShownAtFirst)
+    .map((curve) => curve.key);
   const wanted = [...keys];
   const same = wanted.length === usual.length && usual.every((key) => wanted.includes(key));
   set({ shown: same ? "" : wanted.join("|") || "|" });

@@ -1,6 +1,6 @@
 // Rate-distortion curves: the figure, the list of curves beside it, the points as a table.
 
-import { chart, logTicks, spread, swatch } from "chart.js";
+import { chart, logTicks, spread, swatch, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, show, shownCurves, shownKeys } from "current.js";
 import { bpp, bytes, decibel, el, percent, plural, seconds, significant } from "format.js";
 import { bdRow, isShownAtFirst, pictureIndex, points } from "report.js";
@@ -27,16 +27,24 @@ export function start() {
 
 const groups = {
   all: () => currentSet().curves.map((c) => c.key),
-  measured: () => currentSet().curves.filter((c) => c.source !== "published").map((c) => c.key),
-  default: () => currentSet().curves.filter(isShownAtFirst).map((c) => c.key),
+  measured: () =>
+    currentSet()
+      .curves.filter((c) => c.source !== "published")
+      .map((c) => c.key),
+  default: () =>
+    currentSet()
+      .curves.filter(isShownAtFirst)
+      .map((c) => c.key),
 };
 
 function fillPictures() {
   const { images } = currentSet();
-  document.getElementById("curves-picture").replaceChildren(
-    el("option", { value: "" }, `Mean of ${plural(images.length, "picture")}`),
-    ...images.map((name) => el("option", { value: name }, name)),
-  );
+  document
+    .getElementById("curves-picture")
+    .replaceChildren(
+      el("option", { value: "" }, `Mean of ${plural(images.length, "picture")}`),
+      ...images.map((name) => el("option", { value: name }, name)),
+    );
   if (!images.includes(get("picture"))) set({ picture: "" });
   reflect();
 }
@@ -63,7 +71,7 @@ function drawFigure(width) {
   if (!visible.length) return null;
   const narrow = width < 560;
   const height = narrow ? 380 : 520;
-  const marginRight = narrow ? 12 : 8 + 6.6 * d3.max(visible, (p) => p.curve.key.length);
+  const marginRight = narrow ? 12 : 12 + textWidth(...visible.map((p) => p.curve.key));
   const qualities = d3.extent(visible, (p) => p.quality);
   const pad = 0.04 * (qualities[1] - qualities[0] || 1);
   const y = [qualities[0] - pad, qualities[1] + pad];
@@ -90,7 +98,16 @@ function drawFigure(width) {
     marginRight,
     marginTop: 28,
     marginBottom: 42,
-    x: { type: get("axis") === "log" ? "log" : "linear", domain: x, label: "Rate (bits per pixel)", labelAnchor: "center", labelArrow: "none", grid: true, ticks: get("axis") === "log" ? logTicks(x, narrow ? 6 : 10) : narrow ? 5 : 9, tickFormat: "~g" },
+    x: {
+      type: get("axis") === "log" ? "log" : "linear",
+      domain: x,
+      label: "Rate (bits per pixel)",
+      labelAnchor: "center",
+      labelArrow: "none",
+      grid: true,
+      ticks: get("axis") === "log" ? logTicks(x, narrow ? 6 : 10) : narrow ? 5 : 9,
+      tickFormat: "~g",
+    },
     y: { domain: y, label: currentMetric().axis, labelArrow: "none", grid: true, ticks: 8 },
     color: { type: "identity" },
     symbol: { domain: curves.map((c) => c.key), range: curves.map((c) => c.symbol) },
@@ -118,7 +135,13 @@ function drawFigure(width) {
     points: visible.map((p) => ({ ...p, x: sx(p.bpp), y: sy(p.quality), row: p.curve.key })),
     tell,
     focus: (key) => highlight(svg, key),
+    span: (ends) => zoom(ends?.map((x) => svg.scale("x").invert(x)) ?? ["", ""]),
   };
+}
+
+function zoom([from, to]) {
+  set({ from: from && Math.max(from, 0.001).toPrecision(3), to: to && to.toPrecision(3) });
+  reflect();
 }
 
 // Names at the right edge, with a thin line to the last point that is seen of each curve.
@@ -131,7 +154,11 @@ function label(svg, lines, x, y, sx, sy, { right, top, bottom }) {
   const group = d3.select(svg).append("g").attr("class", "labels");
   for (const { curve, x: from, y, at } of spread(ends, gap, top, bottom)) {
     const one = group.append("g").attr("aria-label", curve.key);
-    one.append("path").attr("d", `M${from + 5},${y}L${right + 1},${at}`).attr("stroke", curve.colour).attr("class", "leader");
+    one
+      .append("path")
+      .attr("d", `M${from + 5},${y}L${right + 1},${at}`)
+      .attr("stroke", curve.colour)
+      .attr("class", "leader");
     one
       .append("text")
       .attr("x", right + 5)
@@ -172,7 +199,9 @@ function tell({ curve, i, bpp: rate, quality }) {
     size ? [picture < 0 ? "mean size" : "size", `${bytes(size)} bytes`] : null,
     [name, `${decibel(quality)} dB`],
     curve.point_times[i] ? ["decoded in", seconds(curve.point_times[i].decode_s?.[1])] : null,
-    curve.weights.length ? ["weights", curve.weights.length === 1 ? curve.weights[0].slice(0, 12) : `${curve.weights.length} sets`] : null,
+    curve.weights.length
+      ? ["weights", curve.weights.length === 1 ? curve.weights[0].slice(0, 12) : `${curve.weights.length} sets`]
+      : null,
     ["scored", curve.protocol.scored ?? "not said"],
     ["source", curve.source],
   ];
@@ -231,7 +260,14 @@ function item(curve, chosen, anchor) {
   });
   const row = bdRow(currentSet(), currentMetric().key, anchor, curve.key);
   const figure = curve.key === anchor ? "anchor" : row?.bd_rate === undefined ? "–" : percent(row.bd_rate, 1);
-  const label = el("label", { className: "curve" }, box, swatch(curve), el("span", { className: "name" }, curve.key), el("span", { className: "number" }, figure));
+  const label = el(
+    "label",
+    { className: "curve" },
+    box,
+    swatch(curve),
+    el("span", { className: "name" }, curve.key),
+    el("span", { className: "number" }, figure),
+  );
   const svg = () => document.querySelector("#curves-chart svg");
   label.addEventListener("pointerenter", () => svg() && highlight(svg(), curve.key));
   label.addEventListener("pointerleave", () => svg() && highlight(svg(), null));

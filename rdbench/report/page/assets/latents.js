@@ -1,15 +1,20 @@
 // Rate of each latent over the rate parameter, in bits per pixel and in percent.
 
-import { chart, logTicks, spread } from "chart.js";
+import { chart, logTicks, spread, textWidth } from "chart.js";
 import { currentSet } from "current.js";
 import { el, fixed, plural, significant } from "format.js";
 import { get, on } from "state.js";
 import { table } from "table.js";
 
-const UNITS = { bpp: ["Rate (bits per pixel)", (v) => `${fixed(v, 4)} bpp`], percent: ["Share of the rate (%)", (v) => `${fixed(v, 1)} %`] };
+const UNITS = {
+  bpp: ["Rate (bits per pixel)", (v) => `${fixed(v, 4)} bpp`],
+  percent: ["Share of the rate (%)", (v) => `${fixed(v, 1)} %`],
+};
 
 export function start() {
-  const draws = Object.keys(UNITS).map((unit) => chart(document.getElementById(`latents-${unit}`), (width) => draw(width, unit)));
+  const draws = Object.keys(UNITS).map((unit) =>
+    chart(document.getElementById(`latents-${unit}`), (width) => draw(width, unit)),
+  );
   on(["dataset"], fill);
   on(["dataset", "latents"], () => {
     lede();
@@ -22,7 +27,9 @@ const entry = () => currentSet().latents.find((e) => e.key === get("latents")) ?
 
 function fill() {
   const { latents } = currentSet();
-  document.getElementById("latents-curve").replaceChildren(...latents.map(({ key }) => el("option", { value: key }, key)));
+  document
+    .getElementById("latents-curve")
+    .replaceChildren(...latents.map(({ key }) => el("option", { value: key }, key)));
   if (latents.length) document.getElementById("latents-curve").value = entry().key;
 }
 
@@ -54,8 +61,16 @@ function draw(width, unit) {
     });
   });
   const log = rate_values.every((v) => v > 0) && rate_values.length > 1;
-  const options = { z: "segment", x: "rate", y1: "low", y2: "high", fill: (b) => colour(b.s, segments.length), stroke: "var(--paper)", strokeWidth: 0.5 };
-  const marginRight = 14 + 7 * d3.max(segments, (s) => s.length);
+  const options = {
+    z: "segment",
+    x: "rate",
+    y1: "low",
+    y2: "high",
+    fill: (b) => colour(b.s, segments.length),
+    stroke: "var(--paper)",
+    strokeWidth: 0.5,
+  };
+  const marginRight = 14 + textWidth(...segments);
   const height = 320;
   const svg = Plot.plot({
     width,
@@ -64,10 +79,23 @@ function draw(width, unit) {
     marginRight,
     marginTop: 28,
     marginBottom: 42,
-    x: rate_values.length > 1
-      ? { type: log ? "log" : "linear", label: parameter, labelAnchor: "center", labelArrow: "none", ticks: log ? logTicks(d3.extent(rate_values), 6) : 5, tickFormat: "~g" }
-      : { type: "band", label: parameter, labelArrow: "none" },
-    y: { label: axis, labelArrow: "none", grid: true, domain: unit === "percent" ? [0, 100] : [0, d3.max(bands, (b) => b.high) * 1.02] },
+    x:
+      rate_values.length > 1
+        ? {
+            type: log ? "log" : "linear",
+            label: parameter,
+            labelAnchor: "center",
+            labelArrow: "none",
+            ticks: log ? logTicks(d3.extent(rate_values), 6) : 5,
+            tickFormat: "~g",
+          }
+        : { type: "band", label: parameter, labelArrow: "none" },
+    y: {
+      label: axis,
+      labelArrow: "none",
+      grid: true,
+      domain: unit === "percent" ? [0, 100] : [0, d3.max(bands, (b) => b.high) * 1.02],
+    },
     color: { type: "identity" },
     marks: [rate_values.length > 1 ? Plot.areaY(bands, options) : Plot.barY(bands, options)],
   });
@@ -77,8 +105,17 @@ function draw(width, unit) {
   const group = d3.select(svg).append("g").attr("class", "labels");
   for (const { segment, s, y, at } of spread(last, 14, 34, height - 42)) {
     const right = width - marginRight;
-    group.append("path").attr("d", `M${right + 1},${y}L${right + 7},${at}`).attr("class", "leader").attr("stroke", colour(s, segments.length));
-    group.append("text").attr("x", right + 10).attr("y", at).attr("dy", "0.32em").text(segment);
+    group
+      .append("path")
+      .attr("d", `M${right + 1},${y}L${right + 7},${at}`)
+      .attr("class", "leader")
+      .attr("stroke", colour(s, segments.length));
+    group
+      .append("text")
+      .attr("x", right + 10)
+      .attr("y", at)
+      .attr("dy", "0.32em")
+      .text(segment);
   }
   return {
     svg,
@@ -106,8 +143,20 @@ function ratesTable() {
     caption: `Rate of each latent of ${found.key}, in bits per pixel`,
     rows: found.rate_values.map((rate, r) => ({ rate, r })),
     columns: [
-      { key: "rate", name: currentSet().byKey.get(found.key).rate_parameter || "setting", numeric: true, value: (row) => row.rate, show: (row) => significant(row.rate, 5) },
-      ...found.segments.map((segment, s) => ({ key: segment, name: segment, numeric: true, value: (row) => found.bpp[row.r][s], show: (row) => fixed(found.bpp[row.r][s], 4) })),
+      {
+        key: "rate",
+        name: currentSet().byKey.get(found.key).rate_parameter || "setting",
+        numeric: true,
+        value: (row) => row.rate,
+        show: (row) => significant(row.rate, 5),
+      },
+      ...found.segments.map((segment, s) => ({
+        key: segment,
+        name: segment,
+        numeric: true,
+        value: (row) => found.bpp[row.r][s],
+        show: (row) => fixed(found.bpp[row.r][s], 4),
+      })),
     ],
   });
 }

@@ -17,9 +17,13 @@ on(["theme"], () => {
 });
 
 document.getElementById("dataset").append(...report.datasets.map(({ name }) => el("option", { value: name }, name)));
-document.getElementById("metric").append(
-  ...report.metrics.map(({ key, name }) => el("label", {}, el("input", { type: "radio", name: "metric", value: key, "data-state": "metric" }), ` ${name}`)),
-);
+document
+  .getElementById("metric")
+  .append(
+    ...report.metrics.map(({ key, name }) =>
+      el("label", {}, el("input", { type: "radio", name: "metric", value: key, "data-state": "metric" }), ` ${name}`),
+    ),
+  );
 
 on(["dataset"], () => {
   const { name, curves: all, images } = currentSet();
@@ -28,11 +32,20 @@ on(["dataset"], () => {
   document.getElementById("summary").textContent =
     `${plural(measured, "curve")} measured on the ${plural(images.length, "picture")} of ${name}` +
     (published ? `, beside ${plural(published, "published curve")}.` : ".");
-  const groups = ["measured", "imported", "published"].map((source) => [source, all.filter((c) => c.source === source)]);
+  const groups = ["measured", "imported", "published"].map((source) => [
+    source,
+    all.filter((c) => c.source === source),
+  ]);
   document.getElementById("anchor").replaceChildren(
     ...groups
       .filter(([, members]) => members.length)
-      .map(([source, members]) => el("optgroup", { label: source }, members.map(({ key }) => el("option", { value: key }, key)))),
+      .map(([source, members]) =>
+        el(
+          "optgroup",
+          { label: source },
+          members.map(({ key }) => el("option", { value: key }, key)),
+        ),
+      ),
   );
   reflect();
 });

@@ -39,14 +39,44 @@ function entry(curve, open) {
   return el(
     "details",
     { "data-key": curve.key, open },
-    el("summary", {}, swatch(curve), el("span", { className: "name" }, curve.key), el("span", { className: "source" }, curve.source), curve.notes.length ? el("span", { className: "flag" }, plural(curve.notes.length, "note")) : null),
-    el("dl", {}, rows.filter(([, value]) => value !== null && value !== undefined).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))])),
+    el(
+      "summary",
+      {},
+      swatch(curve),
+      el("span", { className: "name" }, curve.key),
+      el("span", { className: "source" }, brief(curve)),
+      curve.notes.length ? el("span", { className: "flag" }, plural(curve.notes.length, "note")) : null,
+    ),
+    el(
+      "dl",
+      {},
+      rows
+        .filter(([, value]) => value !== null && value !== undefined)
+        .flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]),
+    ),
   );
+}
+
+// What tells curves apart at a glance.
+function brief({ source, protocol, bpp, weights, provenance }) {
+  return [
+    source,
+    protocol.scored && `scored as ${protocol.scored}`,
+    plural(bpp.length, "point"),
+    provenance.records && plural(provenance.records, "record"),
+    weights.length === 1 && `weights ${weights[0].slice(0, 12)}`,
+    provenance.last && provenance.last.slice(0, 10),
+  ]
+    .filter(Boolean)
+    .join(" \u00b7 ");
 }
 
 function run(made, i, all) {
   const behind = all.length > 1 ? ` ${i + 1}` : "";
-  const list = (pairs) => Object.entries(pairs ?? {}).map(([k, v]) => `${k} ${v}`).join(", ");
+  const list = (pairs) =>
+    Object.entries(pairs ?? {})
+      .map(([k, v]) => `${k} ${v}`)
+      .join(", ");
   const { machine } = made;
   return [
     [`command${behind}`, made.command],

@@ -13,6 +13,7 @@ const DEFAULTS = {
   shown: "", // keys with "|" between them, or "" for the usual ones
   everyone: "",
   sort: "bd_rate",
+  timesort: "decode",
   latents: "",
   cost: "decode_s",
   view: "",

@@ -1,24 +1,36 @@
 // A table that people can sort by its headings.
 
 import { el } from "format.js";
+import { saveTable } from "save.js";
 
 // columns: [{key, name, value: row -> number, text or null, show: row -> text or node, numeric}]
 // sort: "key" for rising, "-key" for falling; onSort(sort) is called when a heading is pressed.
-export function table(root, { caption, columns, rows, sort, onSort }) {
+// A column in which nothing is known is left out.
+export function table(root, { caption, columns: all, rows, sort, onSort }) {
+  const columns = all.filter((column, i) => i === 0 || rows.some((row) => known(column.value(row))));
   const falling = sort?.startsWith("-");
   const key = falling ? sort.slice(1) : sort;
   const by = columns.find((column) => column.key === key);
   const ordered = by ? [...rows].sort((a, b) => compare(by.value(a), by.value(b), falling)) : rows;
   const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  root.replaceChildren(
+  const made = el(
+    "table",
+    {},
+    el("caption", { className: "visually-hidden" }, caption),
+    el("thead", {}, el("tr", {}, columns.map(heading))),
     el(
-      "table",
+      "tbody",
       {},
-      el("caption", { className: "visually-hidden" }, caption),
-      el("thead", {}, el("tr", {}, columns.map(heading))),
-      el("tbody", {}, ordered.map((row) => el("tr", { className: row.className ?? "" }, columns.map((c, i) => cell(c, i, row))))),
+      ordered.map((row) =>
+        el(
+          "tr",
+          {},
+          columns.map((c, i) => cell(c, i, row)),
+        ),
+      ),
     ),
   );
+  root.replaceChildren(made, saveTable(root.id, made));
   root.tabIndex = 0;
   root.setAttribute("role", "region");
   root.setAttribute("aria-label", caption);
@@ -35,14 +47,19 @@ export function table(root, { caption, columns, rows, sort, onSort }) {
 
   function cell(column, i, row) {
     const content = column.show ? column.show(row) : column.value(row);
-    return el(i === 0 ? "th" : "td", { scope: i === 0 ? "row" : null, className: column.numeric ? "number" : "" }, content ?? "–");
+    return el(
+      i === 0 ? "th" : "td",
+      { scope: i === 0 ? "row" : null, className: column.numeric ? "number" : "" },
+      content ?? "–",
+    );
   }
 }
 
+const known = (value) => value !== null && value !== undefined;
+
 // What is not known comes last, whichever way the rest is sorted.
 function compare(a, b, falling) {
-  const unknown = (v) => v === null || v === undefined;
-  if (unknown(a) || unknown(b)) return unknown(a) - unknown(b);
+  if (!known(a) || !known(b)) return known(b) - known(a);
   const order = typeof a === "string" ? a.localeCompare(b) : a - b;
   return falling ? -order : order;
 }

@@ -1,38 +1,163 @@
-// How long encoding and decoding took.
+// How long encoding and decoding take: alone, by stage, and as the sweep took them.
 
-import { swatch } from "chart.js";
+import { chart, swatch, textWidth } from "chart.js";
 import { currentSet } from "current.js";
-import { el, fixed, seconds } from "format.js";
-import { on } from "state.js";
+import { bytes, el, fixed, plural, seconds } from "format.js";
+import { get, on, set } from "state.js";
 import { table } from "table.js";
 
+const ROW = 26;
+
 export function start() {
+  const draw = chart(document.getElementById("stages-chart"), drawStages);
+  on(["dataset", "timesort"], () => {
+    lede();
+    aloneTable();
+    sweepTable();
+  });
   on(["dataset"], draw);
 }
 
-const spread = (quartiles) => quartiles && [el("strong", {}, seconds(quartiles[1])), ` (${seconds(quartiles[0])} to ${seconds(quartiles[2])})`];
+const swept = () => currentSet().curves.filter((curve) => curve.times?.n);
 
-const speed = (curve) => curve.times.decode_s && curve.times.megapixels / curve.times.decode_s[1];
+function lede() {
+  const { timings, name } = currentSet();
+  document.getElementById("timing-lede").textContent = timings.length
+    ? `Taken alone by rdbench timing: warmed up, synchronized, ${plural(timings[0].n_repeats, "repetition")} of ${plural(timings[0].n_pictures, "picture")}. ` +
+      "Medians, and the quarter and three quarters that take no longer."
+    : `Nothing was timed alone on ${name}: rdbench timing does that, stage by stage.`;
+  document.getElementById("sweep-lede").textContent = swept().length
+    ? "Wall time of the calls that encode and decode, median and quartiles over all pictures and rates. A sweep warms nothing up; where others ran beside it the times are too long."
+    : `Nothing was timed on ${name}.`;
+}
 
-function draw() {
-  const curves = currentSet().curves.filter((curve) => curve.times?.n);
+const between = (low, median, high) => [el("strong", {}, seconds(median)), ` (${seconds(low)} to ${seconds(high)})`];
+
+function aloneTable() {
+  const { timings, byKey } = currentSet();
   const root = document.getElementById("timing-table");
-  document.getElementById("timing-lede").textContent = curves.length
-    ? "Wall time of the calls that encode and decode, median and quartiles over all pictures and rates, as the sweep took them. " +
-      "A sweep warms nothing up; where others ran beside it the times are too long."
-    : `Nothing was timed on ${currentSet().name}.`;
+  root.replaceChildren();
+  if (!timings.length) return;
+  const memory = (t) => t.peak_gpu_bytes ?? t.peak_memory_bytes;
+  table(root, {
+    caption: `Times taken alone on ${currentSet().name}`,
+    rows: timings,
+    columns: [
+      {
+        key: "codec",
+        name: "Codec",
+        value: (t) => t.key ?? t.codec,
+        show: (t) => [t.key ? swatch(byKey.get(t.key)) : null, `${t.key ?? t.codec} ${t.rate}`],
+      },
+      { key: "on", name: "On", value: (t) => t.on, show: (t) => el("span", { title: t.device }, t.on) },
+      {
+        key: "encode",
+        name: "Encode",
+        numeric: true,
+        value: (t) => t.encode_s.median,
+        show: ({ encode_s: q }) => between(q.low, q.median, q.high),
+      },
+      {
+        key: "decode",
+        name: "Decode",
+        numeric: true,
+        value: (t) => t.decode_s.median,
+        show: ({ decode_s: q }) => between(q.low, q.median, q.high),
+      },
+      { key: "memory", name: "Peak MiB", numeric: true, value: memory, show: (t) => bytes(memory(t) / 2 ** 20) },
+      {
+        key: "busy",
+        name: "Machine",
+        value: (t) => (t.busy ? `busy: others kept ${fixed(t.others_cores, 1)} cores` : "quiet"),
+      },
+    ],
+  });
+}
+
+// Bars of the stages, encoding and decoding of each codec.
+function drawStages(width) {
+  const found = currentSet().timings.filter((t) => Object.keys(t.stages).length);
+  if (!found.length) return null;
+  const bars = found.flatMap((t) =>
+    Object.entries(t.stages).flatMap(([direction, stages]) => {
+      let low = 0;
+      return Object.entries(stages).map(([stage, s]) => {
+        low += s;
+        return { row: `${t.key ?? t.codec} ${t.rate}, ${direction}`, stage, s, low: low - s, high: low, t };
+      });
+    }),
+  );
+  const names = [...new Set(bars.map((b) => b.row))];
+  const stages = [...new Set(bars.map((b) => b.stage))];
+  const colour = (stage) => `var(--c${stages.indexOf(stage) % 8})`;
+  const svg = Plot.plot({
+    width,
+    height: 70 + ROW * names.length,
+    marginLeft: Math.min(width * 0.4, 16 + textWidth(...names)),
+    marginRight: 16,
+    marginTop: 34,
+    marginBottom: 38,
+    x: { label: "Median time of a picture (s)", labelAnchor: "center", labelArrow: "none", grid: true },
+    y: { domain: names, label: null, padding: 0.25, tickSize: 0 },
+    color: { type: "identity" },
+    marks: [Plot.barX(bars, { x1: "low", x2: "high", y: "row", fill: (b) => colour(b.stage), insetRight: 1 })],
+  });
+  const key = d3.select(svg).append("g").attr("class", "labels");
+  let left = svg.scale("x").range[0];
+  for (const stage of stages) {
+    key.append("rect").attr("x", left).attr("y", 6).attr("width", 11).attr("height", 11).attr("fill", colour(stage));
+    key
+      .append("text")
+      .attr("x", left + 16)
+      .attr("y", 12)
+      .attr("dy", "0.32em")
+      .attr("fill", "var(--ink)")
+      .text(stage);
+    left += 34 + textWidth(stage);
+  }
+  const [sx, sy] = [svg.scale("x").apply, svg.scale("y")];
+  return {
+    svg,
+    label: `Time of ${plural(stages.length, "stage")}.`,
+    points: bars.map((b) => ({ ...b, x: sx((b.low + b.high) / 2), y: sy.apply(b.row) + sy.bandwidth / 2 })),
+    tell: ({ row, stage, s }) => [row, [[stage, seconds(s)]]],
+  };
+}
+
+function sweepTable() {
+  const curves = swept();
+  const root = document.getElementById("sweep-table");
   root.replaceChildren();
   if (!curves.length) return;
+  const speed = ({ times }) => times.decode_s && times.megapixels / times.decode_s[1];
   table(root, {
-    caption: `Times on ${currentSet().name}`,
+    caption: `Times of the sweep on ${currentSet().name}`,
     rows: curves,
+    sort: get("timesort"),
+    onSort: (timesort) => set({ timesort }),
     columns: [
       { key: "curve", name: "Curve", value: (c) => c.key, show: (c) => [swatch(c), c.key] },
-      { key: "encode", name: "Encode", numeric: true, value: (c) => c.times.encode_s?.[1], show: (c) => spread(c.times.encode_s) },
-      { key: "decode", name: "Decode", numeric: true, value: (c) => c.times.decode_s?.[1], show: (c) => spread(c.times.decode_s) },
+      {
+        key: "encode",
+        name: "Encode",
+        numeric: true,
+        value: (c) => c.times.encode_s?.[1],
+        show: (c) => c.times.encode_s && between(...c.times.encode_s),
+      },
+      {
+        key: "decode",
+        name: "Decode",
+        numeric: true,
+        value: (c) => c.times.decode_s?.[1],
+        show: (c) => c.times.decode_s && between(...c.times.decode_s),
+      },
       { key: "speed", name: "Decoded Mpixel/s", numeric: true, value: speed, show: (c) => fixed(speed(c), 2) },
       { key: "n", name: "Calls", numeric: true, value: (c) => c.times.n },
-      { key: "alone", name: "Ran alone", value: (c) => (c.times.alone === c.times.n ? "yes" : c.times.alone ? "some" : "no") },
+      {
+        key: "alone",
+        name: "Ran alone",
+        value: (c) => (c.times.alone === c.times.n ? "yes" : c.times.alone ? "some" : "no"),
+      },
     ],
   });
 }

@@ -21,10 +21,16 @@ const stage = document.getElementById("viewer-stage");
 const panes = ["left", "right"].map((side) => document.getElementById(`viewer-${side}`));
 
 export function start() {
-  document.getElementById("viewer-mode").append(
-    ...MODES.map(([key, name]) => el("label", {}, el("input", { type: "radio", name: "mode", value: key, "data-state": "mode" }), ` ${name}`)),
-  );
-  document.getElementById("viewer-zoom").append(el("option", { value: "" }, "Fit"), ...ZOOMS.map((z) => el("option", { value: z }, `${z}\u00d7`)));
+  document
+    .getElementById("viewer-mode")
+    .append(
+      ...MODES.map(([key, name]) =>
+        el("label", {}, el("input", { type: "radio", name: "mode", value: key, "data-state": "mode" }), ` ${name}`),
+      ),
+    );
+  document
+    .getElementById("viewer-zoom")
+    .append(el("option", { value: "" }, "Fit"), ...ZOOMS.map((z) => el("option", { value: z }, `${z}\u00d7`)));
   document.getElementById("viewer-flip").addEventListener("click", flip);
   listen();
   on(["dataset", "view", "bpp"], fill);
@@ -50,7 +56,8 @@ function chosen(picture, side) {
   return keys.includes(get(side)) ? get(side) : fallback;
 }
 
-const viewOf = (picture, side) => picture.views.find((v) => v.target === target(picture) && v.key === chosen(picture, side));
+const viewOf = (picture, side) =>
+  picture.views.find((v) => v.target === target(picture) && v.key === chosen(picture, side));
 
 function fill() {
   const { pictures, missing } = currentSet();
@@ -59,12 +66,26 @@ function fill() {
   const empty = document.getElementById("viewer-empty");
   empty.hidden = any && !missing.length;
   empty.replaceChildren(
-    ...(any || missing.length ? [] : [el("p", {}, "There are no pictures in this page. Make it with ", el("code", {}, "rdbench report --pictures 2"), " or with names of pictures.")]),
+    ...(any || missing.length
+      ? []
+      : [
+          el(
+            "p",
+            {},
+            "There are no pictures in this page. Make it with ",
+            el("code", {}, "rdbench report --pictures 2"),
+            " or with names of pictures.",
+          ),
+        ]),
     ...missing.map((line) => el("p", {}, line)),
   );
   if (!any) return;
   const picture = shown();
-  options("viewer-picture", pictures.map((p) => p.image), picture.image);
+  options(
+    "viewer-picture",
+    pictures.map((p) => p.image),
+    picture.image,
+  );
   options("viewer-bpp", targets(picture), target(picture), (t) => `${t} bpp`);
   for (const side of ["left", "right"]) options(`viewer-${side}-choice`, keysOf(picture), chosen(picture, side));
 }
@@ -79,7 +100,8 @@ const addresses = new Map();
 
 // A picture's address; its text is read out of the page once.
 function address(name) {
-  if (!addresses.has(name)) addresses.set(name, `data:image/webp;base64,${document.getElementById(`image-${name}`).textContent}`);
+  if (!addresses.has(name))
+    addresses.set(name, `data:image/webp;base64,${document.getElementById(`image-${name}`).textContent}`);
   return addresses.get(name);
 }
 
@@ -121,12 +143,24 @@ function caption(node, key, view, map) {
     ? [
         `${bpp(view.bpp)} bpp (${percent(100 * (view.bpp / view.target - 1), 1)} % of ${view.target})`,
         `${bytes(view.n_bytes)} bytes`,
-        ...report.metrics.filter((m) => m.key in view.quality).map((m) => `${m.name} ${decibel(view.quality[m.key])} dB`),
+        ...report.metrics
+          .filter((m) => m.key in view.quality)
+          .map((m) => `${m.name} ${decibel(view.quality[m.key])} dB`),
         view.spec,
       ]
     : ["as it was read"];
-  const bits = map === undefined ? null : map ? `${map.name}: ${fixed(map.bpp, 3)} bpp; brightest: ${fixed(map.brightest, 2)} bits per pixel and more` : "Tells nothing of where its bits go; the picture is shown.";
-  node.replaceChildren(el("strong", {}, key), " ", words.join(" \u00b7 "), bits ? el("span", { className: "bits" }, bits) : "");
+  const bits =
+    map === undefined
+      ? null
+      : map
+        ? `${map.name}: ${fixed(map.bpp, 3)} bpp; brightest: ${fixed(map.brightest, 2)} bits per pixel and more`
+        : "Tells nothing of where its bits go; the picture is shown.";
+  node.replaceChildren(
+    el("strong", {}, key),
+    " ",
+    words.join(" \u00b7 "),
+    bits ? el("span", { className: "bits" }, bits) : "",
+  );
 }
 
 // Zoom and place. The centre of the view is kept as a share of the picture's width and height.

@@ -150,7 +150,7 @@ def costs_of(
 
     A codec without a network, or that cannot run here, has no entry.
     """
-    known = store.results("complexity")
+    known = store.results("cost")
     measured = [c for c in comparison.curves.items() if c[1].source == "measured" and c[1].specs]
     found = {}
     for done, (key, curve) in enumerate(measured):
@@ -161,7 +161,7 @@ def costs_of(
         except RdbenchError:
             continue
         if name not in known:
-            store.put_result("complexity", name, cost)
+            store.put_result("cost", name, cost)
         found[key] = cost
     return found
 

@@ -33,7 +33,7 @@ function standalone(svg) {
   theirs.forEach((node, i) => {
     const style = getComputedStyle(node);
     ours[i].setAttribute("style", PROPERTIES.map((p) => `${p}:${style.getPropertyValue(p)}`).join(";"));
-    ours[i].removeAttribute("class");
+    for (const name of ["class", ...PROPERTIES]) ours[i].removeAttribute(name);
   });
   document.documentElement.style.colorScheme = scheme;
   copy.querySelectorAll("style").forEach((node) => node.remove());

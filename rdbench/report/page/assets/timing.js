@@ -74,6 +74,17 @@ function aloneTable() {
   });
 }
 
+// Where the words of a key go, from left to right and on to the next line: [[x, y], ...].
+function flow(words, width) {
+  let [x, y] = [0, 6];
+  return words.map((word) => {
+    const room = 34 + textWidth(word);
+    if (x > 0 && x + room > width) [x, y] = [0, y + 18];
+    x += room;
+    return [x - room, y];
+  });
+}
+
 // Bars of the stages, encoding and decoding of each codec.
 function drawStages(width) {
   const found = currentSet().timings.filter((t) => Object.keys(t.stages).length);
@@ -90,12 +101,14 @@ function drawStages(width) {
   const names = [...new Set(bars.map((b) => b.row))];
   const stages = [...new Set(bars.map((b) => b.stage))];
   const colour = (stage) => `var(--c${stages.indexOf(stage) % 8})`;
+  const places = flow(stages, width);
+  const top = places.at(-1)[1] + 28;
   const svg = Plot.plot({
     width,
-    height: 70 + ROW * names.length,
+    height: top + 36 + ROW * names.length,
     marginLeft: Math.min(width * 0.4, 16 + textWidth(...names)),
     marginRight: 16,
-    marginTop: 34,
+    marginTop: top,
     marginBottom: 38,
     x: { label: "Median time of a picture (s)", labelAnchor: "center", labelArrow: "none", grid: true },
     y: { domain: names, label: null, padding: 0.25, tickSize: 0 },
@@ -103,18 +116,17 @@ function drawStages(width) {
     marks: [Plot.barX(bars, { x1: "low", x2: "high", y: "row", fill: (b) => colour(b.stage), insetRight: 1 })],
   });
   const key = d3.select(svg).append("g").attr("class", "labels");
-  let left = svg.scale("x").range[0];
-  for (const stage of stages) {
-    key.append("rect").attr("x", left).attr("y", 6).attr("width", 11).attr("height", 11).attr("fill", colour(stage));
+  stages.forEach((stage, i) => {
+    const [left, top] = places[i];
+    key.append("rect").attr("x", left).attr("y", top).attr("width", 11).attr("height", 11).attr("fill", colour(stage));
     key
       .append("text")
       .attr("x", left + 16)
-      .attr("y", 12)
+      .attr("y", top + 6)
       .attr("dy", "0.32em")
       .attr("fill", "var(--ink)")
       .text(stage);
-    left += 34 + textWidth(stage);
-  }
+  });
   const [sx, sy] = [svg.scale("x").apply, svg.scale("y")];
   return {
     svg,

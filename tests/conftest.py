@@ -16,5 +16,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fuzz-streams",
         type=int,
         default=1000,
-        help="mutated files that each decoder of ours is tried with",
+        help="mutated files that the decoders of each learned family are tried with",
     )

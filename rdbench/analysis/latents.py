@@ -20,10 +20,29 @@ def latent_rows(
     Returns:
         Rows with ``dataset``, ``curve``, ``rate_parameter``, ``rate_value``, ``segment``, ``bpp``
         (coded, mean over the pictures), ``ideal_bpp`` (None for what is not entropy-coded),
-        ``percent`` of the whole rate; by rate, segments in file order.
+        ``percent`` of the whole rate, ``total_bpp``; by rate, segments in file order.
     """
     points = complete_points((r for r in records if r.segments), datasets)
     return [row for point in points for row in _point_rows(point)]
+
+
+def rows_by_point(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `latent_rows`, one for each operating point: its rate in all and of each segment.
+
+    This is the form of QVRF's Table R1, where z is the side information.
+    """
+
+    def point(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "curve": row["curve"],
+            row["rate_parameter"] or "rate": row["rate_value"],
+            "total_bpp": row["total_bpp"],
+        }
+
+    wide = []
+    for start, group in groupby(rows, key=point):
+        wide.append(start | {f"{row['segment']}_bpp": row["bpp"] for row in group})
+    return wide
 
 
 def complete_points(
@@ -66,6 +85,7 @@ def _point_rows(records: list[Record]) -> list[dict[str, Any]]:
                 "bpp": bpp,
                 "ideal_bpp": None if None in ideal else fmean(v for v in ideal if v is not None),
                 "percent": 100 * bpp / total_bpp,
+                "total_bpp": total_bpp,
             }
         )
     return rows

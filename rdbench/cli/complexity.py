@@ -8,8 +8,9 @@ import typer
 from rdbench.analysis.complexity import complexity as count
 from rdbench.analysis.complexity import extra
 from rdbench.cli.console import AsJson, print_rows
-from rdbench.registry import codec_from_spec
+from rdbench.registry import codecs_from_spec
 from rdbench.store import Store
+from rdbench.types import Codec
 
 
 def complexity(
@@ -27,13 +28,15 @@ def complexity(
 ) -> None:
     """Count parameters and MACs per pixel.
 
-    Encoder and decoder apart, counted while a picture is coded; weights=random will do.
+    Encoder and decoder apart, counted while a picture is coded: what both sides compute counts on
+    both. Element-wise products count in the percentages alone, as one MAC each. Without its rate
+    parameter a codec is taken at the highest rate of its ladder; weights=random will do.
 
     Example: rdbench complexity --codec qarv:weights=random
     """
     rows: list[dict[str, Any]] = []
     for spec in codec:
-        point = codec_from_spec(spec)
+        point = _highest_rate(spec)
         cost = count(point)
         row: dict[str, Any] = {
             "codec": spec,
@@ -46,7 +49,7 @@ def complexity(
             "decoder_kmacs_per_pixel": cost.decoder.macs_per_pixel / 1e3,
         }
         if reference:
-            more = extra(point, codec_from_spec(reference))
+            more = extra(point, _highest_rate(reference))
             row |= {
                 "extra_params_percent": more.parameters_percent,
                 "extra_macs_percent": more.macs_percent,
@@ -56,3 +59,7 @@ def complexity(
             with Store(out) as store:
                 store.put_result("complexity", (spec, reference or ""), row)
     print_rows(rows, as_json)
+
+
+def _highest_rate(spec: str) -> Codec:
+    return codecs_from_spec(spec)[-1]

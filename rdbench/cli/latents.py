@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rdbench.analysis.latents import latent_rows
+from rdbench.analysis.latents import latent_rows, rows_by_point
 from rdbench.cli.console import AsJson, print_rows
 from rdbench.cli.run import sweep_with_progress
 from rdbench.datasets import load_dataset
@@ -32,15 +32,16 @@ def latents(
 ) -> None:
     """Measure the rate of each latent.
 
-    Table and figures, coded and ideal, absolute and in percent; what is measured already is used.
+    A table of bits per pixel, in all and of each part of the files, and figures in percent, too;
+    ideal rates with --json. What is measured already is used.
 
-    Example: rdbench latents --codec qarv --dataset kodak --map kodim03
+    Example: rdbench latents --codec qarv --dataset kodak[kodim03] --map kodim03
     """
     outcome, images = sweep_with_progress([codec], [dataset], out, jobs=jobs, threads=threads)
     rows = latent_rows(outcome.records, images)
     if not rows:
         raise UsageError(f"{codec} does not tell the rate of its parts, or not all was measured")
-    print_rows(rows, as_json)
+    print_rows(rows if as_json else rows_by_point(rows), as_json)
     from rdbench.report.latents import plot_bit_maps, plot_latents
 
     written = plot_latents(rows, out / "figures")

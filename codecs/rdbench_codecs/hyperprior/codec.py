@@ -28,6 +28,7 @@ from rdbench_codecs.hyperprior.qvrf import (
 from rdbench_codecs.training.trainable import Trainable
 
 if TYPE_CHECKING:
+    from rdbench_codecs.hyperprior.coder import CodedLatent
     from rdbench_codecs.hyperprior.loading import Loaded
     from rdbench_codecs.training.objective import Objective
 
@@ -116,11 +117,7 @@ class HyperpriorCodec(Trainable):
         return HyperpriorObjective({**default, **network})
 
     def encode(self, image: Image) -> Bitstream:
-        loaded = self.load()
-        height, width = image.shape[:2]
-        parameter = float(np.float32(self._parameter(loaded)))
-        latents = loaded.encode(self._pad(image), parameter, self.threads)
-        header = Header(_CONTAINER, height, width, parameter, loaded.fingerprint)
+        header, latents = self._code(image)
         data = pack(header, [latent.data for latent in latents])
         n_header_bytes = len(data) - sum(len(latent.data) for latent in latents)
         segments = [Segment("header", n_header_bytes)]
@@ -139,6 +136,10 @@ class HyperpriorCodec(Trainable):
         padded = loaded.decode(latents, height, width, header.parameter, self.threads)
         return np.ascontiguousarray(padded[: header.height, : header.width])
 
+    def bit_maps(self, image: Image) -> Mapping[str, npt.NDArray[np.float32]]:
+        _, latents = self._code(image)
+        return {latent.name: latent.ideal_bits.sum(axis=0) for latent in latents}
+
     def check(self) -> None:
         if self.weights not in _RANDOM:
             self._path()
@@ -156,7 +157,7 @@ class HyperpriorCodec(Trainable):
 
     def fingerprint(self) -> str:
         if self.weights in _RANDOM:
-            return self.load().fingerprint
+            return f"random-{self.load().fingerprint}"
         return weights_files.sha256(self._path())
 
     def load(self) -> "Loaded":
@@ -186,6 +187,12 @@ class HyperpriorCodec(Trainable):
     @abstractmethod
     def _check_parameter(self, parameter: float) -> None:
         """Raise BitstreamError where no header says ``parameter``."""
+
+    def _code(self, image: Image) -> tuple[Header, "list[CodedLatent]"]:
+        loaded = self.load()
+        parameter = float(np.float32(self._parameter(loaded)))
+        latents = loaded.encode(self._pad(image), parameter, self.threads)
+        return Header(_CONTAINER, *image.shape[:2], parameter, loaded.fingerprint), latents
 
     def _channels(self) -> tuple[int, int]:
         """Channels n and m of random networks."""

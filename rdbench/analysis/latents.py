@@ -26,22 +26,22 @@ def latent_rows(
     return [row for point in points for row in _point_rows(point)]
 
 
-def rows_by_point(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of `latent_rows`, one for each operating point: its rate in all and of each segment.
+def rows_by_point(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Rows of `latent_rows` for people, one for each operating point, as in QVRF's Table R1.
 
-    This is the form of QVRF's Table R1, where z is the side information.
+    Rates have the five digits of that table, where z is the side information.
     """
 
-    def point(row: Mapping[str, Any]) -> dict[str, Any]:
+    def point(row: Mapping[str, Any]) -> dict[str, str]:
         return {
-            "curve": row["curve"],
-            row["rate_parameter"] or "rate": row["rate_value"],
-            "total_bpp": row["total_bpp"],
+            "codec": row["curve"],
+            row["rate_parameter"] or "rate": f"{row['rate_value'] or 0:g}",
+            "total (bpp)": f"{row['total_bpp']:.5f}",
         }
 
     wide = []
     for start, group in groupby(rows, key=point):
-        wide.append(start | {f"{row['segment']}_bpp": row["bpp"] for row in group})
+        wide.append(start | {f"{row['segment']} (bpp)": f"{row['bpp']:.5f}" for row in group})
     return wide
 
 

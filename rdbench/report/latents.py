@@ -93,7 +93,7 @@ def plot_bit_maps(
     from matplotlib.figure import Figure
 
     with mpl.rc_context({**STYLE, "axes.grid": False}):
-        n_columns = 4
+        n_columns = min(4, len(maps) + 1)
         n_rows = -(-(len(maps) + 1) // n_columns)
         height, width = image.shape[:2]
         figure = Figure(figsize=(PAGE_IN, PAGE_IN / n_columns * height / width * n_rows * 1.25),

@@ -1,12 +1,19 @@
 """Files of weights: found, fetched, and never trusted."""
 
+import dataclasses
+import hashlib
 import os
 import pickle
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from rdbench.cli import app
 from rdbench.errors import DataError, Unavailable, UsageError
 from rdbench_codecs import weights
 from rdbench_codecs.weights import Checkpoint
@@ -38,7 +45,7 @@ def test_fetching_goes_through_the_hub_once(monkeypatch):
     for _ in range(2):
         assert weights.fetch(CHECKPOINT).read_bytes() == b"weights"
     assert calls == [("owner/repository", "toy.pt")]
-    assert weights.locate("toy", [CHECKPOINT]) == CHECKPOINT.path
+    assert weights.locate("toy", "toy", [CHECKPOINT]) == CHECKPOINT.path
 
 
 def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatch):
@@ -58,6 +65,31 @@ def test_another_file_than_the_published_one_is_refused(monkeypatch):
     published.path.write_bytes(b"something else")
     with pytest.raises(Unavailable, match=r"published is 0123456789\.\.\.; delete it"):
         weights.fetch(published)
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_a_hash_in_a_name_is_checked_after_the_download(monkeypatch, tmp_path, is_published):
+    content = b"weights of mbt2018-mean"
+    start = hashlib.sha256(content).hexdigest()[:8] if is_published else "723404a8"
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / f"mbt2018-mean-3-{start}.pth.tar").write_bytes(content)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        (listed,) = weights.find("mbt2018-mean:quality=3")
+        assert listed.sha256 == "723404a8"
+        url = f"{address}/mbt2018-mean-3-{start}.pth.tar"
+        checkpoint = dataclasses.replace(listed, url=url, sha256=start)
+        monkeypatch.setattr(weights, "find", lambda name: (checkpoint,))
+        outcome = CliRunner().invoke(app, ["weights", "fetch", "mbt2018-mean:quality=3"])
+        server.shutdown()
+    assert (outcome.exit_code == 0) == is_published
+    if is_published:
+        assert checkpoint.path.read_bytes() == content
+    else:
+        assert "published is 723404a8" in str(outcome.exception)
 
 
 def test_hashes_follow_the_file(tmp_path):

@@ -192,7 +192,8 @@ class HyperpriorCodec(Trainable):
         loaded = self.load()
         parameter = float(np.float32(self._parameter(loaded)))
         latents = loaded.encode(self._pad(image), parameter, self.threads)
-        return Header(_CONTAINER, *image.shape[:2], parameter, loaded.fingerprint), latents
+        height, width = image.shape[:2]
+        return Header(_CONTAINER, height, width, parameter, loaded.fingerprint), latents
 
     def _channels(self) -> tuple[int, int]:
         """Channels n and m of random networks."""

@@ -38,10 +38,12 @@ def forged(data: bytes, n_header: int, n: int, seed: int) -> Iterator[bytes]:
         yield header + zlib.crc32(header).to_bytes(4, "little") + data[n_header:]
 
 
-def claims(data: bytes, codec: str, fingerprint: str) -> Iterator[bytes]:
+def claims(
+    data: bytes, codec: str, fingerprint: str, largest: tuple[int, int] = (2**12, 2**12)
+) -> Iterator[bytes]:
     """The same latents under sizes that are not theirs, and one too few and too many of them."""
     header, latents = container.unpack(data, codec, fingerprint)
-    for height, width in ((64, 4096), (4096, 64), (2**14, 2**14), (2**14, 2**14 + 1)):
+    for height, width in ((64, 4096), (4096, 64), largest, (2**14, 2**14 + 1)):
         claim = container.Header(codec, height, width, header.parameter, fingerprint)
         yield container.pack(claim, latents)
     yield container.pack(header, latents[:-1])

@@ -5,7 +5,6 @@ so that a run that was stopped and went on makes the same weights, bit for bit, 
 """
 
 import contextlib
-import csv
 import json
 import math
 import os
@@ -13,7 +12,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -109,13 +108,17 @@ def train(
         files = picture_files(data)
         crops = Crops(files, recipe, machine.rank, machine.world_size)
         run.begin(Crops(files, recipe))
-        log = _Log(out / "log.csv", recipe, run.step, on_progress)
+        means = _Means(recipe, run.step)
+        log = _Log(out / "log.csv", run.step) if machine.rank == 0 else None
         saved = time.monotonic()
         for images in _batches(crops, run.step, machine.loaders):
-            log.add(run.update(images), len(images) * machine.world_size)
+            means.add(run.update(images), len(images) * machine.world_size)
             if run.step % log_every == 0 or run.step == recipe.steps:
-                log.write(run.step, run.learning_rate)
-            stop = must_stop()
+                progress = means.line(run.step, run.learning_rate)
+                if log is not None:
+                    log.add(progress)
+                    on_progress(progress)
+            stop = _any_process(must_stop(), machine)
             if stop or run.step == recipe.steps or time.monotonic() - saved > _CHECKPOINT_EVERY_S:
                 run.save()
                 saved = time.monotonic()
@@ -221,22 +224,35 @@ class _Run:
 
 
 class _Log:
-    """Means of the losses since the last line, as rows of a CSV file."""
+    """A CSV file with a row a line; rows of steps that will be done again are dropped."""
 
-    def __init__(
-        self, path: Path, recipe: Recipe, step: int, on_progress: Callable[[Progress], None]
-    ) -> None:
-        self._path, self._recipe, self._on_progress = path, recipe, on_progress
+    def __init__(self, path: Path, step: int) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path.is_file() else []
+        names = [field.name for field in fields(Progress)]
+        kept = [line for line in lines[1:] if int(line.split(",")[0]) <= step]
+        path.write_text("\n".join([",".join(names), *kept]) + "\n")
+
+    def add(self, progress: Progress) -> None:
+        with self._path.open("a") as file:
+            file.write(",".join(map(str, vars(progress).values())) + "\n")
+
+
+class _Means:
+    """Means of the losses since the last line of the log."""
+
+    def __init__(self, recipe: Recipe, step: int) -> None:
+        self._recipe = recipe
         self._losses: list[Losses] = []
         self._n_images = 0
         self._since, self._step = time.monotonic(), step
-        _cut(path, step)
 
     def add(self, losses: Losses, n_images: int) -> None:
         self._losses.append(Losses(*(value.detach() for value in losses)))
         self._n_images += n_images
 
-    def write(self, step: int, learning_rate: float) -> None:
+    def line(self, step: int, learning_rate: float) -> Progress:
+        """What happened since the last line; DataError where training diverged."""
         loss, _, bpp, mse = (
             float(torch.stack(values).mean()) for values in zip(*self._losses, strict=True)
         )
@@ -254,9 +270,7 @@ class _Log:
         )
         self._losses, self._n_images = [], 0
         self._since, self._step = time.monotonic(), step
-        if Machine().rank == 0:
-            _append(self._path, progress)
-            self._on_progress(progress)
+        return progress
 
 
 def export(
@@ -311,24 +325,6 @@ def _batches(crops: Crops, first: int, loaders: int) -> Iterator[Tensor]:
     return iter(DataLoader(crops, batch_size=None, sampler=steps, num_workers=loaders))
 
 
-def _append(path: Path, progress: Progress) -> None:
-    new = not path.is_file()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(vars(progress)))
-        if new:
-            writer.writeheader()
-        writer.writerow(vars(progress))
-
-
-def _cut(path: Path, step: int) -> None:
-    """Drop the rows of steps that will be done again."""
-    if not path.is_file():
-        return
-    header, *rows = path.read_text().splitlines()
-    kept = [row for row in rows if int(row.split(",")[0]) <= step]
-    path.write_text("\n".join([header, *kept]) + "\n")
-
-
 @contextlib.contextmanager
 def _process_group(machine: Machine) -> Iterator[None]:
     if machine.world_size == 1:
@@ -339,6 +335,15 @@ def _process_group(machine: Machine) -> Iterator[None]:
         yield
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _any_process(flag: bool, machine: Machine) -> bool:
+    """Whether the flag is set in any process, so that all stop after the same step."""
+    if machine.world_size == 1:
+        return flag
+    flags = torch.tensor(int(flag), device=machine.torch_device())
+    torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX)
+    return bool(flags)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """Write the card of bundled weights from what was recorded while they were made and measured.
 
-    python benchmarks/model_cards.py qarv --training qarv-lite --reports reports \
+    python benchmarks/model_cards.py qarv --training qarv-lite qarv-more --reports reports \
         --hardware "one core of an AMD EPYC (Zen 5)" --data data.txt
 
-``--training`` is the folder of `rdbench train`, ``--reports`` one with Kodak records of the codec
+``--training`` are folders of `rdbench train`, ``--reports`` one with Kodak records of the codec
 (weights=lite) and of those it is compared with, ``--data`` a text about the training pictures.
 """
 
@@ -31,7 +31,7 @@ RIVALS = ("vtm18", "hevc", "jpeg2000", "webp", "jpeg")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("codec")
-    parser.add_argument("--training", type=Path, required=True)
+    parser.add_argument("--training", type=Path, nargs="+", required=True, help="in order")
     parser.add_argument("--reports", type=Path, required=True)
     parser.add_argument("--hardware", required=True)
     parser.add_argument("--data", type=Path, required=True)
@@ -43,7 +43,7 @@ def main() -> None:
                 f"# {args.codec}: bundled weights",
                 *_network(args.codec),
                 "## Training",
-                *_training(args.training, args.hardware),
+                *[part for folder in args.training for part in _training(folder, args.hardware)],
                 args.data.read_text().strip(),
                 f"## Results on {DATASET}, from real files",
                 *_results(args.codec, args.reports),
@@ -59,12 +59,12 @@ def _network(codec: str) -> list[str]:
     tensors, config = read(path)
     n = sum(t.numel() for t in tensors.values())
     title = codec_class(codec).title
-    settings = json.dumps(config, indent=1)
+    settings = json.dumps(config)
     return [
         f"A reduced network of {title}: {n:,} parameters, {path.stat().st_size / 1e6:.1f} MB in "
         "half precision. It shows the codec at work; it does not stand for the published weights.",
         f"SHA-256 `{sha256(path)}`. What differs from the published network:",
-        f"```json\n{settings}\n```",
+        f"    {settings}",
     ]
 
 
@@ -88,10 +88,11 @@ def _training(folder: Path, hardware: str) -> list[str]:
         }
         for stage in recipe.stages
     ]
+    begin = Path(recipe.start).parent.name if "/" in recipe.start else recipe.start
     return [
-        f"{content['step']:,} steps, {hours:.1f} hours on {hardware}, shared with other work. "
-        f"Begun with {recipe.start or 'random numbers'}; clip {recipe.clip_norm:g}, moving average "
-        f"{recipe.ema_decay:g}, seed {recipe.seed}. `rdbench train` with `--config lite`.",
+        f"**{folder.name}**: {content['step']:,} steps, {hours:.1f} hours on {hardware}, shared "
+        f"with other work. Begun with {begin or 'random numbers'}; clip {recipe.clip_norm:g}, moving "
+        f"average {recipe.ema_decay:g}, seed {recipe.seed}.",
         table(stages, "markdown").strip(),
     ]
 

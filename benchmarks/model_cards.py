@@ -91,8 +91,8 @@ def _training(folder: Path, hardware: str) -> list[str]:
     begin = Path(recipe.start).parent.name if "/" in recipe.start else recipe.start
     return [
         f"**{folder.name}**: {content['step']:,} steps, {hours:.1f} hours on {hardware}, shared "
-        f"with other work. Begun with {begin or 'random numbers'}; clip {recipe.clip_norm:g}, moving "
-        f"average {recipe.ema_decay:g}, seed {recipe.seed}.",
+        f"with other work. Begun with {begin or 'random numbers'}; clip {recipe.clip_norm:g}, "
+        f"moving average {recipe.ema_decay:g}, seed {recipe.seed}.",
         table(stages, "markdown").strip(),
     ]
 

@@ -79,9 +79,14 @@ def test_kill_minus_nine(tmp_path):
     assert table(out) == table(tmp_path / "calm")
 
 
+def hear_ctrl_c():
+    """Shells start background jobs with SIGINT ignored, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_says_how_to_go_on(tmp_path):
     words = command(tmp_path, qualities=range(1, 101))
-    sweep = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    sweep = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c)
     while not (tmp_path / "bitstreams").exists():
         time.sleep(0.01)
     sweep.send_signal(signal.SIGINT)

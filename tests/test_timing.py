@@ -62,7 +62,7 @@ def test_the_time_of_the_process_itself_is_not_that_of_others(tmp_path, monkeypa
 
     monkeypatch.setattr(timing, "_others_cores", watch)
     timing.time_codecs(["jpeg:quality=50"], "sample", tmp_path, n_repeats=1)
-    assert spent[-1] > 0.2  # Python's start alone takes longer
+    assert spent[-1] > 0.05  # Python's start alone takes longer
 
 
 def test_a_busy_machine_is_refused(tmp_path, monkeypatch):

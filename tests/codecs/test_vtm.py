@@ -173,12 +173,13 @@ def test_nothing_is_left_when_we_are_killed(programs: Programs, number: signal.S
         [sys.executable, "-c", code, programs.folder],
         env={**os.environ, "TMPDIR": tempfile.gettempdir()},
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it
     )
     wait_until((programs.folder / "started").exists)
     assert leftovers() != []
     assert not is_free(programs.folder / "hanging")
     process.send_signal(number)
-    process.wait()
+    process.wait(30)
     wait_until(lambda: is_free(programs.folder / "hanging"))
     wait_until(lambda: leftovers() == [])
 

@@ -25,7 +25,7 @@ class Anomaly:
 
     Attributes:
         kind: one word: ``implausible``, ``falls``, ``duplicate``, ``short``, ``incomplete``,
-            ``conflict``, ``undefined``, ``random``, ``note``.
+            ``conflict``, ``undefined``, ``random``, ``lite``, ``note``.
         message: one line.
     """
 

@@ -152,7 +152,8 @@ class Codec(ABC):
     def fingerprint(self) -> str:
         """Hash of what decides the result beside the fields (weights, a configuration file).
 
-        It begins with ``random`` where the weights are random numbers, and every output says so.
+        It begins with ``random`` where the weights are random numbers, with ``lite`` where they are
+        those of a reduced network that stands for no published one; every output says so.
         """
         return ""
 

@@ -118,15 +118,18 @@ def best(codec: str, released: str, checkpoints: Sequence[Checkpoint]) -> str:
     return LITE if not here and bundled(codec).is_file() else released
 
 
+def fingerprint(weights: str, path: Path) -> str:
+    """SHA-256 of a file of weights, marked where it is a reduced network's."""
+    return f"{LITE}-{sha256(path)}" if weights == LITE else sha256(path)
+
+
 def remark(codec: str, weights: str, fingerprint: str) -> str:
     """A line that says which weights a codec works with."""
     if fingerprint.startswith("random") or weights.startswith("random"):
         return f"{codec}: random weights; sizes and times are right, pictures are noise"
-    origin = f"reduced network bundled with rdbench, {bundled(codec).with_suffix('.md').name}"
-    return (
-        f"{codec}: weights {weights}"
-        f"{f' ({origin})' if weights == LITE else ''}, SHA-256 {fingerprint[:12]}"
-    )
+    origin = f" (reduced network bundled with rdbench, {bundled(codec).with_suffix('.md').name})"
+    note = origin if weights == LITE else ""
+    return f"{codec}: weights {weights}{note}, SHA-256 {fingerprint.rpartition('-')[2][:12]}"
 
 
 def locate(

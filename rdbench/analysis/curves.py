@@ -38,7 +38,16 @@ def anomalies(curve: Curve) -> list[Anomaly]:
 
 def is_random(curve: Curve) -> bool:
     """True where a curve is that of random weights, which stands for nothing."""
-    return any(note.kind == "random" for note in curve.notes)
+    return _has_note(curve, "random")
+
+
+def is_stand_in(curve: Curve) -> bool:
+    """True where a curve is that of other weights than the codec's published ones."""
+    return _has_note(curve, "random", "lite")
+
+
+def _has_note(curve: Curve, *kinds: str) -> bool:
+    return any(note.kind in kinds for note in curve.notes)
 
 
 def implausible(bpp: float | None, psnr_db: float | None) -> str | None:
@@ -113,7 +122,7 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
         full = str(curve.provenance["curve"])
         scored = curve.protocol.get("scored", curve.protocol["fingerprint"])
         named = full.partition("@")[0], full, f"{full} ({scored})"
-        if any(a.kind == "random" for a in curve.notes):
+        if is_stand_in(curve):
             return named
         shared = common[curve.dataset, curve.codec]
         own = ",".join(setting for setting in _settings(curve) if setting not in shared)
@@ -167,7 +176,7 @@ def _curve(
         protocol=protocol,
         per_picture=table,
         notes=(
-            *_random_weights(first),
+            *_stand_in(first),
             *notes,
             *_mixed_versions(points.values()),
             *_undefined(table, tuple(points)),
@@ -175,10 +184,15 @@ def _curve(
     )
 
 
-def _random_weights(record: Record) -> list[Anomaly]:
-    if not record.fingerprint.startswith("random"):
-        return []
-    return [Anomaly("random", "random weights: sizes and times are right, pictures are noise")]
+_STAND_INS = {
+    "random": "random weights: sizes and times are right, pictures are noise",
+    "lite": "a reduced network, not the published one",
+}
+
+
+def _stand_in(record: Record) -> list[Anomaly]:
+    kind = record.fingerprint.partition("-")[0]
+    return [Anomaly(kind, _STAND_INS[kind])] if kind in _STAND_INS else []
 
 
 def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Anomaly | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rdbench.analysis.curves import MIN_POINTS, is_random, measured_curves
+from rdbench.analysis.curves import MIN_POINTS, is_stand_in, measured_curves
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
 from rdbench.published import list_curves
@@ -26,8 +26,8 @@ def measured(folder: str | Path) -> list[Curve]:
 def gather(folder: str | Path, dataset: str | None = None) -> list[Curve]:
     """Measured and published curves; one of each codec and data set where both exist.
 
-    A measured curve stands for its codec where it has the four points that a BD-rate needs and its
-    weights are not random, else the published one does, where there is one.
+    A measured curve stands for its codec where it has the four points that a BD-rate needs and is
+    not that of random or reduced weights, else the published one does, where there is one.
 
     Args:
         folder: report folder; it need not exist.
@@ -40,7 +40,7 @@ def gather(folder: str | Path, dataset: str | None = None) -> list[Curve]:
     literature = [c for c in list_curves() if dataset in (None, c.dataset)]
     published = {(c.dataset, c.codec) for c in literature}
     kept = [c for c in own if is_enough(c) or (c.dataset, c.codec) not in published]
-    shadowed = {(c.dataset, c.codec) for c in kept if not is_random(c)}
+    shadowed = {(c.dataset, c.codec) for c in kept if not is_stand_in(c)}
     found = kept + [c for c in literature if (c.dataset, c.codec) not in shadowed]
     if not found:
         known = {c.dataset for c in [*measured(folder), *list_curves()]}

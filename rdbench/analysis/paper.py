@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdbench.analysis.bd import bd_rate
-from rdbench.analysis.curves import is_random
+from rdbench.analysis.curves import is_stand_in
 from rdbench.analysis.gather import is_enough, measured
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
@@ -156,13 +156,13 @@ class Evidence:
     def measured(self, dataset: str, codec: str) -> list[Curve]:
         """Measured curves of a codec that have the points that a BD-rate needs.
 
-        Those with most points first; several have other settings or weights. Random weights are no
-        evidence.
+        Those with most points first; several have other settings or weights. Random and reduced
+        weights are no evidence.
         """
         found = [
             c
             for c in self._measured
-            if (c.dataset, c.codec) == (dataset, codec) and is_enough(c) and not is_random(c)
+            if (c.dataset, c.codec) == (dataset, codec) and is_enough(c) and not is_stand_in(c)
         ]
         return sorted(found, key=lambda c: -len(c.bpp))
 

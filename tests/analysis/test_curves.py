@@ -151,11 +151,12 @@ def test_weights_are_named_only_where_they_tell_curves_apart():
     assert [c.label for c in both] == ["toy@w1", "toy@w2"]
 
 
-def test_random_weights_are_said_in_label_and_notes():
-    changes = {"fingerprint": "random-0", "curve": "toy:weights=random@random-0"}
+@pytest.mark.parametrize("kind", ["random", "lite"])
+def test_other_weights_than_the_published_are_said_in_label_and_notes(kind):
+    changes = {"fingerprint": f"{kind}-0", "curve": f"toy:weights={kind}@{kind}-0"}
     (curve,) = measured_curves([dataclasses.replace(r, **changes) for r in records()], SETS)
-    assert curve.label == "toy:weights=random"
-    assert kinds(curve) == ["random"]
+    assert curve.label == f"toy:weights={kind}"
+    assert kinds(curve) == [kind]
 
 
 def test_a_score_that_does_not_exist_leaves_no_mean_of_that_metric():

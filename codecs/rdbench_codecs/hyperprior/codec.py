@@ -158,7 +158,7 @@ class HyperpriorCodec(Trainable):
     def fingerprint(self) -> str:
         if self.weights in _RANDOM:
             return f"random-{self.load().fingerprint}"
-        return weights_files.sha256(self._path())
+        return weights_files.fingerprint(self.weights, self._path())
 
     def load(self) -> "Loaded":
         """The network with its weights; Unavailable where they are not here."""

@@ -24,7 +24,7 @@ from rdbench_codecs.qarv.config import (
     log_spaced_lambdas,
 )
 from rdbench_codecs.training.trainable import Trainable
-from rdbench_codecs.weights import best, locate, remark, sha256
+from rdbench_codecs.weights import best, fingerprint, locate, remark
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,11 +100,11 @@ class Qarv(Trainable):
                 raise Unavailable(f"device {self.device!r} is not here; use device=cpu")
 
     def fingerprint(self) -> str:
-        """SHA-256 of the weights' file; ``random-...`` for random weights."""
+        """SHA-256 of the weights' file, ``lite-`` or ``random-`` before it where it is of such."""
         config = _random_config(self.weights)
         if config is not None:
             return "random-" + hashlib.sha256(config.to_json().encode()).hexdigest()
-        return sha256(_weights_path(self.weights))
+        return fingerprint(self.weights, _weights_path(self.weights))
 
     def remark(self) -> str:
         return remark(Qarv.name, self.weights, self.fingerprint())
@@ -252,7 +252,7 @@ class Qarv(Trainable):
         return float(np.float32(self.lambda_))
 
     def _sha256(self) -> str:
-        return self.fingerprint().removeprefix("random-")
+        return self.fingerprint().rpartition("-")[2]
 
 
 @lru_cache(maxsize=2)

@@ -5,6 +5,8 @@ out its sums by it, so that pictures would differ in their last bits. Here all g
 convolution and linear layers on channels-last tensors, which do not:
 
 - A transposed convolution of stride 2 is four convolutions, one for each parity of its output.
+- The gate of an attention block is computed by the convolution before it: torch's sigmoid differs
+  in the last bit where a thread's share ends between two vectors.
 - A divisive normalization is a linear layer on some positions at a time, which stay in the cache,
   and overwrites its input.
 """
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rdbench_codecs.hyperprior.layers import GDN
+from rdbench_codecs.hyperprior.layers import GDN, AttentionBlock
 from rdbench_codecs.hyperprior.networks import Network
 
 _ROWS = 1024
@@ -34,6 +36,8 @@ def _accelerate(module: nn.Module) -> None:
             setattr(module, name, _Convolution(child))
         elif isinstance(child, nn.ConvTranspose2d):
             setattr(module, name, _TransposedConvolution(child))
+        elif isinstance(child, AttentionBlock):
+            setattr(module, name, _Attention(child))
         elif isinstance(child, GDN):
             setattr(module, name, _Normalization(child))
         else:
@@ -72,6 +76,24 @@ class _TransposedConvolution(nn.Module):
             part = _convolve(padded, kernel, self.bias, (1, 1), (0, 0))
             result[:, :, p, :, q] = part[:, :, p:, q:].permute(0, 2, 3, 1)
         return result.view(batch, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+
+
+class _Attention(nn.Module):
+    def __init__(self, block: AttentionBlock) -> None:
+        super().__init__()
+        self.conv_a, self.conv_b = block.conv_a, block.conv_b[:-1]
+        gate = cast(nn.Conv2d, block.conv_b[-1])
+        self.weight, self.bias = gate.weight, gate.bias
+        _accelerate(self.conv_a)
+        _accelerate(self.conv_b)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a: Tensor = self.conv_a(x)
+        b = self.conv_b(x).contiguous(memory_format=torch.channels_last)
+        gate = torch.ops.mkldnn._convolution_pointwise(
+            b, self.weight, self.bias, [0, 0], [1, 1], [1, 1], 1, "sigmoid", [], ""
+        )
+        return a.mul_(gate).add_(x)
 
 
 class _Normalization(GDN):

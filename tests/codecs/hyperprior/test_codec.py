@@ -101,6 +101,16 @@ def test_odd_sizes_decode_alike_on_other_threads(name: str) -> None:
             np.testing.assert_array_equal(other.decode(data), decoded)
 
 
+def test_attention_does_not_depend_on_threads() -> None:
+    """A size at which a third of the gates is no whole number of vectors."""
+    image = photo(253, 504)
+    one, three = (
+        QvrfCheng2020Attn(weights="random-tiny", a=2.7, threads=threads) for threads in (1, 3)
+    )
+    data = one.encode(image).data
+    np.testing.assert_array_equal(one.decode(data), three.decode(data))
+
+
 @pytest.mark.parametrize("baseline", ["mbt2018", "cheng2020-attn"])
 def test_gaussians_do_not_depend_on_threads(
     baseline: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

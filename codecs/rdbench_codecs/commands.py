@@ -1,12 +1,15 @@
 """Commands of the learned codecs: ``rdbench weights`` and ``rdbench qvrf``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rdbench.cli.console import AsJson, print_rows, say
 from rdbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from rdbench_codecs.hyperprior.codec import Qvrf
 
 weights = typer.Typer(help="Weights of the learned codecs.", no_args_is_help=True)
 qvrf = typer.Typer(help="Regulators of QVRF.", no_args_is_help=True)
@@ -96,12 +99,7 @@ def qvrf_fit(
 
     Example: rdbench qvrf fit --codec qvrf-mbt2018:weights=my.pth --out fit.pdf
     """
-    from rdbench.registry import codec_from_spec
-    from rdbench_codecs.hyperprior.codec import Qvrf
-
-    point = codec_from_spec(codec)
-    if not isinstance(point, Qvrf):
-        raise UsageError(f"{codec!r} is no QVRF codec")
+    point = _qvrf_point(codec)
     fit = point.regulator_fit()
     row = {"codec": codec, "slope": fit.slope, "intercept": fit.intercept, "r2": fit.r2}
     print_rows([row], as_json)
@@ -123,14 +121,20 @@ def qvrf_fix(
 
     Example: rdbench qvrf fix --codec qvrf-mbt2018-mean:index=3 --out fixed.safetensors
     """
+    point = _qvrf_point(codec)
+    point.write_fixed(out)
+    say(f"{out}: weights of {point.baseline}")
+
+
+def _qvrf_point(spec: str) -> "Qvrf":
+    """The operating point of a spec; UsageError where it is of another family."""
     from rdbench.registry import codec_from_spec
     from rdbench_codecs.hyperprior.codec import Qvrf
 
-    point = codec_from_spec(codec)
+    point = codec_from_spec(spec)
     if not isinstance(point, Qvrf):
-        raise UsageError(f"{codec!r} is no QVRF codec")
-    point.write_fixed(out)
-    say(f"{out}: weights of {point.baseline}")
+        raise UsageError(f"{spec!r} is no QVRF codec")
+    return point
 
 
 def _draw_fit(fit: Any, title: str, out: Path) -> None:

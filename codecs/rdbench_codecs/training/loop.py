@@ -102,10 +102,10 @@ def train(
         DataError: ``out`` holds the checkpoint of another recipe, or training diverged.
     """
     machine = machine or Machine()
+    files = picture_files(data)
     out.mkdir(parents=True, exist_ok=True)
     with _process_group(machine), _stop_on_signal() as must_stop:
         run = _Run(objective, recipe, machine, out)
-        files = picture_files(data)
         crops = Crops(files, recipe, machine.rank, machine.world_size)
         run.begin(Crops(files, recipe))
         means = _Means(recipe, run.step)

@@ -172,13 +172,16 @@ def _between(a: _Trial, b: _Trial, whole: bool) -> float:
 
 def _range(codec: Codec) -> _Range:
     """What a codec says, or else the ends of its ladder."""
-    values: tuple[Any, ...] = codec.ladder_values
     if codec.search_range:
         name, low, high = codec.search_range
-    elif codec.rate_parameters and len(values) > 1 and all(map(_is_number, values)):
-        name, low, high = codec.rate_parameters[0], min(values), max(values)
     else:
-        raise UsageError(f"codec {codec.name!r} has no rate parameter to search")
+        if not codec.rate_parameters:
+            raise UsageError(f"codec {codec.name!r} has no rate parameter to search")
+        name = codec.rate_parameters[0]
+        values: list[Any] = [getattr(point, name) for point in codec.ladder()]
+        if len(values) < 2 or not all(map(_is_number, values)):
+            raise UsageError(f"codec {codec.name!r} has no rate parameter to search")
+        low, high = min(values), max(values)
     return _Range(name, low, high, isinstance(low, int) and isinstance(high, int))
 
 

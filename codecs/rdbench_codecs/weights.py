@@ -199,6 +199,24 @@ def read(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     return tensors, config
 
 
+def configuration(path: Path) -> dict[str, Any]:
+    """Configuration in a ``.safetensors`` file, without its tensors; {} of any other file.
+
+    Raises:
+        DataError: not a file of weights.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            config = _config_of(file.metadata())
+    except (OSError, SafetensorError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as weights: {_first_line(error)}") from error
+    return config
+
+
 def load_into(
     network: "torch.nn.Module",
     tensors: Mapping[str, "torch.Tensor"],
@@ -252,8 +270,13 @@ def _read_safetensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, 
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
-        config = json.loads((file.metadata() or {}).get("config", "{}"))
+        config = _config_of(file.metadata())
         return {name: file.get_tensor(name) for name in file.keys()}, config  # noqa: SIM118
+
+
+def _config_of(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((metadata or {}).get("config", "{}"))
+    return config
 
 
 def _first_line(error: Exception) -> str:

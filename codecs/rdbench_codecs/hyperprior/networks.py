@@ -13,7 +13,7 @@ straight-through estimate, and the likelihoods of the latents come with the pict
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -312,13 +312,14 @@ class JointAutoregressive(MeanScaleHyperprior):
         # The means that the decoder sees first; then, those known, everything at once.
         targets = _positions_first(y.detach())
         decoded_means = torch.empty_like(targets)
+        regulator = torch.as_tensor(point.regulator).reshape(-1, 1, 1)
 
         def quantize(where: slice, mean: Tensor, scale: Tensor) -> Tensor:
             decoded_means[:, where] = mean
-            return ((targets[:, where] - mean) * point.regulator).round()
+            return ((targets[:, where] - mean) * regulator).round()
 
         with torch.no_grad():
-            self.decode_y(features, point, quantize)
+            self.decode_y(features, replace(point, regulator=regulator), quantize)
         decoded_mean = _channels_first(decoded_means, y.shape)
         y_hat = _round_regulated(y, decoded_mean, point.regulator)
         return y_hat, *self.gaussians_given(features, y_hat)

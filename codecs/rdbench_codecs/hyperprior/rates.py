@@ -13,6 +13,7 @@ equation 7).
 """
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import cast
 
 import torch
@@ -51,15 +52,26 @@ def add_gain_units(network: Network, n_levels: int = N_LEVELS) -> None:
     network.register_parameter("z_inverse_gain", _gains(torch.ones(n_levels), network.n))
 
 
-def level_point(network: Network, method: str, level: int) -> RatePoint:
-    """The rate point of a level in training, with the gradient of what sets it.
+def level_points(network: Network, method: str, levels: Tensor) -> RatePoint:
+    """The rate point of each picture's level in training, with the gradient of what sets it.
 
     QVRF's first regulator stays at 1.
+
+    Args:
+        levels: (batch,), whole.
     """
     if method == "qvrf":
         gain: Tensor = network.Gain  # type: ignore[assignment]
-        return RatePoint(regulator=gain[level].clamp(min=1e-4)) if level else FIXED_RATE
-    return POINTS[method](network, float(level))
+        regulators = torch.where(levels > 0, gain[levels].clamp(min=1e-4), 1.0)
+        return RatePoint(regulator=regulators[:, None, None, None])
+    points = [POINTS[method](network, float(level)) for level in levels]
+    stacked = {
+        field.name: torch.stack(
+            [torch.as_tensor(getattr(point, field.name)).reshape(-1, 1, 1) for point in points]
+        ).to(levels.device)
+        for field in fields(RatePoint)
+    }
+    return RatePoint(**stacked)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from rdbench.errors import DataError
 from rdbench_codecs.hyperprior.loading import build
 from rdbench_codecs.hyperprior.networks import Network, ScaleHyperprior
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
-from rdbench_codecs.hyperprior.rates import level_point
+from rdbench_codecs.hyperprior.rates import level_points
 from rdbench_codecs.hyperprior.start import start_from_components
 from rdbench_codecs.training.objective import Losses, Objective
 
@@ -21,8 +21,10 @@ class HyperpriorObjective(Objective):
     """Rate in bits a pixel plus lambda * 255^2 * mean squared error.
 
     Settings of a stage:
-        levels: whole levels of which each step draws one, all by default; level i has the Lagrange
-            multiplier LAMBDAS[i]. A fixed-rate network takes one.
+        levels: whole levels of which each picture draws one, all by default; level i has the
+            Lagrange multiplier LAMBDAS[i]. A fixed-rate network takes one.
+        lambda_balance: each picture's loss is divided by lambda to this power (0: not at all, as in
+            the papers), so that those of small lambda are not drowned by the others.
         variable_rate: false trains the network alone, as if at a fixed rate (QVRF's first stage).
         quantization: ``noise``, or ``straight-through``: rounded latents, whose gradient is that of
             the latents themselves (QVRF's third stage).
@@ -39,19 +41,22 @@ class HyperpriorObjective(Objective):
         self.network: Network = build(**self._settings)
 
     def forward(self, images: Tensor, settings: Mapping[str, Any]) -> Losses:
-        levels = settings.get("levels", range(8))
-        level = levels[int(torch.randint(len(levels), ()))]
+        choice = torch.tensor(settings.get("levels", range(8)))
+        levels = choice[torch.randint(len(choice), (len(images),))].to(images.device)
         method = self._settings["method"] if settings.get("variable_rate", True) else "fixed"
-        point = level_point(self.network, method, level)
+        points = level_points(self.network, method, levels)
         straight_through = settings.get("quantization", "noise") == "straight-through"
-        estimate = self.network(images, point, straight_through)
-        n_pixels = images.numel() / images.shape[1]
-        bits = [-likelihood.log2().sum() for likelihood in estimate.likelihoods.values()]
-        bpp = torch.stack(bits).sum() / n_pixels
+        estimate = self.network(images, points, straight_through)
+        n_pixels = images[0, 0].numel()
+        bits = [-p.log2().sum((1, 2, 3)) for p in estimate.likelihoods.values()]
+        bpp = torch.stack(bits).sum(0) / n_pixels
         x_hat = estimate.x_hat.float()
-        loss = bpp + LAMBDAS[level] * _WHITE**2 * ((x_hat - images) ** 2).mean()
+        distortion = _WHITE**2 * ((x_hat - images) ** 2).mean((1, 2, 3))
+        lambda_ = torch.tensor(LAMBDAS, device=images.device)[levels]
+        balance = lambda_ ** -float(settings.get("lambda_balance", 0))
+        loss = (balance * (bpp + lambda_ * distortion)).mean()
         mse = ((x_hat.detach().clamp(0, 1) - images) ** 2).mean()
-        return Losses(loss, self.network.quantile_loss(), bpp.detach(), mse)
+        return Losses(loss, self.network.quantile_loss(), bpp.detach().mean(), mse)
 
     def start_from_components(self, images: Tensor) -> None:
         if not isinstance(self.network, ScaleHyperprior):

@@ -18,13 +18,14 @@ from rdbench.types import Bitstream, Image, Segment
 from rdbench_codecs import container
 from rdbench_codecs.qarv.checkpoints import CHECKPOINTS
 from rdbench_codecs.qarv.config import (
+    BASE,
     CONFIGS,
     QarvConfig,
     cube_root_spaced_lambdas,
     log_spaced_lambdas,
 )
 from rdbench_codecs.training.trainable import Trainable
-from rdbench_codecs.weights import best, fingerprint, locate, remark
+from rdbench_codecs.weights import best, configuration, fingerprint, locate, remark
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +45,8 @@ class Qarv(Trainable):
     """QARV (Duan et al. 2023), one network for every rate.
 
     Attributes:
-        lambda_: weight of the distortion, from 16 (small files) to 2048; any value in between.
+        lambda_: weight of the distortion, from 16 (small files; 4 with ``lite``) to 2048; any value
+            in between.
         weights: ``qarv``, the published checkpoint (`rdbench weights list`); ``lite``, the reduced
             network that comes along; ``default``, which becomes the first of these that is here;
             path of a file; ``random`` for the published network with random numbers, or
@@ -81,6 +83,12 @@ class Qarv(Trainable):
         from rdbench_codecs.qarv.train import QarvObjective
 
         return QarvObjective(network)
+
+    def ladder(self) -> tuple[Self, ...]:
+        """Equal steps of log lambda over the range that these weights were trained for."""
+        low, high = self._trained_config().lambda_range
+        values = log_spaced_lambdas(len(self.ladder_values), low, high)
+        return tuple(replace(self, lambda_=value) for value in values)
 
     def cube_root_ladder(self, n: int = 16) -> tuple[Self, ...]:
         """Operating points at equal steps of the cube root of lambda (equation 24)."""
@@ -216,6 +224,16 @@ class Qarv(Trainable):
     def config(self) -> QarvConfig:
         """What the network of these weights is made of."""
         return self._model().config
+
+    def _trained_config(self) -> QarvConfig:
+        """`config` as far as it can be known without loading weights."""
+        config = _random_config(self.weights)
+        if config is not None:
+            return config
+        try:
+            return QarvConfig.from_mapping(configuration(_weights_path(self.weights)))
+        except Unavailable:
+            return BASE
 
     def _unpack(self, data: bytes) -> tuple[container.Header, list[bytes | None]]:
         return container.unpack_partial(data, Qarv.name, self._sha256())

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from rdbench.errors import DataError
+from rdbench_codecs.hyperprior import networks
 from rdbench_codecs.hyperprior.coder import make_coder
 from rdbench_codecs.hyperprior.layers import GDN, lower_bound
 from rdbench_codecs.hyperprior.loading import build, network_of, randomize
 from rdbench_codecs.hyperprior.networks import NETWORKS, ScaleHyperprior
 from rdbench_codecs.hyperprior.priors import ideal_bits
-from rdbench_codecs.hyperprior.rates import POINTS, level_point
+from rdbench_codecs.hyperprior.rates import POINTS, level_points
 
 HYPERPRIORS = [name for name in NETWORKS if name != "bmshj2018-factorized"]
 VARIANTS = [
@@ -40,7 +41,9 @@ def test_training_reaches_every_parameter(
     network = build(baseline, method, 8, 12).train()
     randomize(network)
     network.entropy_bottleneck.quantiles.data += 0.3  # so that rounded z is not all zeros
-    estimate = network(pictures(2), level_point(network, method, 3), straight_through)
+    estimate = network(
+        pictures(2), level_points(network, method, torch.tensor([3, 6])), straight_through
+    )
     assert estimate.x_hat.shape == (2, 3, 64, 64)
     bits = sum(-likelihood.log2().sum() for likelihood in estimate.likelihoods.values())
     assert isinstance(bits, Tensor)
@@ -56,7 +59,7 @@ def test_straight_through_training_sees_what_the_decoder_gives(name: str) -> Non
     network = build(name, "qvrf", 8, 12).eval()
     randomize(network)
     x = pictures(1)
-    point = level_point(network, "qvrf", 4)
+    point = POINTS["qvrf"](network, network.Gain[4].item())
     with torch.no_grad():
         trained = network(x, point, straight_through=True).x_hat
         coder = make_coder(network)
@@ -78,8 +81,26 @@ def test_noisy_likelihoods_are_near_the_ideal_code_length() -> None:
 def test_the_first_regulator_of_training_is_1() -> None:
     network = build("mbt2018-mean", "qvrf", 8, 12)
     network.Gain.data.fill_(5.0)  # type: ignore[union-attr, operator]
-    assert level_point(network, "qvrf", 0).regulator == 1.0
-    assert level_point(network, "qvrf", 2).regulator == torch.tensor(5.0)
+    regulators = level_points(network, "qvrf", torch.tensor([0, 2])).regulator
+    assert isinstance(regulators, Tensor)
+    assert regulators.flatten().tolist() == [1.0, 5.0]
+
+
+@pytest.mark.parametrize(("baseline", "method"), VARIANTS)
+@pytest.mark.parametrize("straight_through", [False, True])
+def test_pictures_of_a_batch_have_levels_of_their_own(
+    baseline: str, method: str, straight_through: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "add_noise", lambda x: x)
+    network = build(baseline, method, 8, 12).eval()
+    randomize(network)
+    x, levels = pictures(2), torch.tensor([6, 1])
+    with torch.no_grad():
+        together = network(x, level_points(network, method, levels), straight_through).x_hat
+        for i in range(2):
+            points = level_points(network, method, levels[i : i + 1])
+            alone = network(x[i : i + 1], points, straight_through).x_hat
+            torch.testing.assert_close(together[i : i + 1], alone, atol=1e-3, rtol=1e-3)
 
 
 def test_gdn_is_its_formula() -> None:

@@ -198,3 +198,11 @@ def to_quality(metric: str, scores: FloatArray) -> FloatArray:
 def is_in_db(metric: str) -> bool:
     """Whether the quality of a metric is in dB, so that its mean can be one of errors."""
     return metric == "ms_ssim" or METRICS[metric].unit == "dB"
+
+
+def quality_title(metric: str) -> str:
+    """Title of the axis that shows the qualities of a metric."""
+    if metric == "psnr_rgb":
+        return "PSNR (dB, RGB)"
+    sign = "-" if METRICS[metric].better == "lower" else ""
+    return f"{sign}{METRICS[metric].title}{' (dB)' if is_in_db(metric) else ''}"

@@ -31,7 +31,8 @@ def tables(
 ) -> None:
     """Print tables for a paper.
 
-    BD-rates by data set, operating points, latencies; LaTeX needs the package booktabs.
+    BD-rates by data set, operating points, latencies; LaTeX needs booktabs and
+    longtable.
 
     Example: rdbench tables reports --format latex --table bdrate
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rdbench.curve import Curve
+from rdbench.curve import Curve, quality_title
 from rdbench.metrics import METRICS
 from rdbench.report.export import file_name
 
@@ -25,17 +25,6 @@ LANDMARKS = ("vtm18", "bpg444", "qarv", "mbt2018-mean")
 # Okabe and Ito, "Color Universal Design" (2008), without its yellow, which does not print.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
-
-_AXES = {"psnr_rgb": "PSNR (dB, RGB)", "ms_ssim": "MS-SSIM (dB)"}
-
-
-def axis_title(metric: str) -> str:
-    """Title of the axis that shows the qualities of a metric."""
-    found = METRICS[metric]
-    unit = " (dB)" if found.unit == "dB" else ""
-    sign = "-" if found.better == "lower" else ""
-    return _AXES.get(metric, f"{sign}{found.title}{unit}")
-
 
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -171,7 +160,7 @@ def _draw_panel(axes: "Axes", panel: Panel, labels: Sequence[str]) -> "dict[Key,
     drawn = [c for c in panel.curves if _has_points(c, panel.metric)]
     lines = {_key(c): _draw(axes, c, panel.metric, labels.index(c.label)) for c in drawn}
     axes.set_xlabel("Rate (bits per pixel)")
-    axes.set_ylabel(axis_title(panel.metric))
+    axes.set_ylabel(quality_title(panel.metric))
     axes.set_title(panel.title, loc="left", fontweight="bold")
     if drawn:
         _zoom(axes, drawn, panel.metric, panel.max_bpp or math.inf)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from rdbench.curve import Curve
 from rdbench.errors import DataError
-from rdbench.report.page.data import METRICS, Json, comparison_json, comparisons, costs_of
+from rdbench.report.page.data import Json, comparison_json, comparisons, costs_of, metrics_json
 from rdbench.report.page.pictures import Album, Wanted, check_names, picture_json
 from rdbench.report.plots import LANDMARKS
 from rdbench.store import Store
@@ -91,7 +91,7 @@ def make_page(
         "title": Path(folder).resolve().name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "rdbench": version("rdbench"),
-        "metrics": [{"key": k, "name": v[0], "axis": v[1]} for k, v in METRICS.items()],
+        "metrics": metrics_json(found),
         "landmarks": LANDMARKS,
         "datasets": datasets,
     }

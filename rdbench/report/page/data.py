@@ -21,17 +21,15 @@ from rdbench.analysis.bd import BdRate, bd_rate
 from rdbench.analysis.complexity import complexity
 from rdbench.analysis.curves import anomalies, measured_curves
 from rdbench.analysis.latents import latent_rows
-from rdbench.curve import Curve, to_quality
+from rdbench.curve import Curve, is_in_db, quality_title, to_quality
 from rdbench.decibel import FloatArray
 from rdbench.errors import DataError, RdbenchError, UsageError
+from rdbench.metrics import METRICS
 from rdbench.published import list_curves
 from rdbench.registry import codec_from_spec, curve_of
 from rdbench.store import Store
 from rdbench.timing import Timing
 from rdbench.types import Record
-
-METRICS = {"psnr_rgb": ("PSNR", "PSNR (dB, RGB)"), "ms_ssim": ("MS-SSIM", "MS-SSIM (dB)")}
-"""Metric -> its name, and the title of its axis."""
 
 Json = dict[str, Any]
 
@@ -90,6 +88,26 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
         if behind:
             found.append(Comparison(dataset, images, curves, behind))
     return found
+
+
+def metrics_of(curves: Iterable[Curve]) -> list[str]:
+    """Metrics that any of the curves has, in the order of all tables."""
+    curves = list(curves)
+    return [metric for metric in METRICS if any(curve.has(metric) for curve in curves)]
+
+
+def metrics_json(found: Iterable[Comparison]) -> list[Json]:
+    """What the page calls each metric: its key, its name, its unit and the title of its axis."""
+    every = [curve for comparison in found for curve in comparison.curves.values()]
+    return [
+        {
+            "key": metric,
+            "name": quality_title(metric).partition(" (")[0],
+            "unit": "dB" if is_in_db(metric) else "",
+            "axis": quality_title(metric),
+        }
+        for metric in metrics_of(every)
+    ]
 
 
 def _key(curve: Curve, taken: Iterable[str]) -> str:
@@ -168,7 +186,7 @@ def costs_of(
 
 def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray) -> Json:
     table = curve.per_picture
-    metrics = [metric for metric in METRICS if curve.has(metric)]
+    metrics = metrics_of([curve])
     return {
         "key": key,
         "codec": curve.codec,
@@ -196,7 +214,10 @@ def _per_picture(curve: Curve, metrics: Iterable[str]) -> Json | None:
         return None
     return {
         "bpp": _rounded(table.bpp, 5),
-        "quality": {metric: _rounded(table.quality_db(metric), 3) for metric in metrics},
+        "quality": {
+            metric: _rounded(table.quality_db(metric), 3 if is_in_db(metric) else 5)
+            for metric in metrics
+        },
     }
 
 
@@ -251,12 +272,13 @@ def bd_rates(
     Returns:
         metric -> anchor's key -> test's key -> the figure, or ``{"error": why there is none}``.
     """
+    metrics = metrics_of(curves.values())
     pairs = [
         (metric, anchor, test)
-        for metric in METRICS
+        for metric in metrics
         for anchor, test in permutations([k for k in curves if curves[k].has(metric)], 2)
     ]
-    found: Json = {metric: defaultdict(dict) for metric in METRICS}
+    found: Json = {metric: defaultdict(dict) for metric in metrics}
     for done, (metric, anchor, test) in enumerate(pairs):
         found[metric][anchor][test] = _bd_rate(curves[anchor], curves[test], metric)
         on_progress(done + 1, len(pairs))

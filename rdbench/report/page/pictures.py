@@ -17,7 +17,7 @@ from rdbench.images import read_image
 from rdbench.match import Match
 from rdbench.metrics.protocol import to_8bit
 from rdbench.registry import closest, codec_from_spec
-from rdbench.report.page.data import METRICS, Comparison, Json
+from rdbench.report.page.data import Comparison, Json
 from rdbench.store import Store
 from rdbench.types import Codec, Image, Record
 
@@ -146,9 +146,9 @@ def _view(store: Store, point: Point, picture: Picture, album: Album) -> Json:
     codec = codec_from_spec(point.spec)
     decoded = to_8bit(codec.decode(store.bitstream(point.bitstream_sha256)))
     quality = {
-        name: float(to_quality(name, np.array(point.scores[name])))
-        for name in METRICS
-        if name in point.scores
+        name: float(to_quality(name, np.array(score)))
+        for name, score in point.scores.items()
+        if score is not None
     }
     return {
         "spec": point.spec,

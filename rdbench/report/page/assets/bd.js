@@ -2,7 +2,7 @@
 
 import { chart, swatch, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, shownCurves } from "current.js";
-import { decibel, el, percent, plural } from "format.js";
+import { el, percent, plural, quality } from "format.js";
 import { anchorWithPictures, bdRow } from "report.js";
 import { get, on, set } from "state.js";
 import { table } from "table.js";
@@ -30,7 +30,7 @@ function rows(anchor) {
 
 function bdTable() {
   const anchor = anchorKey();
-  const { name } = currentMetric();
+  const { name, unit } = currentMetric();
   const source = currentSet().byKey.get(anchor)?.source;
   document.getElementById("bd-lede").textContent =
     `Change of rate at equal ${name} against ${anchor} (${source}) on ${currentSet().name}, in percent; ` +
@@ -79,11 +79,11 @@ function bdTable() {
       },
       {
         key: "overlap",
-        name: "Common range (dB)",
+        name: unit ? `Common range (${unit})` : "Common range",
         numeric: true,
         value: (r) => r.overlap?.[2],
         show: (r) =>
-          r.overlap && `${decibel(r.overlap[0])}–${decibel(r.overlap[1])} (${Math.round(100 * r.overlap[2])} %)`,
+          r.overlap && `${quality(r.overlap[0], unit)}–${quality(r.overlap[1], unit)} (${Math.round(100 * r.overlap[2])} %)`,
       },
       {
         key: "points",

@@ -2,7 +2,7 @@
 
 import { chart, logTicks, spread, swatch, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, show, shownCurves, shownKeys } from "current.js";
-import { bpp, bytes, decibel, el, percent, plural, seconds, significant } from "format.js";
+import { bpp, bytes, el, percent, plural, quality, qualityAndUnit, seconds, significant } from "format.js";
 import { bdRow, isShownAtFirst, pictureIndex, points } from "report.js";
 import { get, on, reflect, set } from "state.js";
 import { table } from "table.js";
@@ -189,7 +189,7 @@ function highlight(svg, key) {
 }
 
 function tell({ curve, i, bpp: rate, quality }) {
-  const { name } = currentMetric();
+  const { name, unit } = currentMetric();
   const value = curve.rate_values[i];
   const picture = pictureIndex(currentSet(), get("picture"));
   const size = picture < 0 ? curve.n_bytes?.[i] : (rate * currentSet().pixels[picture]) / 8;
@@ -197,7 +197,7 @@ function tell({ curve, i, bpp: rate, quality }) {
     value === undefined || value === null ? null : [curve.rate_parameter, significant(value, 5)],
     ["rate", `${bpp(rate)} bpp`],
     size ? [picture < 0 ? "mean size" : "size", `${bytes(size)} bytes`] : null,
-    [name, `${decibel(quality)} dB`],
+    [name, qualityAndUnit(quality, unit)],
     curve.point_times[i] ? ["decoded in", seconds(curve.point_times[i].decode_s?.[1])] : null,
     curve.weights.length
       ? ["weights", curve.weights.length === 1 ? curve.weights[0].slice(0, 12) : `${curve.weights.length} sets`]
@@ -275,7 +275,7 @@ function item(curve, chosen, anchor) {
 }
 
 function pointsTable() {
-  const { name, key } = currentMetric();
+  const { name, key, unit } = currentMetric();
   const picture = pictureIndex(currentSet(), get("picture"));
   const rows = shownCurves().flatMap((curve) => points(curve, key, picture));
   table(document.getElementById("curves-table"), {
@@ -285,7 +285,13 @@ function pointsTable() {
       { key: "curve", name: "Curve", value: (p) => p.curve.key },
       { key: "setting", name: "Setting", value: (p) => setting(p) },
       { key: "bpp", name: "bpp", numeric: true, value: (p) => p.bpp, show: (p) => bpp(p.bpp) },
-      { key: "quality", name: `${name} (dB)`, numeric: true, value: (p) => p.quality, show: (p) => decibel(p.quality) },
+      {
+        key: "quality",
+        name: unit ? `${name} (${unit})` : name,
+        numeric: true,
+        value: (p) => p.quality,
+        show: (p) => quality(p.quality, unit),
+      },
       { key: "source", name: "Source", value: (p) => p.curve.source },
     ],
   });

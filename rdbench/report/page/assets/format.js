@@ -12,7 +12,9 @@ export const percent = (value, digits = 2) =>
 
 export const bpp = (value) => fixed(value, 3);
 
-export const decibel = (value) => fixed(value, 2);
+// A quality or score, with and without its unit ("dB" or "").
+export const quality = (value, unit) => fixed(value, unit === "dB" ? 2 : 4);
+export const qualityAndUnit = (value, unit) => `${quality(value, unit)} ${unit}`.trim();
 
 export const bytes = (value) =>
   Math.round(value)

@@ -1,7 +1,7 @@
 // Pictures side by side at matched rate: a slider, two panes, a flip, their difference, their bits.
 
 import { currentSet } from "current.js";
-import { bpp, bytes, decibel, el, fixed, percent } from "format.js";
+import { bpp, bytes, el, fixed, percent, qualityAndUnit } from "format.js";
 import { report } from "report.js";
 import { get, on, reflect, set } from "state.js";
 
@@ -145,7 +145,7 @@ function caption(node, key, view, map) {
         `${bytes(view.n_bytes)} bytes`,
         ...report.metrics
           .filter((m) => m.key in view.quality)
-          .map((m) => `${m.name} ${decibel(view.quality[m.key])} dB`),
+          .map((m) => `${m.name} ${qualityAndUnit(view.quality[m.key], m.unit)}`),
         view.spec,
       ]
     : ["as it was read"];

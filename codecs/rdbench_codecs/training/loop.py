@@ -26,10 +26,10 @@ from torch.utils.data import DataLoader
 from rdbench.errors import DataError, RdbenchWarning, Unavailable
 from rdbench_codecs.training.data import Crops, picture_files
 from rdbench_codecs.training.objective import Losses, Objective
+from rdbench_codecs.training.optimizers import Optimizers
 from rdbench_codecs.training.recipe import PRINCIPAL_COMPONENTS, Recipe
 from rdbench_codecs.weights import read
 
-_AUXILIARY_RATE = 1e-3
 _START_CROPS = 128
 _CHECKPOINT_EVERY_S = 300
 
@@ -136,13 +136,9 @@ class _Run:
         self._objective, self._recipe, self._machine, self._out = objective, recipe, machine, out
         self._device = machine.torch_device()
         objective.to(self._device)
-        auxiliary = objective.auxiliary_parameters()
-        special = {id(p) for p in auxiliary}
-        self._main = [p for p in objective.network.parameters() if id(p) not in special]
-        groups: list[dict[str, Any]] = [{"params": self._main}]
-        if auxiliary:
-            groups.append({"params": auxiliary, "lr": _AUXILIARY_RATE})
-        self._optimizer = torch.optim.Adam(groups, foreach=True)
+        self._optimizers = Optimizers(
+            objective.network, objective.auxiliary_parameters(), recipe.optimizer
+        )
         self._average = self._copy()
         if machine.compile:
             objective.network.compile()
@@ -154,7 +150,6 @@ class _Run:
         """One step on crops, (batch, 3, crop, crop), uint8."""
         stage, behind = self._recipe.at(self.step)
         self.learning_rate = _cosine(stage.learning_rate, stage.final_learning_rate, behind)
-        self._optimizer.param_groups[0]["lr"] = self.learning_rate
         for name, parameter in self._objective.network.named_parameters():
             parameter.requires_grad_(not name.startswith(tuple(stage.frozen)))
         rng = np.random.default_rng([self._recipe.seed, self.step, self._machine.rank])
@@ -163,12 +158,12 @@ class _Run:
         mixed = torch.autocast(
             self._device.type, torch.bfloat16, enabled=stage.precision == "bfloat16"
         )
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizers.zero_grad()
         with mixed:
             losses: Losses = self._forward(pixels, stage.settings)
         (losses.loss + losses.auxiliary).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._main, self._recipe.clip_norm)
-        self._optimizer.step()
+        nn.utils.clip_grad_norm_(self._optimizers.main, self._recipe.clip_norm)
+        self._optimizers.step(self.learning_rate)
         self.step += 1
         self._update_average()
         return losses
@@ -183,7 +178,7 @@ class _Run:
             "recipe": json.dumps(self._recipe.to_dict()),
             "network": network.state_dict(),
             "average": self._average,
-            "optimizer": self._optimizer.state_dict(),
+            "optimizers": self._optimizers.state_dict(),
         }
         partial = self._out / "checkpoint.partial"
         torch.save(content, partial)
@@ -210,7 +205,7 @@ class _Run:
             raise DataError(f"{path} was made by another recipe; choose another folder with --out")
         self._objective.network.load_state_dict(content["network"])
         self._average = content["average"]
-        self._optimizer.load_state_dict(content["optimizer"])
+        self._optimizers.load_state_dict(content["optimizers"])
         self.step = content["step"]
 
     def _copy(self) -> dict[str, Tensor]:

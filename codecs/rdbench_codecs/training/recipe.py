@@ -2,6 +2,7 @@
 
 start = "stage1.safetensors"       # optional: weights to begin with
 seed = 0
+optimizer = "muon"                 # optional: adam without it
 clip_norm = 2.0
 ema_decay = 0.9999
 [network]                          # what the codec's objective is made of
@@ -40,7 +41,7 @@ class Stage:
         steps: number of updates.
         batch: pictures a step, over all processes.
         crop: pixels a side of the square that is cut from each picture, a multiple of 64.
-        learning_rate: of Adam at the first step.
+        learning_rate: of the optimizer at the first step.
         final_learning_rate: at the last step, reached along a cosine; None for a constant rate.
         precision: ``bfloat16`` for mixed precision.
         frozen: parameters whose names begin so (``g_a.``) stay as they are.
@@ -75,6 +76,7 @@ class Recipe:
         start: file of weights to begin with; ``principal components`` for a transform codec made
             from the training pictures; "" for random numbers.
         seed: of all random numbers; what step i draws depends on the seed and i alone.
+        optimizer: ``adam``, or ``muon``: Muon for matrices, Adam for the rest.
         clip_norm: largest norm of the gradient of the network's parameters.
         ema_decay: of the exponential moving average of the weights, which is what is kept.
             It warms up: step i uses no more than (1 + i) / (10 + i).
@@ -84,12 +86,15 @@ class Recipe:
     stages: tuple[Stage, ...]
     start: str = ""
     seed: int = 0
+    optimizer: Literal["adam", "muon"] = "adam"
     clip_norm: float = 1.0
     ema_decay: float = 0.9999
 
     def __post_init__(self) -> None:
         if not self.stages:
             raise DataError("a recipe has at least one [[stages]]")
+        if self.optimizer not in ("adam", "muon"):
+            raise DataError(f"no optimizer is named {self.optimizer!r}; adam or muon")
 
     @property
     def steps(self) -> int:

@@ -77,8 +77,9 @@ def test_qarv_learns(photos: Path, tmp_path: Path) -> None:
     assert seen[-1].psnr > seen[0].psnr + 5
 
 
-def test_a_stopped_run_goes_on_bit_for_bit(photos: Path, tmp_path: Path) -> None:
-    settings = recipe(8)
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_stopped_run_goes_on_bit_for_bit(photos: Path, tmp_path: Path, optimizer: str) -> None:
+    settings = recipe(8, optimizer=optimizer)
     whole = tiny(settings)
     train(whole, settings, photos, tmp_path / "whole", log_every=2)
 
@@ -116,6 +117,23 @@ def test_frozen_parameters_stay(photos: Path, tmp_path: Path) -> None:
     assert changed[0] >= {"h_a", "h_s", "entropy_bottleneck"}
     assert changed[0].isdisjoint({"g_a", "g_s"})
     assert changed[1] >= {"g_a", "g_s"}
+
+
+def test_muon_moves_every_direction_of_a_matrix_alike(photos: Path, tmp_path: Path) -> None:
+    network = {"baseline": "mbt2018-mean", "method": "qvrf", "n": 16, "m": 24}
+    spreads = {}
+    for optimizer in ("adam", "muon"):
+        torch.manual_seed(0)
+        objective = HyperpriorObjective(network)
+        before = weights_of(objective)
+        settings = recipe(2, network=network, optimizer=optimizer)
+        train(objective, settings, photos, tmp_path / optimizer)
+        after = weights_of(objective)
+        update = (after["g_a.2.weight"] - before["g_a.2.weight"]).flatten(1)
+        values = torch.linalg.svdvals(update)
+        spreads[optimizer] = float(values[0] / values[-1])
+        assert not torch.equal(after["g_a.1.gamma"], before["g_a.1.gamma"])
+    assert spreads["muon"] < 4 < 10 < spreads["adam"]
 
 
 def test_another_recipe_does_not_go_on(photos: Path, tmp_path: Path) -> None:
@@ -231,6 +249,7 @@ def test_every_recipe_that_comes_along_makes_a_network(codec: str) -> None:
         ("[[stages]]\nsteps = 0", "at least one step"),
         ("[[stages]]\nsteps = 1\ncrop = 100", "multiple of 64"),
         ("[[stages]]\nsteps = 1\nprecision = 'int4'", "no precision"),
+        ("optimizer = 'sgd'\n[[stages]]\nsteps = 1", "no optimizer"),
         ("[[stages]]\nbatch = 1", "steps"),
         ("[network]\nconfig = 'base'", "at least one"),
         ("[[stages", "cannot be read"),

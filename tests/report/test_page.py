@@ -53,6 +53,30 @@ def kodak(data):
     return next(d for d in data["datasets"] if d["name"] == "kodak")
 
 
+def test_metrics_are_those_of_the_records(tmp_path, data):
+    fill(tmp_path)
+    with Store(tmp_path) as store:
+        for record in list(store.records()):
+            rescored = {"nlpd": 0.5 - record.scores["psnr_rgb"] / 100}
+            store.put_scores(record, {**record.scores, **rescored})
+    page = make_page(tmp_path).data
+    assert [m["key"] for m in data["metrics"]] == ["psnr_rgb", "ms_ssim"]
+    assert page["metrics"][-1] == {
+        "key": "nlpd",
+        "name": "-NLPD",
+        "unit": "",
+        "axis": "-NLPD (luma)",
+    }
+    words = ("-a", "alpha", "-d", "kodak", "--metric", "nlpd", "--json")
+    rows = json.loads(rdbench("bdrate", tmp_path, *words))
+    figures = kodak(page)["bd_rates"]["nlpd"]["alpha"]
+    assert {row["label"]: row["bd_rate_percent"] for row in rows} == {
+        key: figure["bd_rate"] for key, figure in figures.items()
+    }
+    curve = next(c for c in kodak(page)["curves"] if c["key"] == "alpha")
+    assert curve["quality"]["nlpd"] == sorted(curve["quality"]["nlpd"])
+
+
 @pytest.mark.parametrize(
     ("anchor", "metric"),
     [

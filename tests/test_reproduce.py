@@ -1,5 +1,6 @@
 """Papers against the evidence: the figures that must come out, and every way out that is given."""
 
+import dataclasses
 import json
 import re
 import shlex
@@ -142,6 +143,24 @@ def test_what_was_measured_stands_beside_the_paper(measured_folder):
     assert len(plot.draw().axes[0].patches) == 2 * len(load_curve("kodak", "vtm18").bpp)
     (missing,) = items["Figure 11"].find(evidence).missing
     assert "/nowhere/w.safetensors" in missing.way_out
+
+
+def test_reduced_weights_are_drawn_and_stand_in_no_table(measured_folder, tmp_path):
+    with Store(measured_folder) as store, Store(tmp_path) as reduced:
+        reduced.remember_dataset("kodak", "kodak", {"kodim01.png": "aa"})
+        reduced.remember_protocol("p", {"scored": "8-bit"})
+        for record in store.records():
+            curve = "qarv:weights=lite@lite-abc"
+            reduced.add(dataclasses.replace(record, fingerprint="lite-abc", curve=curve))
+    items = {item.name: item for item in load_paper("qarv").items}
+    evidence = Evidence(tmp_path)
+    table_1 = items["Table 1"].find(evidence)
+    values = {(v.row, v.quantity): v for v in table_1.values}
+    assert values["qarv", "BD-rate Kodak (%)"].here is None
+    assert not any("lite-abc" in note for note in table_1.notes)
+    figure_16 = items["Figure 16"].find(evidence)
+    assert len(figure_16.plots) == 1
+    assert figure_16.notes[0].endswith("qarv:weights=lite@lite-abc, a reduced network")
 
 
 def test_macs_that_were_counted_stand_beside_the_paper(tmp_path):

@@ -46,6 +46,11 @@ def is_stand_in(curve: Curve) -> bool:
     return _has_note(curve, "random", "lite")
 
 
+def is_reduced(curve: Curve) -> bool:
+    """True where a curve is that of a reduced network, trained to show the codec at work."""
+    return _has_note(curve, "lite")
+
+
 def _has_note(curve: Curve, *kinds: str) -> bool:
     return any(note.kind in kinds for note in curve.notes)
 

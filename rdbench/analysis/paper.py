@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdbench.analysis.bd import bd_rate
-from rdbench.analysis.curves import is_stand_in
+from rdbench.analysis.curves import is_reduced, is_stand_in
 from rdbench.analysis.gather import is_enough, measured
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
@@ -159,23 +159,30 @@ class Evidence:
         Those with most points first; several have other settings or weights. Random and reduced
         weights are no evidence.
         """
-        found = [
-            c
-            for c in self._measured
-            if (c.dataset, c.codec) == (dataset, codec) and is_enough(c) and not is_stand_in(c)
-        ]
-        return sorted(found, key=lambda c: -len(c.bpp))
+        return [c for c in self._own(dataset, codec) if not is_stand_in(c)]
+
+    def drawable(self, dataset: str, codec: str) -> list[Curve]:
+        """`measured`, or where there is none the curves of reduced weights.
+
+        Figures show these under their weights' name; no table takes their numbers.
+        """
+        reduced = [c for c in self._own(dataset, codec) if is_reduced(c)]
+        return self.measured(dataset, codec) or reduced
+
+    def _own(self, dataset: str, codec: str) -> list[Curve]:
+        found = [c for c in self._measured if (c.dataset, c.codec) == (dataset, codec)]
+        return sorted(filter(is_enough, found), key=lambda c: -len(c.bpp))
 
     def best(self, dataset: str, codec: str) -> Curve | None:
         """The measured curve where there is one, else the published one, else None."""
         return next(iter(self.measured(dataset, codec)), self.published(dataset, codec))
 
     def curves(self, dataset: str, *codecs: str) -> list[Curve]:
-        """Published and measured curves of these codecs, in their order."""
+        """Published and `drawable` curves of these codecs, in their order."""
         return [
             curve
             for codec in codecs
-            for curve in (self.published(dataset, codec), *self.measured(dataset, codec))
+            for curve in (self.published(dataset, codec), *self.drawable(dataset, codec))
             if curve is not None
         ]
 

@@ -119,6 +119,7 @@ def latex(paper: Paper, found: Found) -> str:
     """Tables and figures as a document to be compiled, or cut from."""
     parts = [
         "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx,longtable}\n"
+        "\\usepackage[margin=2cm]{geometry}\n"
         f"\\title{{{latex_escape(paper.title)}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n"
     ]
     for title, _, finding in _captions(found):

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from rdbench.analysis.complexity import Countable
+from rdbench.analysis.curves import is_reduced
 from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Plot
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
@@ -86,11 +87,20 @@ def panel(
 
 def measured_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tuple[str, ...]:
     """Which measured curve stands for each codec: its settings and weights."""
-    found = [(codec, evidence.measured(dataset, codec)) for codec in codecs]
+    return _notes(dataset, {codec: evidence.measured(dataset, codec)[:1] for codec in codecs})
+
+
+def drawn_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tuple[str, ...]:
+    """Which curves a figure shows of each codec, those of reduced networks too."""
+    return _notes(dataset, {codec: evidence.drawable(dataset, codec) for codec in codecs})
+
+
+def _notes(dataset: str, found: Mapping[str, Sequence[Curve]]) -> tuple[str, ...]:
     return tuple(
-        f"{codec} here, on {dataset}: {curves[0].provenance['curve']}"
-        for codec, curves in found
-        if curves
+        f"{codec} here, on {dataset}: {curve.provenance['curve']}"
+        + (", a reduced network" if is_reduced(curve) else "")
+        for codec, curves in found.items()
+        for curve in curves
     )
 
 

@@ -14,6 +14,7 @@ from rdbench.registry import codec_from_spec
 from rdbench_reports.papers.common import (
     Row,
     diagram,
+    drawn_notes,
     measured_notes,
     n_parameters_of_ladder,
     panel,
@@ -190,7 +191,7 @@ def _panels(evidence: Evidence, metric: str, name: str, missing: tuple[Missing, 
     plot = rd_plot(name, lambda: [panel(t, c, metric, _MAX_BPP) for t, c in panels.items() if c])
     absent = [Missing(f"any curve on {t}", f"rdbench run --codec qarv --dataset {d}")
               for d, t in DATASETS.items() if not panels[t]]  # fmt: skip
-    notes = tuple(n for d in DATASETS for n in measured_notes(evidence, d, ("qarv",)))
+    notes = tuple(n for d in DATASETS for n in drawn_notes(evidence, d, ("qarv",)))
     return Finding(plots=(plot,), notes=notes, missing=(*missing, *absent))
 
 
@@ -220,7 +221,7 @@ def _every_qarv(evidence: Evidence, name: str, missing: Missing) -> Finding:
 
 
 def _figure_11(evidence: Evidence) -> Finding:
-    own = evidence.measured("kodak", "qarv")
+    own = evidence.drawable("kodak", "qarv")
     codec: Any = codec_from_spec(own[0].specs[0] if own else "qarv")
     try:
         codec.check()
@@ -278,18 +279,18 @@ def _figure_14(_: Evidence) -> Finding:
 
 def _figure_15(evidence: Evidence) -> Finding:
     curves = evidence.curves("kodak", "qarv-scalable", "qarv", "vtm18", "jpeg2000")
-    if not evidence.measured("kodak", "qarv-scalable"):
+    if not evidence.drawable("kodak", "qarv-scalable"):
         way_out = "rdbench run --codec qarv-scalable:lambda=2048 --dataset kodak"
         return Finding(missing=(Missing("QARV's files cut after each latent", way_out),))
     plot = rd_plot("figure-15", lambda: [panel("Kodak", curves, "psnr_rgb", _MAX_BPP)])
     missing = Missing("DPICT and other scalable codecs: no codec here, no published curve",
                       "rdbench bdrate --curve RESULTS.json")  # fmt: skip
-    notes = measured_notes(evidence, "kodak", ("qarv-scalable",))
+    notes = drawn_notes(evidence, "kodak", ("qarv-scalable",))
     return Finding(plots=(plot,), notes=notes, missing=(missing,))
 
 
 def _figure_16(evidence: Evidence) -> Finding:
-    curves = evidence.measured("kodak", "qarv")
+    curves = evidence.drawable("kodak", "qarv")
     rows = [_shares(evidence, curve) for curve in curves]
     if not any(rows):
         missing = Missing("rate by latent", "rdbench latents --codec qarv --dataset kodak")
@@ -298,7 +299,7 @@ def _figure_16(evidence: Evidence) -> Finding:
         Plot(f"figure-16-{number}", functools.partial(_draw_shares, one))
         for number, one in enumerate(rows, start=1)
     ]
-    return Finding(plots=tuple(plots), notes=measured_notes(evidence, "kodak", ("qarv",)))
+    return Finding(plots=tuple(plots), notes=drawn_notes(evidence, "kodak", ("qarv",)))
 
 
 def _shares(evidence: Evidence, curve: Curve) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import re
 import shlex
+import shutil
+import subprocess
 
 import pytest
 import typer
@@ -173,3 +175,14 @@ def test_macs_that_were_counted_stand_beside_the_paper(tmp_path):
     assert values["qvrf-cheng2020-attn", "extra MACs (%)"] == 0.0002
     assert values["theis2017-cheng2020-attn", "extra MACs (%)"] is None
     assert [m.what for m in found.missing] == ["extra MACs on bmshj2018-hyperprior here"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_the_document_compiles(measured_folder, tmp_path):
+    paper = load_paper("qarv")
+    evidence = Evidence(measured_folder)
+    write(paper, [(item, item.find(evidence)) for item in paper.items], tmp_path)
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "qarv.tex"]
+    subprocess.run(words, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    log = (tmp_path / "qarv.log").read_text(errors="replace")
+    assert "Overfull" not in log

@@ -119,14 +119,17 @@ def latex(paper: Paper, found: Found) -> str:
     """Tables and figures as a document to be compiled, or cut from."""
     parts = [
         "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx,longtable}\n"
-        "\\usepackage[margin=2cm]{geometry}\n"
+        "\\usepackage{caption}\n\\usepackage[margin=2cm]{geometry}\n"
+        "\\captionsetup{labelformat=empty}\n"
         f"\\title{{{latex_escape(paper.title)}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n"
     ]
     for title, _, finding in _captions(found):
         remarks = [*finding.notes, *(f"Missing: {m.what}. {m.way_out}" for m in finding.missing)]
         parts.append(table(value_rows(finding), "latex", title))
         parts += [
-            f"\\begin{{figure}}\n\\centering\n\\includegraphics[width=\\linewidth]{{{plot.name}}}\n"
+            f"\\begin{{figure}}\n\\centering\n"
+            "\\includegraphics[width=\\linewidth,height=0.85\\textheight,keepaspectratio]"
+            f"{{{plot.name}}}\n"
             f"\\caption{{{latex_escape(title)}}}\n\\end{{figure}}\n"
             for plot in finding.plots
         ]

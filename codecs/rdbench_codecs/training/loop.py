@@ -11,7 +11,7 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
@@ -196,7 +196,8 @@ class _Run:
             images = torch.cat([crops[i] for i in range(n_batches)])
             self._objective.start_from_components(images.to(self._device).float() / 255)
         elif self._recipe.start:
-            load_start(self._objective.network, Path(self._recipe.start).expanduser())
+            path = Path(self._recipe.start).expanduser()
+            load_start(self._objective.network, path, self._recipe.start_parts)
         self._average = self._copy()
 
     def _restore(self, path: Path) -> None:
@@ -287,17 +288,23 @@ def export(
     partial.replace(path)
 
 
-def load_start(network: nn.Module, path: Path) -> None:
-    """Copy every parameter of a file of weights that the network has, too.
+def load_start(network: nn.Module, path: Path, parts: Sequence[str] = ("",)) -> None:
+    """Copy the parameters of a file of weights that the network has, too.
 
     What only one of them has (the regulators of a network that was trained at a fixed rate) is
     named in a warning.
 
+    Args:
+        network: it changes in place.
+        path: the file.
+        parts: beginnings of the names of what is copied.
+
     Raises:
         DataError: a parameter has another shape, or none is shared.
     """
-    tensors, _ = read(path)
-    own = network.state_dict()
+    begins = tuple(parts)
+    tensors = {k: v for k, v in read(path)[0].items() if k.startswith(begins)}
+    own = {k: v for k, v in network.state_dict().items() if k.startswith(begins)}
     shared = own.keys() & tensors.keys()
     for name in sorted(shared):
         if own[name].shape != tensors[name].shape:

@@ -75,6 +75,8 @@ class Recipe:
         stages: in order.
         start: file of weights to begin with; ``principal components`` for a transform codec made
             from the training pictures; "" for random numbers.
+        start_parts: parameters whose names begin so (``g_a.``) are taken from that file; all of
+            them by default.
         seed: of all random numbers; what step i draws depends on the seed and i alone.
         optimizer: ``adam``, or ``muon``: Muon for matrices, Adam for the rest.
         clip_norm: largest norm of the gradient of the network's parameters.
@@ -85,6 +87,7 @@ class Recipe:
     network: Mapping[str, Any]
     stages: tuple[Stage, ...]
     start: str = ""
+    start_parts: Sequence[str] = ("",)
     seed: int = 0
     optimizer: Literal["adam", "muon"] = "adam"
     clip_norm: float = 1.0

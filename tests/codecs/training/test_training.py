@@ -277,6 +277,25 @@ def test_training_begins_with_other_weights(photos: Path, tmp_path: Path) -> Non
         train(tiny(recipe()), recipe(start=start), photos, tmp_path / "qarv")
 
 
+def test_training_begins_with_parts_of_other_weights(photos: Path, tmp_path: Path) -> None:
+    mean = {"baseline": "mbt2018-mean", "method": "qvrf", "n": 16, "m": 24}
+    train(HyperpriorObjective(mean), recipe(2, network=mean), photos, tmp_path / "mean")
+    start = tmp_path / "mean" / "weights.safetensors"
+    network = {**mean, "baseline": "bmshj2018-hyperprior"}
+    objective = HyperpriorObjective(network)
+    stage = {"batch": 2, "crop": 64, "learning_rate": 1e-3, "steps": 1, "frozen": ["g_a.", "g_s."]}
+    begins = {"start": str(start), "start_parts": ["g_a.", "g_s."]}
+    settings = Recipe.from_dict({"network": network, "stages": [stage], **begins})
+    train(objective, settings, photos, tmp_path / "scale")
+    made = read(start)[0]
+    for name, value in weights_of(objective).items():
+        if name.startswith(("g_a.", "g_s.")):
+            assert torch.equal(value, made[name].float()), name
+    with pytest.raises(DataError, match="another shape"):
+        whole = Recipe.from_dict({"network": network, "stages": [stage], "start": str(start)})
+        train(HyperpriorObjective(network), whole, photos, tmp_path / "whole")
+
+
 def test_two_processes_share_a_batch(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text(
         "[network]\nconfig = 'tiny'\n[[stages]]\nsteps = 2\nbatch = 4\ncrop = 64\n"

@@ -291,8 +291,8 @@ def test_training_begins_with_parts_of_other_weights(photos: Path, tmp_path: Pat
     for name, value in weights_of(objective).items():
         if name.startswith(("g_a.", "g_s.")):
             assert torch.equal(value, made[name].float()), name
+    whole = Recipe.from_dict({"network": network, "stages": [stage], "start": str(start)})
     with pytest.raises(DataError, match="another shape"):
-        whole = Recipe.from_dict({"network": network, "stages": [stage], "start": str(start)})
         train(HyperpriorObjective(network), whole, photos, tmp_path / "whole")
 
 

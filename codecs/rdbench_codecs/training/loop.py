@@ -175,7 +175,7 @@ class _Run:
         network = self._objective.network
         content = {
             "step": self.step,
-            "recipe": json.dumps(self._recipe.to_dict()),
+            "recipe": _canonical(self._recipe),
             "network": network.state_dict(),
             "average": self._average,
             "optimizers": self._optimizers.state_dict(),
@@ -202,7 +202,8 @@ class _Run:
 
     def _restore(self, path: Path) -> None:
         content = torch.load(path, map_location=self._device, weights_only=True)
-        if json.loads(content["recipe"]) != json.loads(json.dumps(self._recipe.to_dict())):
+        made_by = Recipe.from_dict(json.loads(content["recipe"]))  # a newer setting: its default
+        if _canonical(made_by) != _canonical(self._recipe):
             raise DataError(f"{path} was made by another recipe; choose another folder with --out")
         self._objective.network.load_state_dict(content["network"])
         self._average = content["average"]
@@ -362,3 +363,8 @@ def _stop_on_signal() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _canonical(recipe: Recipe) -> str:
+    """One text for equal recipes, whichever of list and tuple they hold."""
+    return json.dumps(recipe.to_dict(), sort_keys=True)

@@ -1,6 +1,7 @@
 """Training: losses fall, a stopped run goes on bit for bit, weights become a codec."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -140,6 +141,20 @@ def test_another_recipe_does_not_go_on(photos: Path, tmp_path: Path) -> None:
     train(tiny(recipe(2)), recipe(2), photos, tmp_path)
     with pytest.raises(DataError, match="another recipe"):
         train(tiny(recipe(4)), recipe(4), photos, tmp_path)
+
+
+def test_a_checkpoint_from_before_a_setting_goes_on(photos: Path, tmp_path: Path) -> None:
+    """A setting that its recipe does not name had the default."""
+    train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    content = torch.load(path, weights_only=True)
+    values = json.loads(content["recipe"])
+    del values["optimizer"]
+    torch.save({**content, "recipe": json.dumps(values)}, path)
+    assert train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+    other = recipe(2, optimizer="muon")
+    with pytest.raises(DataError, match="another recipe"):
+        train(tiny(other), other, photos, tmp_path)
 
 
 def test_a_diverging_run_says_so(photos: Path, tmp_path: Path) -> None:

@@ -153,6 +153,18 @@ def test_every_control_changes_the_page_and_the_address(open_page, dataset):
     assert again.evaluate(controls) == tab.evaluate(controls)
 
 
+def test_an_anchor_has_the_metric_unless_one_was_chosen(open_page):
+    """The published curve of vtm18 has no MS-SSIM."""
+    tab = open_page("dataset=kodak&metric=ms_ssim")
+    assert tab.locator("#anchor").input_value() != "vtm18"
+    first = tab.locator("#bd-table tbody tr").first.inner_text()
+    assert re.search(r"[+−-]\d", first)
+    chosen = open_page("dataset=kodak&metric=ms_ssim&anchor=vtm18")
+    assert "vtm18 has no MS-SSIM on kodak" in chosen.locator("#bd-table").inner_text()
+    chosen.locator("[data-state=metric][value=psnr_rgb]").check()
+    assert chosen.locator("#bd-table tbody tr").count() > 3
+
+
 def test_an_address_typed_in_is_followed(open_page):
     tab = open_page("metric=ms_ssim")
     tab.evaluate("location.hash = '#metric=psnr_rgb&axis=log'")

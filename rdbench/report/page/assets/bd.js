@@ -30,17 +30,20 @@ function rows(anchor) {
 
 function bdTable() {
   const anchor = anchorKey();
-  const { name, unit } = currentMetric();
-  const source = currentSet().byKey.get(anchor)?.source;
+  const { key, name, unit } = currentMetric();
+  const curve = currentSet().byKey.get(anchor);
   document.getElementById("bd-lede").textContent =
-    `Change of rate at equal ${name} against ${anchor} (${source}) on ${currentSet().name}, in percent; ` +
+    `Change of rate at equal ${name} against ${anchor} (${curve?.source}) on ${currentSet().name}, in percent; ` +
     "negative saves bits. Third-order polynomial of log rate, over the common range of quality. " +
     "The 95 % confidence interval is a paired bootstrap over the pictures.";
   const all = rows(anchor);
   const notes = numbered(all);
   const root = document.getElementById("bd-table");
-  if (!all.length) {
-    root.replaceChildren(el("p", { className: "empty" }, "No curve to compare: tick some beside the figure above."));
+  if (!curve?.quality[key] || !all.length) {
+    const why = curve?.quality[key]
+      ? "No curve to compare: tick some beside the figure above."
+      : `${anchor} has no ${name} on ${currentSet().name}: choose another anchor.`;
+    root.replaceChildren(el("p", { className: "empty" }, why));
     document.getElementById("bd-notes").replaceChildren();
     return;
   }

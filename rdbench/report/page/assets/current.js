@@ -7,10 +7,12 @@ export const currentSet = () => dataset(get("dataset"));
 
 export const currentMetric = () => metric(get("metric"));
 
-// The chosen anchor where this data set has it, else VTM, else the first curve.
+// The chosen anchor where this data set has it, else VTM or the first curve that has the metric.
 export function anchorKey() {
   const { byKey, curves } = currentSet();
-  return [get("anchor"), "vtm18"].find((key) => byKey.has(key)) ?? curves[0]?.key;
+  if (byKey.has(get("anchor"))) return get("anchor");
+  const measured = curves.filter((curve) => curve.quality[currentMetric().key]);
+  return (measured.find((curve) => curve.key === "vtm18") ?? measured[0] ?? curves[0])?.key;
 }
 
 export function shownKeys() {

@@ -49,7 +49,7 @@ on(["dataset"], () => {
   );
   reflect();
 });
-on(["dataset", "anchor"], () => {
+on(["dataset", "metric", "anchor"], () => {
   document.getElementById("anchor").value = anchorKey();
 });
 

@@ -130,7 +130,7 @@ class Timing:
             "decode_s": self.decode_s.median,
             "25-75 % ": f"{self.decode_s.low:.4f}-{self.decode_s.high:.4f}",
             "peak_MiB": round((self.peak_gpu_bytes or self.peak_memory_bytes) / 2**20),
-            "flag": f"others kept {self.others_cores:.1f} cores busy" if self.busy else None,
+            "flag": f"busy: {self.others_cores:.1f} cores" if self.busy else None,
         }
 
     def stage_rows(self) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The loss of the hyperprior networks at one rate, and of every method that makes it variable."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -57,6 +58,19 @@ class HyperpriorObjective(Objective):
         loss = (balance * (bpp + lambda_ * distortion)).mean()
         mse = ((x_hat.detach().clamp(0, 1) - images) ** 2).mean()
         return Losses(loss, self.network.quantile_loss(), bpp.detach().mean(), mse)
+
+    def check(self) -> None:
+        """QVRF's regulators ascend: one that falls below its neighbour has collapsed.
+
+        The gradient of a regulator stops at its reciprocal, so with noise nothing holds it up.
+        """
+        free = getattr(self.network, "Gain", torch.empty(0)).tolist()[1:]
+        if any(a <= below for below, a in pairwise([1.0, *free])):
+            shown = ", ".join(f"{a:.3g}" for a in [1.0, *free])
+            raise DataError(
+                f"regulators no longer ascend: {shown}; train with frozen = ['Gain'] and free "
+                "them in a last stage"
+            )
 
     def start_from_components(self, images: Tensor) -> None:
         if not isinstance(self.network, ScaleHyperprior):

@@ -99,7 +99,7 @@ def train(
         True when the recipe is done, False when it was stopped.
 
     Raises:
-        DataError: ``out`` holds the checkpoint of another recipe, or training diverged.
+        DataError: ``out`` holds the checkpoint of another recipe, or training went wrong.
     """
     machine = machine or Machine()
     files = picture_files(data)
@@ -114,6 +114,7 @@ def train(
         for images in _batches(crops, run.step, machine.loaders):
             means.add(run.update(images), len(images) * machine.world_size)
             if run.step % log_every == 0 or run.step == recipe.steps:
+                objective.check()
                 progress = means.line(run.step, run.learning_rate)
                 if log is not None:
                     log.add(progress)

@@ -56,6 +56,9 @@ class Objective(nn.Module, ABC):
             DataError: this network cannot be set so.
         """
 
+    def check(self) -> None:
+        """DataError where training went wrong in a way that the loss does not tell."""
+
     def auxiliary_parameters(self) -> list[nn.Parameter]:
         """Parameters with a loss of their own, trained at a rate of their own and never clipped."""
         return []

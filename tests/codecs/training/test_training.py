@@ -166,6 +166,16 @@ def test_a_diverging_run_says_so(photos: Path, tmp_path: Path) -> None:
         train(objective, settings, photos, tmp_path, log_every=1)
 
 
+def test_a_collapsed_regulator_is_said(photos: Path, tmp_path: Path) -> None:
+    network = {"baseline": "mbt2018-mean", "method": "qvrf", "n": 8, "m": 12}
+    objective = HyperpriorObjective(network)
+    train(objective, recipe(2, network=network), photos, tmp_path / "whole", log_every=1)
+    with torch.no_grad():
+        objective.network.Gain[1] = 0.04
+    with pytest.raises(DataError, match=r"ascend: 1, 0\.0[34]"):
+        train(objective, recipe(2, network=network), photos, tmp_path / "collapsed", log_every=1)
+
+
 def test_the_average_warms_up(photos: Path, tmp_path: Path) -> None:
     """After one step the average is the mean of start and first update at decay 1 / 10."""
     settings = recipe(2, ema_decay=0.9999)

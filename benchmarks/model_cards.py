@@ -14,11 +14,13 @@ from typing import Any
 
 import pandas as pd
 import torch
+from card_figures import draw_card
 
 from rdbench import Store, bd_rate
 from rdbench.analysis.curves import measured_curves
 from rdbench.analysis.gather import gather
 from rdbench.analysis.summary import summarize
+from rdbench.curve import Curve
 from rdbench.registry import codec_class
 from rdbench.report.tables import table
 from rdbench_codecs.training.recipe import Recipe
@@ -37,6 +39,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     args = parser.parse_args()
     card = bundled(args.codec).with_suffix(".md")
+    figure = card.with_suffix(".svg")
+    rows, curve, rivals = _measured(args.codec, args.reports)
+    draw_card(args.codec, args.training, curve, rivals, figure)
     card.write_text(
         "\n\n".join(
             [
@@ -46,7 +51,8 @@ def main() -> None:
                 *[part for folder in args.training for part in _training(folder, args.hardware)],
                 args.data.read_text().strip(),
                 f"## Results on {DATASET}, from real files",
-                *_results(args.codec, args.reports),
+                f"![Loss of training, rate and PSNR on {DATASET}]({figure.name})",
+                *_results(rows, curve, rivals),
             ]
         )
         + "\n"
@@ -97,26 +103,30 @@ def _training(folder: Path, hardware: str) -> list[str]:
     ]
 
 
-def _results(codec: str, reports: Path) -> list[str]:
+def _measured(codec: str, reports: Path) -> tuple[list[dict[str, Any]], Curve, list[Curve]]:
+    """Table and curve of the codec, and the curves that it is compared with, best first."""
     with Store(reports, create=False) as store:
         records = [r for r in store.records() if r.codec == codec and r.dataset == DATASET]
         datasets = store.datasets()
         (curve,) = measured_curves(records, datasets, store.protocols())
     names = ("setting", "images", "bpp", "psnr_rgb", "ms_ssim", "encode_s", "decode_s")
     rows = [{name: row[name] for name in names} for row in summarize(records, datasets)]
+    rivals = [c for c in gather(reports, DATASET) if c.codec in RIVALS]
+    return rows, curve, sorted(rivals, key=lambda c: RIVALS.index(c.codec))
+
+
+def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> list[str]:
     rates = []
-    for anchor in gather(reports, DATASET):
-        if anchor.codec in RIVALS:
-            delta = bd_rate(anchor, curve)
-            rates.append(
-                {
-                    "anchor": anchor.codec,
-                    "source": anchor.source,
-                    "bd_rate_percent": round(delta.bd_rate_percent, 2),
-                    "overlap_db": f"{delta.overlap.low:.1f} to {delta.overlap.high:.1f}",
-                }
-            )
-    rates.sort(key=lambda row: RIVALS.index(str(row["anchor"])))
+    for anchor in rivals:
+        delta = bd_rate(anchor, curve)
+        rates.append(
+            {
+                "anchor": anchor.codec,
+                "source": anchor.source,
+                "bd_rate_percent": round(delta.bd_rate_percent, 2),
+                "overlap_db": f"{delta.overlap.low:.1f} to {delta.overlap.high:.1f}",
+            }
+        )
     return [
         table(rows, "markdown").strip(),
         "BD-rate (positive: this codec needs more), third-order polynomials of log rate over PSNR:",

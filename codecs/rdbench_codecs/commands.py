@@ -146,7 +146,7 @@ def _draw_fit(fit: Any, title: str, out: Path) -> None:
     a = np.asarray(fit.regulators)
     axes.plot(a, np.sqrt(np.asarray(fit.lambdas) / fit.lambdas[0]), "o", label="regulators")
     ends = np.array([a.min(), a.max()])
-    label = f"{fit.slope:.4f} a {fit.intercept:+.4f}, R² = {fit.r2:.4f}"
+    label = f"{fit.slope:.4f} a {round(fit.intercept, 4) + 0.0:+.4f}, R² = {fit.r2:.4f}"
     axes.plot(ends, fit.slope * ends + fit.intercept, "-", color="#D55E00", label=label)
     axes.set_xlabel("regulator a")
     axes.set_ylabel("√(λ / λ_ref)")

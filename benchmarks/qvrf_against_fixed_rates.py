@@ -1,28 +1,34 @@
-"""What one QVRF network for all rates loses to networks of it that are trained on at one rate each.
+"""What one QVRF network for all rates loses to networks of one rate each, and its rivals beside it.
 
-    python benchmarks/qvrf_against_fixed_rates.py --data ~/photos --out tuned [--rival NAME=WEIGHTS]
+    python benchmarks/qvrf_against_fixed_rates.py --data ~/photos --out tuned
 
-For each level, the QVRF network at that level's regulator is written as a fixed-rate network
-(`rdbench qvrf fix`) and trained on at that level's lambda. All are measured on Kodak with real
-files; the table is that of `rdbench variable-rate-penalty` (QVRF, Table 1). A rival is a method and
-weights of it, such as ``theis2017=theis/weights.safetensors``, measured in the same way.
+All networks begin with the same QVRF weights (the bundled ones) and are trained on for the same
+number of steps: QVRF, its rivals (their own parameters from their start values), and for each of
+four levels the network that QVRF is at that level's regulator (`rdbench qvrf fix`), at that level's
+lambda alone. All are measured on Kodak with real files; the table is that of
+`rdbench variable-rate-penalty` (QVRF, Table 1). Training goes on where it was stopped.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from rdbench import bd_rate, run
 from rdbench.analysis.gather import measured
 from rdbench.analysis.variable_rate import variable_rate_penalty
-from rdbench.registry import codec_from_spec
+from rdbench.registry import codec_class, codec_from_spec
 from rdbench_codecs.hyperprior.codec import Qvrf
 from rdbench_codecs.training.loop import train
 from rdbench_codecs.training.recipe import Recipe
 from rdbench_codecs.training.trainable import Trainable
+from rdbench_codecs.weights import bundled
 
 DATASET = "kodak"
+METHODS = ("qvrf", "theis2017", "cui2021", "song2021")
+LEVELS = (0, 2, 5, 7)
 
 
 def main() -> None:
@@ -30,57 +36,85 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of training pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder of weights and records")
     parser.add_argument("--baseline", default="mbt2018-mean")
-    parser.add_argument("--levels", type=int, nargs="+", default=[0, 2, 5, 7])
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--learning-rate", type=float, default=2e-5)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rival", action="append", default=[], metavar="METHOD=WEIGHTS")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    for level in args.levels:
-        tune(args, level)
-    qualities = ",".join(str(level + 1) for level in args.levels)
-    fixed = f"{args.baseline}:weights={args.out}/q{{quality}}.safetensors,quality={qualities}"
-    rivals = [rival.split("=", 1) for rival in args.rival]
-    specs = [f"{method}-{args.baseline}:weights={path}" for method, path in rivals]
-    run([f"qvrf-{args.baseline}", fixed, *specs], DATASET, args.out / "reports")
+    variable = [f"{method}-{args.baseline}:weights={of_method(args, method)}" for method in METHODS]
+    for level in LEVELS:
+        of_level(args, level)
+    qualities = ",".join(str(level + 1) for level in LEVELS)
+    fixed = f"{args.baseline}:weights={args.out}/q{{quality}}/weights.safetensors"
+    run([*variable, f"{fixed},quality={qualities}"], DATASET, args.out / "reports")
     report(args.out / "reports", args.baseline)
 
 
-def tune(args: argparse.Namespace, level: int) -> None:
-    """Train the fixed-rate network of a level on, unless that is done."""
-    weights = args.out / f"q{level + 1}.safetensors"
-    if weights.is_file():
-        return
-    args.out.mkdir(parents=True, exist_ok=True)
-    point = codec_from_spec(f"qvrf-{args.baseline}:index={level}")
-    cls = type(codec_from_spec(args.baseline))
+def of_method(args: argparse.Namespace, method: str) -> Path:
+    """Weights of a variable-rate method."""
+    start = bundled(f"qvrf-{args.baseline}")
+    return train_on(args, f"{method}-{args.baseline}", start, args.out / method, {})
+
+
+def of_level(args: argparse.Namespace, level: int) -> Path:
+    """Weights of the fixed-rate network of a level."""
+    folder = args.out / f"q{level + 1}"
+    folder.mkdir(parents=True, exist_ok=True)
+    start = folder / "start.safetensors"
+    qvrf_point(args, level).write_fixed(start)
+    return train_on(args, args.baseline, start, folder, {"levels": [level]})
+
+
+def qvrf_point(args: argparse.Namespace, level: int) -> Qvrf:
+    point = codec_from_spec(f"qvrf-{args.baseline}:weights=lite,index={level}")
     assert isinstance(point, Qvrf)
-    assert issubclass(cls, Trainable)
-    network = point.load().network
-    start = args.out / f"start{level + 1}.safetensors"
-    point.write_fixed(start)
-    stage = {
+    return point
+
+
+def train_on(
+    args: argparse.Namespace, codec: str, start: Path, folder: Path, settings: Mapping[str, Any]
+) -> Path:
+    """Train a network from weights, unless that is done."""
+    network = qvrf_point(args, 0).load().network
+    settings = {"lambda_balance": 0.5, **settings}
+    stage = {"batch": 8, "crop": 128}
+    noise = {
+        **stage,
         "steps": args.steps,
-        "batch": 4,
-        "crop": 128,
-        "learning_rate": args.learning_rate,
-        "final_learning_rate": args.learning_rate / 10,
-        "settings": {"levels": [level], "quantization": "straight-through"},
+        "learning_rate": 2e-4,
+        "final_learning_rate": 2e-5,
+        "precision": "bfloat16",
+        "frozen": ["Gain"],
+        "settings": settings,
+    }
+    straight_through = {
+        **stage,
+        "steps": args.steps // 5,
+        "learning_rate": 2e-5,
+        "final_learning_rate": 1e-6,
+        "settings": {**settings, "quantization": "straight-through"},
     }
     channels = {"n": network.n, "m": network.m}
     recipe = Recipe.from_dict(
-        {"network": channels, "start": str(start), "ema_decay": 0.999, "stages": [stage]}
+        {
+            "network": channels,
+            "start": str(start),
+            "optimizer": "muon",
+            "ema_decay": 0.99,
+            "stages": [noise, straight_through],
+        }
     )
-    folder = args.out / f"level{level}"
-    train(cls.new_objective(channels), recipe, args.data, folder, on_progress=print)
-    (folder / "weights.safetensors").rename(weights)
+    cls = codec_class(codec)
+    assert issubclass(cls, Trainable)
+    if not train(cls.new_objective(channels), recipe, args.data, folder, on_progress=print):
+        raise SystemExit("stopped; the same command goes on")
+    return folder / "weights.safetensors"
 
 
 def report(folder: Path, baseline: str) -> None:
     """Print how much more rate each variable-rate curve takes than the fixed-rate networks."""
     curves = measured(folder)
     fixed = [curve for curve in curves if curve.codec == baseline]
+    ours = next(curve for curve in curves if curve.codec == f"qvrf-{baseline}")
     for curve in curves:
         if curve.codec == baseline:
             continue
@@ -89,10 +123,8 @@ def report(folder: Path, baseline: str) -> None:
         for interval in found.intervals:
             low, high = interval.bpp_low, interval.bpp_high
             print(f"    {low:.3f} to {high:.3f} bpp: {interval.bd_rate_percent:+.2f} %")
-    ours = next(curve for curve in curves if curve.codec == f"qvrf-{baseline}")
-    for curve in curves:
-        if curve.codec not in (baseline, ours.codec):
-            print(f"{curve.codec} against QVRF: {bd_rate(ours, curve).bd_rate_percent:+.2f} %")
+        if curve is not ours:
+            print(f"    against QVRF: {bd_rate(ours, curve).bd_rate_percent:+.2f} %")
 
 
 if __name__ == "__main__":

@@ -314,7 +314,8 @@ def load_start(network: nn.Module, path: Path, parts: Sequence[str] = ("",)) -> 
     if not shared:
         raise DataError(f"{path} is of another network: no parameter has a name of this one's")
     if alone := sorted(own.keys() ^ tensors.keys()):
-        warnings.warn(f"{path}: not in both networks: {', '.join(alone)}", RdbenchWarning, 2)
+        names = ", ".join(alone[:6]) + (f" and {len(alone) - 6} more" if len(alone) > 6 else "")
+        warnings.warn(f"{path}: not in both networks: {names}", RdbenchWarning, 2)
     network.load_state_dict({name: tensors[name] for name in shared}, strict=False)
 
 

@@ -2,7 +2,7 @@
 
 import { chart, logTicks, spread, swatch, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, show, shownCurves, shownKeys } from "current.js";
-import { bpp, bytes, el, percent, plural, quality, qualityAndUnit, seconds, significant } from "format.js";
+import { bpp, breakable, bytes, el, percent, plural, quality, qualityAndUnit, seconds, significant } from "format.js";
 import { bdRow, isShownAtFirst, pictureIndex, points } from "report.js";
 import { get, on, reflect, set } from "state.js";
 import { table } from "table.js";
@@ -265,7 +265,7 @@ function item(curve, chosen, anchor) {
     { className: "curve" },
     box,
     swatch(curve),
-    el("span", { className: "name" }, curve.key),
+    el("span", { className: "name" }, breakable(curve.key)),
     el("span", { className: "number" }, figure),
   );
   const svg = () => document.querySelector("#curves-chart svg");

@@ -46,3 +46,6 @@ export function el(tag, properties = {}, ...children) {
   node.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return node;
 }
+
+// A curve's name, which may go on in a new line after each of its settings.
+export const breakable = (key) => key.split(/(?<=[,:])/).flatMap((part) => [part, el("wbr")]);

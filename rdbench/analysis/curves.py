@@ -116,7 +116,7 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     """The shortest label that tells a curve from the others of its data set.
 
     The codec's name, else with the settings in which its curves differ, else with all, with the
-    weights, and with the protocol after all. Random weights are never hidden.
+    weights, and with the protocol after all. Reduced and random networks are never hidden.
     """
     common: dict[tuple[str, str], set[str]] = {}
     for curve in curves:
@@ -127,11 +127,15 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
         full = str(curve.provenance["curve"])
         scored = curve.protocol.get("scored", curve.protocol["fingerprint"])
         named = full.partition("@")[0], full, f"{full} ({scored})"
-        if is_stand_in(curve):
-            return named
-        shared = common[curve.dataset, curve.codec]
-        own = ",".join(setting for setting in _settings(curve) if setting not in shared)
-        return curve.codec, f"{curve.codec}:{own}" if own else curve.codec, *named
+        stands_in = is_stand_in(curve)
+        hidden = {
+            setting
+            for setting in common[curve.dataset, curve.codec]
+            if not (stands_in and setting.startswith("weights="))
+        }
+        own = ",".join(setting for setting in _settings(curve) if setting not in hidden)
+        short = f"{curve.codec}:{own}" if own else curve.codec
+        return (short, *named) if stands_in else (curve.codec, short, *named)
 
     seen = Counter((curve.dataset, label) for curve in curves for label in set(labels(curve)))
     return [

@@ -153,7 +153,7 @@ def test_weights_are_named_only_where_they_tell_curves_apart():
 
 @pytest.mark.parametrize("kind", ["random", "lite"])
 def test_other_weights_than_the_published_are_said_in_label_and_notes(kind):
-    changes = {"fingerprint": f"{kind}-0", "curve": f"toy:weights={kind}@{kind}-0"}
+    changes = {"fingerprint": f"{kind}-0", "curve": f"toy:weights={kind},precision=half@{kind}-0"}
     (curve,) = measured_curves([dataclasses.replace(r, **changes) for r in records()], SETS)
     assert curve.label == f"toy:weights={kind}"
     assert kinds(curve) == [kind]

@@ -83,7 +83,8 @@ def _regulators(axes: "Axes", point: Qvrf) -> None:
     fit = point.regulator_fit()
     a = np.asarray(fit.regulators)
     ends = np.array([a.min(), a.max()])
-    axes.plot(ends, fit.slope * ends + fit.intercept, color=_ORANGE, linewidth=1.2)
+    line = f"{fit.slope:.3f} a {round(fit.intercept, 3) + 0.0:+.3f}\nR² = {fit.r2:.4f}"
+    axes.plot(ends, fit.slope * ends + fit.intercept, color=_ORANGE, linewidth=1.2, label=line)
     axes.plot(a, np.sqrt(np.asarray(fit.lambdas) / fit.lambdas[0]), "o", color=_BLUE, ms=4)
-    line = f"{fit.slope:.3f} a {round(fit.intercept, 3) + 0.0:+.3f}, R² = {fit.r2:.4f}"
-    axes.set(xlabel="regulator a", ylabel="√(λ / λ_ref)", title=f"Regulators: {line}")
+    axes.set(xlabel="regulator a", ylabel="√(λ / λ_ref)", title="Regulators")
+    axes.legend(fontsize=7, loc="upper left")

@@ -4,7 +4,8 @@
         --hardware "one core of an AMD EPYC (Zen 5)" --data data.txt
 
 ``--training`` are folders of `rdbench train`, ``--reports`` one with Kodak records of the codec
-(weights=lite) and of those it is compared with, ``--data`` a text about the training pictures.
+(weights=lite) and of those it is compared with, ``--data`` a text about the training pictures,
+``--note`` what was done between the parts of the training.
 """
 
 import argparse
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--reports", type=Path, required=True)
     parser.add_argument("--hardware", required=True)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--note", default="")
     args = parser.parse_args()
     card = bundled(args.codec).with_suffix(".md")
     figure = card.with_suffix(".svg")
@@ -48,7 +50,8 @@ def main() -> None:
                 f"# {args.codec}: bundled weights",
                 *_network(args.codec),
                 "## Training",
-                *[part for folder in args.training for part in _training(folder, args.hardware)],
+                *[part for folder in args.training for part in _training(folder, args)],
+                *([args.note] if args.note else []),
                 args.data.read_text().strip(),
                 f"## Results on {DATASET}, from real files",
                 f"![Loss of training, rate and PSNR on {DATASET}]({figure.name})",
@@ -74,7 +77,7 @@ def _network(codec: str) -> list[str]:
     ]
 
 
-def _training(folder: Path, hardware: str) -> list[str]:
+def _training(folder: Path, args: argparse.Namespace) -> list[str]:
     content = torch.load(folder / "checkpoint.pt", weights_only=True)
     recipe = Recipe.from_dict(json.loads(content["recipe"]))
     log = pd.read_csv(folder / "log.csv")
@@ -94,11 +97,12 @@ def _training(folder: Path, hardware: str) -> list[str]:
         }
         for stage in recipe.stages
     ]
-    begin = Path(recipe.start).parent.name if "/" in recipe.start else recipe.start
+    before = [f.name for f in args.training[: args.training.index(folder)]]
+    begin = before[-1] if before else recipe.start or "random numbers"
     return [
-        f"**{folder.name}**: {content['step']:,} steps, {hours:.1f} hours on {hardware}, shared "
-        f"with other work. Begun with {begin or 'random numbers'}; clip {recipe.clip_norm:g}, "
-        f"moving average {recipe.ema_decay:g}, seed {recipe.seed}.",
+        f"**{folder.name}**: {content['step']:,} steps, {hours:.1f} hours on {args.hardware}, "
+        f"shared with other work. Begun with {begin}; {recipe.optimizer.capitalize()}, clip "
+        f"{recipe.clip_norm:g}, moving average {recipe.ema_decay:g}, seed {recipe.seed}.",
         table(stages, "markdown").strip(),
     ]
 

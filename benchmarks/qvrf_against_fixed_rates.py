@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of training pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder of weights and records")
     parser.add_argument("--baseline", default="mbt2018-mean")
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -76,7 +76,7 @@ def train_on(
     """Train a network from weights, unless that is done."""
     network = qvrf_point(args, 0).load().network
     settings = {"lambda_balance": 0.5, **settings}
-    stage = {"batch": 8, "crop": 128}
+    stage = {"batch": 4, "crop": 256}
     noise = {
         **stage,
         "steps": args.steps,

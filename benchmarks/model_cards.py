@@ -127,7 +127,7 @@ def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> l
             {
                 "anchor": anchor.codec,
                 "source": anchor.source,
-                "bd_rate_percent": round(delta.bd_rate_percent, 2),
+                "bd_rate_percent": f"{delta.bd_rate_percent:+.2f}",
                 "overlap_db": f"{delta.overlap.low:.1f} to {delta.overlap.high:.1f}",
             }
         )

@@ -222,10 +222,13 @@ def _draw(axes: "Axes", curve: Curve, metric: str, number: int) -> "Line2D":
 
 
 def _zoom(axes: "Axes", curves: Sequence[Curve], metric: str, max_bpp: float) -> None:
-    """Show the rates that measured curves cover, with room beside them, or else all."""
+    """Show the rates that measured curves cover, or else all, and all that lies at these rates."""
     measured = [c for c in curves if c.source == "measured"] or list(curves)
-    points = [point for c in measured for point in zip(*c.points(metric), strict=True)]
-    rates, qualities = zip(*(p for p in points if p[0] <= max_bpp), strict=True)
-    width, height = max(rates) - min(rates) or 1.0, max(qualities) - min(qualities) or 1.0
-    axes.set_xlim(max(0.0, min(rates) - 0.05 * width), max(rates) + 0.05 * width)
+    rates = [rate for c in measured for rate in c.points(metric)[0] if rate <= max_bpp]
+    margin = 0.05 * ((max(rates) - min(rates)) or 1.0)
+    low, high = max(0.0, min(rates) - margin), max(rates) + margin
+    points = [point for c in curves for point in zip(*c.points(metric), strict=True)]
+    qualities = [quality for rate, quality in points if low <= rate <= high]
+    height = (max(qualities) - min(qualities)) or 1.0
+    axes.set_xlim(low, high)
     axes.set_ylim(min(qualities) - 0.08 * height, max(qualities) + 0.08 * height)

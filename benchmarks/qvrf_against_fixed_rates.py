@@ -27,7 +27,7 @@ from rdbench_codecs.training.trainable import Trainable
 from rdbench_codecs.weights import bundled
 
 DATASET = "kodak"
-METHODS = ("qvrf", "theis2017", "cui2021", "song2021")
+RIVALS = ("theis2017", "cui2021", "song2021")
 LEVELS = (0, 2, 5, 7)
 
 
@@ -36,11 +36,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of training pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder of weights and records")
     parser.add_argument("--baseline", default="mbt2018-mean")
+    parser.add_argument(
+        "--rivals", nargs="*", default=RIVALS, help="song2021 takes five times as long"
+    )
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    variable = [f"{method}-{args.baseline}:weights={of_method(args, method)}" for method in METHODS]
+    methods = ["qvrf", *args.rivals]
+    variable = [f"{method}-{args.baseline}:weights={of_method(args, method)}" for method in methods]
     for level in LEVELS:
         of_level(args, level)
     qualities = ",".join(str(level + 1) for level in LEVELS)

@@ -27,9 +27,9 @@ from rdbench_codecs.hyperprior.codecs import (
     Cui2021Mbt2018,
     Mbt2018,
     Mbt2018Mean,
+    QvrfCheng2020Anchor,
     QvrfCheng2020Attn,
     QvrfMbt2018,
-    QvrfMbt2018Mean,
     Song2021Bmshj2018Hyperprior,
     Theis2017Mbt2018Mean,
 )
@@ -337,8 +337,8 @@ def test_missing_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for codec, hint in [
         (Mbt2018(quality=3), "rdbench weights fetch mbt2018:quality=3`"),
         (Mbt2018Mean(quality=2, metric="ms-ssim"), "mbt2018-mean:quality=2,metric=ms-ssim`"),
-        (QvrfCheng2020Attn(), "rdbench weights fetch qvrf-cheng2020-attn`"),
-        (QvrfMbt2018Mean(), "no weights of qvrf-mbt2018-mean were released"),
+        (QvrfCheng2020Attn(weights="released"), "rdbench weights fetch qvrf-cheng2020-attn`"),
+        (QvrfCheng2020Anchor(), "no weights of qvrf-cheng2020-anchor were released"),
         (Theis2017Mbt2018Mean(weights="nowhere.pth"), "nowhere.pth"),
     ]:
         for call in (codec.check, codec.fingerprint, lambda c=codec: c.encode(photo())):

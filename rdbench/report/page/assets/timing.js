@@ -167,7 +167,7 @@ function sweepTable() {
       { key: "n", name: "Calls", numeric: true, value: (c) => c.times.n },
       {
         key: "alone",
-        name: "Ran alone",
+        name: "Single job",
         value: (c) => (c.times.alone === c.times.n ? "yes" : c.times.alone ? "some" : "no"),
       },
     ],

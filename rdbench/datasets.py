@@ -24,7 +24,7 @@ import platformdirs
 
 from rdbench.errors import DataError, UsageError
 from rdbench.images import SUFFIXES, read_image
-from rdbench.registry import closest
+from rdbench.registry import closest, load_plugin
 
 GROUP = "rdbench.datasets"
 
@@ -120,7 +120,7 @@ def manifests() -> Mapping[str, Manifest]:
 
 def _read_manifests() -> Iterator[tuple[str, Manifest]]:
     for point in entry_points(group=GROUP):
-        for file in importlib.resources.files(point.load()).iterdir():
+        for file in importlib.resources.files(load_plugin(point)).iterdir():
             if file.name.endswith(".toml"):
                 body = tomllib.loads(file.read_text(encoding="utf-8"))
                 images = tuple(Entry(**image) for image in body.pop("images", ()))

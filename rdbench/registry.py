@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from rdbench.errors import DataError, UsageError
+from rdbench.errors import DataError, Unavailable, UsageError
 from rdbench.types import Codec
 
 GROUP = "rdbench.codecs"
@@ -25,6 +25,20 @@ GROUP = "rdbench.codecs"
 @cache
 def _entry_points() -> dict[str, EntryPoint]:
     return {e.name: e for e in entry_points(group=GROUP)}
+
+
+def load_plugin(point: EntryPoint) -> Any:
+    """What a package registered.
+
+    Raises:
+        Unavailable: its module does not import; the message names the package and the reason.
+    """
+    try:
+        return point.load()
+    except Exception as error:
+        package = point.dist.name if point.dist else point.module
+        reason = f"{type(error).__name__}: {error}"
+        raise Unavailable(f"package {package!r} cannot be loaded ({reason})") from error
 
 
 def codec_names() -> list[str]:
@@ -44,16 +58,17 @@ def codec_class(name: str) -> type[Codec]:
     Raises:
         UsageError: no such codec.
         DataError: no such description file.
+        Unavailable: its package cannot be loaded.
     """
     points = _entry_points()
     if name in points:
-        found: type[Codec] = points[name].load()
+        found: type[Codec] = load_plugin(points[name])
         return found
     suffix = Path(name).suffix
     if suffix in points:
         if not Path(name).is_file():
             raise DataError(f"no codec description at {name!r}")
-        made: type[Codec] = points[suffix].load()(Path(name))
+        made: type[Codec] = load_plugin(points[suffix])(Path(name))
         return made
     hint = closest(name, codec_names())
     raise UsageError(f"no codec named {name!r}{hint} (`rdbench list codecs` shows all)")

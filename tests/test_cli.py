@@ -11,12 +11,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from rdbench.cli import app, main
+from rdbench.cli.app import app, main
 
 
 def rdbench(*words, cwd=None, **environment):
     """Run the program; (exit status, stdout, stderr)."""
-    code = "from rdbench.cli import main; main()"
+    code = "from rdbench.cli.app import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, words)],
         capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, timeout=120,
@@ -34,7 +34,7 @@ def reports(tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("code", ["import rdbench", "import rdbench.cli"])
+@pytest.mark.parametrize("code", ["import rdbench", "import rdbench.cli.app"])
 def test_starting_loads_nothing_heavy(code):
     heavy = ("torch", "matplotlib", "pandas", "scipy", "numba")
     loaded = f"import sys; print([m for m in {heavy} if m in sys.modules])"

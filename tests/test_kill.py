@@ -24,7 +24,7 @@ TIMES = {"encode_s", "decode_s", "created", "provenance", "timed_alone"}
 
 
 def command(out, qualities=range(5, 100, 10)):
-    code = "from rdbench.cli import main; main()"
+    code = "from rdbench.cli.app import main; main()"
     specs = [f"jpeg:quality={','.join(map(str, qualities))}", "null"]
     options = [word for spec in specs for word in ("--codec", spec)]
     return [sys.executable, "-c", code, "run", *options, "--jobs", "2", "--out", str(out)]
@@ -32,7 +32,7 @@ def command(out, qualities=range(5, 100, 10)):
 
 def table(out):
     """All records as exported, times aside."""
-    code = "from rdbench.cli import main; main()"
+    code = "from rdbench.cli.app import main; main()"
     words = [sys.executable, "-c", code, "export", str(out), "--format", "csv"]
     text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     rows = csv.DictReader(io.StringIO(text))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from rdbench.cli import app
+from rdbench.cli.app import app
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from rdbench.analysis.paper import Evidence, Finding, Value, load_paper
-from rdbench.cli import app
+from rdbench.cli.app import app
 from rdbench.errors import UsageError
 from rdbench.published import load_curve
 from rdbench.report.reproduce import value_rows, write

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from rdbench.cli import app
+from rdbench.cli.app import app
 from rdbench.errors import UsageError
 from rdbench.report import reproduce as drawing
 

@@ -17,7 +17,7 @@ from rdbench.analysis.gather import is_enough, measured
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.published import list_curves
-from rdbench.registry import closest
+from rdbench.registry import closest, load_plugin
 from rdbench.store import Store
 from rdbench.timing import Timing, timings
 from rdbench.types import Record
@@ -119,7 +119,7 @@ def load_paper(name: str) -> Paper:
     if name not in points:
         there = ", ".join(sorted(points)) or "none"
         raise UsageError(f"no paper is named {name!r}{closest(name, points)} (there are: {there})")
-    paper: Paper = points[name].load()
+    paper: Paper = load_plugin(points[name])
     return paper
 
 

@@ -26,14 +26,14 @@ def doctor(
 
     Example: rdbench doctor
     """
+    codecs = [codec_row(name) for name in codec_names()]
     report = {
         "machine": [{**machine(), "load": round(os.getloadavg()[0], 2)}],
         "packages": _packages(),
         "codecs": [
-            {key: row[key] for key in ("codec", "available", "reason")}
-            for row in map(codec_row, codec_names())
+            {key: codec[key] for key in ("codec", "available", "reason")} for codec in codecs
         ],
-        "colour_ceilings": _colour_ceilings(dataset),
+        "colour_ceilings": _colour_ceilings([c["codec"] for c in codecs if c["title"]], dataset),
     }
     if as_json:
         print_json(report)
@@ -60,9 +60,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _colour_ceilings(dataset: str) -> list[dict[str, object]]:
+def _colour_ceilings(names: list[str], dataset: str) -> list[dict[str, object]]:
     """PSNR that codecs which convert colours could reach with no compression at all, in dB."""
-    codecs = [codec_class(name)() for name in codec_names()]
+    codecs = [codec_class(name)() for name in names]
     images = [(p.name, read_image(p.path)) for p in load_dataset(dataset).pictures]
     found = [(c.name, name, c.colour_ceiling(image)) for c in codecs for name, image in images]
     return [

@@ -33,22 +33,17 @@ def codecs(as_json: AsJson = False) -> None:
 
 def codec_row(name: str) -> dict[str, Any]:
     """What ``rdbench list codecs`` says of a codec; the reason where it cannot run here."""
+    cls, reason = None, None
     try:
         cls = codec_class(name)
         cls().check()
-        reason = None
     except Unavailable as error:
         reason = str(error)
-    except ImportError as error:
-        return {
-            "codec": name, "title": "", "settings": "", "default_ladder": "",
-            "available": False, "reason": str(error),
-        }  # fmt: skip
     return {
         "codec": name,
-        "title": cls.title,
-        "settings": ", ".join(settings_of(cls)),
-        "default_ladder": _ladder(cls.ladder_values),
+        "title": cls.title if cls else "",
+        "settings": ", ".join(settings_of(cls)) if cls else "",
+        "default_ladder": _ladder(cls.ladder_values) if cls else "",
         "available": reason is None,
         "reason": reason,
     }

@@ -9,7 +9,7 @@ import pytest
 from skimage import data
 from typer.testing import CliRunner
 
-from rdbench.cli import app
+from rdbench.cli.app import app
 from rdbench.registry import codec_class, spec_of
 from rdbench.types import Codec
 from rdbench_codecs import weights

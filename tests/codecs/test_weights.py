@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from rdbench.cli import app
+from rdbench.cli.app import app
 from rdbench.errors import DataError, Unavailable, UsageError
 from rdbench_codecs import weights
 from rdbench_codecs.weights import Checkpoint

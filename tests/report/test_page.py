@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from rdbench import run
 from rdbench.analysis.complexity import Complexity, Work, complexity
-from rdbench.cli import app
+from rdbench.cli.app import app
 from rdbench.errors import DataError, UsageError
 from rdbench.match import match_codecs
 from rdbench.registry import codec_from_spec

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rdbench import run
-from rdbench.cli import app
+from rdbench.cli.app import app
 from rdbench.errors import BitstreamError, EncoderError, UsageError
 from rdbench_codecs.qarv import Qarv, QarvScalable
 from rdbench_codecs.qarv.explore import keep

@@ -1,0 +1,100 @@
+"""All commands, put together.
+
+Packages add commands of their own under the entry-point group ``rdbench.commands``: a function, or
+a ``typer.Typer`` with several.
+"""
+
+import os
+import signal
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+import typer
+
+from rdbench.cli import (
+    anchor,
+    audit,
+    bdrate,
+    complexity,
+    data,
+    doctor,
+    export,
+    files,
+    latents,
+    listing,
+    match,
+    penalty,
+    plot,
+    report,
+    reproduce,
+    run,
+    tables,
+    timing,
+)
+from rdbench.cli.console import say
+from rdbench.errors import RdbenchError, Unavailable
+from rdbench.registry import load_plugin
+
+app = typer.Typer(
+    name="rdbench",
+    help="Measure and explain image codecs: rate, distortion, time, and why.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+COMMANDS = (
+    run.run,
+    bdrate.bdrate,
+    plot.plot,
+    tables.tables,
+    match.match,
+    report.report,
+    reproduce.reproduce,
+    latents.latents,
+    audit.audit,
+    complexity.complexity,
+    timing.timing,
+    files.encode,
+    files.decode,
+    export.export,
+    export.rescore,
+    doctor.doctor,
+)
+for command in COMMANDS:
+    app.command()(command)
+app.command("variable-rate-penalty")(penalty.penalty)
+app.add_typer(listing.app, name="list")
+app.add_typer(data.app, name="datasets")
+app.add_typer(anchor.app, name="anchor")
+
+
+def _add(point: EntryPoint) -> None:
+    found = load_plugin(point)
+    if isinstance(found, typer.Typer):
+        app.add_typer(found, name=point.name)
+    else:
+        app.command(point.name)(found)
+
+
+for point in sorted(entry_points(group="rdbench.commands"), key=lambda p: p.name):
+    try:
+        _add(point)
+    except Unavailable as error:
+        say(f"rdbench: no command {point.name!r}: {error}")
+
+
+def main() -> None:
+    """Run the command line; an error is one line on stderr and exit status 1."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except RdbenchError as error:
+        say(f"rdbench: {error}")
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -72,3 +72,15 @@ def test_list_metrics():
     assert "iw_ssim" in call("list", "metrics").stdout
     rows = json.loads(call("list", "metrics", "--json").stdout)
     assert {"metric", "source", "better", "reason"} <= rows[0].keys()
+
+
+def test_variable_rate_penalty(tmp_path):
+    words = ("variable-rate-penalty", "-c", "qvrf-cheng2020-attn")
+    words = (*words, "--fixed", "cheng2020-attn-retrained", tmp_path / "none", "--json")
+    thirds = json.loads(call(*words).stdout)
+    assert thirds["bd_rate_percent"] == pytest.approx(-2.0083, abs=1e-3)
+    edges = [0.1685, 0.3, 0.6]
+    chosen = json.loads(call(*words, *(w for e in edges for w in ("--edge", e))).stdout)
+    ends = [(i["bpp_low"], i["bpp_high"]) for i in chosen["intervals"]]
+    assert ends == [(pytest.approx(0.1685, abs=1e-3), 0.3), (0.3, 0.6)]
+    assert isinstance(call(*words, "--edge", 0.5).exception, UsageError)

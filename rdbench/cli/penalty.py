@@ -20,6 +20,12 @@ def penalty(
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Data set.")] = "kodak",
     metric: Annotated[str, typer.Option(help="psnr or ms_ssim.")] = "psnr",
     method: Annotated[str, typer.Option(help=f"{', '.join(METHODS)}.")] = "poly3",
+    edges: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--edge", help="Where an interval ends, bits per pixel. Repeatable; thirds without."
+        ),
+    ] = None,
     folder: Annotated[Path, typer.Argument(help="Report folder; it need not exist.")] = Path(
         "reports"
     ),
@@ -40,6 +46,7 @@ def penalty(
         named(curves, fixed),
         metric,
         method,
+        edges,
     )
     if as_json:
         print_json(found.row())

@@ -268,6 +268,7 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
     record, bitstream = _blank(task), None
     try:
         image = _read(task.picture)
+        _prepare(task.codec)
         started = time.perf_counter()
         bitstream = task.codec.encode(image)
         encode_s = time.perf_counter() - started
@@ -287,6 +288,12 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
     except Exception as error:
         record = replace(record, error=_reason(error))
     return record, bitstream.data if bitstream else None
+
+
+@functools.cache
+def _prepare(codec: Codec) -> None:
+    """Prepare an operating point, once in a process."""
+    codec.prepare()
 
 
 def _read(picture: Picture) -> Image:

@@ -123,6 +123,13 @@ class Codec(ABC):
         """Raise Unavailable with the way out where this codec cannot run here."""
         return
 
+    def prepare(self) -> None:
+        """Load and compile what encode and decode need.
+
+        A process that measures calls it once for each operating point before its clock starts.
+        """
+        return
+
     def self_checks(self) -> Iterable[Check]:
         """What can be verified of an installation without a picture (version, configuration)."""
         return ()

@@ -141,3 +141,22 @@ def test_rescoring_decodes_what_is_kept(photos, tmp_path):
         store._db.execute("UPDATE records SET scores = '{}'")
     with pytest.raises(DataError, match="missing"):
         rescore(out, ["psnr_rgb", "ms_ssim"])
+
+
+def test_an_operating_point_is_prepared_once_before_it_is_timed(photos, tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+    monkeypatch.setenv("TOY_CALLS", str(calls))
+    points = [Toy(step=step, trouble="count") for step in (11, 13)]
+    run(points, photos, tmp_path / "out")
+    made = calls.read_text().splitlines()
+    n_pictures = len(load_dataset(photos).pictures)
+    for step in (11, 13):
+        mine = [call for call in made if call.endswith(f" {step}")]
+        coded = [f"encode {step}", f"decode {step}"] * n_pictures
+        assert mine == [f"prepare {step}", *coded]
+
+
+def test_what_cannot_be_prepared_is_a_row_with_a_reason(photos, tmp_path):
+    outcome = run(Toy(trouble="raise in prepare"), photos, tmp_path / "out")
+    assert {record.error for record in outcome.failures} == {"no weights"}
+    assert all(record.encode_s is None for record in outcome.records)

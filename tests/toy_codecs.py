@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -43,7 +44,13 @@ class Toy(Codec):
             self.misbehave("decode", pixels)
         return pixels
 
+    def prepare(self):
+        if self.trouble == "raise in prepare":
+            raise Unavailable("no weights")
+        self.count("prepare")
+
     def misbehave(self, where, pixels):
+        self.count(where)
         if self.trouble == f"raise in {where}":
             raise RuntimeError("two\nlines")
         if self.trouble == f"die in {where}":
@@ -52,6 +59,11 @@ class Toy(Codec):
             time.sleep(600)
         if self.trouble == f"write in {where}" and where == "encode":
             pixels[0, 0, 0] = 1
+
+    def count(self, call):
+        if self.trouble == "count":
+            with Path(os.environ["TOY_CALLS"]).open("a") as calls:
+                calls.write(f"{call} {self.step}\n")
 
     def check(self):
         if self.trouble == "unavailable":

@@ -6,6 +6,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from rdbench.errors import UsageError
 from rdbench.types import Codec
 
@@ -22,6 +24,10 @@ class Trainable(Codec):
     """
 
     recipes: ClassVar[str]
+
+    def prepare(self) -> None:
+        """Load the weights and compile the entropy coder, by a small picture there and back."""
+        self.decode(self.encode(np.full((64, 64, 3), 128, np.uint8)).data)
 
     @classmethod
     def recipe_names(cls) -> list[str]:

@@ -183,6 +183,11 @@ export function logTicks([low, high], most) {
   }
 }
 
+// An axis of numbers, one at every tick: a logarithmic scale's own format would leave some out.
+export function axisX(ticks, label) {
+  return Plot.axisX(ticks, { text: d3.format("~g"), label, labelAnchor: "center", labelArrow: "none" });
+}
+
 // The line and marker of a curve, as they are drawn in the figures.
 export function swatch(curve) {
   const svg = d3.create("svg").attr("class", "swatch").attr("viewBox", "0 0 34 14").attr("aria-hidden", "true");

@@ -1,6 +1,6 @@
 // BD-rate over what a codec costs.
 
-import { chart, logTicks, textWidth } from "chart.js";
+import { axisX, chart, logTicks, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, shownCurves } from "current.js";
 import { el, percent, plural, seconds, significant } from "format.js";
 import { bdRow } from "report.js";
@@ -59,6 +59,7 @@ export function start() {
   });
 }
 
+const inSentence = (name) => name[0].toLowerCase() + name.slice(1);
 const cost = () => COSTS.find((c) => c.key === get("cost")) ?? COSTS[0];
 
 function dots() {
@@ -77,7 +78,7 @@ function lede() {
   const timed = cost().key.endsWith("_s");
   const { name } = currentMetric();
   document.getElementById("complexity-lede").textContent = dots().length
-    ? `BD-rate (${name}, against ${anchorKey()}) over ${cost().name.toLowerCase()}. Down and to the left is better.` +
+    ? `BD-rate (${name}, against ${anchorKey()}) over ${inSentence(cost().name)}. Down and to the left is better.` +
       (timed
         ? " Times are medians; the tables below say how they were taken."
         : " Counted by rdbench complexity, of the largest model of a curve.")
@@ -88,6 +89,10 @@ function drawFigure(width) {
   const shown = dots();
   if (!shown.length) return null;
   const { axis, show, name } = cost();
+  const ticks = logTicks(
+    d3.extent(shown, (d) => d.cost),
+    width < 560 ? 4 : 8,
+  );
   const svg = Plot.plot({
     width,
     height: width < 560 ? 340 : 400,
@@ -96,22 +101,13 @@ function drawFigure(width) {
     marginTop: 28,
     marginBottom: 42,
     inset: 24,
-    x: {
-      type: "log",
-      label: axis,
-      labelAnchor: "center",
-      labelArrow: "none",
-      grid: true,
-      ticks: logTicks(
-        d3.extent(shown, (d) => d.cost),
-        width < 560 ? 4 : 8,
-      ),
-      tickFormat: "~g",
-    },
+    x: { type: "log", axis: null },
     y: { label: "BD-rate (%)", labelArrow: "none", grid: true, nice: true, tickFormat: (v) => percent(v, 0) },
     color: { type: "identity" },
     symbol: { domain: shown.map((d) => d.curve.key), range: shown.map((d) => d.curve.symbol) },
     marks: [
+      Plot.gridX(ticks),
+      axisX(ticks, axis),
       Plot.dot(shown, {
         x: "cost",
         y: "bd_rate",
@@ -128,7 +124,7 @@ function drawFigure(width) {
   place(svg, points, width);
   return {
     svg,
-    label: `BD-rate over ${name.toLowerCase()}, ${plural(shown.length, "codec")}.`,
+    label: `BD-rate over ${inSentence(name)}, ${plural(shown.length, "codec")}.`,
     points,
     tell: ({ curve, cost: value, bd_rate }) => [
       curve.key,
@@ -141,32 +137,64 @@ function drawFigure(width) {
   };
 }
 
-// Names beside their dots, where they cover no other name or dot.
+// Names beside their dots, else above or below with a line to them, where they cover no other name
+// or dot; of several orders the one that finds room for most.
 function place(svg, points, width) {
-  const taken = points.map(({ x, y }) => [x - 6, y - 6, x + 6, y + 6]);
-  const free = (box) =>
-    box[0] > 40 &&
-    box[2] < width &&
-    !taken.some((t) => box[0] < t[2] && box[2] > t[0] && box[1] < t[3] && box[3] > t[1]);
+  const height = Number(svg.getAttribute("height"));
+  const orders = [(p) => p.x, (p) => -p.x, (p) => p.y, (p) => -p.y];
+  const placed = orders.map((by) => rooms(d3.sort(points, by), width, height));
   const group = d3.select(svg).append("g").attr("class", "labels");
-  for (const { curve, x, y } of points) {
-    const w = textWidth(curve.key);
-    const spots = [
-      [x + 11, y - 7, "start"],
-      [x - 11 - w, y - 7, "end"],
-      [x - w / 2, y - 24, "middle"],
-      [x - w / 2, y + 10, "middle"],
-    ];
-    const spot = spots.find(([left, top]) => free([left, top, left + w, top + 14]));
-    if (!spot) continue;
-    const [left, top, anchor] = spot;
-    taken.push([left, top, left + w, top + 14]);
+  for (const { curve, x, left, top, w, anchor, line } of d3.greatest(placed, (names) => names.length)) {
+    const colour = `color-mix(in oklab, ${curve.colour}, var(--ink) 30%)`;
+    if (line)
+      group.append("path").attr("d", `M${x},${line[1]}V${line[3]}`).attr("stroke", colour).attr("stroke-opacity", 0.6);
     group
       .append("text")
       .attr("x", { start: left, middle: left + w / 2, end: left + w }[anchor])
       .attr("y", top + 11)
       .attr("text-anchor", anchor)
-      .attr("fill", `color-mix(in oklab, ${curve.colour}, var(--ink) 30%)`)
+      .attr("fill", colour)
       .text(curve.key);
   }
+}
+
+// The names that find room when they are placed in this order.
+function rooms(points, width, height) {
+  const taken = points.map(({ x, y }) => [x - 6, y - 6, x + 6, y + 6]);
+  const free = (box) =>
+    box[0] > 56 &&
+    box[1] > 24 &&
+    box[2] < width &&
+    box[3] < height - 44 &&
+    !taken.some((t) => box[0] < t[2] && box[2] > t[0] && box[1] < t[3] && box[3] > t[1]);
+  return points.flatMap((point) => {
+    const w = textWidth(point.curve.key);
+    const boxes = ({ left, top, line }) => [[left, top, left + w, top + 14], ...(line ? [line] : [])];
+    const spot = spots(point.x, point.y, w).find((s) => boxes(s).every(free));
+    if (spot) taken.push(...boxes(spot));
+    return spot ? [{ ...point, ...spot, w }] : [];
+  });
+}
+
+// Where a name of width w may stand for the dot at (x, y), the best first: its left upper corner, and
+// the box of a line to it.
+function spots(x, y, w) {
+  const far = d3.range(1, 6).flatMap((n) => {
+    const [above, below] = [y - 24 - 18 * n, y + 10 + 18 * n];
+    return [
+      { top: above, line: [x - 1, above + 14, x + 1, y - 8] },
+      { top: below, line: [x - 1, y + 8, x + 1, below] },
+    ];
+  });
+  return [
+    { left: x + 11, top: y - 7, anchor: "start" },
+    { left: x - 11 - w, top: y - 7, anchor: "end" },
+    { left: x - w / 2, top: y - 24, anchor: "middle" },
+    { left: x - w / 2, top: y + 10, anchor: "middle" },
+    ...far.flatMap((spot) => [
+      { left: x - w, anchor: "end", ...spot },
+      { left: x, anchor: "start", ...spot },
+      { left: x - w / 2, anchor: "middle", ...spot },
+    ]),
+  ];
 }

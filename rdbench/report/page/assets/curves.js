@@ -1,6 +1,6 @@
 // Rate-distortion curves: the figure, the list of curves beside it, the points as a table.
 
-import { chart, logTicks, spread, swatch, textWidth } from "chart.js";
+import { axisX, chart, logTicks, spread, swatch, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, show, shownCurves, shownKeys } from "current.js";
 import { bpp, breakable, bytes, el, percent, plural, quality, qualityAndUnit, seconds, significant } from "format.js";
 import { bdRow, isShownAtFirst, pictureIndex, points } from "report.js";
@@ -59,17 +59,19 @@ function scene() {
   const own = lines.filter((line) => line[0].curve.source !== "published");
   const rates = (own.length ? own : lines).flat().map((p) => p.bpp);
   const [least, most] = d3.extent(rates);
-  const margin = get("axis") === "log" ? 0 : 0.03 * (most - least);
-  const from = Number(get("from")) || (get("axis") === "log" ? least / 1.1 : Math.max(0, least - margin));
-  const to = Number(get("to")) || (get("axis") === "log" ? most * 1.1 : most + margin);
+  const log = get("axis") === "log";
+  const margin = log ? 0 : 0.03 * (most - least);
+  const from = Number(get("from")) || (log ? least / 1.1 : Math.max(0, least - margin));
+  const to = Number(get("to")) || (log ? most * 1.1 : most + margin);
   const visible = lines.flat().filter((p) => p.bpp >= from && p.bpp <= to);
-  return { lines, visible, x: [from, Math.max(to, from * 1.01)] };
+  return { lines, visible, log, x: [from, Math.max(to, from * 1.01)] };
 }
 
 function drawFigure(width) {
-  const { lines, visible, x } = scene();
+  const { lines, visible, log, x } = scene();
   if (!visible.length) return null;
   const narrow = width < 560;
+  const ticks = log ? logTicks(x, narrow ? 6 : 10) : d3.ticks(...x, narrow ? 5 : 9);
   const height = narrow ? 380 : 520;
   const marginRight = narrow ? 12 : 12 + textWidth(...visible.map((p) => p.curve.key));
   const qualities = d3.extent(visible, (p) => p.quality);
@@ -98,20 +100,13 @@ function drawFigure(width) {
     marginRight,
     marginTop: 28,
     marginBottom: 42,
-    x: {
-      type: get("axis") === "log" ? "log" : "linear",
-      domain: x,
-      label: "Rate (bits per pixel)",
-      labelAnchor: "center",
-      labelArrow: "none",
-      grid: true,
-      ticks: get("axis") === "log" ? logTicks(x, narrow ? 6 : 10) : narrow ? 5 : 9,
-      tickFormat: "~g",
-    },
+    x: { type: log ? "log" : "linear", domain: x, axis: null },
     y: { domain: y, label: currentMetric().axis, labelArrow: "none", grid: true, ticks: 8 },
     color: { type: "identity" },
     symbol: { domain: curves.map((c) => c.key), range: curves.map((c) => c.symbol) },
     marks: [
+      Plot.gridX(ticks),
+      axisX(ticks, "Rate (bits per pixel)"),
       line(true),
       line(false),
       Plot.dot(all, {

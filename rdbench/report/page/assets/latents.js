@@ -1,6 +1,6 @@
 // Rate of each latent over the rate parameter, in bits per pixel and in percent.
 
-import { chart, logTicks, spread, textWidth } from "chart.js";
+import { axisX, chart, logTicks, spread, textWidth } from "chart.js";
 import { currentSet } from "current.js";
 import { el, fixed, plural, significant } from "format.js";
 import { get, on } from "state.js";
@@ -60,7 +60,8 @@ function draw(width, unit) {
       return { rate, r, segment, s, value, low: low - value, high: low };
     });
   });
-  const log = rate_values.every((v) => v > 0) && rate_values.length > 1;
+  const several = rate_values.length > 1;
+  const log = several && rate_values.every((v) => v > 0);
   const options = {
     z: "segment",
     x: "rate",
@@ -72,6 +73,11 @@ function draw(width, unit) {
   };
   const marginRight = 14 + textWidth(...segments);
   const height = 320;
+  const extent = d3.extent(rate_values);
+  const ticks = log ? logTicks(extent, 6) : d3.ticks(...extent, 5);
+  const [scale, marks] = several
+    ? [{ type: log ? "log" : "linear", axis: null }, [axisX(ticks, parameter), Plot.areaY(bands, options)]]
+    : [{ type: "band", label: parameter, labelArrow: "none" }, [Plot.barY(bands, options)]];
   const svg = Plot.plot({
     width,
     height,
@@ -79,17 +85,7 @@ function draw(width, unit) {
     marginRight,
     marginTop: 28,
     marginBottom: 42,
-    x:
-      rate_values.length > 1
-        ? {
-            type: log ? "log" : "linear",
-            label: parameter,
-            labelAnchor: "center",
-            labelArrow: "none",
-            ticks: log ? logTicks(d3.extent(rate_values), 6) : 5,
-            tickFormat: "~g",
-          }
-        : { type: "band", label: parameter, labelArrow: "none" },
+    x: scale,
     y: {
       label: axis,
       labelArrow: "none",
@@ -97,7 +93,7 @@ function draw(width, unit) {
       domain: unit === "percent" ? [0, 100] : [0, d3.max(bands, (b) => b.high) * 1.02],
     },
     color: { type: "identity" },
-    marks: [rate_values.length > 1 ? Plot.areaY(bands, options) : Plot.barY(bands, options)],
+    marks,
   });
   const [sx, sy] = [svg.scale("x"), svg.scale("y").apply];
   const centre = (b) => ({ x: sx.apply(b.rate) + (sx.bandwidth ?? 0) / 2, y: sy((b.low + b.high) / 2) });

@@ -27,7 +27,7 @@ function lede() {
       "Medians, and the quarter and three quarters that take no longer."
     : `Nothing was timed alone on ${name}: rdbench timing does that, stage by stage.`;
   document.getElementById("sweep-lede").textContent = swept().length
-    ? "Wall time of the calls that encode and decode, median and quartiles over all pictures and rates. A sweep warms nothing up; where others ran beside it the times are too long."
+    ? "Wall time of the calls that encode and decode, median and quartiles over all pictures and rates. A sweep loads a codec before it times it and warms nothing else up; where others ran beside it the times are too long."
     : `Nothing was timed on ${name}.`;
 }
 

@@ -17,14 +17,13 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import platformdirs
 
 from rdbench.errors import DataError, UsageError
 from rdbench.images import SUFFIXES, read_image
-from rdbench.registry import closest, load_plugin
+from rdbench.registry import closest, plugins
 
 GROUP = "rdbench.datasets"
 
@@ -119,8 +118,8 @@ def manifests() -> Mapping[str, Manifest]:
 
 
 def _read_manifests() -> Iterator[tuple[str, Manifest]]:
-    for point in entry_points(group=GROUP):
-        for file in importlib.resources.files(load_plugin(point)).iterdir():
+    for _, package in plugins(GROUP):
+        for file in importlib.resources.files(package).iterdir():
             if file.name.endswith(".toml"):
                 body = tomllib.loads(file.read_text(encoding="utf-8"))
                 images = tuple(Entry(**image) for image in body.pop("images", ()))

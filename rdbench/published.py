@@ -11,7 +11,6 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 
 from rdbench.curve import Anomaly, Curve
 from rdbench.errors import DataError, UsageError
-from rdbench.registry import closest
+from rdbench.registry import closest, plugins
 
 GROUP = "rdbench.curves"
 
@@ -68,7 +67,7 @@ def _check_dataset(dataset: str) -> None:
 
 def _folders() -> list[Traversable]:
     """The ``published`` folders of all registered packages."""
-    return [files(entry.value).joinpath("published") for entry in entry_points(group=GROUP)]
+    return [files(package).joinpath("published") for _, package in plugins(GROUP)]
 
 
 @functools.cache

@@ -10,13 +10,14 @@ import difflib
 import itertools
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from rdbench.errors import DataError, Unavailable, UsageError
+from rdbench.errors import DataError, RdbenchWarning, Unavailable, UsageError
 from rdbench.types import Codec
 
 GROUP = "rdbench.codecs"
@@ -39,6 +40,24 @@ def load_plugin(point: EntryPoint) -> Any:
         package = point.dist.name if point.dist else point.module
         reason = f"{type(error).__name__}: {error}"
         raise Unavailable(f"package {package!r} cannot be loaded ({reason})") from error
+
+
+def plugins(group: str) -> Iterator[tuple[str, Any]]:
+    """Name and object of everything that packages register in a group, sorted by name.
+
+    What cannot be loaded is left out with a warning that names the package and the reason.
+
+    Args:
+        group: an entry-point group, for example ``"rdbench.datasets"``.
+    """
+    for point in sorted(entry_points(group=group), key=lambda p: p.name):
+        try:
+            found = load_plugin(point)
+        except Unavailable as error:
+            kind = group.removeprefix("rdbench.").removesuffix("s")
+            warnings.warn(f"no {kind} {point.name!r}: {error}", RdbenchWarning, stacklevel=2)
+        else:
+            yield point.name, found
 
 
 def codec_names() -> list[str]:

@@ -3,25 +3,15 @@
 import csv
 import io
 import json
-import os
 import subprocess
 import sys
 
 import numpy as np
 import PIL.Image
 import pytest
+from program import rdbench
 
 from rdbench.cli.app import app, main
-
-
-def rdbench(*words, cwd=None, **environment):
-    """Run the program; (exit status, stdout, stderr)."""
-    code = "from rdbench.cli.app import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)],
-        capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, timeout=120,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from program import PROGRAM, rdbench
 
 from rdbench.store import Store
 
@@ -24,17 +25,15 @@ TIMES = {"encode_s", "decode_s", "created", "provenance", "timed_alone"}
 
 
 def command(out, qualities=range(5, 100, 10)):
-    code = "from rdbench.cli.app import main; main()"
     specs = [f"jpeg:quality={','.join(map(str, qualities))}", "null"]
     options = [word for spec in specs for word in ("--codec", spec)]
-    return [sys.executable, "-c", code, "run", *options, "--jobs", "2", "--out", str(out)]
+    return [*PROGRAM, "run", *options, "--jobs", "2", "--out", str(out)]
 
 
 def table(out):
     """All records as exported, times aside."""
-    code = "from rdbench.cli.app import main; main()"
-    words = [sys.executable, "-c", code, "export", str(out), "--format", "csv"]
-    text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    status, text, errors = rdbench("export", out, "--format", "csv")
+    assert status == 0, errors
     rows = csv.DictReader(io.StringIO(text))
     return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
 

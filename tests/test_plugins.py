@@ -1,10 +1,10 @@
 """Packages that register codecs, data and commands, and do not import."""
 
-import os
 import subprocess
 import sys
 
 import pytest
+from program import rdbench
 
 
 @pytest.fixture
@@ -16,17 +16,11 @@ def broken(tmp_path):
     (info / "entry_points.txt").write_text(
         "[rdbench.codecs]\nbrokencodec = broken_plugin:Codec\n"
         "[rdbench.commands]\nbrokencommand = broken_plugin:command\n"
+        "[rdbench.datasets]\nbrokenset = broken_plugin\n"
+        "[rdbench.curves]\nbrokencurves = broken_plugin\n"
     )
     (tmp_path / "broken_plugin.py").write_text("import a_package_from_2019\n")
     return tmp_path
-
-
-def rdbench(folder, *words):
-    done = subprocess.run(
-        [sys.executable, "-m", "rdbench", *words],
-        capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(folder)},
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
 
 
 REASON = (
@@ -35,7 +29,7 @@ REASON = (
 
 
 def test_a_broken_package_is_listed_with_the_reason_and_harms_nobody(broken):
-    status, table, errors = rdbench(broken, "list", "codecs")
+    status, table, errors = rdbench("list", "codecs", PYTHONPATH=str(broken))
     assert status == 0
     assert "libjpeg" in table
     assert f"brokencodec: {REASON}" in errors
@@ -43,10 +37,18 @@ def test_a_broken_package_is_listed_with_the_reason_and_harms_nobody(broken):
 
 
 def test_a_codec_of_a_broken_package_is_refused_in_one_line(broken, tmp_path):
-    out = tmp_path / "out"
-    status, _, errors = rdbench(broken, "run", "--codec", "brokencodec", "--out", str(out))
+    words = ("run", "--codec", "brokencodec", "--out", tmp_path / "out")
+    status, _, errors = rdbench(*words, PYTHONPATH=str(broken))
     assert status == 1
     assert f"rdbench: {REASON}" in errors.splitlines()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("dataset", "brokenset"), ("curve", "brokencurves")])
+def test_data_of_a_broken_package_is_left_out(broken, kind, name):
+    status, table, errors = rdbench("list", f"{kind}s", PYTHONPATH=str(broken))
+    assert status == 0
+    assert "kodak" in table
+    assert f"rdbench: no {kind} {name!r}: {REASON}" in errors.splitlines()
 
 
 @pytest.mark.parametrize("module", ["rdbench_codecs.commands", "rdbench.cli.console"])

@@ -7,7 +7,8 @@ a ``typer.Typer`` with several.
 import os
 import signal
 import sys
-from importlib.metadata import EntryPoint, entry_points
+import warnings
+from typing import TextIO
 
 import typer
 
@@ -32,8 +33,26 @@ from rdbench.cli import (
     timing,
 )
 from rdbench.cli.console import say
-from rdbench.errors import RdbenchError, Unavailable
-from rdbench.registry import load_plugin
+from rdbench.errors import RdbenchError, RdbenchWarning
+from rdbench.registry import plugins
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning of ours is one line for people; others are shown as they always are."""
+    if issubclass(category, RdbenchWarning):
+        say(f"rdbench: {message}")
+    else:
+        _show_other_warning(message, category, filename, lineno, file, line)
+
+
+_show_other_warning, warnings.showwarning = warnings.showwarning, _show_warning
 
 app = typer.Typer(
     name="rdbench",
@@ -66,21 +85,11 @@ app.command("variable-rate-penalty")(penalty.penalty)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="datasets")
 app.add_typer(anchor.app, name="anchor")
-
-
-def _add(point: EntryPoint) -> None:
-    found = load_plugin(point)
-    if isinstance(found, typer.Typer):
-        app.add_typer(found, name=point.name)
+for name, command in plugins("rdbench.commands"):
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
     else:
-        app.command(point.name)(found)
-
-
-for point in sorted(entry_points(group="rdbench.commands"), key=lambda p: p.name):
-    try:
-        _add(point)
-    except Unavailable as error:
-        say(f"rdbench: no command {point.name!r}: {error}")
+        app.command(name)(command)
 
 
 def main() -> None:

@@ -202,14 +202,22 @@ class _Run:
         self._average = self._copy()
 
     def _restore(self, path: Path) -> None:
-        content = torch.load(path, map_location=self._device, weights_only=True)
-        made_by = Recipe.from_dict(json.loads(content["recipe"]))  # a newer setting: its default
+        try:
+            content = torch.load(path, map_location=self._device, weights_only=True)
+            recipe, network = content["recipe"], content["network"]
+            average, optimizers, step = content["average"], content["optimizers"], content["step"]
+        except Exception as error:  # unpickling raises whatever the file asks for
+            raise DataError(
+                f"{path} was cut, or another version made it; delete it, or choose another folder "
+                "with --out"
+            ) from error
+        made_by = Recipe.from_dict(json.loads(recipe))  # a newer setting: its default
         if _canonical(made_by) != _canonical(self._recipe):
             raise DataError(f"{path} was made by another recipe; choose another folder with --out")
-        self._objective.network.load_state_dict(content["network"])
-        self._average = content["average"]
-        self._optimizers.load_state_dict(content["optimizers"])
-        self.step = content["step"]
+        self._objective.network.load_state_dict(network)
+        self._average = average
+        self._optimizers.load_state_dict(optimizers)
+        self.step = step
 
     def _copy(self) -> dict[str, Tensor]:
         return {k: v.clone() for k, v in self._objective.network.state_dict().items()}

@@ -157,6 +157,21 @@ def test_a_checkpoint_from_before_a_setting_goes_on(photos: Path, tmp_path: Path
         train(tiny(other), other, photos, tmp_path)
 
 
+@pytest.mark.parametrize("kept", ["half", "nothing", "no optimizers"])
+def test_a_broken_checkpoint_is_named(photos: Path, tmp_path: Path, kept: str) -> None:
+    train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    if kept == "no optimizers":
+        content = torch.load(path, weights_only=True)
+        del content["optimizers"]
+        torch.save(content, path)
+    else:
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2] if kept == "half" else b"")
+    with pytest.raises(DataError, match="was cut, or another version made it"):
+        train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+
+
 def test_a_diverging_run_says_so(photos: Path, tmp_path: Path) -> None:
     settings = recipe(4)
     objective = tiny(settings)

@@ -76,7 +76,7 @@ def _rates(axes: "Axes", codec: str, curve: Curve, rivals: Sequence[Curve]) -> N
     low, high = min(curve.distortion["psnr_rgb"]), max(curve.distortion["psnr_rgb"])
     axes.set(xlim=(0, 1.05 * max(curve.bpp)), ylim=(low - 1, high + 3))
     axes.set(xlabel="bits per pixel", ylabel="PSNR RGB in dB", title="Kodak, real files")
-    axes.legend(fontsize=6, loc="lower right")
+    axes.legend(fontsize=6, loc="lower right", frameon=True, edgecolor="none", framealpha=0.85)
 
 
 def _regulators(axes: "Axes", point: Qvrf) -> None:

@@ -3,29 +3,52 @@
 ======================  ==========================================================================
 8-bit RGB               as it is; colour profiles are ignored, as the literature does
 8-bit grey, palette     converted to RGB, which changes no pixel
-EXIF orientation        applied, so that the picture is measured as it is seen
+EXIF orientation        applied, so that the picture is measured as it is seen; other metadata is
+                        not read, so it cannot be in the way
 opaque alpha            dropped
 transparent alpha       refused: put the picture on a background first
 over 8 bits, CMYK, ...  refused: convert first, so that the conversion is yours and known
-animation               refused
-cut or corrupt file     refused
+animation, pages        refused; of a camera's JPEG with a preview behind it, the picture is read
+cut or corrupt file     refused where the file shows it: checksums (PNG), code words (JPEG), length
 ======================  ==========================================================================
 """
 
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import PIL.ExifTags
 import PIL.Image
-import PIL.ImageOps
 
 from rdbench.errors import DataError
 from rdbench.types import Image
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
+SUFFIXES = (
+    ".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
+    ".tiff", ".webp",
+)  # fmt: skip
 """File types that a folder of pictures may hold."""
 
+_FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _DIRECT = ("1", "L", "RGB", "P")
 _ALPHA = ("LA", "PA", "RGBA")
+
+_UPRIGHT = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what turns the picture upright."""
 
 
 def read_image(path: Path) -> Image:
@@ -40,19 +63,28 @@ def read_image(path: Path) -> Image:
     Raises:
         DataError: the file is missing, cut, corrupt or of a kind that needs a conversion first.
     """
+    shown = printable(path)
     try:
-        with PIL.Image.open(path) as picture:
-            _refuse_what_needs_a_choice(path, picture)
-            upright = PIL.ImageOps.exif_transpose(picture)
-            return np.asarray(_opaque(path, upright).convert("RGB"))
+        return _decode(shown, _content(path, shown))
     except DataError:
         raise
-    except FileNotFoundError:
-        raise DataError(f"no picture at {path}") from None
     except PIL.UnidentifiedImageError:
-        raise DataError(f"{path} is not a picture that can be read") from None
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+        raise DataError(
+            f"{shown} is not a picture that can be read (BMP, JPEG, PNG, PNM, TIFF, WebP)"
+        ) from None
+    except PIL.Image.DecompressionBombError:
+        raise DataError(
+            f"{shown} has more than {2 * (PIL.Image.MAX_IMAGE_PIXELS or 0):,} pixels, "
+            "the most that a picture may have; cut it into smaller ones"
+        ) from None
+    except Exception as error:
+        # Broken files raise anything inside Pillow (struct.error, KeyError, ...): always say whose.
+        raise DataError(f"{shown} cannot be read: {error or type(error).__name__}") from None
+
+
+def printable(path: Path | str) -> str:
+    r"""A path as text; bytes that are not UTF-8 are written ``\xe9``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def write_image(image: Image, path: Path) -> None:
@@ -68,12 +100,41 @@ def write_image(image: Image, path: Path) -> None:
         raise DataError(f"cannot write {path}: {error}") from None
 
 
-def _refuse_what_needs_a_choice(path: Path, picture: PIL.Image.Image) -> None:
-    if getattr(picture, "n_frames", 1) > 1:
-        raise DataError(f"{path} holds {picture.n_frames} frames; save one as a PNG")  # type: ignore[attr-defined]
+def _content(path: Path, shown: str) -> bytes:
+    try:
+        if not path.is_file():  # a pipe would be waited for without end
+            what = "is not a file" if path.exists() else "does not exist"
+            raise DataError(f"no picture at {shown}: it {what}")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{shown} cannot be read: {error.strerror or error}") from None
+
+
+def _decode(shown: str, data: bytes) -> Image:
+    data = _without_ancillary(data) if data.startswith(_PNG) else data
+    with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+        _refuse_what_needs_a_choice(shown, picture)
+        picture.load()
+        if picture.format in ("JPEG", "MPO"):
+            _refuse_corrupt_jpeg(data)
+        return np.asarray(_opaque(shown, _upright(picture)).convert("RGB"))
+
+
+def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
+    try:
+        turn = _UPRIGHT.get(picture.getexif().get(PIL.ExifTags.Base.Orientation, 1))
+    except Exception:  # unreadable metadata says nothing; the pixels are whole
+        return picture
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _refuse_what_needs_a_choice(shown: str, picture: PIL.Image.Image) -> None:
+    n_frames = getattr(picture, "n_frames", 1)
+    if n_frames > 1 and picture.format != "MPO":  # MPO: a JPEG and its previews
+        raise DataError(f"{shown} holds {n_frames} frames; save one as a PNG")
     if picture.mode not in _DIRECT + _ALPHA or _bits_per_sample(picture) > 8:
         raise DataError(
-            f"{path} is not 8-bit RGB or grey (mode {picture.mode}, "
+            f"{shown} is not 8-bit RGB or grey (mode {picture.mode}, "
             f"{_bits_per_sample(picture)} bits a sample); convert it to 8-bit RGB first"
         )
 
@@ -87,10 +148,98 @@ def _bits_per_sample(picture: PIL.Image.Image) -> int:
     return {"I": 32, "F": 32}.get(picture.mode, 16 if picture.mode.startswith("I;16") else 8)
 
 
-def _opaque(path: Path, picture: PIL.Image.Image) -> PIL.Image.Image:
+def _opaque(shown: str, picture: PIL.Image.Image) -> PIL.Image.Image:
     if picture.mode not in _ALPHA and "transparency" not in picture.info:
         return picture
     rgba = picture.convert("RGBA")
     if rgba.getchannel("A").getextrema() != (255, 255):
-        raise DataError(f"{path} is transparent in places; put it on a background first")
+        raise DataError(f"{shown} is transparent in places; put it on a background first")
     return rgba
+
+
+def _refuse_corrupt_jpeg(data: bytes) -> None:
+    """Raise ValueError where libjpeg says that a JPEG is corrupt.
+
+    libjpeg conceals damage, and no binding of it here passes on its warnings. libjxl parses every
+    code word when it repacks a JPEG and stops at the first that is wrong, but also at good files of
+    unusual kinds (4:1:1, arithmetic coding, long tails). So libjpeg is asked about those only: in
+    a process of its own, as it writes its warnings to stderr.
+    """
+    import imagecodecs
+
+    try:
+        imagecodecs.jpegxl_encode_jpeg(data)
+    except imagecodecs.JpegxlError:
+        warnings = [line for line in _libjpeg_warnings(data) if line.startswith(_DAMAGE)]
+        if warnings:
+            raise ValueError(f"libjpeg says: {warnings[0]}") from None
+
+
+_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG")
+_SHOW_WARNINGS = """
+import sys, cv2, numpy
+cv2.imdecode(numpy.frombuffer(sys.stdin.buffer.read(), numpy.uint8), cv2.IMREAD_COLOR)
+"""
+
+
+def _libjpeg_warnings(data: bytes) -> list[str]:
+    program = [sys.executable, "-c", _SHOW_WARNINGS]
+    done = subprocess.run(program, input=data, capture_output=True, check=False)
+    return done.stderr.decode(errors="replace").splitlines()
+
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_KEPT = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")
+_PNG_ORIENTATION = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+_MOST_TEXT = 2**20  # bytes; Pillow's own limit for one text of a PNG
+
+
+def _without_ancillary(data: bytes) -> bytes:
+    """The PNG with nothing but what decides its pixels and its orientation.
+
+    Pillow inflates every text and colour profile, and refuses the picture for a large or broken
+    one; and it does not look at the checksums of the pixels.
+
+    Raises:
+        ValueError: the file is cut, or a checksum is wrong.
+    """
+    kept = [_PNG]
+    for kind, chunk in _chunks(data):
+        if kind in (b"tEXt", b"zTXt", b"iTXt"):
+            needed = _is_orientation(kind, chunk[8:-4])
+        else:
+            needed = kind[:1].isupper() or kind in _PNG_KEPT
+        if needed:
+            if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:]):
+                raise ValueError(f"the checksum of its {kind.decode('latin-1')} chunk is wrong")
+            kept.append(chunk)
+    return b"".join(kept)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and bytes of every chunk of a PNG, to the last."""
+    at, kind = len(_PNG), b""
+    while kind != b"IEND":
+        if at + 12 > len(data):
+            raise ValueError("the file is cut")
+        n_bytes, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + n_bytes
+        if end > len(data):
+            raise ValueError("the file is cut")
+        yield kind, data[at:end]
+        at = end
+
+
+def _is_orientation(kind: bytes, text: bytes) -> bool:
+    """Whether a text may hold the orientation, and is no larger than Pillow reads."""
+    keyword = next((k for k in _PNG_ORIENTATION if text.startswith(k)), None)
+    if keyword is None or len(text) > _MOST_TEXT:
+        return False
+    if kind == b"tEXt" or (kind == b"iTXt" and text[len(keyword) :][:1] == b"\0"):
+        return True
+    packed = text[len(keyword) :].lstrip(b"\0\1")
+    inflater = zlib.decompressobj()
+    try:
+        return len(inflater.decompress(packed, _MOST_TEXT)) < _MOST_TEXT
+    except zlib.error:
+        return False

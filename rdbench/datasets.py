@@ -12,17 +12,22 @@ import fnmatch
 import hashlib
 import importlib.resources
 import os
+import re
 import shutil
+import stat
 import tomllib
+import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import platformdirs
 
-from rdbench.errors import DataError, UsageError
-from rdbench.images import SUFFIXES, read_image
+from rdbench.errors import DataError, RdbenchWarning, UsageError
+from rdbench.images import SUFFIXES, printable, read_image
 from rdbench.registry import closest, plugins
 
 GROUP = "rdbench.datasets"
@@ -44,7 +49,7 @@ class Dataset:
     """A verified data set, identified by the hashes of its files.
 
     Attributes:
-        name: name of the manifest or of the folder.
+        name: name of the manifest whose files these are, or of the folder.
         pictures: as the manifest orders them, or by name.
         source: what ``load_dataset`` finds it by: the name, or the folder's absolute path.
     """
@@ -60,6 +65,11 @@ class Dataset:
             "\n".join(sorted(p.sha256 for p in self.pictures)).encode()
         ).hexdigest()
 
+    @property
+    def images(self) -> dict[str, str]:
+        """Name of each picture -> its SHA-256."""
+        return {p.name: p.sha256 for p in self.pictures}
+
     def subset(self, names: Sequence[str]) -> "Dataset":
         """Some of the pictures, as a set of its own called ``name[a,b]``.
 
@@ -67,16 +77,33 @@ class Dataset:
             names: names of pictures, with or without suffix.
 
         Raises:
-            UsageError: no such picture.
+            UsageError: no such picture, or several.
         """
-        by_name = {key: p for p in self.pictures for key in (p.name, Path(p.name).stem)}
-        for name in names:
-            if name not in by_name:
-                hint = closest(name, by_name)
-                raise UsageError(f"data set {self.name!r} has no picture {name!r}{hint}")
-        chosen = sorted({by_name[name] for name in names}, key=lambda p: p.name)
-        label = "[" + ",".join(Path(p.name).stem for p in chosen) + "]"
+        chosen = sorted({self._picture(name) for name in names}, key=lambda p: p.name)
+        label = "[" + ",".join(self._short(p).replace(",", "\\,") for p in chosen) + "]"
         return Dataset(self.name + label, tuple(chosen), self.source + label)
+
+    def _picture(self, name: str) -> Picture:
+        found = self._called(name) or self._called(name.strip())
+        if not found:
+            hint = closest(
+                name, [key for p in self.pictures for key in (p.name, Path(p.name).stem)]
+            )
+            raise UsageError(f"data set {self.name!r} has no picture {name!r}{hint}")
+        if len(found) > 1:
+            names = " and ".join(p.name for p in found)
+            raise UsageError(f"{name!r} in data set {self.name!r} is {names}; give the suffix too")
+        return found[0]
+
+    def _called(self, name: str) -> list[Picture]:
+        """The picture of that whole name, or all that are called so without their suffix."""
+        whole = [p for p in self.pictures if p.name == name]
+        return whole or [p for p in self.pictures if Path(p.name).stem == name]
+
+    def _short(self, picture: Picture) -> str:
+        """The picture's name without suffix, where that is enough to find it again."""
+        stem = Path(picture.name).stem
+        return stem if self._called(stem) == [picture] else picture.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,54 +186,168 @@ def load_dataset(name: str) -> Dataset:
 
     Args:
         name: a registered name (``kodak``), a folder of pictures (``./photos``), either with a
-            choice of pictures in brackets (``kodak[kodim03,kodim23]``).
+            choice of pictures in brackets (``kodak[kodim03,kodim23]``); a comma in the name of a
+            picture is written ``\\,``.
 
     Raises:
         UsageError: no such data set or picture.
         DataError: a picture is wrong, missing, extra, resized or corrupt; the message names it.
     """
-    base, bracket, rest = name.partition("[")
-    whole = _load_whole(base)
-    return whole.subset([n.strip() for n in rest.rstrip("]").split(",")]) if bracket else whole
+    base, choice = _split(name)
+    if base in manifests():
+        return verify(base, choice)
+    folder = _path(base)
+    if not _is_folder(base):
+        if folder.exists():
+            raise UsageError(f"{base} is a file; give the folder that holds it")
+        manifest(base)  # raises: no such name
+    whole = from_folder(folder)
+    return whole if choice is None else whole.subset(choice)
 
 
-def _load_whole(name: str) -> Dataset:
-    if name in manifests():
-        return verify(name)
-    if Path(name).is_dir():
-        return from_folder(Path(name))
+def _split(name: str) -> tuple[str, list[str] | None]:
+    """Data set or folder, and the pictures chosen of it.
+
+    A bracket may belong to a folder's or a picture's name: the longest name that exists is meant.
+    """
+    if name in manifests() or _is_folder(name) or not name.endswith("]"):
+        return name, None
+    brackets = [match.start() for match in re.finditer(r"\[", name)]
+    existing = [at for at in brackets if name[:at] in manifests() or _is_folder(name[:at])]
+    at = (existing[-1:] or brackets[:1] or [len(name)])[0]
+    names = re.split(r"(?<!\\),", name[at + 1 : -1])
+    return name[:at], [n.replace("\\,", ",") for n in names]
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return bool(name) and _path(name).is_dir()
+    except OSError:  # longer than a name can be
+        return False
+
+
+def _path(name: str) -> Path:
+    """The path that ``printable`` wrote as ``name``."""
     if Path(name).exists():
-        raise UsageError(f"{name} is a file; give the folder that holds it")
-    manifest(name)  # raises: no such name
-    raise AssertionError
+        return Path(name)
+    as_bytes = re.sub(
+        rb"\\x([0-9a-f]{2})", lambda m: bytes.fromhex(m[1].decode()), os.fsencode(name)
+    )
+    given = Path(os.fsdecode(as_bytes))
+    return given if given.exists() else Path(name)
 
 
 def from_folder(folder: Path) -> Dataset:
     """All pictures directly in ``folder``, each decoded once to see that it can be read.
 
+    A folder that holds the files of a registered set is that set. Any other is called like the
+    folder; one that a registered set is called like gets its parent's name too.
+
     Raises:
         DataError: no pictures, or one that cannot be read.
     """
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths, left_out = _pictures_in(folder)
     if not paths:
-        raise DataError(f"no pictures in {folder} (looked for {', '.join(SUFFIXES)})")
+        raise DataError(
+            f"no pictures in {printable(folder)} (looked for {', '.join(SUFFIXES)})"
+            + (f"; it holds {_listed(left_out)}" if left_out else "")
+        )
+    if left_out:
+        warnings.warn(f"left out of {printable(folder)}: {_listed(left_out)}", RdbenchWarning, 2)
     whole = folder.resolve()
-    return Dataset(whole.name, tuple(_look_at(path) for path in paths), str(whole))
+    pictures = tuple(_look_at(path) for path in paths)
+    source = printable(whole)
+    for wanted in manifests().values():
+        if same := _as_registered(wanted, whole, pictures):
+            return Dataset(wanted.name, same, source)
+    if whole.name in manifests():
+        name = f"{printable(whole.parent.name)}/{whole.name}"
+        warnings.warn(
+            f"{source} does not hold the files of data set {whole.name!r}: it is called {name!r} "
+            "here and not compared with published curves",
+            RdbenchWarning,
+            2,
+        )
+        return Dataset(name, pictures, source)
+    return Dataset(printable(whole.name), pictures, source)
+
+
+def _as_registered(
+    wanted: Manifest, folder: Path, pictures: Sequence[Picture]
+) -> tuple[Picture, ...]:
+    """The pictures of a folder as those of a registered set; () where they are others."""
+    if not wanted.images:
+        same = folder.name == wanted.name and _unpinned_fault(wanted, folder, pictures) is None
+        return tuple(pictures) if same else ()
+    by_hash = {p.sha256: p for p in pictures}
+    if len(pictures) != wanted.n_images or by_hash.keys() != {e.sha256 for e in wanted.images}:
+        return ()
+    return tuple(_entry_at(e, by_hash[e.sha256].path) for e in wanted.images)
+
+
+_OTHER_SUFFIXES = (
+    ".apng", ".arw", ".avif", ".cr2", ".cr3", ".dib", ".dng", ".exr", ".gif", ".hdr", ".heic",
+    ".heif", ".hif", ".j2k", ".jls", ".jp2", ".jpf", ".jph", ".jpx", ".jxl", ".jxr", ".nef", ".orf",
+    ".pam", ".pfm", ".psd", ".qoi", ".raf", ".raw", ".rgb", ".rw2", ".svg", ".tga", ".y4m", ".yuv",
+)  # fmt: skip
+"""Types of pictures that are not read."""
+
+
+def _pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """The pictures directly in a folder by name, and what may be meant as one but is none."""
+    paths, left_out = [], []
+    try:
+        entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{printable(folder)} cannot be read: {error.strerror}") from None
+    for path in entries:
+        name, suffix = printable(path.name), path.suffix.lower()
+        if path.is_symlink() and not path.exists():
+            left_out.append(f"{name} (a link to nothing)")
+        elif path.is_dir():
+            if suffix in SUFFIXES or _holds_pictures(path):
+                left_out.append(f"{name} (a folder)")
+        elif suffix in SUFFIXES and path.is_file():
+            paths.append(path)
+        elif suffix in SUFFIXES:
+            left_out.append(f"{name} (not a file)")
+        elif suffix in _OTHER_SUFFIXES:
+            left_out.append(name)
+    return paths, left_out
+
+
+def _holds_pictures(folder: Path) -> bool:
+    try:
+        return any(p.suffix.lower() in SUFFIXES for p in folder.iterdir())
+    except OSError:
+        return False
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _look_at(path: Path) -> Picture:
     height, width, _ = read_image(path).shape
-    return Picture(path.name, path, width, height, sha256_of(path))
+    return Picture(printable(path.name), path, width, height, sha256_of(path))
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{printable(path)} cannot be read: {error.strerror or error}") from None
 
 
-def verify(name: str) -> Dataset:
-    """Check the files of a registered set against its manifest.
+def verify(name: str, choice: Sequence[str] | None = None) -> Dataset:
+    """Check the files of a registered set, or of a choice of its pictures, against its manifest.
 
     Where the manifest holds no hashes, the names, the number and the readability of the pictures
     are checked, and the hashes of the first fetch where it left them in ``SHA256SUMS``.
@@ -222,66 +363,85 @@ def verify(name: str) -> Dataset:
             "or set RDBENCH_DATA to the folder that holds it"
         )
     if not wanted.images:
-        return _verify_unpinned(wanted, folder)
+        whole = _verify_unpinned(wanted, folder)
+        return whole if choice is None else whole.subset(choice)
     if not wanted.package:
         _refuse_extra(wanted, folder)
-    return Dataset(name, tuple(_verify_picture(wanted, folder, e) for e in wanted.images), name)
+    named = Dataset(name, tuple(_entry_at(e, folder / e.name) for e in wanted.images), name)
+    chosen = named if choice is None else named.subset(choice)
+    for picture in chosen.pictures:
+        _verify_picture(wanted, picture)
+    return chosen
+
+
+def _entry_at(entry: Entry, path: Path) -> Picture:
+    return Picture(entry.name, path, entry.width, entry.height, entry.sha256)
 
 
 def _refuse_extra(wanted: Manifest, folder: Path) -> None:
     names = {image.name for image in wanted.images}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and path.name not in names:
+    for path in _pictures_in(folder)[0]:
+        if path.name not in names:
             raise DataError(f"{path} does not belong to data set {wanted.name!r}; move it away")
 
 
-def _verify_picture(wanted: Manifest, folder: Path, entry: Entry) -> Picture:
-    path = folder / entry.name
+def _verify_picture(wanted: Manifest, picture: Picture) -> None:
+    path = picture.path
     if not path.is_file():
         raise DataError(
             f"data set {wanted.name!r}: {path} is missing; `rdbench datasets fetch {wanted.name}`"
         )
     actual = sha256_of(path)
-    if actual == entry.sha256:
-        return Picture(entry.name, path, entry.width, entry.height, entry.sha256)
-    raise DataError(f"data set {wanted.name!r}: {path} {_difference(path, entry, actual)}")
+    if actual != picture.sha256:
+        raise DataError(f"data set {wanted.name!r}: {path} {_difference(picture, actual)}")
 
 
-def _difference(path: Path, entry: Entry, actual: str) -> str:
+def _difference(picture: Picture, actual: str) -> str:
     """What is wrong with a picture whose hash is not the manifest's."""
     try:
-        height, width, _ = read_image(path).shape
+        height, width, _ = read_image(picture.path).shape
     except DataError as error:
         return f"is corrupt ({error})"
-    if (width, height) != (entry.width, entry.height):
-        return f"is {width}x{height}, not {entry.width}x{entry.height}: a resized copy"
+    if (width, height) != (picture.width, picture.height):
+        return f"is {width}x{height}, not {picture.width}x{picture.height}: a resized copy"
     return (
-        f"is not the original file (SHA-256 {actual[:16]}..., expected {entry.sha256[:16]}...); "
+        f"is not the original file (SHA-256 {actual[:16]}..., expected {picture.sha256[:16]}...); "
         "delete it and fetch again"
     )
 
 
 def _verify_unpinned(wanted: Manifest, folder: Path) -> Dataset:
-    names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    paths, _ = _pictures_in(folder)
+    fault = _name_fault(wanted, folder, [p.name for p in paths])
+    pictures = () if fault else tuple(_look_at(path) for path in paths)
+    fault = fault or _unpinned_fault(wanted, folder, pictures)
+    if fault:
+        raise DataError(fault)
+    return Dataset(wanted.name, pictures, wanted.name)
+
+
+def _name_fault(wanted: Manifest, folder: Path, names: Sequence[str]) -> str | None:
     for name in names:
         if not fnmatch.fnmatch(name, wanted.names):
-            raise DataError(f"{folder / name} does not belong to data set {wanted.name!r}")
+            return f"{folder / name} does not belong to data set {wanted.name!r}"
     if len(names) != wanted.n_images:
-        raise DataError(
+        return (
             f"data set {wanted.name!r} has {wanted.n_images} pictures, {folder} holds {len(names)}"
         )
-    pictures = tuple(_look_at(folder / name) for name in names)
-    size = (wanted.width, wanted.height)
-    for picture in pictures:
-        if wanted.width and (picture.width, picture.height) != size:
-            raise DataError(
-                f"{picture.path} is {picture.width}x{picture.height}, not {size[0]}x{size[1]}"
-            )
+    return None
+
+
+def _unpinned_fault(wanted: Manifest, folder: Path, pictures: Sequence[Picture]) -> str | None:
+    """Why these pictures are not those of a set whose hashes are not known, or None."""
+    if fault := _name_fault(wanted, folder, [p.name for p in pictures]):
+        return fault
     first = _read_sums(folder / "SHA256SUMS")
-    for picture in pictures:
-        if first and first.get(picture.name) != picture.sha256:
-            raise DataError(f"{picture.path} changed since it was fetched (SHA256SUMS beside it)")
-    return Dataset(wanted.name, pictures, wanted.name)
+    for p in pictures:
+        if wanted.width and (p.width, p.height) != (wanted.width, wanted.height):
+            return f"{p.path} is {p.width}x{p.height}, not {wanted.width}x{wanted.height}"
+        if first and first.get(p.name) != p.sha256:
+            return f"{p.path} changed since it was fetched (SHA256SUMS beside it)"
+    return None
 
 
 def _read_sums(path: Path) -> dict[str, str]:
@@ -338,33 +498,85 @@ def _fetch_archive(wanted: Manifest, folder: Path, progress: bool) -> None:
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     archive = _retrieve(
-        wanted.archive, wanted.archive_hash, folder.parent, Path(wanted.archive).name, progress
+        wanted.archive, wanted.archive_hash, folder.parent, f"{wanted.name}.download", progress
     )
-    _unpack(archive, wanted, folder)
-    if not wanted.images:
-        sums = [f"{sha256_of(p)}  {p.name}\n" for p in sorted(folder.iterdir())]
-        (folder / "SHA256SUMS").write_text("".join(sums))
-    archive.unlink()
+    try:
+        _unpack(archive, wanted, folder)
+    finally:
+        archive.unlink()
+
+
+_MOST_BYTES = 64 * 2**20
+"""No picture of a data set is larger than this where its size in pixels is not known."""
 
 
 def _unpack(archive: Path, wanted: Manifest, folder: Path) -> None:
     """The pictures of ``archive`` into ``folder``, which appears only when it is whole."""
-    import zipfile
-
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
         with zipfile.ZipFile(archive) as bundle:
-            for member in bundle.infolist():
-                path = Path(member.filename)
-                inside = str(path.parent).endswith(wanted.archive_folder)
-                hidden = path.name.startswith(".") or "__MACOSX" in path.parts
-                if inside and not hidden and fnmatch.fnmatch(path.name, wanted.names):
-                    with bundle.open(member) as source, (partial / path.name).open("wb") as target:
-                        shutil.copyfileobj(source, target)
-    except zipfile.BadZipFile as error:
+            for name, member in _members(bundle, wanted).items():
+                with bundle.open(member) as source, (partial / name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+        if not wanted.images:
+            sums = [f"{sha256_of(p)}  {p.name}\n" for p in sorted(partial.iterdir())]
+            (partial / "SHA256SUMS").write_text("".join(sums))
+        partial.replace(folder)
+    except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError) as error:
         raise DataError(
-            f"{archive} is not a whole zip file ({error}); delete it and fetch again"
+            f"{wanted.archive} is not a zip file that can be read ({error}); fetch it again"
         ) from None
-    partial.replace(folder)
+    except OSError as error:
+        raise DataError(f"cannot unpack into {partial}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _members(bundle: zipfile.ZipFile, wanted: Manifest) -> dict[str, zipfile.ZipInfo]:
+    """The pictures of a data set in its archive by name.
+
+    Nothing is unpacked before all of them are what the manifest says: a small archive can hold
+    gigabytes. ``zipfile`` writes no more bytes than an entry declares.
+
+    Raises:
+        DataError: they are too many, too few, too large, or not plain files.
+    """
+    most = (
+        4 * wanted.width * wanted.height + 2**20 if wanted.width and wanted.height else _MOST_BYTES
+    )
+    found: dict[str, zipfile.ZipInfo] = {}
+    for member in bundle.infolist():
+        path = PurePosixPath(member.filename)
+        if member.is_dir() or not _is_wanted(path, wanted):
+            continue
+        fault = _member_fault(member, most) or ("is there twice" if path.name in found else None)
+        if fault:
+            raise DataError(f"{wanted.archive}: {member.filename} {fault}; nothing was unpacked")
+        found[path.name] = member
+    if len(found) != wanted.n_images:
+        raise DataError(
+            f"{wanted.archive} holds {len(found)} pictures, data set {wanted.name!r} has "
+            f"{wanted.n_images}; nothing was unpacked"
+        )
+    return found
+
+
+def _is_wanted(path: PurePosixPath, wanted: Manifest) -> bool:
+    inside = PurePosixPath(wanted.archive_folder).parts
+    in_folder = path.parent.parts[len(path.parent.parts) - len(inside) :] == inside
+    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+    return in_folder and not hidden and fnmatch.fnmatch(path.name, wanted.names)
+
+
+def _member_fault(member: zipfile.ZipInfo, most: int) -> str | None:
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    if member.file_size > most:
+        return (
+            f"is {member.file_size:,} bytes large, more than the {most:,} that a picture may have"
+        )
+    return None

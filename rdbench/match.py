@@ -23,6 +23,7 @@ from rdbench.rate_control import (
 )
 from rdbench.registry import codec_from_spec, curve_of, spec_of
 from rdbench.store import Store
+from rdbench.sweep import remember
 from rdbench.types import Codec, Image
 from rdbench.workers import workers
 
@@ -121,14 +122,15 @@ def match_codecs(
     points = [codec_from_spec(spec) for spec in codecs]
     for point in points:
         point.check()
-    tasks = {
-        _key(point, data.name, picture, target, value): _Task(
-            point, data.name, picture, target, value
-        )
-        for point in points
-        for picture in data.pictures
-    }
     with Store(out) as store:
+        data = remember(store, data)
+        tasks = {
+            _key(point, data.name, picture, target, value): _Task(
+                point, data.name, picture, target, value
+            )
+            for point in points
+            for picture in data.pictures
+        }
         known = store.results("match")
         found = {key: Match(**known[key]) for key in tasks if key in known}
         keys = {task: key for key, task in tasks.items() if key not in found}

@@ -261,21 +261,63 @@ class Store:
                 (json.dumps(scores), _digest(key_of(record))),
             )
 
-    def remember_dataset(self, name: str, source: str, images: Mapping[str, str]) -> None:
+    def remember_dataset(self, name: str, source: str, images: Mapping[str, str]) -> str:
         """Keep where a set comes from and which pictures (name -> SHA-256) make it up.
 
         A mean is over all of them or there is none.
+
+        Returns:
+            The name of the set in this folder, as ``name_of`` gives it.
         """
         with self._errors(), self._transaction():
-            row = (name, source, json.dumps(images))
+            name = self.name_of(name, source, images)
+            row = (name, self._place(name, source), json.dumps(images))
             self._db.execute("INSERT OR REPLACE INTO datasets VALUES (?, ?, ?)", row)
+        return name
+
+    def _place(self, name: str, source: str) -> str:
+        """Where to look for a set; a copy does not take the place of a folder that exists."""
+        query = "SELECT source FROM datasets WHERE name = ?"
+        (known,) = self._db.execute(query, (name,)).fetchone() or (source,)
+        return str(known) if Path(known).is_dir() else source
+
+    def name_of(self, name: str, source: str, images: Mapping[str, str]) -> str:
+        """Return the name of a data set in this folder: two sources never share one.
+
+        The same source keeps its name, and so do the same files elsewhere. Another set whose name
+        is taken gets as much of its path as it needs (``images``, ``test/images``, ...).
+
+        Args:
+            name: what it is called by itself.
+            source: its registered name, or the path of its folder.
+            images: picture's name -> SHA-256.
+        """
+        with self._errors():
+            rows = self._db.execute("SELECT name, source, images FROM datasets ORDER BY name")
+            known = {taken: (at, json.loads(body)) for taken, at, body in rows}
+        parts = Path(source).parts
+        longer = ("/".join(parts[-n:]) for n in range(2, len(parts) + 1))
+        names = [name, *(n for n in longer if len(n) > len(name)), f"registered/{name}"]
+        own = next(
+            n for n in names if known.get(n, (source, {}))[0] == source or known[n][1] == images
+        )
+        if own in known:
+            return own
+        elsewhere = (taken for taken, (_, files) in known.items() if files == images)
+        return next(elsewhere, own)
 
     def source_of(self, dataset: str) -> str:
-        """What finds the data set again: its registered name or the path of its folder."""
+        """What finds the data set again: its registered name or the path of its folder.
+
+        Raises:
+            DataError: this folder knows no such data set.
+        """
         query = "SELECT source FROM datasets WHERE name = ?"
         with self._errors():
-            (source,) = self._db.execute(query, (dataset,)).fetchone()
-            return str(source)
+            row = self._db.execute(query, (dataset,)).fetchone()
+        if row is None:
+            raise DataError(f"{self.folder} does not know where data set {dataset!r} is")
+        return str(row[0])
 
     def datasets(self) -> dict[str, dict[str, str]]:
         """Data sets of this folder: name -> (picture's name -> SHA-256)."""

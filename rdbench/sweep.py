@@ -107,19 +107,16 @@ def run(
         raise UsageError("a time limit needs a process of its own: give jobs=1 or more")
     sets = [d if isinstance(d, Dataset) else load_dataset(d) for d in _listed(datasets)]
     points = _operating_points(_listed(codecs))
-    tasks = {
-        _key(codec, data.name, picture, protocol): Task(codec, data.name, picture, protocol)
-        for data in sets
-        for codec in points
-        for picture in data.pictures
-    }
     alone = jobs <= 1 and scheduler is None
     settings = {"command": _command(), "jobs": jobs, "threads": threads, "scheduler": scheduler}
     with Store(out) as store:
         store.remember_protocol(protocol.fingerprint, protocol.description)
-        for data in sets:
-            images = {p.name: p.sha256 for p in data.pictures}
-            store.remember_dataset(data.name, data.source, images)
+        tasks = {
+            _key(codec, data.name, picture, protocol): Task(codec, data.name, picture, protocol)
+            for data in [remember(store, data) for data in sets]
+            for codec in points
+            for picture in data.pictures
+        }
         ordered = list(tasks.values())
         left = [ordered[i] for i in store.left_to_do(tasks)]
         progress = Progress(len(tasks), len(left), 0, 0)
@@ -139,6 +136,11 @@ def run(
                     on_progress(progress)
         found = tuple(record for record in store.records() if key_of(record) in tasks)
     return Outcome(found, progress.n_made)
+
+
+def remember(store: Store, data: Dataset) -> Dataset:
+    """Keep in a report folder which pictures a data set has; the set under its name there."""
+    return replace(data, name=store.remember_dataset(data.name, data.source, data.images))
 
 
 def rescore(

@@ -25,7 +25,7 @@ from rdbench.images import read_image
 from rdbench.registry import codecs_from_spec, rate_of, spec_of
 from rdbench.stages import listen
 from rdbench.store import Store
-from rdbench.sweep import machine
+from rdbench.sweep import machine, remember
 from rdbench.types import Codec
 from rdbench.workers import processes
 
@@ -199,6 +199,7 @@ def time_codecs(
         )
     found = []
     with Store(out) as store:
+        data = remember(store, data)
         for number, point in enumerate(points):
             on_progress(number, len(points))
             timing = _time_alone(point, data, threads, n_repeats)

@@ -303,7 +303,11 @@ class Store:
         )
         if own in known:
             return own
-        elsewhere = (taken for taken, (_, files) in known.items() if files == images)
+        elsewhere = (
+            taken
+            for taken, (_, files) in known.items()
+            if files == images and taken.endswith("]") == name.endswith("]")  # a choice stays one
+        )
         return next(elsewhere, own)
 
     def source_of(self, dataset: str) -> str:

@@ -198,7 +198,7 @@ def load_dataset(name: str) -> Dataset:
         return verify(base, choice)
     folder = _path(base)
     if not _is_folder(base):
-        if folder.exists():
+        if base and _exists(folder):
             raise UsageError(f"{base} is a file; give the folder that holds it")
         manifest(base)  # raises: no such name
     whole = from_folder(folder)
@@ -220,21 +220,24 @@ def _split(name: str) -> tuple[str, list[str] | None]:
 
 
 def _is_folder(name: str) -> bool:
+    return bool(name) and _exists(_path(name)) and _path(name).is_dir()
+
+
+def _exists(path: Path) -> bool:
     try:
-        return bool(name) and _path(name).is_dir()
-    except OSError:  # longer than a name can be
+        return path.exists()
+    except OSError:  # longer than a name can be, or in a folder that may not be looked into
         return False
 
 
 def _path(name: str) -> Path:
     """The path that ``printable`` wrote as ``name``."""
-    if Path(name).exists():
+    if _exists(Path(name)):
         return Path(name)
-    as_bytes = re.sub(
-        rb"\\x([0-9a-f]{2})", lambda m: bytes.fromhex(m[1].decode()), os.fsencode(name)
-    )
-    given = Path(os.fsdecode(as_bytes))
-    return given if given.exists() else Path(name)
+    escapes = rb"\\x([0-9a-f]{2})"
+    given = re.sub(escapes, lambda found: bytes.fromhex(found[1].decode()), os.fsencode(name))
+    path = Path(os.fsdecode(given))
+    return path if _exists(path) else Path(name)
 
 
 def from_folder(folder: Path) -> Dataset:

@@ -305,10 +305,13 @@ def test_brackets_in_the_names_of_folders_and_pictures(tmp_path):
         assert load_dataset(found.source) == found
     with pytest.raises(UsageError, match=r"no picture 'x'"):
         load_dataset(str(tmp_path / "pics[x]"))
-    with pytest.raises(UsageError, match=r"no data set or folder 'kodac', did you|'kodac'"):
+    with pytest.raises(UsageError, match="no data set or folder 'kodac'"):
         load_dataset("kodac[kodim01]")
     with pytest.raises(UsageError, match="no picture"):
         load_dataset(str(tmp_path / f"pics[{'x,' * 300}y]"))
+    for nothing in ("", "[a]", "pics[", "x" * 300, str(tmp_path / ("x" * 300)), "a\0b"):
+        with pytest.raises(UsageError, match="no data set or folder"):
+            load_dataset(nothing)
 
 
 def test_one_stem_with_two_suffixes_needs_the_suffix(tmp_path):

@@ -42,7 +42,7 @@ def list_curves(dataset: str | None = None) -> list[Curve]:
 
 
 def load_curve(dataset: str, codec: str) -> Curve:
-    """A published curve by data set and codec, such as ``("kodak", "mbt2018.ms-ssim.8bit")``.
+    """A published curve by data set and codec, such as ``("kodak", "mbt2018.ms-ssim")``.
 
     Raises:
         UsageError: there is none; the message names the closest.

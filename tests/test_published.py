@@ -37,7 +37,7 @@ LOSSY_VAE = """{
 
 def test_every_curve_has_its_source_and_protocol():
     curves = list_curves()
-    assert len(curves) == 95
+    assert len(curves) == 87
     for curve in curves:
         assert curve.source == "published"
         assert {"repository", "path", "commit", "trained_for"} <= curve.provenance.keys()

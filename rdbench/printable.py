@@ -7,7 +7,7 @@ _ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def printable(text: str) -> str:
-    """``text`` with control characters as Python escapes them (``\\n``, ``\\x1b``); else as it is."""
+    """Return ``text`` with its control characters as Python escapes them; the rest as it is."""
     if text.isprintable():
         return text
     return "".join(_escaped(c) if unicodedata.category(c) in _ESCAPED else c for c in text)

@@ -30,7 +30,7 @@ from rdbench.analysis.pictures import bootstrap, each_picture, paired
 from rdbench.analysis.sensitivity import Sensitivity, sensitivity
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging
-from rdbench.errors import UsageError
+from rdbench.errors import DataError, UsageError
 
 __all__ = [
     "METHODS",

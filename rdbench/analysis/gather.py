@@ -23,7 +23,9 @@ def measured(folder: str | Path) -> list[Curve]:
         return measured_curves(store.records(), store.datasets(), store.protocols())
 
 
-def gather(folder: str | Path, dataset: str | None = None) -> list[Curve]:
+def gather(
+    folder: str | Path, dataset: str | None = None, imported: Sequence[Curve] = ()
+) -> list[Curve]:
     """Measured and published curves; one of each codec and data set where both exist.
 
     A measured curve stands for its codec where it has the four points that a BD-rate needs and is
@@ -32,6 +34,7 @@ def gather(folder: str | Path, dataset: str | None = None) -> list[Curve]:
     Args:
         folder: report folder; it need not exist.
         dataset: only curves on this data set.
+        imported: curves from files, which stand beside the others.
 
     Raises:
         UsageError: there is no curve on that data set.
@@ -42,6 +45,7 @@ def gather(folder: str | Path, dataset: str | None = None) -> list[Curve]:
     kept = [c for c in own if is_enough(c) or (c.dataset, c.codec) not in published]
     shadowed = {(c.dataset, c.codec) for c in kept if not is_stand_in(c)}
     found = kept + [c for c in literature if (c.dataset, c.codec) not in shadowed]
+    found += [c for c in imported if dataset in (None, c.dataset)]
     if not found:
         known = {c.dataset for c in [*measured(folder), *list_curves()]}
         raise UsageError(

@@ -40,6 +40,19 @@ def say(*lines: str) -> None:
         _stderr.print(printable(line))
 
 
+def grouped(warnings: Sequence[tuple[str, str]]) -> list[str]:
+    """(curve, text) -> one line a text, and one below with the curves that it is about."""
+    about: dict[str, list[str]] = {}
+    for curve, text in warnings:
+        shared = text.replace(f" ({curve})", "").replace(f" of {curve}:", ":")
+        about.setdefault(shared, []).append(curve)
+    return [
+        line
+        for text, curves in about.items()
+        for line in (text, f"    {', '.join(dict.fromkeys(curves))}")
+    ]
+
+
 def print_json(value: Any) -> None:
     """``value`` as JSON on stdout; a number that is not finite becomes null."""
     json.dump(_finite(value), sys.stdout, indent=1, allow_nan=False)

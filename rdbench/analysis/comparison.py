@@ -10,6 +10,7 @@ from rdbench.curve import Curve, metric_name
 from rdbench.datasets import manifests
 from rdbench.errors import UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, why_not
+from rdbench.published import list_curves
 from rdbench.store import Store
 
 
@@ -85,7 +86,7 @@ def compare(
         if is_own(test) and test.dataset not in compared | gaps
     ]
     if not pairs and not reasons:
-        raise UsageError(_nothing(tests, anchor, anchors))
+        raise UsageError(_nothing(tests, anchor))
     notes = [_choice(anchor, found) for d, found in anchors.items() if d in compared]
     own = tuple(c for c in tests if is_own(c))
     return Comparison(tuple(pairs), tuple(reasons), tuple(n for n in notes if n), own)
@@ -124,15 +125,9 @@ def _no_anchor(test: Curve, anchor: str, curves: Sequence[Curve], metric: str, f
     if source and is_codec(anchor):
         words = ("rdbench", "run", "--codec", anchor, "--dataset", source, "--out", str(folder))
         ways.append(f"measure it with `{shlex.join(words)}`")
-    others = sorted(
-        {
-            c.label
-            for c in curves
-            if c.dataset == test.dataset and c is not test and c.has(metric) and is_enough(c)
-        }
-    )
-    if others:
-        ways.append(f"choose --anchor among {', '.join(others)}")
+    here = [c for c in curves if c.dataset == test.dataset and c.has(metric) and is_enough(c)]
+    if any(c is not test for c in here):
+        ways.append(f"choose --anchor among {', '.join(sorted({c.label for c in here}))}")
     advice = ", or ".join(ways) or "nothing else was measured there"
     return f"no {anchor} on {test.dataset}: {advice}"
 
@@ -145,13 +140,11 @@ def _source(curve: Curve, folder: Path) -> str:
     return curve.dataset if curve.dataset in manifests() else ""
 
 
-def _nothing(tests: Sequence[Curve], anchor: str, anchors: dict[str, list[Curve]]) -> str:
-    wanted = ", ".join(dict.fromkeys(c.label for c in tests))
+def _nothing(tests: Sequence[Curve], anchor: str) -> str:
     where = ", ".join(sorted({c.dataset for c in tests}))
-    if not anchors.keys() & {c.dataset for c in tests}:
-        there = f"; it is on {', '.join(sorted(anchors))}" if anchors else ""
-        return f"no curve of {anchor!r} on {where}, to compare {wanted} with{there}"
-    return f"nothing to compare {anchor!r} with on {where}"
+    elsewhere = sorted({c.dataset for c in list_curves() if anchor in (c.codec, c.label)})
+    there = f" (published on {', '.join(elsewhere)})" if elsewhere else ""
+    return f"nothing to compare with {anchor!r}{there} on {where}"
 
 
 def _choice(anchor: str, found: Sequence[Curve]) -> str:

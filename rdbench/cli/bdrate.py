@@ -55,10 +55,7 @@ def bdrate(
         raise UsageError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
     imported = import_curves(files, dataset)
     found = compare(gather(folder, dataset, imported), anchor, codec, metric, folder)
-    warnings = [
-        (reason.curve.label, f"no figure on {reason.curve.dataset}: {reason.text}")
-        for reason in found.reasons
-    ]
+    warnings: list[tuple[str, str]] = []
     ranked: list[tuple[tuple[bool, str, float], Rows]] = []
     own_is_compared = not found.own
     for anchor_curve, test in found.pairs:
@@ -73,6 +70,10 @@ def bdrate(
         ranked.append(((not is_own(test), test.dataset, _value(result)), rows))
         own_is_compared |= is_own(test) or is_own(anchor_curve)
         warnings += [(test.label, text.removeprefix(f"{test.label}: ")) for text in result.warnings]
+    warnings += [
+        (reason.curve.label, f"no figure on {reason.curve.dataset}: {reason.text}")
+        for reason in found.reasons
+    ]
     ranked.sort(key=lambda entry: entry[0])
     rows = [row for _, group in ranked for row in group]
     _print(rows, [*found.notes, *grouped(warnings)], as_json)

@@ -149,7 +149,7 @@ def written(tmp_path, text, name="kodak/model.json"):
 def test_compressai_with_trailing_commas(tmp_path):
     path = written(tmp_path, COMPRESSAI)
     curve = import_compressai(path)
-    assert (curve.codec, curve.dataset, curve.source) == ("model", "kodak", "imported")
+    assert (curve.codec, curve.dataset, curve.source) == ("mbt2018-mean", "kodak", "imported")
     assert curve.bpp.tolist() == [0.12, 0.24, 0.47, 0.83]
     assert curve.distortion["psnr_rgb"].tolist() == [28.1, 30.0, 32.5, 34.9]
     assert curve.distortion["ms_ssim"].tolist() == [0.92, 0.95, 0.97, 0.98]
@@ -169,7 +169,7 @@ def test_compressai_older_names_and_db(tmp_path):
 
 def test_lossy_vae(tmp_path):
     curve = import_lossy_vae(written(tmp_path, LOSSY_VAE, "results/qarv.json"))
-    assert (curve.codec, curve.dataset) == ("qarv", "kodak")
+    assert (curve.codec, curve.dataset) == ("qarv_base", "kodak")
     assert (curve.rate_parameter, curve.rate_values) == ("lambda", (16, 64, 256, 2048))
     assert curve.distortion.keys() == {"psnr_rgb"}
 

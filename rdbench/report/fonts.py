@@ -1,7 +1,9 @@
 """Fonts for names in any script: an installed font stands in for what the default one lacks."""
 
+import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,20 @@ def use_fonts_for_names(figure: "Figure") -> None:
             RdbenchWarning,
             stacklevel=2,
         )
+
+
+@contextmanager
+def quiet_fonts() -> Iterator[None]:
+    """Silence what matplotlib says of every missing glyph and weight; it was said in one line."""
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph .* missing from")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _covering(characters: Iterable[str]) -> tuple[list[str], set[str]]:

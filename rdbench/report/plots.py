@@ -2,7 +2,6 @@
 
 import math
 import unicodedata
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from rdbench.curve import Curve, quality_title
 from rdbench.metrics import METRICS
 from rdbench.printable import printable
 from rdbench.report.export import file_name
-from rdbench.report.fonts import use_fonts_for_names
+from rdbench.report.fonts import quiet_fonts, use_fonts_for_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,8 +102,7 @@ def save(figure: "Figure", path: Path, formats: Iterable[str] = FORMATS) -> list
     use_fonts_for_names(figure)
     for file in written:
         no_dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"Glyph .* missing from")  # said above, in one line
+        with quiet_fonts():
             figure.savefig(file, dpi=300, metadata=no_dates)
     return written
 

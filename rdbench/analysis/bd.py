@@ -269,8 +269,12 @@ def _disagreement(
     if abs(means[method] - means[other]) <= kind.agree:
         return []
     unit = "%" if kind.better < 0 else "dB"
-    figures = ", ".join(f"{name} {kind.unit(mean):+.3f} {unit}" for name, mean in means.items())
+    figures = ", ".join(f"{name} {_number(kind.unit(mean))} {unit}" for name, mean in means.items())
     return [f"the methods are more than {kind.apart} apart against {anchor}: {figures}"]
+
+
+def _number(value: float) -> str:
+    return f"{value:+.3f}" if abs(value) < 1e9 else f"{value:+.3g}"
 
 
 def _warnings(anchor: Curve, test: Curve, overlap: Overlap) -> list[str]:

@@ -1,6 +1,5 @@
 """``rdbench plot``: rate-distortion figures."""
 
-import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,8 +42,6 @@ def plot(
 
     Example: rdbench plot reports
     """
-    if not width < math.inf:
-        raise UsageError(f"--width is a number of inches, not {width:g}")
     own = [c for c in measured(folder) if dataset in (None, c.dataset)]
     datasets = {dataset} if dataset else {c.dataset for c in own}
     literature = [c for c in list_curves() if c.dataset in datasets]

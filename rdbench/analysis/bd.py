@@ -26,7 +26,7 @@ from rdbench.analysis.delta import (
     points_of,
     rises,
 )
-from rdbench.analysis.pictures import bootstrap, each_picture, paired
+from rdbench.analysis.pictures import bootstrap, each_picture, paired, swinging_pictures
 from rdbench.analysis.sensitivity import Sensitivity, sensitivity
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging
@@ -225,6 +225,7 @@ def _compare(
     doubts = [_swing(label, method) for label in swings]
     doubts += _disagreement(kind, points, method, anchor.label)
     pictures = paired(anchor, test, metric)
+    beside = _swinging_pictures(swinging_pictures(kind, pictures) if method == "poly3" else ())
     interval = bootstrap(kind, pictures, method, averaging, n_resamples, seed)
     per_picture = each_picture(kind, pictures, method)
     scored = [(name, kind.better * v) for name, v in per_picture if v is not None]
@@ -242,7 +243,7 @@ def _compare(
         "n_anchor_points": n_distinct_points(kind, points[0]),
         "n_points": n_distinct_points(kind, points[1]),
         "monotonic": not swings and all((np.diff(quality) > 0).all() for _, quality in points),
-        "warnings": (*doubts, *_warnings(anchor, test, overlap)),
+        "warnings": (*doubts, *beside, *_warnings(anchor, test, overlap)),
         "fit_warnings": tuple(doubts),
         "ci_low": interval[0],
         "ci_high": interval[1],
@@ -255,6 +256,13 @@ def _compare(
 def _swing(label: str, method: Method) -> str:
     more = "see --sensitivity" if method == "pchip" else "see what --method pchip gives"
     return f"the {method} curve of {label} does not rise all over the common range; {more}"
+
+
+def _swinging_pictures(names: tuple[str, ...]) -> list[str]:
+    if not names:
+        return []
+    text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return [f"the figures of these pictures rest on a poly3 that does not rise: {text}"]
 
 
 def _disagreement(

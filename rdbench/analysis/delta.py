@@ -185,32 +185,19 @@ def rises(kind: Kind, points: Points, low: float, high: float, method: Method) -
         method: ``poly3`` may swing between its points, ``akima`` overshoot; ``pchip`` does not.
     """
     x, y = kind.swap(points)
-    ends = (low, high) if kind.end is float else (math.log(low), math.log(high))
-    slope = _slope(x, y, method)
-    # A slope is quadratic, piece by piece: lowest at an end, where pieces meet, or where it turns.
-    inside = [at for at in slope.turns if ends[0] < at < ends[1]]
-    slopes = slope(np.array([*ends, *inside]))
-    return bool(slopes.min() >= -1e-9 * slopes.max())  # pchip may start and end flat
-
-
-@dataclass(frozen=True)
-class _Slope:
-    """Derivative of a fitted curve, and where it may be lowest."""
-
-    at: Callable[[FloatArray], FloatArray]
-    turns: FloatArray
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        return self.at(x)
-
-
-def _slope(x: FloatArray, y: FloatArray, method: Method) -> _Slope:
+    ends = np.array([low, high] if kind.end is float else [math.log(low), math.log(high)])
     if method == "poly3":
-        slope = np.polynomial.Polynomial.fit(x, y, 3).deriv()
-        return _Slope(slope, np.real(slope.deriv().roots()))
+        return bool(Cubics.through(x[None], y[None]).rise(ends[:1], ends[1:])[0])
     joined = _joined(x, y, method)
+    # The slope is quadratic in each piece: lowest at an end, where pieces meet or where it turns.
     turns = joined.derivative(2).roots(discontinuity=False, extrapolate=False)
-    return _Slope(joined.derivative(), np.concatenate([joined.x, turns[np.isfinite(turns)]]))
+    at = np.concatenate([joined.x, turns[np.isfinite(turns)]])
+    return bool(_is_rise(joined.derivative()(np.append(ends, at[(at > ends[0]) & (at < ends[1])]))))
+
+
+def _is_rise(slopes: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether no slope along the first axis is negative; a curve may start and end flat."""
+    return np.asarray(slopes.min(axis=0) >= -1e-9 * slopes.max(axis=0))
 
 
 def _cut(x: FloatArray, y: FloatArray, low: float, high: float) -> Points:
@@ -269,10 +256,23 @@ class Cubics:
 
     def integrals(self, low: FloatArray, high: FloatArray) -> FloatArray:
         """Integrals from ``low`` to ``high``, one a curve, all (n_curves,)."""
-        centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
-        ends = (np.stack([low, high]) - centre) / half
-        at_low, at_high = np.polyval(self.primitives.T[:, None], ends)
+        half = (self.high - self.low) / 2
+        at_low, at_high = np.polyval(self.primitives.T[:, None], self._scaled(low, high))
         return np.asarray(half * (at_high - at_low))
+
+    def rise(self, low: FloatArray, high: FloatArray) -> npt.NDArray[np.bool_]:
+        """Which curves rise all the way from ``low`` to ``high``, all (n_curves,)."""
+        ends = self._scaled(low, high)
+        third, second, first = self.primitives.T[:3] * [[4], [3], [2]]
+        slope = np.stack([3 * third, 2 * second, first])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            turn = np.nan_to_num(-second / (3 * third)).clip(*ends)
+        return _is_rise(np.polyval(slope[:, None], np.stack([*ends, turn])))
+
+    def _scaled(self, low: FloatArray, high: FloatArray) -> FloatArray:
+        """``low`` and ``high`` where the points of each curve lie from -1 to 1, (2, n_curves)."""
+        centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        return np.asarray((np.stack([low, high]) - centre) / half)
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,6 +308,13 @@ def deltas(kind: Kind, anchor: Stack, test: Stack, method: Method) -> list[float
         means = (t.integrals(low, high) - a.integrals(low, high)) / (high - low)
     enough = (low < high) & _has_enough(kind, anchor) & _has_enough(kind, test)
     return [kind.unit(m) if good else None for m, good in zip(means, enough, strict=True)]
+
+
+def swinging(kind: Kind, anchor: Stack, test: Stack) -> npt.NDArray[np.bool_]:
+    """Pairs of curves of which one has a ``poly3`` that does not rise all over the common range."""
+    a, t = _cubics(kind, anchor), _cubics(kind, test)
+    low, high = np.maximum(a.low, t.low), np.minimum(a.high, t.high)
+    return ~(a.rise(low, high) & t.rise(low, high))
 
 
 def _has_enough(kind: Kind, stack: Stack) -> npt.NDArray[np.bool_]:

@@ -392,3 +392,15 @@ def test_a_picture_with_three_different_qualities_has_no_figure():
     psnr[:, 1] = [30, 33, 33, 36, 36]
     result = bd_rate(anchor, measured(test.per_picture.bpp, psnr, "test"))
     assert [v is None for _, v in result.per_picture] == [False, True, False, False]
+
+
+def test_a_picture_whose_cubic_leaves_the_points_is_said():
+    (_, psnr_a), (_, psnr_t) = WILD[:2]
+    bpp = np.array([[2.0, 0.1], [3.0, 0.2], [4.0, 0.4], [5.0, 0.8]])
+    steady = np.array([80.0, 83, 86, 89])
+    anchor = measured(bpp, np.stack([psnr_a, steady], 1), "anchor")
+    test = measured(bpp, np.stack([psnr_t, steady], 1), "test")
+    (said,) = [w for w in bd_rate(anchor, test).warnings if "of these pictures" in w]
+    assert said.endswith(": picture0")
+    joined = bd_rate(anchor, test, method="pchip")
+    assert not any("of these pictures" in w for w in joined.warnings)

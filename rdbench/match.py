@@ -17,6 +17,7 @@ from rdbench.metrics import DEFAULT_PROTOCOL, score
 from rdbench.rate_control import (
     TOLERANCE,
     Found,
+    check_target,
     encode_to_bpp,
     encode_to_ms_ssim,
     encode_to_psnr,
@@ -113,11 +114,12 @@ def match_codecs(
         Matches in the order of codecs and pictures; one that failed says why.
 
     Raises:
-        UsageError, DataError: a name, setting or picture is wrong, no such target.
+        UsageError, DataError: a name, setting or picture is wrong, no such target or value.
         Unavailable: a codec cannot run here.
     """
     if target not in TARGETS:
         raise UsageError(f"what can be matched is {', '.join(TARGETS)}, not {target!r}")
+    check_target(target, value)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     points = [codec_from_spec(spec) for spec in codecs]
     for point in points:

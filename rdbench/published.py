@@ -7,18 +7,22 @@ what it costs, and ``published/anchors.json``, pictures with the bytes and PSNR 
 reproduce.
 """
 
+import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from rdbench.curve import Anomaly, Curve
+from rdbench.decibel import FloatArray, db_to_error
 from rdbench.errors import DataError, UsageError
 from rdbench.registry import closest, plugins
 
@@ -42,7 +46,7 @@ def list_curves(dataset: str | None = None) -> list[Curve]:
 
 
 def load_curve(dataset: str, codec: str) -> Curve:
-    """A published curve by data set and codec, such as ``("kodak", "mbt2018.ms-ssim.8bit")``.
+    """A published curve by data set and codec, such as ``("kodak", "mbt2018.ms-ssim")``.
 
     Raises:
         UsageError: there is none; the message names the closest.
@@ -105,9 +109,9 @@ def _read(dataset: str, codec: str, file: Traversable) -> Curve:
             codec=codec,
             dataset=dataset,
             source="published",
-            bpp=np.array([p["bpp"] for p in points], np.float64),
+            bpp=_numbers(p["bpp"] for p in points),
             distortion={
-                metric: np.array([p.get(key, np.nan) for p in points], np.float64)
+                metric: _numbers(p.get(key, np.nan) for p in points)
                 for key, metric in _SCORES.items()
                 if any(key in p for p in points)
             },
@@ -119,8 +123,18 @@ def _read(dataset: str, codec: str, file: Traversable) -> Curve:
             complexity=about.get("complexity"),
             notes=(Anomaly("note", body["note"]),) if "note" in body else (),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DataError(f"{file} is not a curve file: {type(error).__name__} {error}") from None
+    except RecursionError:
+        raise DataError(f"{file} is not a curve file: it is nested too deeply") from None
+
+
+def _numbers(values: Iterable[Any]) -> FloatArray:
+    """Numbers as float64, NaN for None; ValueError for text, which numpy would take."""
+    listed = [np.nan if value is None else value for value in values]
+    if wrong := [v for v in listed if not isinstance(v, int | float)]:
+        raise ValueError(f"{wrong[0]!r} is not a number")
+    return np.array(listed, np.float64)
 
 
 def import_compressai(
@@ -128,22 +142,23 @@ def import_compressai(
 ) -> Curve:
     """A curve from the JSON that CompressAI's ``bench`` and ``eval_model`` write.
 
-    Its ``results`` hold ``bpp`` and ``psnr-rgb``, ``ms-ssim-rgb`` or ``ms-ssim-db-rgb`` (in older
-    files ``psnr``, ``ms-ssim``); commas before a closing bracket are allowed. How it was scored is
-    not in such a file, so the protocol does not say.
+    Its ``results`` hold ``bpp`` and ``psnr-rgb`` or ``psnr``, MS-SSIM in [0, 1] (``ms-ssim-rgb``,
+    ``ms-ssim``) or in dB (``ms-ssim-db-rgb``, ``ms-ssim-db``); commas before a closing bracket are
+    allowed. null stands for a score that a point lacks, such as the PSNR of a lossless one. How it
+    was scored is not in such a file, so the protocol does not say.
 
     Args:
         path: the file.
         dataset: data set of the curve; None for the name of the file's folder, as in CompressAI's
             ``results/image/kodak``.
-        codec: name of the curve; None for the file's.
+        codec: name of the curve; None for the ``name`` in the file, or the file's own without one.
 
     Raises:
         DataError: the file cannot be read or holds no curve.
     """
     path = Path(path)
     body = _tolerant_json(path)
-    return _imported(path, _results(path, body), dataset or path.resolve().parent.name, codec)
+    return _imported(path, body, _results(path, body), dataset or path.resolve().parent.name, codec)
 
 
 def import_lossy_vae(
@@ -160,36 +175,59 @@ def import_lossy_vae(
     path = Path(path)
     body = _tolerant_json(path)
     results = _results(path, body) if "results" in body else body
-    name = dataset or body.get("test-set") or body.get("dataset_name") or path.resolve().parent.name
-    return _imported(path, results, str(name), codec, body.get("lambdas"))
+    name = dataset or _text(body, "test-set") or _text(body, "dataset_name")
+    return _imported(path, body, results, name or path.resolve().parent.name, codec)
 
 
-_IMPORTED = {
-    "psnr_rgb": ("psnr-rgb", "psnr"),
-    "ms_ssim": ("ms-ssim-rgb", "ms-ssim", "ms-ssim-db-rgb"),
-}
+def import_curves(paths: Sequence[str | Path], dataset: str | None = None) -> list[Curve]:
+    """Curves from files of CompressAI or lossy-vae, no two of them with one label.
+
+    Where files name their curve alike, the label has the file's name behind it, or its path.
+
+    Args:
+        paths: the files.
+        dataset: data set of the curves; None for what each file says.
+
+    Raises:
+        DataError: a file cannot be read or holds no curve.
+    """
+    curves = [import_lossy_vae(path, dataset) for path in dict.fromkeys(map(Path, paths))]
+    for name in (lambda path: path.stem, str):
+        shared = Counter((c.dataset, c.label) for c in curves)
+        curves = [
+            c
+            if shared[c.dataset, c.label] == 1
+            else dataclasses.replace(c, label=f"{c.codec} ({name(Path(c.provenance['path']))})")
+            for c in curves
+        ]
+    return curves
+
+
+_PSNR = ("psnr-rgb", "psnr")
+_MS_SSIM = ("ms-ssim-rgb", "ms-ssim")
+_MS_SSIM_DB = ("ms-ssim-db-rgb", "ms-ssim-db")
+_MAX_DB = 80.0
+"""More than a single-precision MS-SSIM below 1 can have; percents lie above."""
 
 
 def _imported(
-    path: Path,
-    results: Mapping[str, Any],
-    dataset: str,
-    codec: str | None,
-    lambdas: Any = None,
+    path: Path, body: Mapping[str, Any], results: Mapping[str, Any], dataset: str, codec: str | None
 ) -> Curve:
     """The curve of columns, which must be lists of numbers of one length."""
-    columns = {metric: _column(path, results, names) for metric, names in _IMPORTED.items()}
-    if columns["ms_ssim"] is not None and not {"ms-ssim-rgb", "ms-ssim"} & results.keys():
-        columns["ms_ssim"] = 1 - 10 ** (-columns["ms_ssim"] / 10)
-    distortion = {metric: column for metric, column in columns.items() if column is not None}
     bpp = _column(path, results, ("bpp",))
-    if bpp is None or not distortion:
+    ms_ssim, notes = _ms_ssim(path, results)
+    columns = {"psnr_rgb": _column(path, results, _PSNR), "ms_ssim": ms_ssim}
+    distortion = {metric: column for metric, column in columns.items() if column is not None}
+    if bpp is None or not len(bpp) or not distortion:
         raise DataError(f"{path} holds no bpp with psnr or ms-ssim")
     if any(len(column) != len(bpp) for column in distortion.values()):
         raise DataError(f"{path}: bpp and scores are not of one length")
-    values = lambdas if isinstance(lambdas, list) and len(lambdas) == len(bpp) else []
+    lambdas = results.get("lambdas", body.get("lambdas"))
+    values = lambdas if _is_numbers(lambdas) and len(lambdas) == len(bpp) else []
+    if not (bpp > 0).all():
+        raise DataError(f"{path}: a rate in 'bpp' is not a positive number of bits per pixel")
     return Curve(
-        codec=codec or path.stem,
+        codec=codec or _text(body, "name") or path.stem,
         dataset=dataset,
         source="imported",
         bpp=bpp,
@@ -197,21 +235,63 @@ def _imported(
         rate_parameter="lambda" if values else "",
         rate_values=tuple(values),
         provenance={"path": str(path)},
+        notes=notes,
     )
 
 
-def _column(path: Path, results: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    """The first of the named columns as float64, or None."""
+def _ms_ssim(
+    path: Path, results: Mapping[str, Any]
+) -> tuple[FloatArray | None, tuple[Anomaly, ...]]:
+    """MS-SSIM in [0, 1] from a column of it or of its dB, and a note where the file is not plain.
+
+    Raises:
+        DataError: a column is neither.
+    """
+    name = next((n for n in (*_MS_SSIM, *_MS_SSIM_DB) if n in results), "")
+    column = _column(path, results, (name,))
+    if column is None:
+        return None, ()
+    known = column[np.isfinite(column)]
+    in_db = name in _MS_SSIM_DB or (len(known) > 0 and bool((known > 1).all()))
+    if ((known < 0) | (known > (_MAX_DB if in_db else 1))).any():
+        raise DataError(f"{path}: {name!r} is neither MS-SSIM from 0 to 1 nor MS-SSIM in dB")
+    if not in_db:
+        return column, ()
+    note = Anomaly("note", f"{name!r} of {path.name} is above 1 and taken for MS-SSIM in dB")
+    return 1 - db_to_error(column), () if name in _MS_SSIM_DB else (note,)
+
+
+def _column(path: Path, results: Mapping[str, Any], names: tuple[str, ...]) -> FloatArray | None:
+    """The first of the named columns, or None; NaN where it has null."""
     for name in names:
         if name in results:
-            try:
-                column = np.asarray(results[name], np.float64)
-            except (TypeError, ValueError):
-                raise DataError(f"{path}: {name!r} is not a list of numbers") from None
-            if column.ndim != 1 or not np.isfinite(column).all():
-                raise DataError(f"{path}: {name!r} is not a list of numbers")
-            return column
+            values = results[name]
+            if not _is_numbers(values, null=True):
+                raise DataError(
+                    f"{path}: {name!r} is not a list of numbers (null stands for a missing one)"
+                )
+            return np.array([np.nan if value is None else value for value in values], np.float64)
     return None
+
+
+def _is_numbers(values: Any, null: bool = False) -> TypeGuard[list[Any]]:
+    """Whether ``values`` is a list of finite numbers, and maybe nulls."""
+    return isinstance(values, list) and all(
+        _is_number(value) or (null and value is None) for value in values
+    )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether ``value`` is a number that a double can hold; text and booleans are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # NaN is not
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    """A text of the file, or "" where it has none."""
+    value = body.get(key)
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _results(path: Path, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -224,22 +304,28 @@ def _results(path: Path, body: Mapping[str, Any]) -> Mapping[str, Any]:
 def _tolerant_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; commas before a closing bracket and comments are allowed."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}") from None
     try:
-        body = json.loads(text)
-    except ValueError:
-        import json5
-
-        try:
-            body = json5.loads(text)
-        except ValueError as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"{path} is not JSON, even with trailing commas: {reason}") from None
+        body = _parsed(text)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path} is not JSON, even with trailing commas: {reason}") from None
+    except RecursionError:
+        raise DataError(f"{path} is nested too deeply to be a curve") from None
     if not isinstance(body, dict):
         raise DataError(f"{path} holds no JSON object")
     return body
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        import json5
+
+        return json5.loads(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,14 +47,16 @@ def encode_to_bytes(codec: Codec, image: Image, n_bytes: float, max_encodes: int
         max_encodes: encodes at most.
 
     Raises:
-        UsageError: the codec has no rate parameter.
+        UsageError: the codec has no rate parameter, or the target is not a size.
         EncoderError: the size lies outside what the codec covers, or is not met in so many encodes.
     """
+    check_target("bytes", n_bytes)
     return _search(codec, image, n_bytes, "bytes", _n_bytes, math.log, max_encodes)
 
 
 def encode_to_bpp(codec: Codec, image: Image, bpp: float, max_encodes: int = 10) -> Found:
     """Code a picture to ``bpp`` bits per pixel, give or take 1 %; see `encode_to_bytes`."""
+    check_target("bpp", bpp)
     n_pixels = image.shape[0] * image.shape[1]
 
     def rate(codec: Codec, image: Image, bitstream: Bitstream) -> float:
@@ -68,6 +70,7 @@ def encode_to_psnr(codec: Codec, image: Image, psnr_db: float, max_encodes: int 
 
     The PSNR is that of the reconstruction as the codec gives it, over all samples.
     """
+    check_target("psnr_rgb", psnr_db)
     return _search(codec, image, psnr_db, "dB", _psnr_db, _log_of_db, max_encodes)
 
 
@@ -77,9 +80,32 @@ def encode_to_ms_ssim(codec: Codec, image: Image, ms_ssim: float, max_encodes: i
     Raises:
         UsageError: the picture is too small for MS-SSIM, or no value below 1 is asked for.
     """
-    if not 0 <= ms_ssim < 1:
-        raise UsageError(f"an MS-SSIM to meet is a number from 0 to below 1, not {ms_ssim:g}")
+    check_target("ms_ssim", ms_ssim)
     return _search(codec, image, ms_ssim, "MS-SSIM", _ms_ssim, _log_of_ms_ssim, max_encodes)
+
+
+_TARGETS: dict[str, tuple[float, float, str]] = {
+    "bytes": (1, math.inf, "a size to meet is a number of bytes from 1"),
+    "bpp": (math.ulp(0), math.inf, "a rate to meet is a number of bits per pixel above 0"),
+    "psnr_rgb": (math.ulp(0), math.inf, "a PSNR to meet is a number of dB above 0"),
+    "ms_ssim": (0, 1, "an MS-SSIM to meet is a number from 0 to below 1"),
+}
+"""What can be met: the least value, the end of what is below, and what to say of others."""
+
+
+def check_target(name: str, value: float) -> None:
+    """Refuse a target that no picture can meet.
+
+    Args:
+        name: ``bytes``, ``bpp``, ``psnr_rgb`` or ``ms_ssim``.
+        value: what is asked for.
+
+    Raises:
+        UsageError: it is not a finite number of the kind.
+    """
+    low, high, text = _TARGETS[name]
+    if not low <= value < high:
+        raise UsageError(f"{text}, not {value:g}")
 
 
 Measure = Callable[[Codec, Image, Bitstream], float]

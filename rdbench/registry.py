@@ -223,6 +223,25 @@ def spec_of(codec: Codec, leave_out: Iterable[str] = ()) -> str:
     return codec.name + (":" + ",".join(parts) if parts else "")
 
 
+def given_settings(spec: str) -> set[str]:
+    """The settings that ``spec`` gives, each as ``spec_of`` writes it.
+
+    Raises:
+        UsageError: unknown codec, setting or value, or one that sets the rate.
+    """
+    cls, choices = _choices(spec)
+    for parameter in cls.rate_parameters:
+        if parameter in choices:
+            name = parameter.rstrip("_")
+            raise UsageError(f"{spec!r}: {name} moves along the curve of {cls.name}; leave it out")
+    hints, names = _hints(cls), {field.name: name for name, field in settings_of(cls).items()}
+    return {
+        f"{names[field]}={_text(value, hints[field])}"
+        for field, values in choices.items()
+        for value in values
+    }
+
+
 @cache
 def _hints(cls: type[Codec]) -> dict[str, Any]:
     return typing.get_type_hints(cls)

@@ -143,7 +143,7 @@ WRONG = [
     (("run", "--codec", "null", "--dataset", "{cut}"), 1, "cut.png cannot be read"),
     (("run", "--codec", "null", "--scored", "10-bit"), 1, "8-bit"),
     (("run",), 2, "--codec"),
-    (("plot", "{empty}"), 1, "rdbench run --out"),
+    (("plot", "{empty}"), 1, "rdbench run --codec jpeg"),
     (("export", "{empty}"), 1, "no records in"),
     (("export", "{empty}", "--format", "xls"), 1, "csv, json, parquet, compressai"),
     (("bdrate", "--anchor", "vtm"), 1, "no curve of 'vtm'"),

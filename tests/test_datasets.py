@@ -68,7 +68,7 @@ def test_manifests_are_whole():
     numbers = {name: m.n_images for name, m in datasets.manifests().items()}
     assert numbers == {
         "sample": 3, "kodak": 24, "tecnick": 100, "clic2022": 30,
-        "clic2020-professional": 41, "jpegai": 16,
+        "clic2020-valid-professional": 41, "jpegai": 16,
     }  # fmt: skip
 
 

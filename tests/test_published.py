@@ -3,16 +3,19 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbench import published
 from rdbench.analysis.curves import anomalies
+from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.published import (
     anchor_points,
     import_compressai,
+    import_curves,
     import_lossy_vae,
     list_curves,
     load_curve,
@@ -37,7 +40,7 @@ LOSSY_VAE = """{
 
 def test_every_curve_has_its_source_and_protocol():
     curves = list_curves()
-    assert len(curves) == 95
+    assert len(curves) == 87
     for curve in curves:
         assert curve.source == "published"
         assert {"repository", "path", "commit", "trained_for"} <= curve.provenance.keys()
@@ -149,7 +152,7 @@ def written(tmp_path, text, name="kodak/model.json"):
 def test_compressai_with_trailing_commas(tmp_path):
     path = written(tmp_path, COMPRESSAI)
     curve = import_compressai(path)
-    assert (curve.codec, curve.dataset, curve.source) == ("model", "kodak", "imported")
+    assert (curve.codec, curve.dataset, curve.source) == ("mbt2018-mean", "kodak", "imported")
     assert curve.bpp.tolist() == [0.12, 0.24, 0.47, 0.83]
     assert curve.distortion["psnr_rgb"].tolist() == [28.1, 30.0, 32.5, 34.9]
     assert curve.distortion["ms_ssim"].tolist() == [0.92, 0.95, 0.97, 0.98]
@@ -169,7 +172,7 @@ def test_compressai_older_names_and_db(tmp_path):
 
 def test_lossy_vae(tmp_path):
     curve = import_lossy_vae(written(tmp_path, LOSSY_VAE, "results/qarv.json"))
-    assert (curve.codec, curve.dataset) == ("qarv", "kodak")
+    assert (curve.codec, curve.dataset) == ("qarv_base", "kodak")
     assert (curve.rate_parameter, curve.rate_values) == ("lambda", (16, 64, 256, 2048))
     assert curve.distortion.keys() == {"psnr_rgb"}
 
@@ -219,3 +222,121 @@ def test_trailing_commas_leave_texts_alone(tmp_path_factory, text):
     body = {"note": text + ",]", "results": {"bpp": [1, 2], "psnr": [30, 31]}}
     path.write_text(json.dumps(body)[:-1] + ",}")
     assert published._tolerant_json(path) == body
+
+
+def test_no_two_published_files_hold_the_same_points():
+    """CompressAI's 8-bit curves of models trained for MS-SSIM are copies of other ones."""
+    seen = {}
+    for curve in list_curves():
+        scores = tuple(tuple(curve.distortion[m]) for m in sorted(curve.distortion))
+        key = (tuple(curve.bpp), scores)
+        assert key not in seen, f"{curve.codec} on {curve.dataset} is {seen[key]}"
+        seen[key] = f"{curve.codec} on {curve.dataset}"
+    assert not [c.codec for c in list_curves() if c.codec.endswith(".ms-ssim.8bit")]
+
+
+def test_validation_and_test_sets_of_clic_2020_are_different_data_sets():
+    from rdbench.datasets import manifests
+
+    names = {c.dataset for c in list_curves()}
+    assert "clic2020-professional" not in names | set(manifests())
+    assert [c.codec for c in list_curves("clic2020-valid-professional")] == ["qvrf-mbt2018"]
+    for name in ("clic2020-test-professional", "clic2020-test-mobile"):
+        sources = {c.provenance["repository"] for c in list_curves(name)}
+        assert sources == {"InterDigitalInc/CompressAI"}
+        assert name not in manifests()
+    assert manifests()["clic2020-valid-professional"].n_images == 41
+
+
+def test_a_point_without_a_score_leaves_the_others(tmp_path):
+    body = {"bpp": [0.12, 0.24, 0.47, 0.83, 9.9], "psnr-rgb": [28.1, 30.0, 32.5, 34.9, None],
+            "ms-ssim-rgb": [0.92, 0.95, 0.97, 0.985, 1.0]}  # fmt: skip
+    curve = import_compressai(written(tmp_path, json.dumps({"results": body})))
+    assert curve.points("psnr")[0].tolist() == [0.12, 0.24, 0.47, 0.83]
+    assert len(curve.points("ms_ssim")[0]) == 4
+
+
+def test_our_own_export_of_a_lossless_point_is_read_back(tmp_path):
+    from rdbench.report.export import compressai_files
+
+    curve = Curve(
+        codec="c", label="c:x=1", dataset="d", source="measured",
+        bpp=np.array([0.1, 0.2, 0.4, 0.8, 9.0]), specs=("c:q=1",) * 5,
+        distortion={"psnr_rgb": np.array([30, 32, 34, 36, np.nan])},
+    )  # fmt: skip
+    ((name, text),) = compressai_files([curve], []).items()
+    back = import_compressai(written(tmp_path, text, f"d/{name}"))
+    assert (back.codec, back.dataset) == ("c:x=1", "d")
+    assert [p.tolist() for p in back.points()] == [p.tolist() for p in curve.points()]
+
+
+@pytest.mark.parametrize("name", ["ms-ssim-db", "ms-ssim-db-rgb", "ms-ssim", "ms-ssim-rgb"])
+def test_ms_ssim_in_db_is_taken_as_such(tmp_path, name):
+    body = {"results": {"bpp": [0.1, 0.2], "psnr": [28, 30], name: [10.0, 20.0]}}
+    curve = import_compressai(written(tmp_path, json.dumps(body)))
+    assert curve.distortion["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
+    said = [note.message for note in curve.notes]
+    assert ("taken for MS-SSIM in dB" in "".join(said)) == ("db" not in name)
+
+
+def nested(depth):
+    return '{"results": {"bpp": ' + "[" * depth + "]" * depth + ', "psnr": [30]}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (nested(100_000), "nested too deeply"),
+        (nested(500), "'bpp' is not a list of numbers"),
+        ('{"results": {"bpp": [1], "psnr": [Infinity]}}', "'psnr' is not a list of numbers"),
+        ('{"results": {"bpp": [NaN], "psnr": [30]}}', "'bpp' is not a list of numbers"),
+        ('{"results": {"bpp": [1], "psnr": [1%s]}}' % ("0" * 400), "not a list of numbers"),
+        ('{"results": {"bpp": [1], "psnr": [1%s]}}' % ("0" * 5000), "is not JSON"),
+        ('{"results": {"bpp": ["0.1"], "psnr": [30]}}', "'bpp' is not a list of numbers"),
+        ('{"results": {"bpp": [true], "psnr": [30]}}', "'bpp' is not a list of numbers"),
+        ('{"results": {"bpp": 0.1, "psnr": 30}}', "'bpp' is not a list of numbers"),
+        ('{"results": {"bpp": [null], "psnr": [30]}}', "'bpp' is not a positive number"),
+        ('{"results": {"bpp": [], "psnr": []}}', "holds no bpp"),
+        ('{"results": {"bpp": [1, 2], "ms-ssim": [0.9, 12.5]}}', "neither MS-SSIM from 0 to 1"),
+        ('{"results": {"bpp": [1, 2], "ms-ssim": [97.1, 98.2]}}', "neither MS-SSIM from 0 to 1"),
+        ('{"results": {"bpp": [1, 2], "ms-ssim": [-0.1, 0.2]}}', "neither MS-SSIM from 0 to 1"),
+    ],
+    ids=range(14),
+)
+@pytest.mark.filterwarnings("error")
+def test_a_file_with_something_else_than_numbers_is_named(tmp_path, text, message):
+    path = written(tmp_path, text)
+    for read in (import_compressai, import_lossy_vae):
+        with pytest.raises(DataError, match=message) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+        assert len(str(caught.value)) < 500
+
+
+def test_a_stranger_s_numbers_are_numbers(package):
+    body = {"codec": "x", "trained_for": "mse", "source": {}, "protocol": {},
+            "points": [{"bpp": "0.2", "psnr_db": 31}]}  # fmt: skip
+    (package / "mine" / "x.json").write_text(json.dumps(body))
+    with pytest.raises(DataError, match=r"x\.json is not a curve file"):
+        load_curve("mine", "x")
+    (package / "mine" / "x.json").write_text(nested(100_000))
+    with pytest.raises(DataError, match="nested too deeply"):
+        load_curve("mine", "x")
+
+
+def test_a_curve_has_the_name_in_its_file(tmp_path):
+    body = {"results": {"bpp": [0.1], "psnr": [30]}}
+    for name, expected in (("mine", "mine"), ("", "file"), (3, "file"), (None, "file")):
+        path = written(tmp_path, json.dumps({"name": name, **body}), "kodak/file.json")
+        assert import_lossy_vae(path).codec == expected
+
+
+def test_files_of_one_name_are_told_apart(tmp_path):
+    text = json.dumps({"name": "m", "results": {"bpp": [0.1], "psnr": [30]}})
+    paths = [written(tmp_path, text, f"{f}.json") for f in ("a/one", "a/two", "b/one")]
+    labels = [c.label for c in import_curves(paths[:2], "set")]
+    assert labels == ["m (one)", "m (two)"]
+    labels = [c.label for c in import_curves(paths, "set")]
+    assert labels == [f"m ({paths[0]})", "m (two)", f"m ({paths[2]})"]
+    assert [c.label for c in import_curves([paths[0], paths[2]])] == ["m", "m"]
+    assert [c.label for c in import_curves([paths[0], paths[0]])] == ["m"]

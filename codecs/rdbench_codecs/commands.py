@@ -150,6 +150,6 @@ def _draw_fit(fit: Any, title: str, out: Path) -> None:
     axes.plot(ends, fit.slope * ends + fit.intercept, "-", color="#D55E00", label=label)
     axes.set_xlabel("regulator a")
     axes.set_ylabel("√(λ / λ_ref)")
-    axes.set_title(title, fontsize=8, loc="left")
+    axes.set_title(title, fontsize=8, loc="left", parse_math=False)
     axes.legend(fontsize=7, frameon=False)
     figure.savefig(out, dpi=300)

@@ -18,15 +18,19 @@ from rdbench.analysis.delta import (
     Kind,
     Method,
     Overlap,
+    Points,
     delta,
+    mean_difference,
+    n_distinct_points,
     overlap_of,
     points_of,
+    rises,
 )
-from rdbench.analysis.pictures import bootstrap, each_picture, paired
+from rdbench.analysis.pictures import bootstrap, each_picture, paired, swinging_pictures
 from rdbench.analysis.sensitivity import Sensitivity, sensitivity
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging
-from rdbench.errors import UsageError
+from rdbench.errors import DataError, UsageError
 
 __all__ = [
     "METHODS",
@@ -53,9 +57,12 @@ class Delta:
         anchor, anchor_source: the anchor's codec and source.
         metric, method, averaging: what was compared, how points were joined, how pictures averaged.
         overlap: the range compared.
-        n_points, n_anchor_points: points of the test curve and of the anchor.
-        monotonic: whether quality rises with rate at every point of both curves.
+        n_points, n_anchor_points: points of the test curve and of the anchor; of those that share
+            what is fitted over (the quality of a BD-rate), one counts.
+        monotonic: whether quality rises with rate at every point of both curves, and whatever the
+            method puts through the points rises all over the common range.
         warnings: why the figure must be read with care; one line each.
+        fit_warnings: those of the warnings that say that the method does not follow the points.
         ci_low, ci_high: 95 % confidence interval by paired bootstrap over the pictures; None where
             either side lacks the scores of each picture.
         per_picture: (picture, delta) for every picture, None where a picture's points do not allow
@@ -77,6 +84,7 @@ class Delta:
     n_anchor_points: int
     monotonic: bool
     warnings: tuple[str, ...]
+    fit_warnings: tuple[str, ...]
     ci_low: float | None
     ci_high: float | None
     per_picture: tuple[tuple[str, float | None], ...]
@@ -157,7 +165,8 @@ def bd_rate(
 
     Raises:
         UsageError: other data sets, unknown metric or method, no such scores.
-        DataError: fewer than four points, no common range, or a quality that two points share.
+        DataError: fewer than four points of different quality, no common range, or, where points
+            are joined, a quality that two points share.
 
     Example:
         >>> from rdbench.published import load_curve
@@ -208,7 +217,15 @@ def _compare(
     points = points_of(kind, anchor, metric, averaging), points_of(kind, test, metric, averaging)
     value = delta(kind, *points, method)
     overlap = overlap_of(kind, *points)
+    swings = [
+        curve.label
+        for curve, own in zip((anchor, test), points, strict=True)
+        if not rises(kind, own, overlap.low, overlap.high, method)
+    ]
+    doubts = [_swing(label, method) for label in swings]
+    doubts += _disagreement(kind, points, method, anchor.label)
     pictures = paired(anchor, test, metric)
+    beside = _swinging_pictures(swinging_pictures(kind, pictures) if method == "poly3" else ())
     interval = bootstrap(kind, pictures, method, averaging, n_resamples, seed)
     per_picture = each_picture(kind, pictures, method)
     scored = [(name, kind.better * v) for name, v in per_picture if v is not None]
@@ -223,16 +240,49 @@ def _compare(
         "method": method,
         "averaging": averaging,
         "overlap": overlap,
-        "n_anchor_points": len(points[0][0]),
-        "n_points": len(points[1][0]),
-        "monotonic": all(bool((np.diff(quality) > 0).all()) for _, quality in points),
-        "warnings": tuple(_warnings(anchor, test, overlap)),
+        "n_anchor_points": n_distinct_points(kind, points[0]),
+        "n_points": n_distinct_points(kind, points[1]),
+        "monotonic": not swings and all((np.diff(quality) > 0).all() for _, quality in points),
+        "warnings": (*doubts, *beside, *_warnings(anchor, test, overlap)),
+        "fit_warnings": tuple(doubts),
         "ci_low": interval[0],
         "ci_high": interval[1],
         "per_picture": per_picture,
         "wins": tuple(name for name, v in scored if v > 0),
         "losses": tuple(name for name, v in scored if v < 0),
     }
+
+
+def _swing(label: str, method: Method) -> str:
+    more = "see --sensitivity" if method == "pchip" else "see what --method pchip gives"
+    return f"the {method} curve of {label} does not rise all over the common range; {more}"
+
+
+def _swinging_pictures(names: tuple[str, ...]) -> list[str]:
+    if not names:
+        return []
+    text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return [f"the figures of these pictures rest on a poly3 that does not rise: {text}"]
+
+
+def _disagreement(
+    kind: Kind, points: tuple[Points, Points], method: Method, anchor: str
+) -> list[str]:
+    """A line where a polynomial and an interpolation of the same points are far apart."""
+    other: Method = "pchip" if method == "poly3" else "poly3"
+    try:
+        means = {name: mean_difference(kind, *points, name) for name in (method, other)}
+    except DataError:  # pchip joins no two points of one quality
+        return []
+    if abs(means[method] - means[other]) <= kind.agree:
+        return []
+    unit = "%" if kind.better < 0 else "dB"
+    figures = ", ".join(f"{name} {_number(kind.unit(mean))} {unit}" for name, mean in means.items())
+    return [f"the methods are more than {kind.apart} apart against {anchor}: {figures}"]
+
+
+def _number(value: float) -> str:
+    return f"{value:+.3f}" if abs(value) < 1e9 else f"{value:+.3g}"
 
 
 def _warnings(anchor: Curve, test: Curve, overlap: Overlap) -> list[str]:

@@ -120,7 +120,7 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     """
     common: dict[tuple[str, str], set[str]] = {}
     for curve in curves:
-        settings = set(_settings(curve))
+        settings = set(settings_in(curve))
         common.setdefault((curve.dataset, curve.codec), settings).intersection_update(settings)
 
     def labels(curve: Curve) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
             for setting in common[curve.dataset, curve.codec]
             if not (stands_in and setting.startswith("weights="))
         }
-        own = ",".join(setting for setting in _settings(curve) if setting not in hidden)
+        own = ",".join(setting for setting in settings_in(curve) if setting not in hidden)
         short = f"{curve.codec}:{own}" if own else curve.codec
         return (short, *named) if stands_in else (curve.codec, short, *named)
 
@@ -149,7 +149,8 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     ]
 
 
-def _settings(curve: Curve) -> list[str]:
+def settings_in(curve: Curve) -> list[str]:
+    """The settings of a measured curve that its points share, each as ``KEY=VALUE``."""
     return str(curve.provenance["curve"]).partition("@")[0].partition(":")[2].split(",")
 
 

@@ -4,9 +4,10 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from rdbench.analysis.curves import MIN_POINTS
 from rdbench.curve import Curve
@@ -56,6 +57,8 @@ class Kind:
         unit: mean difference of y to the figure.
         end: x to an end of the overlap.
         better: sign of a figure that is better.
+        agree: mean differences of y by two methods that differ by no more than this agree.
+        apart: how far that is, for people.
     """
 
     what: str
@@ -64,15 +67,19 @@ class Kind:
     unit: Callable[[float], float]
     end: Callable[[float], float]
     better: int
+    agree: float
+    apart: str
 
 
 RATE = Kind(
     what="BD-rate",
     axis="quality",
     swap=lambda points: (points[1], np.log(points[0])),
-    unit=lambda mean_log_ratio: 100 * math.expm1(mean_log_ratio),
+    unit=lambda mean: 100 * math.expm1(mean) if mean < 700 else math.inf,  # of doubles' range
     end=float,
     better=-1,
+    agree=math.log(1.05),
+    apart="5 % of the rate",
 )
 PSNR = Kind(
     what="BD-PSNR",
@@ -81,6 +88,8 @@ PSNR = Kind(
     unit=float,
     end=math.exp,
     better=1,
+    agree=0.2,
+    apart="0.2 dB",
 )
 
 
@@ -89,15 +98,22 @@ def points_of(kind: Kind, curve: Curve, metric: str, averaging: Averaging | None
 
     Raises:
         UsageError: the curve has no such metric or averaging.
-        DataError: fewer than four points.
+        DataError: fewer than four points of different quality (BD-rate) or rate (BD-PSNR).
     """
     points = curve.points(metric, averaging)
-    if len(points[0]) < MIN_POINTS:
+    n_points, n_distinct = len(points[0]), n_distinct_points(kind, points)
+    if n_distinct < MIN_POINTS:
+        of = "" if n_distinct == n_points else f" of different {kind.axis}"
         raise DataError(
-            f"{curve.label} ({curve.source}) has {len(points[0])} points on {curve.dataset}; "
+            f"{curve.label} ({curve.source}) has {n_distinct} points{of} on {curve.dataset}; "
             f"a {kind.what} needs {MIN_POINTS}"
         )
     return points
+
+
+def n_distinct_points(kind: Kind, points: Points) -> int:
+    """Points that differ in what a curve is fitted over; a cubic through three is not defined."""
+    return len(np.unique(kind.swap(points)[0]))
 
 
 def _limits(kind: Kind, anchor: Points, test: Points) -> tuple[float, float]:
@@ -130,6 +146,13 @@ def delta(
     kind: Kind, anchor: Points, test: Points, method: Method, span: Range = "overlap"
 ) -> float:
     """The figure for two curves of at least four points."""
+    return kind.unit(mean_difference(kind, anchor, test, method, span))
+
+
+def mean_difference(
+    kind: Kind, anchor: Points, test: Points, method: Method, span: Range = "overlap"
+) -> float:
+    """Mean difference of y, test less anchor: of log rates, or of qualities in dB."""
     low, high = _limits(kind, anchor, test)
     (x_anchor, y_anchor), (x_test, y_test) = kind.swap(anchor), kind.swap(test)
     if span == "cut":
@@ -137,22 +160,44 @@ def delta(
         x_test, y_test = _cut(x_test, y_test, low, high)
     if span == "inner":
         low, high = low + (high - low) / 10, high - (high - low) / 10
-    return _mean_difference(kind, (x_anchor, y_anchor), (x_test, y_test), low, high, method)
+    return _difference((x_anchor, y_anchor), (x_test, y_test), low, high, method)
 
 
 def delta_between(
     kind: Kind, anchor: Points, test: Points, method: Method, low: float, high: float
 ) -> float:
     """The figure over a part of the common range, from ``low`` to ``high`` on the axis of kind."""
-    return _mean_difference(kind, kind.swap(anchor), kind.swap(test), low, high, method)
+    return kind.unit(_difference(kind.swap(anchor), kind.swap(test), low, high, method))
 
 
-def _mean_difference(
-    kind: Kind, anchor: Points, test: Points, low: float, high: float, method: Method
-) -> float:
-    """The figure for curves of points (x, y)."""
+def _difference(anchor: Points, test: Points, low: float, high: float, method: Method) -> float:
+    """Mean difference of two curves of points (x, y)."""
     difference = _integral(*test, low, high, method) - _integral(*anchor, low, high, method)
-    return kind.unit(difference / (high - low))
+    return difference / (high - low)
+
+
+def rises(kind: Kind, points: Points, low: float, high: float, method: Method) -> bool:
+    """Whether the curve that a method puts through the points rises from ``low`` to ``high``.
+
+    Args:
+        points: of the curve.
+        low, high: ends of a range, as an ``Overlap`` has them.
+        method: ``poly3`` may swing between its points, ``akima`` overshoot; ``pchip`` does not.
+    """
+    x, y = kind.swap(points)
+    ends = np.array([low, high] if kind.end is float else [math.log(low), math.log(high)])
+    if method == "poly3":
+        return bool(Cubics.through(x[None], y[None]).rise(ends[:1], ends[1:])[0])
+    joined = _joined(x, y, method)
+    # The slope is quadratic in each piece: lowest at an end, where pieces meet or where it turns.
+    turns = joined.derivative(2).roots(discontinuity=False, extrapolate=False)
+    at = np.concatenate([joined.x, turns[np.isfinite(turns)]])
+    return bool(_is_rise(joined.derivative()(np.append(ends, at[(at > ends[0]) & (at < ends[1])]))))
+
+
+def _is_rise(slopes: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether no slope along the first axis is negative; a curve may start and end flat."""
+    return np.asarray(slopes.min(axis=0) >= -1e-9 * slopes.max(axis=0))
 
 
 def _cut(x: FloatArray, y: FloatArray, low: float, high: float) -> Points:
@@ -161,7 +206,7 @@ def _cut(x: FloatArray, y: FloatArray, low: float, high: float) -> Points:
     x, y = x[order], y[order]
     first = max(0, int(np.searchsorted(x, low, side="right")) - 1)
     last = int(np.searchsorted(x, high, side="left")) + 1
-    if len(x[first:last]) < MIN_POINTS:
+    if len(np.unique(x[first:last])) < MIN_POINTS:
         raise DataError(f"fewer than {MIN_POINTS} points in the common range")
     return x[first:last], y[first:last]
 
@@ -171,14 +216,18 @@ def _integral(x: FloatArray, y: FloatArray, low: float, high: float, method: Met
     if method == "poly3":
         cubic = Cubics.through(x[None], y[None])
         return float(cubic.integrals(np.array([low]), np.array([high]))[0])
+    return float(_joined(x, y, method).integrate(low, high))
+
+
+def _joined(x: FloatArray, y: FloatArray, method: Method) -> Any:
+    """Piecewise cubics through all points."""
     from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
     order = np.argsort(x)
     x, y = x[order], y[order]
     if (np.diff(x) <= 0).any():
         raise DataError(f"two points coincide, which {method} cannot join; poly3 can")
-    join = PchipInterpolator if method == "pchip" else Akima1DInterpolator
-    return float(join(x, y).integrate(low, high))
+    return (PchipInterpolator if method == "pchip" else Akima1DInterpolator)(x, y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,10 +256,23 @@ class Cubics:
 
     def integrals(self, low: FloatArray, high: FloatArray) -> FloatArray:
         """Integrals from ``low`` to ``high``, one a curve, all (n_curves,)."""
-        centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
-        ends = (np.stack([low, high]) - centre) / half
-        at_low, at_high = np.polyval(self.primitives.T[:, None], ends)
+        half = (self.high - self.low) / 2
+        at_low, at_high = np.polyval(self.primitives.T[:, None], self._scaled(low, high))
         return np.asarray(half * (at_high - at_low))
+
+    def rise(self, low: FloatArray, high: FloatArray) -> npt.NDArray[np.bool_]:
+        """Which curves rise all the way from ``low`` to ``high``, all (n_curves,)."""
+        ends = self._scaled(low, high)
+        third, second, first = self.primitives.T[:3] * [[4], [3], [2]]
+        slope = np.stack([3 * third, 2 * second, first])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            turn = np.nan_to_num(-second / (3 * third)).clip(*ends)
+        return _is_rise(np.polyval(slope[:, None], np.stack([*ends, turn])))
+
+    def _scaled(self, low: FloatArray, high: FloatArray) -> FloatArray:
+        """``low`` and ``high`` where the points of each curve lie from -1 to 1, (2, n_curves)."""
+        centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        return np.asarray((np.stack([low, high]) - centre) / half)
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +306,21 @@ def deltas(kind: Kind, anchor: Stack, test: Stack, method: Method) -> list[float
     low, high = np.maximum(a.low, t.low), np.minimum(a.high, t.high)
     with np.errstate(divide="ignore", invalid="ignore"):
         means = (t.integrals(low, high) - a.integrals(low, high)) / (high - low)
-    return [kind.unit(m) if common else None for m, common in zip(means, low < high, strict=True)]
+    enough = (low < high) & _has_enough(kind, anchor) & _has_enough(kind, test)
+    return [kind.unit(m) if good else None for m, good in zip(means, enough, strict=True)]
+
+
+def swinging(kind: Kind, anchor: Stack, test: Stack) -> npt.NDArray[np.bool_]:
+    """Pairs of curves of which one has a ``poly3`` that does not rise all over the common range."""
+    a, t = _cubics(kind, anchor), _cubics(kind, test)
+    low, high = np.maximum(a.low, t.low), np.minimum(a.high, t.high)
+    return ~(a.rise(low, high) & t.rise(low, high))
+
+
+def _has_enough(kind: Kind, stack: Stack) -> npt.NDArray[np.bool_]:
+    """Which curves of a stack have four points that differ in what they are fitted over."""
+    x = np.sort(kind.swap((stack.bpp, stack.quality))[0], axis=1)
+    return np.asarray((np.diff(x, axis=1) > 0).sum(axis=1) + 1 >= MIN_POINTS)
 
 
 def delta_or_none(

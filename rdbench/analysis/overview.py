@@ -6,11 +6,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rdbench.analysis.bd import bd_rate
+from rdbench.analysis.bd import BdRate, bd_rate
+from rdbench.analysis.comparison import compare, is_own
 from rdbench.analysis.delta import Method
-from rdbench.analysis.gather import gather, named
+from rdbench.analysis.gather import gather
 from rdbench.analysis.summary import summarize
-from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.store import Store
 from rdbench.timing import timings
@@ -44,49 +44,72 @@ class Request:
         return self.dataset in (None, dataset) and (not self.codecs or codec in self.codecs)
 
 
+@dataclass(frozen=True)
+class BdRates:
+    """A table of BD-rates.
+
+    Attributes:
+        rows: of the table.
+        notes: (curve, line) for every own curve that has no figure, and for every method that does
+            not follow the points.
+        own_is_compared: False where there are own curves, and not one of them has a figure.
+    """
+
+    rows: Rows
+    notes: tuple[tuple[str, str], ...]
+    own_is_compared: bool
+
+
 def bd_rates(request: Request) -> Rows:
     """BD-rate in percent of every codec on every data set, and the average over all of them.
 
-    A dash stands for what cannot be compared; an average needs all data sets.
+    Own codecs come first. A dash stands for what cannot be compared; an average needs all data
+    sets.
+    """
+    return compared(request).rows
+
+
+def compared(request: Request) -> BdRates:
+    """The rows of ``bd_rates``, and what must be known of them.
+
+    Raises:
+        UsageError: a name that no curve has, no such metric, or nothing at all to compare.
     """
     curves = gather(request.folder, request.dataset)
-    found = {c.dataset: c for c in reversed(named(curves, [request.anchor]))}
-    anchors = dict(sorted(found.items()))
-    tests = named(curves, request.codecs) if request.codecs else curves
-    labels = dict.fromkeys(
-        c.label for c in tests if c.dataset in anchors and c is not anchors[c.dataset]
-    )
-    rows = [_bd_row(label, curves, anchors, request) for label in labels]
-    return sorted((row for row in rows if row["source"]), key=_order)
+    found = compare(curves, request.anchor, request.codecs, request.metric, request.folder)
+    notes = [(r.curve.label, f"no figure on {r.curve.dataset}: {r.text}") for r in found.reasons]
+    figures: dict[str, dict[str, BdRate]] = {}
+    own_is_compared = not found.own
+    for anchor, test in found.pairs:
+        try:
+            figure = bd_rate(anchor, test, request.metric, request.method, n_resamples=0)
+        except (DataError, UsageError) as error:
+            notes += [(test.label, f"no figure on {test.dataset}: {error}")] if is_own(test) else []
+            continue
+        figures.setdefault(test.label, {}).setdefault(test.dataset, figure)
+        notes += [(test.label, text) for text in figure.fit_warnings]
+        own_is_compared |= is_own(test) or is_own(anchor)
+    datasets = sorted({dataset for row in figures.values() for dataset in row})
+    rows = [_bd_row(label, row, datasets) for label, row in figures.items()]
+    return BdRates(sorted(rows, key=_order), tuple(notes), own_is_compared)
 
 
-def _order(row: Mapping[str, Any]) -> float:
-    """By the average where there is one, else behind those that have one, by the first figure."""
+def _order(row: Mapping[str, Any]) -> tuple[bool, float]:
+    """Own ones first, then by the average, or behind those that have one by the first figure."""
+    published = row["source"] == "published"
     if row[_AVERAGE] is not None:
-        return float(row[_AVERAGE])
-    return 1e6 + next(float(v) for name, v in row.items() if name.endswith("(%)") and v is not None)
+        return published, float(row[_AVERAGE])
+    first = next(float(v) for name, v in row.items() if name.endswith("(%)") and v is not None)
+    return published, 1e6 + first
 
 
-def _bd_row(
-    label: str, curves: list[Curve], anchors: Mapping[str, Curve], request: Request
-) -> dict[str, Any]:
-    own = {c.dataset: c for c in curves if c.label == label}
-    values = {d: _bd_rate(anchors[d], own.get(d), request) for d in anchors}
-    known = [value for value in values.values() if value is not None]
-    average = fmean(known) if len(known) == len(values) > 1 else None
-    sources = dict.fromkeys(c.source for d, c in own.items() if values.get(d) is not None)
+def _bd_row(label: str, figures: Mapping[str, BdRate], datasets: Sequence[str]) -> dict[str, Any]:
+    values = {d: figures[d].bd_rate_percent if d in figures else None for d in datasets}
+    complete = len(figures) == len(datasets) > 1
+    average = fmean(f.bd_rate_percent for f in figures.values()) if complete else None
     columns = {f"{d} (%)": value for d, value in values.items()}
-    return {"codec": label, **columns, _AVERAGE: average, "source": ", ".join(sources) or None}
-
-
-def _bd_rate(anchor: Curve, test: Curve | None, request: Request) -> float | None:
-    if test is None:
-        return None
-    try:
-        found = bd_rate(anchor, test, request.metric, request.method, n_resamples=0)
-    except (DataError, UsageError):
-        return None
-    return found.bd_rate_percent
+    sources = dict.fromkeys(f.source for f in figures.values())
+    return {"codec": label, **columns, _AVERAGE: average, "source": ", ".join(sources)}
 
 
 def points(request: Request) -> Rows:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdbench.analysis.delta import Kind, Method, Stack, deltas
+from rdbench.analysis.delta import Kind, Method, Stack, deltas, swinging
 from rdbench.curve import Curve, PerPicture, metric_name
 from rdbench.decibel import Averaging, FloatArray, mean_db
 
@@ -53,6 +53,22 @@ def each_picture(
         for table in (pictures.anchor, pictures.test)
     )
     return tuple(zip(pictures.images, deltas(kind, anchor, test, method), strict=True))
+
+
+def swinging_pictures(kind: Kind, pictures: Pictures | None) -> tuple[str, ...]:
+    """Pictures whose figure under ``poly3`` rests on a cubic that does not rise."""
+    if pictures is None:
+        return ()
+    anchor, test = (
+        _single(table, pictures.images, pictures.metric)
+        for table in (pictures.anchor, pictures.test)
+    )
+    figures = deltas(kind, anchor, test, "poly3")
+    if not any(figure is not None for figure in figures):
+        return ()
+    swings = swinging(kind, anchor, test)
+    names = zip(pictures.images, figures, swings, strict=True)
+    return tuple(name for name, figure, swing in names if swing and figure is not None)
 
 
 def bootstrap(

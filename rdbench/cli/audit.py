@@ -44,7 +44,7 @@ def audit(
     gaps = published_gaps({a.dataset for a in found})
     for rate in dict.fromkeys(gap["rate"] for gap in gaps):
         codecs = ", ".join(gap["codec"] for gap in gaps if gap["rate"] == rate)
-        say(f"published rates, {rate}:\n    {codecs}")
+        say(f"published rates, {rate}:", f"    {codecs}")
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:

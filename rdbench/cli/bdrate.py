@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from rdbench.analysis.bd import METHODS, BdPsnr, BdRate, bd_psnr, bd_rate, sensitivity
-from rdbench.analysis.gather import gather, named
-from rdbench.cli.console import AsJson, print_rows, say
+from rdbench.analysis.comparison import compare, is_own
+from rdbench.analysis.gather import gather
+from rdbench.cli.console import AsJson, grouped, print_rows, say
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError
-from rdbench.published import import_lossy_vae
+from rdbench.published import import_curves
 
 
 def bdrate(
@@ -43,59 +44,71 @@ def bdrate(
 ) -> None:
     """Rate saved at equal quality (BD-rate).
 
-    Of measured and published curves against an anchor.
+    Of measured and published curves against an anchor; your own come first, with a star.
+
+    A warning says where a method does not follow the points, or where poly3 and pchip are more than
+    5 % of the rate (0.2 dB) apart.
 
     Example: rdbench bdrate --anchor vtm18 --dataset kodak
     """
     if method not in METHODS:
         raise UsageError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
-    rows: list[dict[str, Any]] = []
+    imported = import_curves(files, dataset)
+    found = compare(gather(folder, dataset, imported), anchor, codec, metric, folder)
     warnings: list[tuple[str, str]] = []
-    delta = bd_psnr if psnr else bd_rate
-    curves = gather(folder, dataset) + [import_lossy_vae(path, dataset) for path in files]
-    for anchor_curve, test in _pairs(curves, anchor, codec):
+    ranked: list[tuple[tuple[bool, str, float], Rows]] = []
+    own_is_compared = not found.own
+    for anchor_curve, test in found.pairs:
         try:
-            if spread:
-                rows += _sensitivity_rows(anchor_curve, test, metric)
-                continue
-            result = delta(anchor_curve, test, metric, method)
+            result = (bd_psnr if psnr else bd_rate)(
+                anchor_curve, test, metric, "poly3" if spread else method
+            )
+            rows = _rows(result, anchor_curve, test, spread, per_picture)
         except (DataError, UsageError) as error:
             warnings.append((test.label, f"no figure on {test.dataset}: {error}"))
             continue
-        rows += _picture_rows(result) if per_picture else [result.row()]
+        ranked.append(((not is_own(test), test.dataset, _value(result)), rows))
+        own_is_compared |= is_own(test) or is_own(anchor_curve)
         warnings += [(test.label, text.removeprefix(f"{test.label}: ")) for text in result.warnings]
+    warnings += [
+        (reason.curve.label, f"no figure on {reason.curve.dataset}: {reason.text}")
+        for reason in found.reasons
+    ]
+    ranked.sort(key=lambda entry: entry[0])
+    rows = [row for _, group in ranked for row in group]
+    _print(rows, [*found.notes, *grouped(warnings)], as_json)
+    if not own_is_compared:
+        raise RdbenchError(f"no figure against {anchor!r} of your own curves: see above")
+    if not rows:
+        raise RdbenchError(f"no figure against {anchor!r}: see above")
+
+
+Rows = list[dict[str, Any]]
+
+
+def _value(result: BdRate | BdPsnr) -> float:
+    return result.bd_psnr_db if isinstance(result, BdPsnr) else result.bd_rate_percent
+
+
+def _rows(
+    result: BdRate | BdPsnr, anchor: Curve, test: Curve, spread: bool, per_picture: bool
+) -> Rows:
+    """The rows of one figure: itself, its pictures, or its variants."""
+    if spread:
+        return _sensitivity_rows(anchor, test, result.metric)
+    if per_picture and not result.per_picture:
+        raise DataError("no scores of each picture; both sides must be measured, on the same ones")
+    return _picture_rows(result) if per_picture else [result.row()]
+
+
+def _print(rows: Rows, lines: Sequence[str], as_json: bool) -> None:
+    """Rows to stdout, then what must be known of them."""
     if as_json and rows:
         print_rows(rows, True)
-    else:
-        key = "bd_psnr_db" if psnr else "bd_rate_percent"
-        rows.sort(key=lambda row: (row["dataset"], row.get(key) or 0.0))
-        print_rows([_short(row) for row in rows], False)
-        for text in _grouped(warnings):
-            say(text)
-    if not rows:
-        raise RdbenchError(f"no figure against {anchor!r}: nothing to compare, or see above")
-
-
-def _grouped(warnings: Sequence[tuple[str, str]]) -> list[str]:
-    """(curve, text) -> one line a text, behind the curves that it is about."""
-    about: dict[str, list[str]] = {}
-    for curve, text in warnings:
-        shared = text.replace(f" ({curve})", "").replace(f" of {curve}:", ":")
-        about.setdefault(shared, []).append(curve)
-    return [f"{text}\n    {', '.join(dict.fromkeys(curves))}" for text, curves in about.items()]
-
-
-def _pairs(
-    curves: Sequence[Curve], anchor: str, codecs: Sequence[str]
-) -> list[tuple[Curve, Curve]]:
-    """(anchor, test) on every data set that has the anchor."""
-    anchors = {c.dataset: c for c in reversed(named(curves, [anchor]))}
-    tests = named(curves, codecs) if codecs else curves
-    return [
-        (anchors[c.dataset], c)
-        for c in tests
-        if c.dataset in anchors and c is not anchors[c.dataset]
-    ]
+    if not as_json:
+        own = any(row.get("source") != "published" for row in rows)
+        print_rows([_short(row, own) for row in rows], False)
+    say(*lines)
 
 
 def _sensitivity_rows(anchor: Curve, test: Curve, metric: str) -> list[dict[str, Any]]:
@@ -113,13 +126,15 @@ def _picture_rows(result: BdRate | BdPsnr) -> list[dict[str, Any]]:
     ]
 
 
-def _short(row: dict[str, Any]) -> dict[str, Any]:
-    """A row for a terminal."""
+def _short(row: dict[str, Any], mark: bool) -> dict[str, Any]:
+    """A row for a terminal; ``mark`` puts a star before what is not published."""
     if "overlap_low" not in row:
         return row
+    star = "" if row["source"] == "published" else "*"
     key = "bd_psnr_db" if "bd_psnr_db" in row else "bd_rate_percent"
     low, high = row["ci_low"], row["ci_high"]
     return {
+        "own": star if mark else None,
         "dataset": row["dataset"],
         "codec": row["label"],
         key: f"{row[key]:+.3f}",

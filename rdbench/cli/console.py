@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
@@ -12,25 +12,45 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
+    ProgressColumn,
+    Task,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
+from rdbench.printable import printable
 from rdbench.report.tables import cell, columns, is_numeric
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-_stdout = Console(width=400)  # tables keep their width: a number cut short is no number
-_stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+# Names are printed as they are: rich would take [a] for markup and :smile: for a picture.
+_PLAIN: Any = {"markup": False, "emoji": False, "highlight": False}
+_WIDTH = 100_000  # tables keep their width: a number or a name cut short is none
+_stdout = Console(width=_WIDTH, **_PLAIN)
+_stderr = Console(stderr=True, soft_wrap=True, **_PLAIN)
 
 Row = Mapping[str, Any]
 
 
-def say(text: str) -> None:
-    """A line for people, on stderr."""
-    _stderr.print(text, markup=False)
+def say(*lines: str) -> None:
+    """Lines for people, on stderr; control characters in them are escaped."""
+    for line in lines:
+        _stderr.print(printable(line))
+
+
+def grouped(warnings: Sequence[tuple[str, str]]) -> list[str]:
+    """(curve, text) -> one line a text, and one below with the curves that it is about."""
+    about: dict[str, list[str]] = {}
+    for curve, text in warnings:
+        shared = text.replace(f" ({curve})", "").replace(f" of {curve}:", ":")
+        about.setdefault(shared, []).append(curve)
+    return [
+        line
+        for text, curves in about.items()
+        for line in (text, f"    {', '.join(dict.fromkeys(curves))}")
+    ]
 
 
 def print_json(value: Any) -> None:
@@ -59,26 +79,37 @@ def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
         return
     if not rows:
         return
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=printable(title) or None, title_justify="left", box=None, pad_edge=False)
     names = columns(rows)
     for name in names:
         justify: Literal["left", "right"] = "right" if is_numeric(rows, name) else "left"
-        table.add_column(name.replace("_", " "), justify=justify, no_wrap=True)
+        table.add_column(printable(name).replace("_", " "), justify=justify, no_wrap=True)
     for row in rows:
-        table.add_row(*(cell(name, row[name]) for name in names))
+        table.add_row(*(printable(cell(name, row[name])) for name in names))
     _stdout.print(table)
+
+
+class _Plain(ProgressColumn):
+    """Text of a progress bar, shown as it is."""
+
+    def __init__(self, text_of: Callable[[Task], str]) -> None:
+        super().__init__()
+        self._text_of = text_of
+
+    def render(self, task: Task) -> Text:
+        return Text(printable(self._text_of(task)))
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Progress]:
     """A progress bar on stderr with the time left."""
     with Progress(
-        TextColumn(what),
+        _Plain(lambda _: what),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        _Plain(lambda task: str(task.fields.get("note", ""))),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        _Plain(lambda _: "left"),
         TimeRemainingColumn(),
         console=_stderr,
         transient=True,

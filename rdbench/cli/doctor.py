@@ -39,7 +39,8 @@ def doctor(
         print_json(report)
         return
     for title, rows in report.items():
-        print_rows(rows, False, f"\n{title.replace('_', ' ')}")
+        typer.echo()
+        print_rows(rows, False, title.replace("_", " "))
 
 
 def _packages() -> list[dict[str, str | None]]:

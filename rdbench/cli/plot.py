@@ -1,5 +1,6 @@
 """``rdbench plot``: rate-distortion figures."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +30,9 @@ def plot(
     width: Annotated[
         float,
         typer.Option(
-            min=2.0, help=f"Inches; {COLUMN_IN} is a column of a paper, {PAGE_IN} a page."
+            min=2.0,
+            max=100.0,
+            help=f"Inches; {COLUMN_IN} is a column of a paper, {PAGE_IN} a page.",
         ),
     ] = PAGE_IN,
 ) -> None:
@@ -44,12 +47,17 @@ def plot(
     literature = [c for c in list_curves() if c.dataset in datasets]
     curves = own + _chosen(literature, published)
     if not any(c.has("psnr_rgb") or c.has("ms_ssim") for c in curves):
-        raise UsageError(f"no curve to draw in {folder}; `rdbench run --out {folder}` makes some")
+        raise UsageError(f"no curve to draw in {folder}; {_how_to_measure(folder, dataset)}")
     for path in plot_curves(curves, out or folder / "figures", FORMATS, width):
         typer.echo(path)
     for curve in own:
         for anomaly in anomalies(curve):
             say(f"{curve.label} on {curve.dataset}: {anomaly.message}")
+
+
+def _how_to_measure(folder: Path, dataset: str | None) -> str:
+    words = ("rdbench", "run", "--codec", "jpeg", "--dataset", dataset or "sample")
+    return f"measure one, such as `{shlex.join((*words, '--out', str(folder)))}`"
 
 
 def _chosen(curves: Sequence[Curve], names: str) -> list[Curve]:

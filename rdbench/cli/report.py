@@ -1,5 +1,6 @@
 """``rdbench report``: everything a folder holds as one page."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from rdbench.cli.console import progress_bar, say
 from rdbench.errors import UsageError
-from rdbench.published import import_lossy_vae
+from rdbench.published import import_curves
 
 
 def report(
@@ -37,7 +38,7 @@ def report(
     from rdbench.report.page import make_page, write_page
 
     target = out or folder / "report.html"
-    imported = [import_lossy_vae(path) for path in files]
+    imported = import_curves(files)
     with progress_bar("report") as bar:
         task = bar.add_task("", total=None, note="")
         page = make_page(
@@ -58,6 +59,6 @@ def _rates(text: str) -> list[float]:
         rates = [float(word) for word in text.split(",")]
     except ValueError:
         rates = []
-    if not rates or min(rates) <= 0:
+    if not rates or not all(0 < rate < math.inf for rate in rates):
         raise UsageError(f"--bpp is rates in bits per pixel with commas, not {text!r}")
     return rates

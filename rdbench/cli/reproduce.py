@@ -36,7 +36,7 @@ def reproduce(
     if as_json:
         print_json(findings_as_json(description, found))
     else:
-        say(f"{description.title}\n{description.url}")
+        say(description.title, description.url)
         for item, finding in found:
             _show(f"{item.name}. {item.caption}", finding)
     for path in write(description, found, out or folder / f"reproduce-{paper}"):

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.bd import METHODS
-from rdbench.analysis.overview import TABLES, Request
-from rdbench.cli.console import say
-from rdbench.errors import UsageError
+from rdbench.analysis.overview import TABLES, Request, compared
+from rdbench.cli.console import grouped, say
+from rdbench.errors import RdbenchError, UsageError
 from rdbench.report.tables import FORMS, table
 
 
@@ -41,13 +41,19 @@ def tables(
     if method not in METHODS:
         raise UsageError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
     request = Request(folder, anchor, dataset, metric, method, codec)
-    texts = []
+    texts, own_is_compared = [], True
     for one in name or TABLES:
         caption, rows_of = TABLES[one]
         if one == "bdrate":
             caption = f"{caption} against {anchor}, {metric}, {method}"
-        rows = rows_of(request)
+            found = compared(request)
+            say(*grouped(found.notes))
+            rows, own_is_compared = found.rows, found.own_is_compared
+        else:
+            rows = rows_of(request)
         texts += [table(rows, form, caption)] if rows else []
         if not rows:
             say(f"nothing for table {one}")
     sys.stdout.write("\n".join(texts))
+    if not own_is_compared:
+        raise RdbenchError(f"no BD-rate against {anchor!r} of your own curves: see above")

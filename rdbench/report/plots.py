@@ -1,6 +1,7 @@
 """Rate-distortion figures: measured curves solid, published ones dashed, in print and on screen."""
 
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 
 from rdbench.curve import Curve, quality_title
 from rdbench.metrics import METRICS
+from rdbench.printable import printable
 from rdbench.report.export import file_name
+from rdbench.report.fonts import quiet_fonts, use_fonts_for_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +32,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 8,
+    "text.parse_math": False,  # a name may have a dollar sign
     "axes.titlesize": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -95,9 +99,11 @@ def save(figure: "Figure", path: Path, formats: Iterable[str] = FORMATS) -> list
     """Write a figure as ``PATH.FORMAT``; the same records give the same file, to the byte."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = [path.with_name(f"{path.name}.{suffix}") for suffix in formats]
+    use_fonts_for_names(figure)
     for file in written:
         no_dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix)
-        figure.savefig(file, dpi=300, metadata=no_dates)
+        with quiet_fonts():
+            figure.savefig(file, dpi=300, metadata=no_dates)
     return written
 
 
@@ -117,7 +123,7 @@ def rd_figure(panels: Sequence[Panel], width_in: float = PAGE_IN) -> "Figure":
     n_columns = min(3, len(panels))
     n_rows = math.ceil(len(panels) / n_columns)
     labels = _ordered_labels(panels)
-    entry_in = 0.6 + 0.056 * max(map(len, labels))  # a line and a label of 7 points
+    entry_in = 0.6 + 0.056 * max(map(_width, labels))  # a line and a label of 7 points
     n_legend_columns = max(1, int(width_in / entry_in))
     n_lines = math.ceil(len({_key(c) for p in panels for c in p.curves}) / n_legend_columns)
     height_in = n_rows * min(0.78 * width_in / n_columns, 3.4) + 0.16 * n_lines + 0.3
@@ -141,6 +147,11 @@ def rd_figure(panels: Sequence[Panel], width_in: float = PAGE_IN) -> "Figure":
     return figure
 
 
+def _width(text: str) -> int:
+    """Width of a text in Latin letters; East Asian ones take two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
 Key = tuple[str, bool]
 """What tells one line of a figure from another: label, and whether it was measured here."""
 
@@ -161,7 +172,7 @@ def _draw_panel(axes: "Axes", panel: Panel, labels: Sequence[str]) -> "dict[Key,
     lines = {_key(c): _draw(axes, c, panel.metric, labels.index(c.label)) for c in drawn}
     axes.set_xlabel("Rate (bits per pixel)")
     axes.set_ylabel(quality_title(panel.metric))
-    axes.set_title(panel.title, loc="left", fontweight="bold")
+    axes.set_title(printable(panel.title), loc="left", fontweight="bold")
     if drawn:
         _zoom(axes, drawn, panel.metric, panel.max_bpp or math.inf)
     return lines
@@ -209,7 +220,7 @@ def _draw(axes: "Axes", curve: Curve, metric: str, number: int) -> "Line2D":
     (line,) = axes.plot(
         bpp,
         quality,
-        label=curve.label,
+        label=printable(curve.label),
         color=colour,
         linestyle="-" if measured else (0, (4, 2)),
         linewidth=1.5 if measured else 1.1,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rdbench.errors import UsageError
+from rdbench.printable import printable
 
 _LINES_OF_A_PAGE = 45
 
@@ -81,9 +82,10 @@ def _marked_up(rows: Rows, form: str, caption: str) -> str:
     from tabulate import tabulate
 
     names = columns(rows)
+    plain = _PLAIN.get(form, str)
     text = tabulate(
-        [[cell(name, row[name]) for name in names] for row in rows],
-        [name.replace("_", " ") for name in names],
+        [[plain(printable(cell(name, row[name]))) for name in names] for row in rows],
+        [plain(printable(name)).replace("_", " ") for name in names],
         tablefmt=FORMS[form],
         disable_numparse=True,
         colalign=["right" if is_numeric(rows, name) else "left" for name in names],
@@ -91,7 +93,17 @@ def _marked_up(rows: Rows, form: str, caption: str) -> str:
     return _CAPTIONED[form](text, caption)
 
 
+def markdown_escape(text: str) -> str:
+    """``text`` as Markdown shows it, inside a table too."""
+    return re.sub(r"([\\`*|<$~])", r"\\\1", text)
+
+
+_PLAIN = {"markdown": markdown_escape}
+"""What keeps a name as it is; tabulate does it for the other forms."""
+
+
 def _markdown(text: str, caption: str) -> str:
+    caption = markdown_escape(printable(caption))
     return f"**{caption}**\n\n{text}\n" if caption else f"{text}\n"
 
 
@@ -116,6 +128,16 @@ def _html(text: str, caption: str) -> str:
 _CAPTIONED = {"markdown": _markdown, "latex": _latex, "html": _html}
 
 
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+
+
 def latex_escape(text: str) -> str:
     """``text`` as LaTeX prints it."""
-    return re.sub(r"([&%$#_{}])", r"\\\1", text).replace("~", r"\textasciitilde{}")
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rdbench.analysis.bd import METHODS, bd_psnr, bd_rate, sensitivity
+from rdbench.analysis.delta import RATE, rises
 from rdbench.curve import Anomaly, Curve, PerPicture
 from rdbench.errors import DataError, UsageError
 from rdbench.published import load_curve
@@ -300,3 +301,106 @@ def test_sensitivity_leaves_out_what_cannot_be_had():
     assert {v.method for v in found.variants if v.bd_rate_percent is None} == {"pchip", "akima"}
     with pytest.raises(DataError, match="no common range"):
         sensitivity(curve(BPP, [30, 33, 36, 39]), curve(BPP, [40, 43, 46, 49]))
+
+
+WILD = (
+    ([2.01465, 3.0147, 4.01223, 5.01239], [96.622, 99.51432, 99.91607, 99.97751]),
+    ([2.05435, 3.06789, 4.00003, 5.09602], [97.1181, 99.66744, 99.94996, 99.98146]),
+    100421.2, -3.139,
+)  # fmt: skip
+SATURATED = (
+    ([0.22, 0.44, 0.88, 1.7], [90, 96, 99, 99.4]),
+    ([0.2, 0.4, 0.8, 1.6], [90, 96, 99.2, 99.1]),
+    -99.746, 4.121,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("anchor", "test", "poly3", "pchip"), [WILD, SATURATED])
+def test_a_cubic_that_leaves_the_points_is_said(anchor, test, poly3, pchip):
+    anchor, test = curve(*anchor, "anchor"), curve(*test, "test")
+    cubic, joined = bd_rate(anchor, test), bd_rate(anchor, test, method="pchip")
+    assert cubic.bd_rate_percent == pytest.approx(poly3, abs=0.1)
+    assert joined.bd_rate_percent == pytest.approx(pchip, abs=0.001)
+    assert not cubic.monotonic
+    for label in ("anchor", "test"):
+        assert f"the poly3 curve of {label} does not rise all over" in "\n".join(cubic.fit_warnings)
+    for result in (cubic, joined):
+        assert "more than 5 % of the rate apart" in result.fit_warnings[-1]
+        assert set(result.fit_warnings) <= set(result.warnings)
+    assert f"pchip {pchip:+.3f} %" in cubic.fit_warnings[-1]
+
+
+def test_pchip_of_rising_points_is_monotonic():
+    (anchor, test, _, _) = WILD
+    assert bd_rate(curve(*anchor), curve(*test), method="pchip").monotonic
+
+
+def test_no_word_where_the_fits_follow_the_points():
+    result = bd_rate(load_curve("kodak", "vtm18"), load_curve("kodak", "mbt2018"))
+    assert (result.monotonic, result.fit_warnings) == (True, ())
+
+
+def test_bd_psnr_says_it_too():
+    anchor = curve([0.1, 0.11, 0.12, 1.0], [20, 35, 36, 36.2])
+    result = bd_psnr(anchor, curve([0.1, 0.2, 0.4, 1.0], [20, 25, 31, 37]))
+    assert not result.monotonic
+    assert any("more than 0.2 dB apart" in text for text in result.fit_warnings)
+
+
+def test_a_figure_beyond_all_numbers_is_infinite():
+    anchor = curve([1e-300, 1, 1.1, 1.2], [30, 30.0001, 30.0002, 40])
+    test = curve([1e-3, 1e300, 1.01e300, 1.02e300], [30, 30.0001, 30.0002, 40])
+    result = bd_rate(test, anchor)
+    assert result.bd_rate_percent == np.inf
+    assert result.fit_warnings
+
+
+@settings(deadline=None)
+@given(RISING, st.integers(0, 2**32 - 1), st.sampled_from(METHODS))
+def test_a_fit_rises_where_its_values_do(bpp, seed, method):
+    from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
+
+    psnr = 30 + np.cumsum(np.random.default_rng(seed).exponential(1, len(bpp)))
+    if method == "poly3":
+        fit = np.polynomial.Polynomial.fit(psnr, np.log(bpp), 3)
+        slope = fit.deriv()
+    else:
+        join = PchipInterpolator if method == "pchip" else Akima1DInterpolator
+        slope = join(psnr, np.log(bpp)).derivative()
+    low, high = psnr[0] + 0.1 * np.ptp(psnr), psnr[-1] - 0.1 * np.ptp(psnr)
+    lowest = slope(np.linspace(low, high, 5000)).min()
+    assume(abs(lowest) > 1e-3)
+    assert rises(RATE, (np.asarray(bpp), psnr), low, high, method) == (lowest > 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_equal_points_and_equal_qualities_count_once(method):
+    good = curve(BPP, [30, 33, 36, 39])
+    with pytest.raises(DataError, match="has 3 points of different quality"):
+        bd_rate(good, curve([0.1, 0.2, 0.4, 0.4], [30, 33, 36, 36]), method=method)
+    with pytest.raises(DataError, match="has 3 points of different quality"):
+        bd_rate(good, curve([0.1, 0.2, 0.3, 0.4], [30, 33, 33, 36]), method=method)
+    with pytest.raises(DataError, match="has 3 points of different rate"):
+        bd_psnr(good, curve([0.1, 0.2, 0.2, 0.4], [30, 33, 34, 36]), method=method)
+    five = bd_rate(good, curve([0.1, 0.2, 0.4, 0.4, 0.8], [30, 33, 36, 36, 39]))
+    assert five.n_points == 4
+
+
+def test_a_picture_with_three_different_qualities_has_no_figure():
+    anchor, test = pictures(np.ones(4), 4)
+    psnr = test.per_picture.distortion["psnr_rgb"].copy()
+    psnr[:, 1] = [30, 33, 33, 36, 36]
+    result = bd_rate(anchor, measured(test.per_picture.bpp, psnr, "test"))
+    assert [v is None for _, v in result.per_picture] == [False, True, False, False]
+
+
+def test_a_picture_whose_cubic_leaves_the_points_is_said():
+    (_, psnr_a), (_, psnr_t) = WILD[:2]
+    bpp = np.array([[2.0, 0.1], [3.0, 0.2], [4.0, 0.4], [5.0, 0.8]])
+    steady = np.array([80.0, 83, 86, 89])
+    anchor = measured(bpp, np.stack([psnr_a, steady], 1), "anchor")
+    test = measured(bpp, np.stack([psnr_t, steady], 1), "test")
+    (said,) = [w for w in bd_rate(anchor, test).warnings if "of these pictures" in w]
+    assert said.endswith(": picture0")
+    joined = bd_rate(anchor, test, method="pchip")
+    assert not any("of these pictures" in w for w in joined.warnings)

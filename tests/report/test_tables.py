@@ -60,3 +60,24 @@ def test_a_table_of_more_than_a_page_breaks():
     )
     assert text.count(r"\end{longtable}") == 1
     assert "tabular" not in text
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        ("markdown", r"| a\|b \*c\* \<d> \$5\$ \`e\` f[g] |"),
+        ("latex", r" a|b *c* \ensuremath{<}d\ensuremath{>} \$5\$ `e` f[g] &"),
+        ("html", "<td>a|b *c* &lt;d&gt; $5$ `e` f[g]</td>"),
+        ("csv", "a|b *c* <d> $5$ `e` f[g],1"),
+    ],
+)
+def test_names_stay_what_they_are(form, shown):
+    assert shown in table([{"codec": "a|b *c* <d> $5$ `e` f[g]", "n": 1}], form)
+
+
+def test_line_breaks_and_captions():
+    assert r"a\\nb" in table([{"codec": "a\nb", "n": 1}], "markdown")
+    assert r"a\nb" in table([{"codec": "a\nb", "n": 1}], "html")
+    assert r"\caption{x\textasciicircum{}2 \textbackslash{}y \$}" in table(
+        [{"codec": "a", "n": 1}], "latex", r"x^2 \y $"
+    )

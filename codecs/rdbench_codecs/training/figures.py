@@ -27,5 +27,5 @@ def draw_log(log: Path, title: str, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         if name == "loss":
             axes.set_yscale("log")
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(title, fontsize=9, parse_math=False)
     figure.savefig(path, dpi=200)

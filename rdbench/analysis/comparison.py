@@ -1,0 +1,156 @@
+"""Which curves are compared with an anchor, and why others are not."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rdbench.analysis.gather import anchors_of, is_codec, is_enough, named
+from rdbench.curve import Curve, metric_name
+from rdbench.datasets import manifests
+from rdbench.errors import UsageError
+from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, why_not
+from rdbench.published import list_curves
+from rdbench.store import Store
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a curve has no figure.
+
+    Attributes:
+        curve: the curve.
+        text: one line, with what to do where something can be done.
+    """
+
+    curve: Curve
+    text: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The curves of a comparison.
+
+    Attributes:
+        pairs: (anchor, test), own tests first.
+        reasons: own curves that cannot be compared.
+        notes: what else must be known, one line each.
+        own: curves that were asked for and are not published ones.
+    """
+
+    pairs: tuple[tuple[Curve, Curve], ...]
+    reasons: tuple[Reason, ...]
+    notes: tuple[str, ...]
+    own: tuple[Curve, ...]
+
+
+def is_own(curve: Curve) -> bool:
+    """True for a curve that was measured here or read from a file."""
+    return curve.source != "published"
+
+
+def compare(
+    curves: Sequence[Curve], anchor: str, codecs: Sequence[str], metric: str, folder: Path
+) -> Comparison:
+    """Pair every curve with the anchor on its data set.
+
+    Args:
+        curves: all there are.
+        anchor: name of the curve compared with.
+        codecs: names of the curves wanted; () for all.
+        metric: what is compared.
+        folder: the report folder, for what to do about a gap.
+
+    Raises:
+        UsageError: a name that no curve has, no such metric, or nothing at all to compare.
+    """
+    name = metric_name(metric)
+    anchors = anchors_of(curves, anchor)
+    tests = named(curves, codecs) if codecs else list(curves)
+    tests.sort(key=lambda c: not is_own(c))
+    pairs, reasons = [], []
+    for test in tests:
+        reference = next(iter(anchors.get(test.dataset, [])), None)
+        if test is reference:
+            continue
+        gap = _gap(test, reference, anchor, curves, name, folder)
+        if gap is None and reference is not None:
+            pairs.append((reference, test))
+        elif gap is not None and is_own(test):
+            reasons.append(Reason(test, gap))
+    compared = {test.dataset for _, test in pairs}
+    gaps = {reason.curve.dataset for reason in reasons}
+    reasons += [
+        Reason(test, f"it is the anchor, and there is no other curve on {test.dataset}")
+        for test in tests
+        if is_own(test) and test.dataset not in compared | gaps
+    ]
+    if not pairs and not reasons:
+        raise UsageError(_nothing(tests, anchor))
+    notes = [_choice(anchor, found) for d, found in anchors.items() if d in compared]
+    own = tuple(c for c in tests if is_own(c))
+    return Comparison(tuple(pairs), tuple(reasons), tuple(n for n in notes if n), own)
+
+
+def _gap(
+    test: Curve, anchor: Curve | None, name: str, curves: Sequence[Curve], metric: str, folder: Path
+) -> str | None:
+    """Why a curve cannot be compared, as far as that is known beforehand."""
+    if anchor is None:
+        return _no_anchor(test, name, curves, metric, folder)
+    for curve in (test, anchor):
+        if not len(curve.bpp):
+            why = next((note.message for note in curve.notes), "run it again")
+            return f"{curve.label} on {curve.dataset} has no complete point: {why}"
+        if not curve.has(metric):
+            missing = f"{curve.label} ({curve.source}) on {curve.dataset} has no {metric}"
+            return missing + _how_to_score(curve, metric, folder)
+    return None
+
+
+def _how_to_score(curve: Curve, metric: str, folder: Path) -> str:
+    """What gives a curve the scores it lacks; "" where nothing does."""
+    if curve.source != "measured":
+        return ""
+    if metric in DEFAULT_PROTOCOL.metrics:
+        return ": its points are lossless, or the pictures too small for it"
+    if reason := why_not(METRICS[metric]):
+        return f"; {metric} cannot be computed here: {reason}"
+    return f"; compute it with `rdbench rescore {shlex.quote(str(folder))} --metric {metric}`"
+
+
+def _no_anchor(test: Curve, anchor: str, curves: Sequence[Curve], metric: str, folder: Path) -> str:
+    ways = []
+    source = _source(test, folder)
+    if source and is_codec(anchor):
+        words = ("rdbench", "run", "--codec", anchor, "--dataset", source, "--out", str(folder))
+        ways.append(f"measure it with `{shlex.join(words)}`")
+    here = [c for c in curves if c.dataset == test.dataset and c.has(metric) and is_enough(c)]
+    if any(c is not test for c in here):
+        ways.append(f"choose --anchor among {', '.join(sorted({c.label for c in here}))}")
+    advice = ", or ".join(ways) or "nothing else was measured there"
+    return f"no {anchor} on {test.dataset}: {advice}"
+
+
+def _source(curve: Curve, folder: Path) -> str:
+    """What ``--dataset`` finds the data set of a curve by; "" where it is not known."""
+    if curve.source == "measured":
+        with Store(folder, create=False) as store:
+            return store.source_of(curve.dataset)
+    return curve.dataset if curve.dataset in manifests() else ""
+
+
+def _nothing(tests: Sequence[Curve], anchor: str) -> str:
+    where = ", ".join(sorted({c.dataset for c in tests}))
+    elsewhere = sorted({c.dataset for c in list_curves() if anchor in (c.codec, c.label)})
+    there = f" (published on {', '.join(elsewhere)})" if elsewhere else ""
+    return f"nothing to compare with {anchor!r}{there} on {where}"
+
+
+def _choice(anchor: str, found: Sequence[Curve]) -> str:
+    """A line where a name stands for several curves of one's own."""
+    first, *others = found
+    rest = ", ".join(c.label for c in others if is_own(c) and c.label != first.label)
+    if not rest or anchor == first.label:
+        return ""
+    return f"{anchor} on {first.dataset} is {first.label} here; --anchor may also be {rest}"

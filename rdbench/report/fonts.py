@@ -1,0 +1,90 @@
+"""Fonts for names in any script: an installed font stands in for what the default one lacks."""
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from rdbench.errors import RdbenchWarning
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PREFERRED = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "Droid Sans Fallback", "Microsoft YaHei", "PingFang SC", "Hiragino Sans",
+    "Arial Unicode MS", "Noto Sans",
+)  # fmt: skip
+"""Families tried first; after them any that is installed."""
+
+_OWN = "DejaVu Sans"
+_PLACEHOLDER = "Last Resort"
+"""A font that has a box for everything."""
+
+
+def use_fonts_for_names(figure: "Figure") -> None:
+    """Let every text of a figure use the installed fonts that have its characters.
+
+    Warns once where no installed font has a character: it is drawn as a box.
+    """
+    from matplotlib.text import Text
+
+    texts = [t for t in figure.findobj(Text) if isinstance(t, Text)]
+    characters = {c for t in texts for c in t.get_text() if c.isprintable() and not c.isspace()}
+    families, lacking = _covering(characters - _glyphs(_OWN))
+    for text in texts if families else []:
+        text.set_fontfamily([*text.get_fontfamily(), *families])
+    if lacking:
+        warnings.warn(
+            f"no installed font has {''.join(sorted(lacking))}: figures show boxes; install one, "
+            "such as Noto Sans CJK",
+            RdbenchWarning,
+            stacklevel=2,
+        )
+
+
+@contextmanager
+def quiet_fonts() -> Iterator[None]:
+    """Silence what matplotlib says of every missing glyph and weight; it was said in one line."""
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph .* missing from")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _covering(characters: Iterable[str]) -> tuple[list[str], set[str]]:
+    """Installed families that together have the characters, and the characters that none has."""
+    lacking, families = set(characters), []
+    for family in _families() if lacking else ():
+        found = lacking & _glyphs(family)
+        if found:
+            families.append(family)
+            lacking -= found
+        if not lacking:
+            break
+    return families, lacking
+
+
+def _families() -> list[str]:
+    """Installed families in the order in which they are tried."""
+    from matplotlib.font_manager import fontManager
+
+    names = {font.name for font in fontManager.ttflist if not font.name.startswith(_PLACEHOLDER)}
+    return [n for n in PREFERRED if n in names] + sorted(names - {*PREFERRED, _OWN})
+
+
+@cache
+def _glyphs(family: str) -> frozenset[str]:
+    """The characters that a family has."""
+    from matplotlib.font_manager import fontManager
+    from matplotlib.ft2font import FT2Font
+
+    path = next(font.fname for font in fontManager.ttflist if font.name == family)
+    return frozenset(map(chr, FT2Font(path).get_charmap()))

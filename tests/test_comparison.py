@@ -1,0 +1,252 @@
+"""``bdrate`` and ``tables`` on one's own pictures: own curves first, and a reason where there is no
+figure, with a command that helps."""
+
+import json
+import re
+import shlex
+
+import numpy as np
+import PIL.Image
+import pytest
+from typer.testing import CliRunner
+
+from rdbench.analysis.gather import anchors_of, gather, named
+from rdbench.cli.app import app
+from rdbench.errors import RdbenchError, UsageError
+
+LADDER = "quality=20,40,60,80"
+
+
+def call(*words):
+    """(exit status, stdout, stderr and the error)."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exception is None or isinstance(done.exception, RdbenchError | SystemExit)
+    said = done.stderr if done.exception is None else f"{done.stderr}\n{done.exception}"
+    return done.exit_code, done.stdout, said
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "my data"
+    folder.mkdir()
+    ramp = np.linspace(0, 200, 48)[:, None, None] + np.zeros((48, 48, 3))
+    for seed in range(2):
+        noise = np.random.default_rng(seed).normal(0, 8, ramp.shape)
+        PIL.Image.fromarray((ramp + noise).clip(0, 255).astype(np.uint8)).save(
+            folder / f"{seed}.png"
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own(pictures, tmp_path_factory):
+    """A report folder with JPEG at two subsamplings and WebP on pictures of one's own."""
+    out = tmp_path_factory.mktemp("reports") / "my reports"
+    codecs = (f"jpeg:{LADDER}", f"jpeg:{LADDER},subsampling=444", f"webp:{LADDER}")
+    words = [word for codec in codecs for word in ("--codec", codec)]
+    status, _, said = call("run", *words, "--dataset", pictures, "--out", out)
+    assert status == 0, said
+    return out
+
+
+@pytest.mark.parametrize(
+    "command", [("bdrate",), ("bdrate", "-d", "my data"), ("tables", "-t", "bdrate")]
+)
+def test_a_missing_anchor_is_said_with_what_to_do(own, pictures, command):
+    status, text, said = call(*command, own)
+    assert status == 1
+    assert ("qarv" in text) == ("-d" not in command)
+    assert "no vtm18 on my data: measure it with `rdbench run --codec vtm18" in said
+    (hint,) = re.findall(r"`(rdbench run [^`]*)`", said)
+    assert shlex.split(hint)[-4:] == ["--dataset", str(pictures), "--out", str(own)]
+    assert "choose --anchor among jpeg:subsampling=420, jpeg:subsampling=444, webp" in said
+    assert said.strip().splitlines()[-1].endswith("your own curves: see above")
+
+
+def test_the_hints_help(own, pictures, tmp_path):
+    _, _, said = call("bdrate", "--anchor", "jpeg2000", "-d", "my data", own)
+    (hint,) = re.findall(r"`rdbench (run [^`]*)`", said)
+    words = shlex.split(hint)
+    words[-1] = str(tmp_path)
+    assert call(*words)[0] == 0
+    assert call("run", "-c", f"webp:{LADDER}", "-d", pictures, "--out", tmp_path)[0] == 0
+    assert call("bdrate", "--anchor", "jpeg2000", "-d", "my data", tmp_path)[0] == 0
+    _, _, said = call("plot", tmp_path / "none")
+    (hint,) = re.findall(r"`rdbench (run [^`]*)`", said)
+    assert call(*shlex.split(hint))[0] == 0
+    assert call("plot", tmp_path / "none", "--out", tmp_path)[0] == 0
+
+
+def test_own_rows_come_first_and_are_marked(own, pictures):
+    _, text, _ = call("bdrate", "--anchor", "webp", own)
+    header, *rows = text.splitlines()
+    assert header.split()[0] == "own"
+    assert len(rows) > 10
+    assert [row.startswith("*") for row in rows] == [True, True] + [False] * (len(rows) - 2)
+    assert "own" not in call("bdrate", own.parent / "none")[1]
+    _, text, _ = call("tables", "--anchor", "webp", "-t", "bdrate", "--format", "csv", own)
+    sources = [line.rpartition(",")[2] for line in text.splitlines()[1:]]
+    assert sources == ["measured"] * 2 + ["published"] * (len(sources) - 2)
+    assert len(sources) > 3
+
+
+@pytest.mark.parametrize("command", ["bdrate", "tables"])
+def test_metrics_that_records_lack(own, command, tmp_path):
+    words = (command, "--anchor", "webp", "-d", "my data", "--metric", "vif", own)
+    words += ("-t", "bdrate") if command == "tables" else ()
+    status, _, said = call(*words)
+    assert status == 1
+    assert f"compute it with `rdbench rescore '{own}' --metric vif`" in said
+
+
+def test_a_hint_to_rescore_helps(pictures, tmp_path):
+    codecs = ("-c", f"jpeg:{LADDER}", "-c", f"webp:{LADDER}")
+    assert call("run", *codecs, "-d", pictures, "--out", tmp_path)[0] == 0
+    words = ("bdrate", "--anchor", "webp", "-d", "my data", "--metric", "psnr_hvs_m", tmp_path)
+    _, _, said = call(*words)
+    (hint,) = re.findall(r"`rdbench (rescore [^`]*)`", said)
+    assert call(*shlex.split(hint))[0] == 0
+    assert call(*words)[0] == 0
+
+
+def test_no_hint_to_rescore_where_it_would_not_help(own):
+    status, _, said = call(
+        "bdrate", "--anchor", "webp", "-d", "my data", "--metric", "ms_ssim", own
+    )
+    assert status == 1
+    assert "has no ms_ssim: its points are lossless, or the pictures too small for it" in said
+    assert "rescore" not in said
+
+
+def figures(own, *words):
+    status, text, said = call("bdrate", "-d", "my data", "--json", *words, own)
+    assert status == 0, said
+    return {row["label"]: row["bd_rate_percent"] for row in json.loads(text)}
+
+
+def test_anchor_and_codec_take_settings(own):
+    anchored = figures(own, "--anchor", "jpeg:subsampling=444")
+    assert anchored.keys() == {"jpeg:subsampling=420", "webp"}
+    chosen = figures(own, "-a", "webp", "-c", "jpeg:subsampling=444")
+    assert chosen.keys() == {"jpeg:subsampling=444"}
+    assert figures(own, "-a", "webp", "-c", "jpeg:optimize=no,subsampling=444") == chosen
+    both = figures(own, "-a", "webp", "-c", "jpeg:optimize=false")
+    assert both.keys() == {"jpeg:subsampling=420", "jpeg:subsampling=444"}
+    words = ("tables", own, "-t", "bdrate", "-d", "my data", "--format", "csv", "-a", "webp")
+    _, text, _ = call(*words, "-c", "jpeg:subsampling=444")
+    assert [line.split(",")[0] for line in text.splitlines()[1:]] == ["jpeg:subsampling=444"]
+
+
+def test_settings_that_nothing_has(own):
+    curves = gather(own, "my data")
+    with pytest.raises(UsageError, match="quality moves along the curve of jpeg; leave it out"):
+        named(curves, ["jpeg:quality=20"])
+    with pytest.raises(UsageError, match="did you mean 'subsampling'"):
+        named(curves, ["jpeg:subsamplin=444"])
+    with pytest.raises(UsageError, match=r"no curve of 'jpeg:optimize=true' \(measured"):
+        named(curves, ["jpeg:optimize=true"])
+    assert anchors_of(curves, "jpeg:optimize=true") == {}
+    with pytest.raises(UsageError, match="did you mean 'jpeg'"):
+        anchors_of(curves, "jpag")
+
+
+def test_a_name_that_stands_for_two_curves_is_said(own):
+    status, _, said = call("bdrate", "--anchor", "jpeg", "-c", "webp", "-d", "my data", own)
+    assert status == 0
+    assert "jpeg on my data is jpeg:subsampling=420 here; --anchor may also be" in said
+    _, _, said = call("bdrate", "-a", "jpeg:subsampling=420", "-c", "webp", "-d", "my data", own)
+    assert "may also be" not in said
+
+
+def test_an_anchor_alone(pictures, tmp_path):
+    assert call("run", "-c", f"webp:{LADDER}", "-d", pictures, "--out", tmp_path)[0] == 0
+    status, _, said = call("bdrate", "--anchor", "webp", "-d", "my data", tmp_path)
+    assert status == 1
+    assert "it is the anchor, and there is no other curve on my data" in said
+
+
+def test_published_curves_alone_are_compared_as_ever(tmp_path):
+    assert call("bdrate", "-d", "kodak", tmp_path)[0] == 0
+    status, _, said = call("bdrate", "-a", "vtm-compressai", "-d", "tecnick", tmp_path)
+    assert status == 1
+    assert "nothing to compare with 'vtm-compressai' (published on clic2020" in said
+
+
+def test_curves_from_files(own, tmp_path):
+    body = {"results": {"bpp": [0.05, 0.1, 0.5, 2, 6], "psnr": [22, 25, 31, 38, 45]}}
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"name": "mine", **body}))
+    words = ("--curve", tmp_path / "one.json", "--curve", tmp_path / "two.json", "-a", "webp")
+    assert {"mine (one)", "mine (two)"} <= figures(own, *words).keys()
+    assert figures(own, *words, "-c", "two").keys() == {"mine (two)"}
+    assert figures(own, *words, "-c", "mine").keys() == {"mine (one)", "mine (two)"}
+
+
+def test_a_fit_that_leaves_the_points_is_said_by_both_commands(tmp_path):
+    curves = {
+        "a": ([2.01465, 3.0147, 4.01223, 5.01239], [96.622, 99.51432, 99.91607, 99.97751]),
+        "b": ([2.05435, 3.06789, 4.00003, 5.09602], [97.1181, 99.66744, 99.94996, 99.98146]),
+    }
+    words = []
+    for name, (bpp, psnr) in curves.items():
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps({"results": {"bpp": bpp, "psnr": psnr}}))
+        words += ["--curve", file]
+    status, text, said = call("bdrate", "-a", "a", "-c", "b", *words, tmp_path)
+    assert status == 0
+    assert "+100421" in text
+    assert "the poly3 curve of b does not rise" in said
+    assert "pchip -3.139 %" in said
+
+
+def test_tables_say_it_too(tmp_path, monkeypatch):
+    from rdbench.analysis import gather as gathering
+    from rdbench.curve import Curve
+
+    def curve(codec, bpp, psnr):
+        psnr = {"psnr_rgb": np.array(psnr)}
+        return Curve(codec=codec, dataset="d", source="measured", bpp=bpp, distortion=psnr)
+
+    pair = [
+        curve("a", [2.01465, 3.0147, 4.01223, 5.01239], [96.622, 99.51432, 99.91607, 99.97751]),
+        curve("b", [2.05435, 3.06789, 4.00003, 5.09602], [97.1181, 99.66744, 99.94996, 99.98146]),
+    ]
+    monkeypatch.setattr(gathering, "measured", lambda folder: pair)
+    status, text, said = call("tables", "-t", "bdrate", "-a", "a", "-d", "d", tmp_path)
+    assert status == 0, said
+    assert "100421" in text
+    assert "the poly3 curve of b does not rise" in said
+
+
+TARGETS = [
+    (("encode", "{picture}", "-c", "jpeg", "--target-bpp", "-1"), "pixel above 0, not -1"),
+    (("encode", "{picture}", "-c", "jpeg", "--target-bpp", "0"), "pixel above 0, not 0"),
+    (("encode", "{picture}", "-c", "jpeg", "--target-bpp", "nan"), "pixel above 0, not nan"),
+    (("encode", "{picture}", "-c", "jpeg", "--target-bpp", "inf"), "pixel above 0, not inf"),
+    (("encode", "{picture}", "-c", "jpeg", "--target-psnr", "nan"), "dB above 0, not nan"),
+    (("encode", "{picture}", "-c", "jpeg", "--target-psnr", "-inf"), "dB above 0, not -inf"),
+    (("encode", "{picture}", "-c", "jpeg", "--target-bytes", "0.5"), "bytes from 1, not 0.5"),
+    (("encode", "{picture}", "-c", "jpeg", "--target-ms-ssim", "nan"), "below 1, not nan"),
+    (("match", "-c", "jpeg", "--bpp", "nan", "--out", "{out}"), "pixel above 0, not nan"),
+    (("match", "-c", "jpeg", "--psnr", "inf", "--out", "{out}"), "dB above 0, not inf"),
+    (("match", "-c", "jpeg", "--ms-ssim", "1", "--out", "{out}"), "below 1, not 1"),
+    (("report", "{out}", "--bpp", "nan"), "--bpp is rates"),
+    (("report", "{out}", "--bpp", "0.5,inf"), "--bpp is rates"),
+    (("plot", "{out}", "--width", "nan"), "Invalid value for '--width'"),
+    (("plot", "{out}", "--width", "inf"), "Invalid value for '--width'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "says"), TARGETS, ids=[" ".join(w) for w, _ in TARGETS])
+def test_targets_that_are_no_numbers_are_refused(pictures, tmp_path, monkeypatch, words, says):
+    from rdbench_codecs.jpeg import Jpeg
+
+    def encode(self, image):
+        raise AssertionError("work started")
+
+    monkeypatch.setattr(Jpeg, "encode", encode)
+    places = {"picture": pictures / "0.png", "out": tmp_path / "out"}
+    status, _, said = call(*(word.format(**places) for word in words))
+    assert status == (2 if words[0] == "plot" else 1)
+    assert says in " ".join(said.split())
+    assert not (tmp_path / "out").exists()

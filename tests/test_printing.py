@@ -1,0 +1,89 @@
+"""Names reach the terminal as they are."""
+
+import numpy as np
+import PIL.Image
+import pytest
+from program import rdbench
+
+from rdbench.cli import console
+from rdbench.printable import printable
+
+ODD = ["kodak[kodim03]", "img[a].png", "[red]x.png", "s:smile:.png", "[/]", r"a\[b", "中文.png"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_rows_titles_columns_and_lines_show_names(name, capsys):
+    console.print_rows([{"codec": name, name: 1.5}], False, f"on {name}")
+    console.say(f"failed: {name}")
+    printed = capsys.readouterr()
+    title, header, row = printed.out.splitlines()
+    assert title.strip() == f"on {name}"
+    assert header.split() == ["codec", name]
+    assert row.split() == [name, "1.5000"]
+    assert printed.err == f"failed: {name}\n"
+
+
+@pytest.mark.parametrize("name", [*ODD, "{braces}", "{0}"])
+def test_progress_bars_show_names(name, monkeypatch, capsys):
+    terminal = console.Console(
+        stderr=True, force_terminal=True, color_system=None, width=120, **console._PLAIN
+    )
+    monkeypatch.setattr(console, "_stderr", terminal)
+    with console.progress_bar(name) as bar:
+        bar.add_task("", total=2, note=f"note {name}")
+        bar.add_task("without a note", total=1)
+        bar.refresh()
+    shown = capsys.readouterr().err
+    assert f"{name} " in shown
+    assert f"note {name}" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\nb", r"a\nb"),
+        ("a\x1b[31mb", r"a\x1b[31mb"),
+        ("a\r\tb\x07", r"a\r\tb\x07"),
+        ("a\u202eb", r"a\u202eb"),
+        ("caf\udce9", r"caf\udce9"),
+        ("no\u00a0break é 中", "no\u00a0break é 中"),
+    ],
+)
+def test_control_characters_are_escaped(name, shown, capsys):
+    assert printable(name) == shown
+    console.print_rows([{"codec": name, "n": 1}], False, name)
+    console.say(name, "next line")
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0].rstrip() == shown
+    assert printed.out.splitlines()[2].startswith(shown)
+    assert printed.err == f"{shown}\nnext line\n"
+
+
+def test_nothing_is_cut_short(capsys):
+    console.print_rows([{"codec": "x" * 255, "path": "y" * 4000, "n": 1.5}], False)
+    assert f"{'x' * 255}  {'y' * 4000}" in capsys.readouterr().out
+
+
+def test_pictures_and_data_sets_in_brackets(tmp_path):
+    folder = tmp_path / "pics"
+    folder.mkdir()
+    names = ["[red]x.png", "img[a].png", "s:smile:.png", "plain.png"]
+    for seed, name in enumerate(names):
+        pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(folder / name)
+    words = ("run", "--codec", "jpeg:quality=20,40,60,80", "--codec", "webp:quality=20,40,60,80")
+    status, _, said = rdbench(*words, "--dataset", folder, "--out", "out", cwd=tmp_path)
+    assert status == 0, said
+    words = ("bdrate", "-a", "jpeg", "-d", "pics", "--per-picture", "out")
+    status, text, said = rdbench(*words, cwd=tmp_path)
+    assert status == 0, said
+    assert all(name in text for name in names), text
+    part = f"{folder}[plain]"
+    _, text, said = rdbench("run", "--codec", "jpeg:quality=50", "--dataset", part, cwd=tmp_path)
+    assert "pics[plain] " in text, text + said
+
+
+def test_the_program_s_own_errors_show_names(tmp_path):
+    status, _, said = rdbench("export", tmp_path / "[bold]none:smile:")
+    assert status == 1
+    assert "[bold]none:smile:" in said

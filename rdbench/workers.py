@@ -402,8 +402,9 @@ class _Cluster:
             if not out and n_threads:
                 return
             for future in self._completed(out):
-                task, error = out.pop(future), future.exception()
-                yield task, _unpickled(future.result()) if error is None else error
+                failure = future.exception()
+                result = failure if failure else _unpickled(future.result())
+                yield out.pop(future), result
 
     def _completed(self, out: Iterable["Future[bytes]"]) -> Sequence["Future[bytes]"]:
         if not out:
@@ -414,7 +415,7 @@ class _Cluster:
     def _n_threads(self) -> int:
         """Threads of all workers; says once when there are none."""
         try:
-            n_threads = sum(self._client.nthreads().values())
+            n_threads: int = sum(self._client.nthreads().values())
         except Exception as error:
             raise self._lost() from error
         if not n_threads and not self._waiting:

@@ -91,7 +91,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     sweep.send_signal(signal.SIGINT)
     _, said = sweep.communicate(timeout=30)
     assert sweep.returncode == 130
-    assert "the same command goes on from there" in said
+    assert "run the same command again to resume" in said
     assert "Traceback" not in said
     assert check_whole(tmp_path) > 0
 

@@ -4,13 +4,15 @@ Each is a context manager that yields ``results(function, tasks)``, an iterator 
 error) in the order of completion. A worker that dies fails the task it was working on and no other.
 """
 
+import asyncio
+import logging
 import math
 import os
 import pickle
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
 from multiprocessing import connection, get_context
@@ -367,8 +369,14 @@ def dask(address: str, threads: int, on_wait: Say = lambda _: None) -> Iterator[
         client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise Unavailable(f"no Dask scheduler answers at {address}: {error}") from None
-    with client:
-        yield _Cluster(client, address, threads, on_wait).results
+    log = logging.getLogger("distributed.client")
+    before = log.level
+    log.setLevel(logging.CRITICAL)  # the traceback of a lost connection; ours is one line
+    try:
+        with client:
+            yield _Cluster(client, address, threads, on_wait).results
+    finally:
+        log.setLevel(before)
 
 
 class _Cluster:
@@ -402,9 +410,7 @@ class _Cluster:
             if not out and n_threads:
                 return
             for future in self._completed(out):
-                failure = future.exception()
-                result = failure if failure else _unpickled(future.result())
-                yield out.pop(future), result
+                yield out.pop(future), self._result(future)
 
     def _completed(self, out: Iterable["Future[bytes]"]) -> Sequence["Future[bytes]"]:
         if not out:
@@ -412,11 +418,21 @@ class _Cluster:
         done = wait(out, _LOOK_AFTER_CLUSTER_S, FIRST_COMPLETED).done
         return tuple(done)
 
+    def _result(self, future: "Future[bytes]") -> Any:
+        """What came of a task: its result, or an error."""
+        try:
+            failure = future.exception()
+        except CancelledError as error:
+            raise self._lost() from error
+        if type(failure).__name__ == "KilledWorker":
+            return WorkerError("the worker process died, and so did the others that Dask tried")
+        return failure or _unpickled(future.result())
+
     def _n_threads(self) -> int:
         """Threads of all workers; says once when there are none."""
         try:
             n_threads: int = sum(self._client.nthreads().values())
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             raise self._lost() from error
         if not n_threads and not self._waiting:
             self._on_wait(f"no workers at {self._address}; waiting for some to join")

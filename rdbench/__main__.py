@@ -26,7 +26,9 @@ def main() -> None:
         _run_command()
     except Stopped as stop:
         notes = getattr(stop, "__notes__", [])
-        print("; ".join(["rdbench: stopped", *notes]), file=sys.stderr)
+        _on_signal(lambda number, _: None)  # one line, whatever is pressed meanwhile
+        print("; ".join(["rdbench: stopped", *notes]), file=sys.stderr, flush=True)
+        _on_signal(lambda number, _: os._exit(128 + number))
         sys.exit(128 + stop.signal_number)
 
 

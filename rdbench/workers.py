@@ -10,12 +10,13 @@ import math
 import os
 import pickle
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from typing import Any
 
 from rdbench.errors import Unavailable, UsageError, WorkerError
@@ -130,7 +131,7 @@ class _Worker:
         self.deadline = math.inf
         variables = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | _KEEP_FREED_MEMORY
         try:
-            with _without_ctrl_c(), _environment(variables):
+            with _signals_later(), _environment(variables):
                 self.process.start()
         except BaseException:
             self.pipe.close()
@@ -332,13 +333,36 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Processes started meanwhile leave Ctrl-C to this one, from their first moment on."""
+def _signals_later() -> Iterator[None]:
+    """Start processes within: signals wait until they have got what they need to start.
+
+    Cut short, a start leaves a child that prints a traceback. The children themselves leave Ctrl-C
+    to this process from their first moment on.
+    """
+    with _blocked_ctrl_c():
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        held: list[int] = []
+        before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {n: handler for n, handler in before.items() if callable(handler)}
+        for number in handlers:
+            signal.signal(number, lambda number, _: held.append(number))
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    if held:
+        signal.raise_signal(held[0])
+
+
+@contextmanager
+def _blocked_ctrl_c() -> Iterator[None]:
+    """Processes started meanwhile never get SIGINT: they inherit that it is blocked."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    from multiprocessing import resource_tracker
-
     resource_tracker.ensure_running()  # it would unblock the signal when it is first started
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

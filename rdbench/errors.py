@@ -7,6 +7,7 @@ RdbenchError        one line that says what to do; the command line prints it al
 ├── BitstreamError  bytes that cannot be decoded: cut, corrupt, foreign, of other weights
 ├── EncoderError    a picture that a codec could not encode: too small, program failed
 └── WorkerError     a worker process that died or ran out of time
+Stopped             the user's signal to end; no error
 RdbenchWarning      a result that stands but must be read with care
 """
 
@@ -37,6 +38,17 @@ class EncoderError(RdbenchError):
 
 class WorkerError(RdbenchError):
     """A worker process that died or ran out of time."""
+
+
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM reached a command; its notes say what is left to the user.
+
+    No ``KeyboardInterrupt``: command-line libraries swallow that one and print their own words.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
 
 
 class RdbenchWarning(UserWarning):

@@ -73,6 +73,15 @@ def key_of(record: Record) -> Key:
     )
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one at the same path; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _digest(key: Key) -> str:
     return hashlib.sha256("\0".join(key).encode()).hexdigest()
 
@@ -101,9 +110,11 @@ class Store:
         with self._errors():
             if not create and not os.access(self.folder, os.W_OK):
                 self._db = sqlite3.connect(f"file:{self.path}?immutable=1", uri=True)
+                self._place = _identity(self.path)
                 return
             self.folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            self._place = _identity(self.path)
             self._prepare()
 
     def _prepare(self) -> None:
@@ -146,8 +157,27 @@ class Store:
                 "before is kept; make room or give another folder with --out, then run again"
             ) from None
 
+    def check_place(self) -> None:
+        """Check that the path still leads to the database that is open.
+
+        SQLite would go on writing into a file that nobody can find any more.
+
+        Raises:
+            DataError: the folder or the database was deleted, moved or replaced meanwhile.
+        """
+        now = _identity(self.path)
+        if now == self._place:
+            return
+        happened = "deleted or moved" if now is None else "replaced by another"
+        raise DataError(
+            f"{self.path} was {happened} while it was being written, so nothing more is written; "
+            "if it was moved, what was written before is kept in the moved folder: move that back "
+            "and run the same command again to resume; if it was deleted, its records are lost"
+        )
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self.check_place()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -190,6 +220,7 @@ class Store:
         return digest
 
     def _keep(self, digest: str, data: bytes) -> None:
+        self.check_place()
         path = self.bitstream_path(digest)
         if path.exists():
             return

@@ -20,7 +20,7 @@ from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, available, scor
 from rdbench.registry import codec_from_spec, codecs_from_spec, curve_of, rate_of, spec_of
 from rdbench.store import Key, Store, key_of
 from rdbench.types import Codec, Image, Record
-from rdbench.workers import workers
+from rdbench.workers import check_settings, workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,21 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a sweep is: tasks wanted in all, left at its start, made and failed since."""
+    """How far a sweep is.
+
+    Attributes:
+        n_wanted: tasks asked for.
+        n_left: how many of them had no verified record at the start.
+        n_made: how many of these have been tried since.
+        n_failed: how many of these failed.
+        waits_for: what the sweep waits for, or "".
+    """
 
     n_wanted: int
     n_left: int
     n_made: int
     n_failed: int
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +59,27 @@ class Outcome:
     Attributes:
         records: the record of every task asked for, verified or failed, in a stable order.
         n_made: how many of them this call made.
+        n_wanted: how many tasks were asked for.
     """
 
     records: tuple[Record, ...]
     n_made: int
+    n_wanted: int
 
     @property
     def failures(self) -> tuple[Record, ...]:
         """The records that say why there is no result."""
         return tuple(r for r in self.records if r.error is not None)
+
+    @property
+    def n_measured(self) -> int:
+        """Results that this call added."""
+        return max(0, self.n_made - len(self.failures))
+
+    @property
+    def n_missing(self) -> int:
+        """Tasks asked for that have no record."""
+        return self.n_wanted - len(self.records)
 
 
 def run(
@@ -86,9 +107,10 @@ def run(
         jobs: processes to work in; 0 works in this one, and a codec that crashes takes it along.
         threads: threads that numerical libraries may use in each process.
         timeout_s: seconds one picture may take, or None; needs ``jobs`` of at least 1.
-        scheduler: address of a Dask scheduler to work on instead of this machine.
+        scheduler: address of a Dask scheduler to work on instead of this machine; its workers,
+            not ``jobs``, decide how much runs at a time, and no time limit can be given.
         protocol: how pictures are scored.
-        on_progress: called at the start and after every record.
+        on_progress: called at the start, after every record, and when the sweep has to wait.
 
     Returns:
         All records asked for, and how many are new.
@@ -96,33 +118,31 @@ def run(
     Raises:
         UsageError, DataError: a name, setting, picture or folder is wrong; nothing was measured.
         Unavailable: a codec cannot run here; nothing was measured.
+        DataError: the report folder was moved, deleted or replaced meanwhile.
+        WorkerError: worker processes keep dying as they start, or the cluster is gone.
 
     Example:
         >>> outcome = run("jpeg:quality=25,75", "sample", "reports/")  # doctest: +SKIP
         >>> [(r.image, r.bpp, r.scores["psnr_rgb"]) for r in outcome.records]  # doctest: +SKIP
     """
-    if jobs < 0 or threads < 1:
-        raise UsageError("jobs must be 0 or more and threads 1 or more")
-    if timeout_s is not None and jobs == 0:
-        raise UsageError("a time limit needs a process of its own: give jobs=1 or more")
+    check_settings(jobs, threads, timeout_s, scheduler)
     sets = [d if isinstance(d, Dataset) else load_dataset(d) for d in _listed(datasets)]
     points = _operating_points(_listed(codecs))
     alone = jobs <= 1 and scheduler is None
     settings = {"command": _command(), "jobs": jobs, "threads": threads, "scheduler": scheduler}
     with Store(out) as store:
         store.remember_protocol(protocol.fingerprint, protocol.description)
-        tasks = {
-            _key(codec, data.name, picture, protocol): Task(codec, data.name, picture, protocol)
-            for data in [remember(store, data) for data in sets]
-            for codec in points
-            for picture in data.pictures
-        }
+        tasks = _tasks([remember(store, data) for data in sets], points, protocol)
         ordered = list(tasks.values())
         left = [ordered[i] for i in store.left_to_do(tasks)]
         progress = Progress(len(tasks), len(left), 0, 0)
         on_progress(progress)
+
+        def on_wait(what: str) -> None:
+            on_progress(replace(progress, waits_for=what))
+
         if left:
-            with workers(jobs, threads, timeout_s, scheduler) as results:
+            with workers(jobs, threads, timeout_s, scheduler, on_wait) as results:
                 for task, result in results(measure, left):
                     record, bitstream = _record_and_bytes(task, result)
                     provenance = {**record.provenance, **settings}
@@ -134,8 +154,21 @@ def run(
                         n_failed=progress.n_failed + (record.error is not None),
                     )
                     on_progress(progress)
+        store.check_place()
         found = tuple(record for record in store.records() if key_of(record) in tasks)
-    return Outcome(found, progress.n_made)
+    return Outcome(found, progress.n_made, len(tasks))
+
+
+def _tasks(sets: Iterable[Dataset], points: Iterable[Codec], protocol: Protocol) -> dict[Key, Task]:
+    """Every picture through every operating point; paths are absolute, for workers elsewhere."""
+    return {
+        _key(codec, data.name, picture, protocol): Task(
+            codec, data.name, replace(picture, path=picture.path.absolute()), protocol
+        )
+        for data in sets
+        for codec in points
+        for picture in data.pictures
+    }
 
 
 def remember(store: Store, data: Dataset) -> Dataset:

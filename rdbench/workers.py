@@ -1,22 +1,29 @@
 """Where the work of a sweep runs: this process, processes of this machine, or a Dask cluster.
 
 Each is a context manager that yields ``results(function, tasks)``, an iterator of (task, result or
-error) in the order of completion. A worker that dies fails its own task and no other.
+error) in the order of completion. A worker that dies fails the task it was working on and no other.
 """
 
+import asyncio
+import logging
+import math
 import os
+import pickle
 import signal
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager, contextmanager
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, resource_tracker
 from typing import Any
 
-from rdbench.errors import Unavailable, WorkerError
+from rdbench.errors import Unavailable, UsageError, WorkerError
 
 Function = Callable[[Any], Any]
 Results = Callable[[Function, Iterable[Any]], Iterator[tuple[Any, Any]]]
+Say = Callable[[str], None]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -28,14 +35,41 @@ _KEEP_FREED_MEMORY = {
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
 
+_MAX_FAILED_STARTS = 5
+_EXIT_S = 5.0
+_LOOK_AFTER_CLUSTER_S = 2.0
+
 
 def workers(
-    jobs: int, threads: int, timeout_s: float | None, scheduler: str | None
+    jobs: int,
+    threads: int,
+    timeout_s: float | None,
+    scheduler: str | None,
+    on_wait: Say = lambda _: None,
 ) -> AbstractContextManager[Results]:
-    """The workers that the settings of a sweep ask for; ``jobs=0`` is this very process."""
+    """Return the workers that the settings of a sweep ask for; ``jobs=0`` is this very process."""
     if scheduler:
-        return dask(scheduler)
+        return dask(scheduler, threads, on_wait)
     return processes(jobs, threads, timeout_s) if jobs else in_process(threads)
+
+
+def check_settings(jobs: int, threads: int, timeout_s: float | None, scheduler: str | None) -> None:
+    """Refuse settings that do not fit together.
+
+    Raises:
+        UsageError: a number is out of range, or a setting would have no effect.
+    """
+    if jobs < 0 or threads < 1:
+        raise UsageError("jobs must be 0 or more and threads 1 or more")
+    if scheduler and jobs:
+        raise UsageError(
+            "--jobs and --scheduler do not go together: the cluster decides how many workers there "
+            "are (`dask worker ADDRESS --nworkers N --nthreads 1`)"
+        )
+    if scheduler and timeout_s is not None:
+        raise UsageError("--timeout and --scheduler do not go together: Dask cannot stop a task")
+    if timeout_s is not None and jobs == 0:
+        raise UsageError("a time limit needs a process of its own: give jobs=1 or more")
 
 
 @contextmanager
@@ -47,9 +81,10 @@ def in_process(threads: int) -> Iterator[Results]:
     def results(function: Function, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         for task in tasks:
             try:
-                yield task, function(task)
-            except Exception as error:
-                yield task, error
+                result = function(task)
+            except (Exception, SystemExit) as error:
+                result = _as_error(error)
+            yield task, result
 
     before = cv2.getNumThreads()
     cv2.setNumThreads(threads)
@@ -69,38 +104,217 @@ def processes(jobs: int, threads: int, timeout_s: float | None = None) -> Iterat
         threads: threads that numerical libraries may use in each.
         timeout_s: seconds after which a task is stopped together with its process.
     """
-    from pebble import ProcessExpired, ProcessPool
-
-    pool = ProcessPool(
-        max_workers=jobs,
-        initializer=_start_worker,
-        initargs=(threads,),
-        context=get_context("spawn"),
-    )
-
-    def explain(error: BaseException) -> BaseException:
-        if isinstance(error, ProcessExpired):
-            return WorkerError(f"the worker process died ({error})")
-        if isinstance(error, TimeoutError):
-            return WorkerError(f"stopped after {timeout_s:g} s")
-        return error
-
-    def results(function: Function, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        def submit(task: Any) -> "Future[Any]":
-            return pool.schedule(function, args=[task], timeout=timeout_s)
-
-        for task, result in _as_completed(submit, tasks, ahead=2 * jobs):
-            yield task, explain(result) if isinstance(result, BaseException) else result
-
+    pool = _Pool(jobs, threads, timeout_s)
     try:
-        with _environment({v: str(threads) for v in _THREAD_VARIABLES} | _KEEP_FREED_MEMORY):
-            yield results
+        yield pool.results
         pool.close()
-    except BaseException:
-        pool.stop()
-        raise
     finally:
-        pool.join()
+        pool.kill()
+
+
+_NO_TASK = object()
+
+
+class _Worker:
+    """A process that works on one task at a time, and the pipe to it.
+
+    It sends an empty message when it is ready and when it has begun a task, and then the pickled
+    result. No pipe or lock is shared with other workers, so its death harms none of them.
+    """
+
+    def __init__(self, threads: int) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, threads))
+        self.ready = False
+        self.task: Any = _NO_TASK
+        self.deadline = math.inf
+        variables = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | _KEEP_FREED_MEMORY
+        try:
+            with _signals_later(), _environment(variables):
+                self.process.start()
+        except BaseException:
+            self.pipe.close()
+            raise
+        finally:
+            theirs.close()
+
+    @property
+    def busy(self) -> bool:
+        return self.task is not _NO_TASK
+
+    def give(self, task: Any, work: bytes) -> bool:
+        """Hand over a task; False where the process died meanwhile."""
+        try:
+            self.pipe.send_bytes(work)
+        except OSError:
+            return False
+        self.task = task
+        return True
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+    def how_it_died(self) -> str:
+        """The exit status or the signal of a process that has ended."""
+        self.process.join(_EXIT_S)
+        code = self.process.exitcode
+        if code is None or code >= 0:
+            return f"exit status {code}"
+        name = signal.Signals(-code).name
+        return f"{name}; out of memory?" if name == "SIGKILL" else name
+
+
+class _Pool:
+    """Workers that are started when there is a task for them, and replaced when they die."""
+
+    def __init__(self, jobs: int, threads: int, timeout_s: float | None) -> None:
+        self._jobs = jobs
+        self._threads = threads
+        self._timeout_s = timeout_s
+        self._workers: list[_Worker] = []
+        self._failed_starts = 0
+
+    def results(self, function: Function, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """(task, result or error) as they complete."""
+        tasks = list(tasks)
+        for task in tasks:
+            try:
+                work = pickle.dumps((function, task))
+            except Exception as error:
+                yield task, error
+                continue
+            while not self._give(task, work, min(self._jobs, len(tasks))):
+                yield from self._listen()
+        while any(worker.busy for worker in self._workers):
+            yield from self._listen()
+
+    def close(self) -> None:
+        """Let the workers end by themselves."""
+        for worker in self._workers:
+            worker.pipe.close()
+        for worker in self._workers:
+            if worker.ready:
+                worker.process.join(_EXIT_S)
+
+    def kill(self) -> None:
+        """End what is left of the workers."""
+        while self._workers:
+            self._workers[-1].kill()
+            self._workers.pop()
+
+    def _give(self, task: Any, work: bytes, n_workers: int) -> bool:
+        """Hand a task to a free worker; False where there is none yet."""
+        while len(self._workers) < n_workers:
+            self._start()
+        free = (worker for worker in self._workers if worker.ready and not worker.busy)
+        return any(worker.give(task, work) for worker in free)
+
+    def _start(self) -> None:
+        try:
+            self._workers.append(_Worker(self._threads))
+        except OSError as error:
+            self._count_failed_start(str(error))
+
+    def _count_failed_start(self, why: str) -> None:
+        self._failed_starts += 1
+        if self._failed_starts == _MAX_FAILED_STARTS:
+            raise WorkerError(
+                f"{_MAX_FAILED_STARTS} worker processes in a row died as they started ({why}); "
+                "free some memory or use fewer jobs (a Python script that measures in several "
+                "processes needs `if __name__ == '__main__':`), then run again to resume"
+            )
+
+    def _listen(self) -> Iterator[tuple[Any, Any]]:
+        """Wait until something happens to a worker; its task and result, where there is one."""
+        nearest = min((worker.deadline for worker in self._workers), default=0.0)
+        patience = None if nearest == math.inf else max(0.0, nearest - time.monotonic())
+        handles = [h for w in self._workers for h in (w.pipe, w.process.sentinel)]
+        happened = set(connection.wait(handles, patience))
+        for worker in tuple(self._workers):
+            # What a worker said before it died or ran out of time counts.
+            if worker.pipe in happened:
+                yield from self._hear(worker)
+            elif worker.process.sentinel in happened:
+                yield from self._bury(worker)
+            elif worker.deadline <= time.monotonic():
+                reason = f"stopped after {self._timeout_s:g} s"
+                yield from self._remove(worker, WorkerError(reason))
+
+    def _hear(self, worker: _Worker) -> Iterator[tuple[Any, Any]]:
+        try:
+            message = worker.pipe.recv_bytes()
+        except (EOFError, OSError):
+            yield from self._bury(worker)
+            return
+        if message:
+            task, worker.task, worker.deadline = worker.task, _NO_TASK, math.inf
+            yield task, _unpickled(message)
+        elif worker.ready:
+            worker.deadline = time.monotonic() + (self._timeout_s or math.inf)
+        else:
+            worker.ready, self._failed_starts = True, 0
+
+    def _bury(self, worker: _Worker) -> Iterator[tuple[Any, Any]]:
+        why = worker.how_it_died()
+        yield from self._remove(worker, WorkerError(f"the worker process died ({why})"))
+        if not worker.ready:
+            self._count_failed_start(why)
+
+    def _remove(self, worker: _Worker, error: WorkerError) -> Iterator[tuple[Any, Any]]:
+        worker.kill()
+        self._workers.remove(worker)
+        if worker.busy:
+            yield worker.task, error
+
+
+def _serve(pipe: "connection.Connection", threads: int) -> None:
+    """What a worker process does until its pipe closes, which the end of its parent does too."""
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(threads)
+    with suppress(EOFError, OSError):
+        pipe.send_bytes(b"")
+        while True:
+            work = pipe.recv_bytes()
+            pipe.send_bytes(_do(work, begin=lambda: pipe.send_bytes(b"")))
+
+
+def _do(work: bytes, begin: Callable[[], None] = lambda: None) -> bytes:
+    """Do a pickled (function, task); the pickled result or error.
+
+    Pickling here makes whatever goes wrong with it the task's own failure.
+    """
+    try:
+        function, task = pickle.loads(work)
+        begin()
+        return pickle.dumps(function(task))
+    except BaseException as error:
+        return pickle.dumps(_as_error(error))
+
+
+def _as_error(error: BaseException) -> Exception:
+    """The error itself where it survives the way to another process and harms nobody there.
+
+    ``sys.exit()`` in a codec must not end the sweep that raises it again.
+    """
+    try:
+        if isinstance(error, Exception) and type(pickle.loads(pickle.dumps(error))) is type(error):
+            return error
+    except Exception:
+        pass
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _unpickled(message: bytes) -> Any:
+    try:
+        return pickle.loads(message)
+    except Exception as error:
+        return error
 
 
 @contextmanager
@@ -118,19 +332,55 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _start_worker(threads: int) -> None:
-    """Leave Ctrl-C to the parent and keep to the given threads."""
-    import cv2
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Start processes within: signals wait until they have got what they need to start.
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(threads)
+    Cut short, a start leaves a child that prints a traceback. The children themselves leave Ctrl-C
+    to this process from their first moment on.
+    """
+    with _blocked_ctrl_c():
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        held: list[int] = []
+        before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {n: handler for n, handler in before.items() if callable(handler)}
+        for number in handlers:
+            signal.signal(number, lambda number, _: held.append(number))
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    if held:
+        signal.raise_signal(held[0])
 
 
 @contextmanager
-def dask(address: str) -> Iterator[Results]:
+def _blocked_ctrl_c() -> Iterator[None]:
+    """Processes started meanwhile never get SIGINT: they inherit that it is blocked."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it would unblock the signal when it is first started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def dask(address: str, threads: int, on_wait: Say = lambda _: None) -> Iterator[Results]:
     """Work on the Dask cluster whose scheduler listens at ``address`` (``tcp://host:8786``).
 
     Its workers need rdbench and the pictures at the same paths; records are written here alone.
+
+    Args:
+        address: where the scheduler listens.
+        threads: threads that numerical libraries may use in each worker process.
+        on_wait: told when there are no workers to give tasks to.
 
     Raises:
         Unavailable: Dask is not installed or the scheduler does not answer.
@@ -140,28 +390,91 @@ def dask(address: str) -> Iterator[Results]:
     except ImportError:
         raise Unavailable("a cluster needs Dask: pip install 'rdbench[cluster]'") from None
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise Unavailable(f"no Dask scheduler answers at {address}: {error}") from None
-    with client:
-        executor = client.get_executor(pure=False)
+    log = logging.getLogger("distributed.client")
+    before = log.level
+    log.setLevel(logging.CRITICAL)  # the traceback of a lost connection; ours is one line
+    try:
+        with client:
+            yield _Cluster(client, address, threads, on_wait).results
+    finally:
+        log.setLevel(before)
 
-        def results(function: Function, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-            ahead = 2 * sum(client.nthreads().values())
-            return _as_completed(lambda task: executor.submit(function, task), tasks, ahead)
 
-        yield results
+class _Cluster:
+    """Hands tasks to a Dask cluster, two for each of its threads, and watches that it is there."""
+
+    def __init__(self, client: Any, address: str, threads: int, on_wait: Say) -> None:
+        self._client = client
+        self._address = address
+        self._threads = threads
+        self._on_wait = on_wait
+        self._waiting = False
+
+    def results(self, function: Function, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """(task, result or error) as they complete.
+
+        Raises:
+            WorkerError: the scheduler is gone.
+        """
+        executor = self._client.get_executor(pure=False)
+        waiting = iter(tasks)
+        out: dict[Future[bytes], Any] = {}
+        while True:
+            n_threads = self._n_threads()
+            for task in islice(waiting, max(0, 2 * n_threads - len(out))):
+                try:
+                    work = pickle.dumps((function, task))
+                except Exception as error:
+                    yield task, error
+                    continue
+                out[executor.submit(_do_on_cluster, self._threads, work)] = task
+            if not out and n_threads:
+                return
+            for future in self._completed(out):
+                yield out.pop(future), self._result(future)
+
+    def _completed(self, out: Iterable["Future[bytes]"]) -> Sequence["Future[bytes]"]:
+        if not out:
+            time.sleep(_LOOK_AFTER_CLUSTER_S / 4)
+        done = wait(out, _LOOK_AFTER_CLUSTER_S, FIRST_COMPLETED).done
+        return tuple(done)
+
+    def _result(self, future: "Future[bytes]") -> Any:
+        """What came of a task: its result, or an error."""
+        try:
+            failure = future.exception()
+        except CancelledError as error:
+            raise self._lost() from error
+        if type(failure).__name__ == "KilledWorker":
+            return WorkerError("the worker process died, and so did the others that Dask tried")
+        return failure or _unpickled(future.result())
+
+    def _n_threads(self) -> int:
+        """Threads of all workers; says once when there are none."""
+        try:
+            n_threads: int = sum(self._client.nthreads().values())
+        except (Exception, asyncio.CancelledError) as error:
+            raise self._lost() from error
+        if not n_threads and not self._waiting:
+            self._on_wait(f"no workers at {self._address}; waiting for some to join")
+        self._waiting = not n_threads
+        return n_threads
+
+    def _lost(self) -> WorkerError:
+        return WorkerError(
+            f"lost the Dask scheduler at {self._address}; what was measured is kept; start it "
+            "again and run the same command to resume"
+        )
 
 
-def _as_completed(
-    submit: Callable[[Any], "Future[Any]"], tasks: Iterable[Any], ahead: int
-) -> Iterator[tuple[Any, Any]]:
-    """(task, result or error) as they complete, with at most ``ahead`` tasks handed out."""
-    waiting = iter(tasks)
-    out = {submit(task): task for task in islice(waiting, ahead)}
-    while out:
-        for future in wait(out, return_when=FIRST_COMPLETED).done:
-            task = out.pop(future)
-            error = future.exception()
-            out |= {submit(new): new for new in islice(waiting, 1)}
-            yield task, future.result() if error is None else error
+def _do_on_cluster(threads: int, work: bytes) -> bytes:
+    import cv2
+    from threadpoolctl import threadpool_limits
+
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    cv2.setNumThreads(threads)
+    threadpool_limits(threads)
+    return _do(work)

@@ -11,7 +11,8 @@ import PIL.Image
 import pytest
 from program import rdbench
 
-from rdbench.cli.app import app, main
+from rdbench.__main__ import main
+from rdbench.cli.app import app
 
 
 @pytest.fixture(scope="module")

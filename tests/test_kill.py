@@ -3,6 +3,7 @@
 RDBENCH_KILLS=50 kills that many times; the default keeps the suite short.
 """
 
+import contextlib
 import csv
 import io
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from program import PROGRAM, rdbench
+from program import PROGRAM, rdbench, start, wait_until, worker_processes
 
 from rdbench.store import Store
 
@@ -57,7 +58,7 @@ def check_whole(out):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
 def test_kill_minus_nine(tmp_path):
     started = time.monotonic()
-    subprocess.run(command(tmp_path / "calm"), check=True, capture_output=True)
+    subprocess.run(command(tmp_path / "calm"), check=True, capture_output=True, timeout=120)
     whole_s = time.monotonic() - started
     out, seed = tmp_path / "killed", random.Random(0)
     there = 0
@@ -66,7 +67,7 @@ def test_kill_minus_nine(tmp_path):
         time.sleep(seed.uniform(0, whole_s))
         family = psutil.Process(sweep.pid).children(recursive=True)
         sweep.send_signal(signal.SIGKILL)
-        sweep.wait()
+        sweep.wait(30)
         _, alive = psutil.wait_procs(family, timeout=20)
         assert not alive, "workers outlived the sweep"
         before, there = there, check_whole(out)
@@ -74,26 +75,96 @@ def test_kill_minus_nine(tmp_path):
         if there == 33:  # all done: start over, so that every kill meets a sweep at work
             Path(out).rename(tmp_path / f"done-{time.monotonic_ns()}")
             there = 0
-    subprocess.run(command(out), check=True, capture_output=True)
+    subprocess.run(command(out), check=True, capture_output=True, timeout=120)
     assert table(out) == table(tmp_path / "calm")
 
 
-def hear_ctrl_c():
-    """Shells start background jobs with SIGINT ignored, and their children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_says_how_to_go_on(tmp_path):
-    words = command(tmp_path, qualities=range(1, 101))
-    sweep = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c)
-    while not (tmp_path / "bitstreams").exists():
-        time.sleep(0.01)
+    sweep = start(*command(tmp_path, qualities=range(1, 101))[len(PROGRAM) :])
+    wait_until((tmp_path / "bitstreams").exists, sweep)
     sweep.send_signal(signal.SIGINT)
     _, said = sweep.communicate(timeout=30)
     assert sweep.returncode == 130
-    assert "the same command goes on from there" in said
-    assert "Traceback" not in said
+    (line,) = said.splitlines()
+    assert "run the same command again to resume" in line
     assert check_whole(tmp_path) > 0
+
+
+def hears_sigterm(process):
+    """Whether a process has a handler for SIGTERM, which Python alone does not give it."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return int(caught, 16) >> (signal.SIGTERM - 1) & 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_imports_is_one_line(number):
+    program = start("list", "codecs")
+    wait_until(lambda: hears_sigterm(program), program)
+    program.send_signal(number)
+    printed, said = program.communicate(timeout=30)
+    assert (program.returncode, printed, said) == (128 + number, "", "rdbench: stopped\n")
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A report folder whose records lack most metrics."""
+    out = tmp_path_factory.mktemp("measured")
+    subprocess.run(command(out, range(5, 100, 30)), check=True, capture_output=True, timeout=120)
+    return out
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--codec", "webp"),
+        ("rescore", "--metric", "vif"),
+        ("match", "--codec", "webp", "--psnr", "33"),
+        ("timing", "--codec", "jpeg", "--busy"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_signal_to_all_processes_as_workers_start_is_one_line(measured, words, number, twice):
+    folder = (measured,) if words[0] == "rescore" else ("--out", measured)
+    program = start(*words, *folder)
+    workers = wait_until(lambda: worker_processes(program), program)
+    for _ in range(1 + twice):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, number)
+    _, said = program.communicate(timeout=30)
+    statuses = {128 + number, -number if twice else 128 + number}  # -number: the second hit its end
+    assert program.returncode in statuses, said
+    (line,) = said.splitlines()
+    assert line.startswith("rdbench: stopped")
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive, "workers outlived the program"
+
+
+def test_a_worker_killed_as_it_starts_fails_nothing(tmp_path):
+    sweep = start("run", "--codec", "jpeg", "--jobs", 2, "--out", tmp_path)
+    for worker in wait_until(lambda: worker_processes(sweep), sweep):
+        worker.kill()
+    _, said = sweep.communicate(timeout=100)
+    assert sweep.returncode == 0, said
+    assert " 0 failed" in said
+    assert check_whole(tmp_path) > 0
+
+
+def test_workers_that_always_die_as_they_start_end_the_sweep(tmp_path):
+    sweep = start("run", "--codec", "jpeg", "--jobs", 2, "--out", tmp_path)
+    deadline = time.monotonic() + 100
+    while sweep.poll() is None and time.monotonic() < deadline:
+        for worker in worker_processes(sweep):
+            worker.kill()
+        time.sleep(0.002)
+    _, said = sweep.communicate(timeout=10)
+    assert sweep.returncode == 1
+    (line,) = said.splitlines()
+    assert "5 worker processes in a row died as they started (SIGKILL" in line
+    assert check_whole(tmp_path) == 0  # no picture is blamed
 
 
 def test_two_sweeps_into_one_folder(tmp_path):

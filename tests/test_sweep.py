@@ -1,17 +1,22 @@
 """A sweep: what is measured, what fails and how, and that nothing is done twice."""
 
 import hashlib
+import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import PIL.Image
 import pytest
-from toy_codecs import Toy
+from toy_codecs import Toy, unsendable
+from typer.testing import CliRunner
 
+from rdbench.cli.app import app
 from rdbench.datasets import load_dataset
 from rdbench.errors import DataError, Unavailable, UsageError
 from rdbench.metrics import Protocol
 from rdbench.store import Store
 from rdbench.sweep import rescore, run
+from rdbench.workers import processes
 from rdbench_codecs.null import Null
 
 
@@ -54,7 +59,9 @@ def test_what_is_there_is_not_done_again(photos, tmp_path):
     again = run([Toy(step=s) for s in (64, 16, 4)], photos, tmp_path, on_progress=seen.append)
     assert (again.n_made, len(again.records)) == (2, 6)
     assert (seen[0].n_wanted, seen[0].n_left, seen[-1].n_made) == (6, 2, 2)
-    assert again.records[:1] != first.records[:1] or again.records == first.records
+    after = {record.spec + record.image: record for record in again.records}
+    for before in first.records:
+        assert after[before.spec + before.image] == before  # bytes, scores, times and all
 
 
 def test_protocols_do_not_mix(photos, tmp_path):
@@ -95,6 +102,103 @@ def test_a_dying_worker_fails_its_own_picture_only(photos, tmp_path, jobs):
     assert failed.image == "40.png"
     assert "worker process died" in failed.error
     assert [r.timed_alone for r in outcome.records] == [jobs == 1] * 6
+
+
+@pytest.mark.parametrize(
+    ("trouble", "says"),
+    [
+        ("die in pickle", "TypeError: a codec that cannot be sent"),
+        ("die in unpickle", "worker process died (exit status 9)"),
+        ("raise in unpickle", "ImportError: a codec that cannot be loaded"),
+        ("exit in decode", "SystemExit: 3"),
+        ("raise foreign in encode", "Foreign: a, b"),
+        ("kill in decode", "worker process died (SIGKILL; out of memory?)"),
+    ],
+)
+def test_trouble_with_processes_fails_its_own_pictures_only(photos, tmp_path, trouble, says):
+    codecs = [Toy(trouble=trouble), Toy(step=8), Toy(step=4)]
+    outcome = run(codecs, photos, tmp_path, jobs=2)
+    assert [says in r.error for r in outcome.failures] == [True] * 2, outcome.failures
+    assert {r.spec for r in outcome.failures} == {f"toy:step=16,trouble={trouble},width=0"}
+    assert (len(outcome.records), outcome.n_measured, outcome.n_missing) == (6, 4, 0)
+
+
+def test_more_jobs_than_tasks(photos, tmp_path):
+    assert run(Toy(), photos, tmp_path, jobs=8).n_measured == 2
+
+
+def test_sys_exit_in_a_codec_does_not_end_the_sweep(photos, tmp_path):
+    outcome = run([Toy(trouble="exit in decode"), Toy(step=8)], photos, tmp_path)
+    assert [r.error for r in outcome.failures] == ["RuntimeError: SystemExit: 3"] * 2
+
+
+def test_results_that_cannot_be_sent_fail_their_own_task():
+    with processes(2, 1) as results:
+        found = dict(results(unsendable, ["lambda", "fine", "bad exception"]))
+    assert found["fine"] == "fine"
+    assert "pickle" in str(found["lambda"])
+    assert "Foreign: a, b" in str(found["bad exception"])
+
+
+@pytest.mark.parametrize("jobs", [0, 1])
+@pytest.mark.parametrize("what", ["deleted", "moved", "replaced", "database deleted", "at the end"])
+def test_a_report_folder_that_goes_away_stops_the_sweep(photos, tmp_path, what, jobs):
+    out, moved = tmp_path / "out", tmp_path / "moved"
+
+    def interfere(progress):
+        if what == "at the end" and progress.n_made == 6:
+            shutil.rmtree(out)
+        if progress.n_made != 2:
+            return
+        if what == "deleted":
+            shutil.rmtree(out)
+        if what in ("moved", "replaced"):
+            out.rename(moved)
+        if what == "replaced":
+            Store(out).close()
+        if what == "database deleted":
+            (out / "records.sqlite").unlink()
+
+    codecs = [Toy(step=step) for step in (64, 16, 4)]
+    how = "replaced by another" if what == "replaced" else "deleted or moved"
+    with pytest.raises(DataError, match=how):
+        run(codecs, photos, out, jobs=jobs, on_progress=interfere)
+    assert out.exists() == (what in ("replaced", "database deleted"))
+    if moved.exists():
+        assert run(codecs, photos, moved).n_made == 4  # the two from before are there
+
+
+def test_every_task_asked_for_is_accounted_for(photos, tmp_path, monkeypatch):
+    """Workers that stop early must not look like success."""
+
+    @contextmanager
+    def lazy(*_):
+        yield lambda function, tasks: iter(())
+
+    monkeypatch.setattr("rdbench.sweep.workers", lazy)
+    assert run(Toy(), photos, tmp_path).n_missing == 2
+    words = ["run", "--codec", "null", "--dataset", photos, "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1
+    assert "2 were not measured" in done.stderr
+
+
+def test_failed_tasks_do_not_count_as_measured(photos, tmp_path):
+    (tmp_path / "bad.toml").write_text(
+        'name = "bad"\nformat = "png"\n'
+        'encode = "false {input} {output}"\ndecode = "false {input} {output}"\n'
+    )
+    words = ["run", "--codec", str(tmp_path / "bad.toml"), "--dataset", photos]
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "0 measured, 0 already done, 2 failed" in done.stderr
+
+
+def test_settings_that_a_cluster_cannot_honour_are_refused(photos, tmp_path):
+    for settings in ({"jobs": 2}, {"timeout_s": 1.0}):
+        with pytest.raises(UsageError, match="do not go together"):
+            run("null", photos, tmp_path / "out", scheduler="tcp://localhost:1", **settings)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_time_limit_stops_what_hangs(photos, tmp_path):

@@ -1,6 +1,8 @@
 """Codecs that misbehave in every way a sweep must survive."""
 
 import os
+import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,29 @@ import numpy as np
 from rdbench.errors import Unavailable
 from rdbench.types import Bitstream, Codec, Segment
 from rdbench_codecs.null import Null
+
+
+class Foreign(Exception):
+    """An exception that pickles and does not unpickle."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one}, {two}")
+
+
+def unsendable(task):
+    """A function for workers whose results do not survive the way back."""
+    if task == "bad exception":
+        raise Foreign("a", "b")
+    return (lambda: 0) if task == "lambda" else task
+
+
+def revived(step, trouble, width):
+    """What a worker makes of a pickled ``Toy``."""
+    if trouble == "die in unpickle":
+        os._exit(9)
+    if trouble == "raise in unpickle":
+        raise ImportError("a codec that cannot be loaded")
+    return Toy(step, trouble, width)
 
 
 @dataclass(frozen=True)
@@ -55,10 +80,21 @@ class Toy(Codec):
             raise RuntimeError("two\nlines")
         if self.trouble == f"die in {where}":
             os._exit(7)
+        if self.trouble == f"kill in {where}":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.trouble == f"exit in {where}":
+            sys.exit(3)
+        if self.trouble == f"raise foreign in {where}":
+            raise Foreign("a", "b")
         if self.trouble == f"hang in {where}":
             time.sleep(600)
         if self.trouble == f"write in {where}" and where == "encode":
             pixels[0, 0, 0] = 1
+
+    def __reduce__(self):
+        if self.trouble == "die in pickle":
+            raise TypeError("a codec that cannot be sent")
+        return revived, (self.step, self.trouble, self.width)
 
     def count(self, call):
         if self.trouble == "count":

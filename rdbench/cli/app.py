@@ -4,9 +4,6 @@ Packages add commands of their own under the entry-point group ``rdbench.command
 a ``typer.Typer`` with several.
 """
 
-import os
-import signal
-import sys
 import warnings
 from typing import TextIO
 
@@ -33,7 +30,7 @@ from rdbench.cli import (
     timing,
 )
 from rdbench.cli.console import say
-from rdbench.errors import RdbenchError, RdbenchWarning
+from rdbench.errors import RdbenchWarning
 from rdbench.registry import plugins
 
 
@@ -90,20 +87,3 @@ for name, command in plugins("rdbench.commands"):
         app.add_typer(command, name=name)
     else:
         app.command(name)(command)
-
-
-def main() -> None:
-    """Run the command line; an error is one line on stderr and exit status 1."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        app()
-    except RdbenchError as error:
-        say(f"rdbench: {error}")
-        sys.exit(1)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

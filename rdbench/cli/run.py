@@ -11,7 +11,7 @@ from rdbench.analysis.curves import anomalies, measured_curves
 from rdbench.analysis.summary import summarize
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.datasets import load_dataset
-from rdbench.errors import Unavailable, UsageError
+from rdbench.errors import Stopped, Unavailable, UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
 from rdbench.registry import codecs_from_spec
 from rdbench.store import Store
@@ -33,7 +33,9 @@ def run(
         typer.Option("--dataset", "-d", help="Data set or folder of pictures. Repeatable."),
     ] = ["sample"],  # noqa: B006
     out: Out = Path("reports"),
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Processes.", show_default="1")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads a process may use.")] = 1,
     timeout: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds a picture may take.")
@@ -56,7 +58,7 @@ def run(
         codec,
         dataset,
         out,
-        jobs=jobs,
+        jobs=jobs or (0 if scheduler else 1),
         threads=threads,
         timeout_s=timeout,
         scheduler=scheduler,
@@ -67,7 +69,7 @@ def run(
         for anomaly in anomalies(curve):
             if anomaly.kind not in ("short", "incomplete"):
                 say(f"{curve.label} on {curve.dataset}: {anomaly.message}")
-    if outcome.failures:
+    if outcome.failures or outcome.n_missing:
         raise typer.Exit(1)
 
 
@@ -85,13 +87,16 @@ def sweep_with_progress(
     with _progress_bar(", ".join(datasets)) as on_progress:
         try:
             outcome = run_sweep(codecs, sets, out, on_progress=on_progress, **settings)
-        except KeyboardInterrupt:
-            say(f"stopped; what was measured is in {out}, the same command goes on from there")
-            raise typer.Exit(130) from None
+        except Stopped as stop:
+            stop.add_note(f"what was measured is in {out}; run the same command again to resume")
+            raise
     for failure in outcome.failures:
         say(f"failed: {failure.spec} on {failure.image}: {failure.error}")
-    n_there = len(outcome.records) - outcome.n_made
-    say(f"{outcome.n_made} measured, {n_there} were there, {len(outcome.failures)} failed: {out}")
+    n_failed = len(outcome.failures)
+    n_done = len(outcome.records) - outcome.n_measured - n_failed
+    say(f"{outcome.n_measured} measured, {n_done} already done, {n_failed} failed: {out}")
+    if outcome.n_missing:
+        say(f"{outcome.n_missing} were not measured; run the same command again to resume")
     with Store(out) as store:
         return outcome, store.datasets()
 
@@ -120,6 +125,8 @@ def _progress_bar(what: str) -> Iterator[Callable[[Progress], None]]:
         task = bar.add_task(what, total=None, note="")
 
         def on_progress(progress: Progress) -> None:
+            if progress.waits_for:
+                say(progress.waits_for)
             note = f"{progress.n_failed} failed" if progress.n_failed else ""
             bar.update(task, total=progress.n_left, completed=progress.n_made, note=note)
 

@@ -10,14 +10,19 @@ FOLDER/figures, report.html, reproduce-*  the report's own: made anew
 An input of the command is never replaced, with --force neither.
 """
 
+import io
 import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rdbench.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @contextmanager
@@ -68,6 +73,27 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file, whole or not at all; DataError where it cannot be written."""
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_figure(path: Path, figure: "Figure", **options: Any) -> None:
+    """Write a figure, whole or not at all, in the format of the suffix of ``path``.
+
+    Args:
+        path: of the file.
+        figure: of matplotlib.
+        options: of ``Figure.savefig``.
+
+    Raises:
+        UsageError: the suffix is no format of a figure.
+        DataError: the file cannot be written.
+    """
+    # In memory first: matplotlib answers a full disk with whatever error its PDF writer ends in.
+    drawn = io.BytesIO()
+    try:
+        figure.savefig(drawn, format=path.suffix.removeprefix(".") or "png", **options)
+    except ValueError as error:
+        raise UsageError(f"cannot draw {path}: {error}") from None
+    write_bytes(path, drawn.getvalue())
 
 
 def output_file(

@@ -19,6 +19,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from rdbench.errors import DataError
+from rdbench.files import replacing
 from rdbench.types import Image
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
@@ -62,9 +63,9 @@ def write_image(image: Image, path: Path) -> None:
         DataError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        PIL.Image.fromarray(image).save(path)
-    except (OSError, ValueError) as error:
+        with replacing(path) as partial:
+            PIL.Image.fromarray(image).save(partial)
+    except ValueError as error:
         raise DataError(f"cannot write {path}: {error}") from None
 
 

@@ -21,6 +21,7 @@ from rich.table import Table
 from rdbench.report.tables import cell, columns, is_numeric
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
 _stdout = Console(width=400)  # tables keep their width: a number cut short is no number
 _stderr = Console(stderr=True, soft_wrap=True, highlight=False)

@@ -222,8 +222,7 @@ class _Run:
             average, optimizers, step = content["average"], content["optimizers"], content["step"]
         except Exception as error:  # unpickling raises whatever the file asks for
             raise DataError(
-                f"{path} was cut, or another version made it; delete it, or choose another folder "
-                "with --out"
+                f"{path} was cut, or another version made it; choose another folder with --out"
             ) from error
         made_by = Recipe.from_dict(json.loads(recipe))  # a newer setting: its default
         if _canonical(made_by) != _canonical(self._recipe):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rdbench.errors import UsageError
 
@@ -75,7 +75,7 @@ def _csv(rows: Rows) -> str:
     lines = [list(rows[0]), *([row[name] for name in rows[0]] for row in rows)]
     # The library leaves a carriage return as it is, and readers take it for the end of a row.
     returns = any("\r" in str(value) for line in lines for value in line)
-    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     writer = csv.writer(text, lineterminator="\n", quoting=quoting)
     writer.writerows(map(_no_formula, line) for line in lines)
     return text.getvalue()

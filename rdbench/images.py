@@ -27,6 +27,7 @@ import PIL.ExifTags
 import PIL.Image
 
 from rdbench.errors import DataError
+from rdbench.files import replacing
 from rdbench.types import Image
 
 SUFFIXES = (
@@ -94,9 +95,9 @@ def write_image(image: Image, path: Path) -> None:
         DataError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        PIL.Image.fromarray(image).save(path)
-    except (OSError, ValueError) as error:
+        with replacing(path) as partial:
+            PIL.Image.fromarray(image).save(partial)
+    except ValueError as error:
         raise DataError(f"cannot write {path}: {error}") from None
 
 

@@ -86,6 +86,11 @@ def _digest(key: Key) -> str:
     return hashlib.sha256("\0".join(key).encode()).hexdigest()
 
 
+def kept_in(folder: Path) -> list[Path]:
+    """What a report folder keeps: the database, its journals, and the folder of bitstreams."""
+    return [*folder.glob("records.sqlite*"), folder / "bitstreams"]
+
+
 class Store:
     """An open report folder.
 

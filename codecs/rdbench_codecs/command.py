@@ -25,6 +25,14 @@ decoder cannot see the size of the picture, the bitstream begins with four bytes
 (2 x uint16, little-endian), counted as rate (segment ``header``); so ``decode`` may use ``{width}``
 and ``{height}`` with this format alone.
 
+The rules of pictures (:mod:`rdbench.images`) hold for what the decoder writes: grey and palettes
+are converted, opaque alpha is dropped; transparency and more than 8 bits per sample are refused,
+because how to come down to 8 bits is the codec's choice and not ours.
+
+A command may write files of eight times the uncompressed picture (at least 64 MiB each; where the
+decoder alone knows the size, of the largest picture allowed), four times that in all, and print
+64 MiB. Whatever it left running is killed.
+
 Times include starting the program and reading and writing its files.
 """
 
@@ -44,10 +52,11 @@ import numpy as np
 from PIL import Image as PilImage
 
 from rdbench.errors import BitstreamError, DataError, Unavailable
+from rdbench.images import read_image
 from rdbench.types import Bitstream, Codec, Image, Segment
 from rdbench_codecs.colour import from_yuv444, to_yuv444
-from rdbench_codecs.guard import decoding, encoding, require_rgb, require_size
-from rdbench_codecs.programs import ProgramError, find_program, private_folder
+from rdbench_codecs.guard import MAX_PIXELS, decoding, encoding, require_size
+from rdbench_codecs.programs import ProgramError, find_program, limits_for, private_folder
 
 FORMATS = ("png", "ppm", "yuv444")
 _SIZE = struct.Struct("<HH")
@@ -109,7 +118,7 @@ class CommandCodec(Codec):
                 {"input": picture, "output": compressed, "width": width, "height": height}
                 | settings,
             )
-            folder.run(command, self.definition.timeout_s)
+            folder.run(command, self.definition.timeout_s, limits_for(image.nbytes))
             payload = folder.output(compressed).read_bytes()
             if self.definition.format != "yuv444":
                 return Bitstream(payload)
@@ -128,7 +137,8 @@ class CommandCodec(Codec):
             (folder.path / compressed).write_bytes(data)
             names = {"input": compressed, "output": picture}
             command = _command(self.definition, self.definition.decode, names | size)
-            folder.run(command, self.definition.timeout_s)
+            n_pixels = size["width"] * size["height"] if size else MAX_PIXELS
+            folder.run(command, self.definition.timeout_s, limits_for(3 * n_pixels))
             path = folder.output(picture)
             return _read_planes(path, **size) if size else _read_picture(path)
 
@@ -164,8 +174,8 @@ def load(path: Path | str) -> type[CommandCodec]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            return _made(_definition(tomllib.load(file), str(path.absolute().parent)))
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin with a mark
+        return _made(_definition(tomllib.loads(text), str(path.absolute().parent)))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: {error}") from None
 
@@ -288,7 +298,11 @@ def _write(path: Path, image: Image, file_format: str) -> None:
 def _read_picture(path: Path) -> Image:
     with PilImage.open(path, formats=("PNG", "PPM")) as picture:
         require_size(*picture.size)
-        return require_rgb(np.asarray(picture))
+    try:
+        return read_image(path)
+    except DataError as error:
+        reason = str(error).replace(str(path), path.name)
+        raise BitstreamError(f"the decoder's picture is refused: {reason}") from None
 
 
 def _split(data: bytes) -> tuple[dict[str, int], bytes]:

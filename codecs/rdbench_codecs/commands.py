@@ -7,6 +7,7 @@ import typer
 
 from rdbench.cli.console import AsJson, print_rows, say
 from rdbench.errors import UsageError
+from rdbench.files import files_of_spec, output_file, write_figure
 
 if TYPE_CHECKING:
     from rdbench_codecs.hyperprior.codec import Qvrf
@@ -100,6 +101,8 @@ def qvrf_fit(
     Example: rdbench qvrf fit --codec qvrf-mbt2018:weights=my.pth --out fit.pdf
     """
     point = _qvrf_point(codec)
+    if out:
+        output_file(out, out, files_of_spec(codec))
     fit = point.regulator_fit()
     row = {"codec": codec, "slope": fit.slope, "intercept": fit.intercept, "r2": fit.r2}
     print_rows([row], as_json)
@@ -122,6 +125,7 @@ def qvrf_fix(
     Example: rdbench qvrf fix --codec qvrf-mbt2018-mean:index=3 --out fixed.safetensors
     """
     point = _qvrf_point(codec)
+    output_file(out, out, files_of_spec(codec))
     point.write_fixed(out)
     say(f"{out}: weights of {point.baseline}")
 
@@ -152,4 +156,4 @@ def _draw_fit(fit: Any, title: str, out: Path) -> None:
     axes.set_ylabel("√(λ / λ_ref)")
     axes.set_title(title, fontsize=8, loc="left", parse_math=False)
     axes.legend(fontsize=7, frameon=False)
-    figure.savefig(out, dpi=300)
+    write_figure(out, figure, dpi=300)

@@ -1,15 +1,24 @@
-"""External programs: each run in a private folder, with a time limit, and none left behind.
+"""External programs: each run in a private folder, within limits, and none left behind.
+
+When a program ends or its time is up, its process group is killed; on Linux also every process that
+carries the name of the private folder in its environment or works in the folder, such as a daemon
+in a session of its own. A process that leaves all three escapes.
 
 A shell that waits for the end of its input watches every private folder. When the folder is done
 with, or this process ends in whatever way (an error, Ctrl-C, kill -9), its input closes; it then
-kills the program that may still be running, with all of its children, and deletes the folder.
+kills what still runs in the same way, and deletes the folder.
+
+A program may write files up to a limit, four times as much in all, and print 64 MiB.
 """
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,18 +26,38 @@ from typing import IO, NamedTuple
 
 from rdbench.errors import Unavailable
 
-_WATCH = """
+_MARK = "RDBENCH_PRIVATE_FOLDER"
+# What is killed may have started another process in the meantime: more than one round.
+_ROUNDS = 10
+_WATCH = f"""
 group=
 while read -r line; do group=$line; done
-[ -n "$group" ] && kill -9 "-$group"
-rm -rf -- "$1"
+left() {{
+    grep -lsF "{_MARK}=$1" /proc/[0-9]*/environ
+    find /proc/[0-9]*/cwd -maxdepth 0 '(' -lname "$1" -o -lname "$1/*" -o -lname "$1 (*" ')'
+}}
+if [ -n "$group" ]; then
+    kill -9 "-$group"
+    for round in 1 2 3 4 5 6 7 8 9 10; do  # _ROUNDS
+        pids=$(left "$1" | cut -d/ -f3)
+        [ -n "$pids" ] || break
+        kill -9 $pids
+    done
+fi
+rm -rf -- "$1" || {{ chmod -R u+rwx -- "$1"; rm -rf -- "$1"; }}
 """
+# A limit that is lower already stays. Where memory runs out, the program is to go and not we.
 _LIMITED = """
-ulimit -c 0; ulimit -v "$1"; ulimit -f "$2"
+ulimit -c 0; ulimit -f "$1" || :; [ -z "$2" ] || ulimit -v "$2" || :
+[ ! -w /proc/self/oom_score_adj ] || echo 1000 >/proc/self/oom_score_adj || :
 shift 2
 exec "$@"
 """
 _LOG = "printed.log"
+_LOG_BYTES = 64 << 20
+_LEAST_BYTES = 64 << 20
+_TOTAL = 4
+_LOOK_EVERY_S = 1.0
 
 
 class ProgramError(Exception):
@@ -36,15 +65,28 @@ class ProgramError(Exception):
 
 
 class Limits(NamedTuple):
-    """What a program that reads untrusted bytes may use: memory, and size of each file."""
+    """What a program may use.
 
-    memory_bytes: int
+    Attributes:
+        file_bytes: size of each file that it writes.
+        memory_bytes: its address space; None for no limit.
+    """
+
     file_bytes: int
+    memory_bytes: int | None = None
 
     def wrap(self, command: Sequence[str | Path]) -> list[str | Path]:
         """``command`` started under these limits, and without core dumps."""
-        kib, blocks = str(self.memory_bytes // 1024), str(self.file_bytes // 512)
-        return ["/bin/sh", "-c", _LIMITED, "rdbench-limits", kib, blocks, *command]
+        kib = str(self.memory_bytes // 1024) if self.memory_bytes else ""
+        return ["/bin/sh", "-c", _LIMITED, "rdbench", str(self.file_bytes // 512), kib, *command]
+
+
+def limits_for(raw_bytes: int) -> Limits:
+    """Limits of a program that works on a picture of so many bytes: eight times that, or 64 MiB.
+
+    There is no limit on memory: runtimes such as Java's or CUDA's reserve far more than they use.
+    """
+    return Limits(max(_LEAST_BYTES, 8 * raw_bytes))
 
 
 def find_program(names: Sequence[str], folder: str | None, remedy: str) -> Path:
@@ -68,9 +110,7 @@ class PrivateFolder:
         self.path = path
         self._watcher = watcher
 
-    def run(
-        self, command: Sequence[str | Path], timeout_s: float, limits: Limits | None = None
-    ) -> None:
+    def run(self, command: Sequence[str | Path], timeout_s: float, limits: Limits) -> None:
         """Run a program that must end with status 0.
 
         Args:
@@ -79,7 +119,7 @@ class PrivateFolder:
             limits: what it may use.
 
         Raises:
-            ProgramError: it ended with another status, or ran too long.
+            ProgramError: it ended with another status, ran too long, or wrote too much.
         """
         status, printed = self.outcome(command, timeout_s, limits)
         if status:
@@ -90,10 +130,12 @@ class PrivateFolder:
         self, command: Sequence[str | Path], timeout_s: float, limits: Limits | None = None
     ) -> tuple[int, str]:
         """Run a program; its exit status and the end of what it printed."""
+        limits, name = limits or limits_for(0), Path(command[0]).name
         with (self.path / _LOG).open("w+b") as log:
             process = subprocess.Popen(
-                limits.wrap(command) if limits else command,
+                limits.wrap(command),
                 cwd=self.path,
+                env={**os.environ, _MARK: str(self.path)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -101,17 +143,43 @@ class PrivateFolder:
             )
             try:
                 self._watch(str(process.pid))
-                status = process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                name = Path(command[0]).name
-                raise ProgramError(f"{name} was stopped after {timeout_s:g} s") from None
+                status = self._wait(process, name, timeout_s, limits)
             finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+                _kill_group(process)
+                _kill_left(self.path)
                 self._watch("")
             log.seek(max(0, log.seek(0, os.SEEK_END) - 1_000_000))
-            return status, log.read().decode(errors="replace")
+            printed = log.read().decode(errors="replace")
+        if status in (126, 127):  # of a shell or a loader: no program, or none for this machine
+            raise ProgramError(f"{name} cannot be executed: {_tail(printed)}")
+        return status, printed
+
+    def _wait(
+        self, process: subprocess.Popen[bytes], name: str, timeout_s: float, limits: Limits
+    ) -> int:
+        """The exit status; ProgramError where the program runs too long or writes too much."""
+        end = time.monotonic() + timeout_s
+        status = None
+        while status is None:
+            try:
+                status = process.wait(max(0.0, min(_LOOK_EVERY_S, end - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= end:
+                    raise ProgramError(f"{name} was stopped after {timeout_s:g} s") from None
+            self._check_written(name, limits)
+        return status
+
+    def _check_written(self, program: str, limits: Limits) -> None:
+        """ProgramError where a file, or all together, are over the limit."""
+        total, most = 0, limits.file_bytes // 512 * 512  # as far as the kernel lets a file grow
+        for file, n_bytes in _sizes(self.path):
+            total += n_bytes + 4096  # what an empty file takes, about
+            if file == _LOG and n_bytes >= min(_LOG_BYTES, most):
+                raise ProgramError(f"{program} printed more than {_mib(min(_LOG_BYTES, most))}")
+            if n_bytes >= most:
+                raise ProgramError(f"{program} wrote a file of more than {_mib(most)}: {file}")
+        if total > _TOTAL * most:
+            raise ProgramError(f"{program} wrote more than {_mib(_TOTAL * most)} in all")
 
     def _watch(self, group: str) -> None:
         self._watcher.write(f"{group}\n".encode())
@@ -120,6 +188,8 @@ class PrivateFolder:
     def output(self, name: str) -> Path:
         """The path of a file that a program should have written; ProgramError where it is not."""
         path = self.path / name
+        if path.exists() and not path.is_file():
+            raise ProgramError(f"the program made {name} something that is not a file")
         if not path.is_file() or path.stat().st_size == 0:
             raise ProgramError(f"the program ended without an error but wrote no {name}")
         return path
@@ -145,6 +215,48 @@ def private_folder() -> Iterator[PrivateFolder]:
     finally:
         watcher.stdin.close()
         watcher.wait()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and what it left behind in its process group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: zombies alone
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _kill_left(folder: Path) -> None:
+    """Kill what left the group of its program, see above."""
+    for _ in range(_ROUNDS):
+        left = list(_left(str(folder)))
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not left:
+            return
+
+
+def _left(folder: str) -> Iterator[int]:
+    mark = f"{_MARK}={folder}".encode()
+    for pid in os.listdir("/proc") if sys.platform == "linux" else ():  # noqa: PTH208
+        # Processes of others cannot be read; those that just ended have no environment.
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and (
+                mark in Path("/proc", pid, "environ").read_bytes()
+                or f"{os.readlink(f'/proc/{pid}/cwd')}/".startswith(f"{folder}/")  # noqa: PTH115
+            ):
+                yield int(pid)
+
+
+def _sizes(folder: Path) -> Iterator[tuple[str, int]]:
+    """Name and size of everything below a folder."""
+    for root, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            with contextlib.suppress(OSError):  # deleted meanwhile
+                yield name, (Path(root) / name).lstat().st_size
+
+
+def _mib(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:.0f} MiB"
 
 
 def _tail(printed: str) -> str:

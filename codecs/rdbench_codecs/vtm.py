@@ -31,7 +31,7 @@ from rdbench.errors import BitstreamError, RdbenchError, Unavailable
 from rdbench.types import Bitstream, Check, Codec, Image
 from rdbench_codecs.colour import colour_ceiling, from_yuv444, to_yuv444
 from rdbench_codecs.guard import MAX_PIXELS, decoding, encoding, require_range, require_size
-from rdbench_codecs.programs import Limits, ProgramError, find_program, private_folder
+from rdbench_codecs.programs import Limits, ProgramError, find_program, limits_for, private_folder
 
 CONFIG = "encoder_intra_vtm.cfg"
 CONFIG_SHA256 = "5647353c1d7a5a64c4180afee1f7f5f902ada9198c08839baa972395a3dc1e34"
@@ -99,7 +99,7 @@ class Vtm18(Codec):
             arguments.append("--ConformanceWindowMode=1")
         with encoding(image), private_folder() as folder:
             (folder.path / "input.yuv").write_bytes(to_yuv444(image).tobytes())
-            folder.run([vtm.encoder, *arguments], self.encode_timeout_s)
+            folder.run([vtm.encoder, *arguments], self.encode_timeout_s, limits_for(image.nbytes))
             return Bitstream(folder.output("output.vvc").read_bytes())
 
     def decode(self, data: bytes) -> Image:

@@ -24,6 +24,7 @@ from rdbench.printable import printable
 from rdbench.report.tables import cell, columns, is_numeric
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
 # Names are printed as they are: rich would take [a] for markup and :smile: for a picture.
 _PLAIN: Any = {"markup": False, "emoji": False, "highlight": False}

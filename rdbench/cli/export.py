@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.curves import measured_curves
-from rdbench.cli.console import progress_bar, say
+from rdbench.cli.console import Force, progress_bar, say
 from rdbench.errors import UsageError
+from rdbench.files import output_file, output_files, write_text
 from rdbench.report.export import compressai_files, to_csv, to_json, to_parquet
-from rdbench.store import Store
+from rdbench.store import Store, kept_in
 from rdbench.sweep import rescore as rescore_store
 
 FORMS = ("csv", "json", "parquet", "compressai")
@@ -27,6 +28,7 @@ def export(
             "--output", "-O", help="File to write, or folder for compressai; else stdout."
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Print or write every record.
 
@@ -41,21 +43,21 @@ def export(
         curves = measured_curves(records, store.datasets())
     if form in ("csv", "json"):
         text = to_csv(records) if form == "csv" else to_json(records)
-        _write(text, output)
+        if output is None:
+            sys.stdout.write(text)
+        else:
+            write_text(_file(output, folder), text)
     elif form == "parquet":
-        to_parquet(records, _needed(output, "FILE.parquet"))
+        to_parquet(records, _file(_needed(output, "FILE.parquet"), folder))
     else:
-        target = _needed(output, "FOLDER")
-        target.mkdir(parents=True, exist_ok=True)
-        for name, text in compressai_files(curves, records).items():
-            (target / name).write_text(text, encoding="utf-8")
+        target, texts = _needed(output, "FOLDER"), compressai_files(curves, records)
+        output_files([target / name for name in texts], kept_in(folder), force)
+        for name, text in texts.items():
+            write_text(target / name, text)
 
 
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        output.write_text(text, encoding="utf-8")
+def _file(output: Path, folder: Path) -> Path:
+    return output_file(output, output, kept_in(folder))
 
 
 def _needed(output: Path | None, what: str) -> Path:

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from rdbench.cli.console import AsJson, print_rows, say
+from rdbench.cli.console import AsJson, Force, print_rows, say
 from rdbench.errors import DataError, UsageError
+from rdbench.files import files_of_spec, output_file, write_bytes
 from rdbench.images import read_image, write_image
 from rdbench.metrics import DEFAULT_PROTOCOL, score
 from rdbench.metrics.protocol import to_8bit
@@ -33,6 +34,7 @@ def encode(
     target_psnr: Annotated[float | None, typer.Option(help="PSNR in dB to meet.")] = None,
     target_ms_ssim: Annotated[float | None, typer.Option(help="MS-SSIM to meet.")] = None,
     target_bytes: Annotated[float | None, typer.Option(help="Size in bytes to meet.")] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Encode one picture, to a target if wanted.
@@ -57,14 +59,15 @@ def encode(
         raise UsageError("give one target: --target-bpp, -psnr, -ms-ssim or -bytes")
     point = codec_from_spec(codec)
     point.check()
+    default = picture.with_suffix(f".{point.name}")
+    target_file = output_file(out, default, [picture, *files_of_spec(codec)], force)
     if targets:
         search, target = targets[0]
         found = search(point, image, target)
     else:
         bitstream = point.encode(image)
         found = Found(point, bitstream, float(len(bitstream.data)), 1)
-    target_file = out or picture.with_suffix(f".{point.name}")
-    _write(target_file, found.bitstream.data)
+    write_bytes(target_file, found.bitstream.data)
     print_rows([_row(found, image, target_file)], as_json)
     if not found.met:
         say(f"{point.name} comes no nearer: its rate parameter takes whole numbers only")
@@ -92,6 +95,7 @@ def decode(
     partial: Annotated[
         bool, typer.Option("--partial", help="Decode what is whole of a file that was cut.")
     ] = False,
+    force: Force = False,
 ) -> None:
     """Decode one file to a picture.
 
@@ -99,18 +103,12 @@ def decode(
     """
     point = codec_from_spec(codec)
     point.check()
+    default = file.with_name(f"{file.name}.png")
+    target = output_file(out, default, [file, *files_of_spec(codec)], force)
     try:
         data = file.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}") from None
     picture = to_8bit(point.decode_partial(data) if partial else point.decode(data))
-    target = out or file.with_suffix(".png")
     write_image(picture, target)
     say(f"{target}: {picture.shape[1]}x{picture.shape[0]}")
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}") from None

@@ -9,7 +9,7 @@ import typer
 
 from rdbench.analysis.curves import anomalies
 from rdbench.analysis.gather import measured, named
-from rdbench.cli.console import say
+from rdbench.cli.console import Force, say
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
 from rdbench.published import list_curves
@@ -35,6 +35,7 @@ def plot(
             help=f"Inches; {COLUMN_IN} is a column of a paper, {PAGE_IN} a page.",
         ),
     ] = PAGE_IN,
+    force: Force = False,
 ) -> None:
     """Draw rate-distortion curves.
 
@@ -48,7 +49,8 @@ def plot(
     curves = own + _chosen(literature, published)
     if not any(c.has("psnr_rgb") or c.has("ms_ssim") for c in curves):
         raise UsageError(f"no curve to draw in {folder}; {_how_to_measure(folder, dataset)}")
-    for path in plot_curves(curves, out or folder / "figures", FORMATS, width):
+    replace = force or out is None
+    for path in plot_curves(curves, out or folder / "figures", FORMATS, width, replace):
         typer.echo(path)
     for curve in own:
         for anomaly in anomalies(curve):

@@ -8,7 +8,9 @@ import typer
 
 from rdbench.cli.console import progress_bar, say
 from rdbench.errors import UsageError
+from rdbench.files import output_file
 from rdbench.published import import_curves
+from rdbench.store import kept_in
 
 
 def report(
@@ -37,7 +39,7 @@ def report(
     """
     from rdbench.report.page import make_page, write_page
 
-    target = out or folder / "report.html"
+    target = output_file(out, folder / "report.html", [*kept_in(folder), *files], force=True)
     imported = import_curves(files)
     with progress_bar("report") as bar:
         task = bar.add_task("", total=None, note="")

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.paper import Evidence, Finding, load_paper
-from rdbench.cli.console import AsJson, print_json, print_rows, progress_bar, say
+from rdbench.cli.console import AsJson, Force, print_json, print_rows, progress_bar, say
 from rdbench.report.reproduce import as_json as findings_as_json
-from rdbench.report.reproduce import value_rows, write
+from rdbench.report.reproduce import check_files, value_rows, write
 
 
 def reproduce(
@@ -19,6 +19,7 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to; default FOLDER/reproduce-PAPER.")
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Hold a paper's tables and figures against the evidence.
@@ -33,13 +34,15 @@ def reproduce(
     with progress_bar(paper) as bar:
         for item in bar.track(description.items):
             found.append((item, item.find(evidence)))
+    target = out or folder / f"reproduce-{paper}"
+    check_files(description, found, target, force or out is None)
     if as_json:
         print_json(findings_as_json(description, found))
     else:
         say(description.title, description.url)
         for item, finding in found:
             _show(f"{item.name}. {item.caption}", finding)
-    for path in write(description, found, out or folder / f"reproduce-{paper}"):
+    for path in write(description, found, target):
         typer.echo(path, err=True)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from rdbench.analysis.curves import implausible
 from rdbench.analysis.summary import median_known
 from rdbench.curve import Curve
+from rdbench.files import replacing
 from rdbench.report.tables import table
 from rdbench.types import Record
 
@@ -57,7 +58,9 @@ def to_parquet(records: Iterable[Record], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.Table.from_pylist(flat_rows(records)), path)
+    table_of_records = pa.Table.from_pylist(flat_rows(records))
+    with replacing(path) as partial:
+        pq.write_table(table_of_records, partial)
 
 
 def compressai_files(curves: Iterable[Curve], records: Iterable[Record]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdbench.curve import Curve, quality_title
+from rdbench.files import output_files, write_figure
 from rdbench.metrics import METRICS
 from rdbench.printable import printable
 from rdbench.report.export import file_name
@@ -69,7 +70,11 @@ class Panel:
 
 
 def plot_curves(
-    curves: Sequence[Curve], out: Path, formats: Iterable[str] = FORMATS, width_in: float = PAGE_IN
+    curves: Sequence[Curve],
+    out: Path,
+    formats: Sequence[str] = FORMATS,
+    width_in: float = PAGE_IN,
+    replace: bool = True,
 ) -> list[Path]:
     """Draw quality over rate, one figure a data set and metric that was measured.
 
@@ -78,33 +83,48 @@ def plot_curves(
         out: folder of the files, ``DATASET-METRIC.FORMAT``.
         formats: of png (300 dpi), pdf, svg.
         width_in: width of a figure in inches.
+        replace: False to refuse to replace existing files, before the first is written.
 
     Returns:
         The files written.
+
+    Raises:
+        UsageError: a file exists and ``replace`` is False.
+        DataError: a file cannot be written.
     """
     import matplotlib as mpl
 
+    panels = {out / file_name(f"{panel.title}-{panel.metric}"): panel for panel in _panels(curves)}
+    output_files([file for path in panels for file in _files(path, formats)], force=replace)
     written: list[Path] = []
     with mpl.rc_context(STYLE):
-        for dataset in sorted({curve.dataset for curve in curves}):
-            here = [c for c in curves if c.dataset == dataset]
-            for metric in METRICS:
-                if any(_has_points(c, metric) for c in here):
-                    figure = rd_figure([Panel(dataset, metric, here)], width_in)
-                    written += save(figure, out / file_name(f"{dataset}-{metric}"), formats)
+        for path, panel in panels.items():
+            written += save(rd_figure([panel], width_in), path, formats)
     return written
+
+
+def _panels(curves: Sequence[Curve]) -> Iterator[Panel]:
+    """A diagram for each data set and metric that was measured."""
+    for dataset in sorted({curve.dataset for curve in curves}):
+        here = [c for c in curves if c.dataset == dataset]
+        for metric in METRICS:
+            if any(_has_points(c, metric) for c in here):
+                yield Panel(dataset, metric, here)
 
 
 def save(figure: "Figure", path: Path, formats: Iterable[str] = FORMATS) -> list[Path]:
     """Write a figure as ``PATH.FORMAT``; the same records give the same file, to the byte."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = [path.with_name(f"{path.name}.{suffix}") for suffix in formats]
+    written = _files(path, formats)
     use_fonts_for_names(figure)
     for file in written:
         no_dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix)
         with quiet_fonts():
-            figure.savefig(file, dpi=300, metadata=no_dates)
+            write_figure(file, figure, dpi=300, metadata=no_dates)
     return written
+
+
+def _files(path: Path, formats: Iterable[str]) -> list[Path]:
+    return [path.with_name(f"{path.name}.{suffix}") for suffix in formats]
 
 
 def rd_figure(panels: Sequence[Panel], width_in: float = PAGE_IN) -> "Figure":

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rdbench.analysis.paper import Finding, Item, Paper, Value
-from rdbench.report.plots import STYLE, save
+from rdbench.files import output_files, write_text
+from rdbench.report.plots import FORMATS, STYLE, save
 from rdbench.report.tables import latex_escape, table
 
 Found = Sequence[tuple[Item, Finding]]
@@ -80,22 +81,31 @@ def draw(found: Found, folder: Path) -> list[Path]:
         ]
 
 
+_TEXTS = ("md", "tex", "html", "json")
+
+
+def check_files(paper: Paper, found: Found, folder: Path, replace: bool) -> None:
+    """Raise UsageError where `write` would replace a file and ``replace`` does not allow it."""
+    names = [f"{paper.name}.{suffix}" for suffix in _TEXTS]
+    names += [f"{plot.name}.{form}" for _, f in found for plot in f.plots for form in FORMATS]
+    output_files([folder / name for name in names], force=replace)
+
+
 def write(paper: Paper, found: Found, folder: Path) -> list[Path]:
     """Write ``PAPER.md``, ``.tex``, ``.html`` and ``.json``, and the figures beside them.
 
     Returns:
         The files written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "md": markdown(paper, found),
-        "tex": latex(paper, found),
-        "html": page(paper, found),
-        "json": json.dumps(as_json(paper, found), indent=1) + "\n",
-    }
-    written = [folder / f"{paper.name}.{suffix}" for suffix in texts]
-    for path, text in zip(written, texts.values(), strict=True):
-        path.write_text(text, encoding="utf-8")
+    texts = (
+        markdown(paper, found),
+        latex(paper, found),
+        page(paper, found),
+        json.dumps(as_json(paper, found), indent=1) + "\n",
+    )
+    written = [folder / f"{paper.name}.{suffix}" for suffix in _TEXTS]
+    for path, text in zip(written, texts, strict=True):
+        write_text(path, text)
     return written + draw(found, folder)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rdbench.errors import UsageError
 from rdbench.printable import printable
@@ -54,7 +54,8 @@ def table(rows: Rows, form: str, caption: str = "") -> str:
             column of nothing but None is left out.
         form: ``markdown``, ``latex`` (a ``table`` that needs the package booktabs, or a
             ``longtable`` where it takes more than a page), ``html`` (a ``table`` element) or
-            ``csv`` (numbers with all their digits, no caption).
+            ``csv`` (numbers with all their digits, no caption; text that begins like a formula
+            has an apostrophe before it, so that no spreadsheet runs it).
         caption: line above the table.
 
     Raises:
@@ -72,10 +73,24 @@ def _csv(rows: Rows) -> str:
     import io
 
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    lines = [list(rows[0]), *([row[name] for name in rows[0]] for row in rows)]
+    # The library leaves a carriage return as it is, and readers take it for the end of a row.
+    returns = any("\r" in str(value) for line in lines for value in line)
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    writer = csv.writer(text, lineterminator="\n", quoting=quoting)
+    writer.writerows(map(_no_formula, line) for line in lines)
     return text.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    """``value``; text that a spreadsheet would run as a formula has an apostrophe before it."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
+        return value
+    return value if _is_number(value) else f"'{value}"
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?(\d[\d.]*([eE][+-]?\d+)?|inf|nan)", text) is not None
 
 
 def _marked_up(rows: Rows, form: str, caption: str) -> str:

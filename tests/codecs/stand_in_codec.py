@@ -3,7 +3,8 @@
 stand_in_codec.py encode INPUT OUTPUT QUALITY
 stand_in_codec.py decode INPUT OUTPUT
 stand_in_codec.py encode-yuv INPUT OUTPUT WIDTH HEIGHT, decode-yuv INPUT OUTPUT WIDTH HEIGHT
-stand_in_codec.py version | fail | hang | nothing | wrong-size | grey
+stand_in_codec.py version | fail | hang | nothing | wrong-size | transparent | deep
+stand_in_codec.py as-MODE INPUT OUTPUT
 """
 
 import pathlib
@@ -32,8 +33,14 @@ def main(action: str, *arguments: str) -> None:
         pathlib.Path(target).write_bytes(planes)
     elif action == "wrong-size":
         pathlib.Path(arguments[1]).write_bytes(b"12345")
-    elif action == "grey":
-        open_picture(arguments[0]).convert("L").save(arguments[1])
+    elif action.startswith("as-"):
+        open_picture(arguments[0]).convert(action.removeprefix("as-")).save(arguments[1])
+    elif action == "transparent":
+        picture = open_picture(arguments[0]).convert("RGBA")
+        picture.putalpha(128)
+        picture.save(arguments[1])
+    elif action == "deep":
+        write_deep(open_picture(arguments[0]), arguments[1])
     elif action == "version":
         print("\nstand-in 1.2\nmore")
     elif action == "fail":
@@ -46,6 +53,24 @@ def open_picture(path: str, *formats: str):
     from PIL import Image
 
     return Image.open(path, formats=formats or None)
+
+
+def write_deep(picture, path: str) -> None:
+    """A PNG file of 16 bits per sample, which Pillow cannot write."""
+    import struct
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    width, height = picture.size
+    samples = bytes(v for sample in picture.convert("RGB").tobytes() for v in (sample, 0))
+    rows = (samples[i : i + 6 * width] for i in range(0, len(samples), 6 * width))
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    content = zlib.compress(b"".join(b"\0" + row for row in rows))
+    file = chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
+    pathlib.Path(path).write_bytes(b"\x89PNG\r\n\x1a\n" + file)
 
 
 if __name__ == "__main__":

@@ -169,7 +169,8 @@ def test_encoder_that_fails(folder: Path, action: str, reason: str) -> None:
         ("nothing", "wrote no picture.png"),
         ("hang", r"stopped after 0\.5 s"),
         ("wrong-size", "cannot identify"),
-        ("grey", "not 8-bit RGB"),
+        ("deep", "refused: picture.png is not 8-bit RGB or grey .*16 bits a sample"),
+        ("transparent", "refused: picture.png is transparent in places"),
     ],
 )
 def test_decoder_that_fails(folder: Path, action: str, reason: str) -> None:
@@ -180,6 +181,21 @@ def test_decoder_that_fails(folder: Path, action: str, reason: str) -> None:
     data = described(folder, JPEG)().encode(IMAGE).data
     with pytest.raises(BitstreamError, match=reason):
         codec.decode(data)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "LA", "P"])
+def test_reconstructions_follow_the_rules_of_pictures(folder: Path, mode: str) -> None:
+    decode = f"{PYTHON} as-{mode} {{input}} {{output}}"
+    keys = {k: v for k, v in JPEG.items() if k != "ladder"}
+    codec = described(folder, keys | {"encode": "cp {input} {output}", "decode": decode})
+    grey = np.repeat(IMAGE[:, :, :1], 3, axis=2) // 51 * 51
+    assert np.array_equal(codec().decode(codec().encode(grey).data), grey)
+
+
+def test_a_description_with_a_byte_order_mark(folder: Path) -> None:
+    file = write(folder, JPEG)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load(file) is described(folder, JPEG)
 
 
 def test_decoder_that_writes_too_few_planes(folder: Path) -> None:

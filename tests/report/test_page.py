@@ -7,6 +7,7 @@ import re
 from base64 import b64decode
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -256,4 +257,7 @@ def test_an_empty_folder_is_one_line(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_one_line(page, tmp_path):
     with pytest.raises(DataError, match="cannot write"):
-        write_page(page, tmp_path / "no" / "report.html")
+        write_page(page, Path("/dev/full"))
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot write"):
+        write_page(page, tmp_path / "file" / "report.html")

@@ -41,6 +41,24 @@ def test_csv_keeps_every_digit():
     assert second["x"] == ""
 
 
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "-", "=HYPERLINK(1)"]
+)
+def test_csv_holds_no_formula(text):
+    rows = list(csv.reader(io.StringIO(table([{text: text, "n": -1}], "csv"), newline="")))
+    assert rows == [[f"'{text}", "n"], [f"'{text}", "-1"]]
+
+
+def test_csv_keeps_a_row_in_one_line_of_a_spreadsheet():
+    text = table([{"image": "a\r=1", "n": 2, "none": None}], "csv")
+    assert list(csv.reader(io.StringIO(text, newline="")))[1] == ["a\r=1", "2", ""]
+
+
+@pytest.mark.parametrize("value", [-1.5, "-1.5", "+3.1", "-1e-05", "-inf", "a=b", "kodim-01"])
+def test_csv_keeps_numbers_and_other_text(value):
+    assert table([{"x": value}], "csv") == f"x\n{value}\n"
+
+
 def test_no_rows_no_table_and_no_other_form():
     assert table([], "latex") == ""
     with pytest.raises(UsageError, match="markdown, latex, html, csv"):

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rdbench.cli.console import AsJson, print_rows, progress_bar, say
+from rdbench.cli.console import AsJson, Force, print_rows, progress_bar, say
 from rdbench.errors import UsageError
+from rdbench.files import files_of_spec, output_file, output_files
 from rdbench.registry import codec_from_spec, spec_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 
 CodecSpec = Annotated[str, typer.Option("--codec", "-c", help="qarv[:KEY=VALUE,...].")]
+SheetOut = Annotated[Path | None, typer.Option("--out", "-o", help="Sheet to write.")]
 
 
 @app.command()
@@ -28,6 +30,7 @@ def subsets(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder to write; default PICTURE-latents.")
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Decode a picture from its first latents, from all but one, and from one alone.
@@ -46,6 +49,9 @@ def subsets(
 
     point, image = _qarv(codec), read_image(picture)
     folder = out or picture.with_name(f"{picture.stem}-latents")
+    numbers = range(1, point.config().n_latents + 1)
+    files = [folder / f"{kind}-{i}.png" for kind in KINDS for i in numbers]
+    output_files([*files, folder / "sheet.png"], [picture, *files_of_spec(codec)], force)
     sheet = {kind: [GAP] for kind in KINDS}
     sheet["first"] = [("original", image)]
     rows = []
@@ -78,9 +84,10 @@ def sample(
         float, typer.Option(min=0, help="Factor on the spread of the prior; 0 gives its mean.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the first sample; the next has the next.")] = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Sheet to write.")] = Path("samples.png"),
+    out: SheetOut = None,
+    force: Force = False,
 ) -> None:
-    """Draw pictures from the prior alone.
+    """Draw pictures from the prior alone, by default into samples.png.
 
     Example: rdbench qarv sample --codec qarv:lambda=16 --count 8
     """
@@ -89,14 +96,15 @@ def sample(
     from rdbench_codecs.qarv.sheets import contact_sheet
 
     point = _qarv(codec)
+    target = output_file(out, Path("samples.png"), files_of_spec(codec), force)
     tiles = [
         (f"seed {n}", to_8bit(point.sample(height, width, n, temperature)))
         for n in range(seed, seed + count)
     ]
     n_columns = min(count, 4)
     rows = [tiles[i : i + n_columns] for i in range(0, count, n_columns)]
-    write_image(contact_sheet(rows, side=max(height, width)), out)
-    say(f"{out}: {spec_of(point)}")
+    write_image(contact_sheet(rows, side=max(height, width)), target)
+    say(f"{target}: {spec_of(point)}")
 
 
 @app.command()
@@ -105,11 +113,10 @@ def interpolate(
     second: Annotated[Path, typer.Argument(help="Picture of the same size to end at.")],
     codec: CodecSpec = "qarv",
     steps: Annotated[int, typer.Option(min=2, help="Pictures, both ends included.")] = 7,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Sheet to write.")] = Path(
-        "interpolation.png"
-    ),
+    out: SheetOut = None,
+    force: Force = False,
 ) -> None:
-    """Mix the latents of two pictures.
+    """Mix the latents of two pictures, by default into interpolation.png.
 
     Example: rdbench qarv interpolate a.png b.png --codec qarv:lambda=64
     """
@@ -119,11 +126,13 @@ def interpolate(
     from rdbench_codecs.qarv.sheets import contact_sheet
 
     point = _qarv(codec)
+    inputs = [first, second, *files_of_spec(codec)]
+    target = output_file(out, Path("interpolation.png"), inputs, force)
     weights = [i / (steps - 1) for i in range(steps)]
     pictures = explore.interpolate(point, read_image(first), read_image(second), weights)
     row = [(f"{w:.2f}", to_8bit(p)) for w, p in zip(weights, pictures, strict=True)]
-    write_image(contact_sheet([row], side=256), out)
-    say(f"{out}: {spec_of(point)}")
+    write_image(contact_sheet([row], side=256), target)
+    say(f"{target}: {spec_of(point)}")
 
 
 def _qarv(spec: str) -> "Qarv":

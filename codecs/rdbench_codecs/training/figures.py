@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from rdbench.files import write_figure
+
 
 def draw_log(log: Path, title: str, path: Path) -> None:
     """Loss, rate and PSNR of the training crops against the step.
@@ -28,4 +30,4 @@ def draw_log(log: Path, title: str, path: Path) -> None:
         if name == "loss":
             axes.set_yscale("log")
     figure.suptitle(title, fontsize=9, parse_math=False)
-    figure.savefig(path, dpi=200)
+    write_figure(path, figure, dpi=200)

@@ -24,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from rdbench.errors import DataError, RdbenchWarning, Unavailable
+from rdbench.files import replacing, write_bytes, write_text
 from rdbench_codecs.training.data import Crops, picture_files
 from rdbench_codecs.training.objective import Losses, Objective
 from rdbench_codecs.training.optimizers import Optimizers
@@ -92,18 +93,18 @@ def train(
 ) -> bool:
     """Train until the recipe ends, or SIGTERM or Ctrl-C asks to stop.
 
-    ``out`` gets ``checkpoint.pt`` (every five minutes and at the end), ``log.csv`` and
-    ``weights.safetensors`` (the moving average).
+    ``out`` gets ``checkpoint.pt`` (at the start, every five minutes and at the end), ``log.csv``
+    and ``weights.safetensors`` (the moving average).
 
     Returns:
         True when the recipe is done, False when it was stopped.
 
     Raises:
-        DataError: ``out`` holds the checkpoint of another recipe, or training went wrong.
+        DataError: ``out`` holds the checkpoint of another recipe or files of another origin, a file
+            cannot be written, or training went wrong.
     """
     machine = machine or Machine()
     files = picture_files(data)
-    out.mkdir(parents=True, exist_ok=True)
     with _process_group(machine), _stop_on_signal() as must_stop:
         run = _Run(objective, recipe, machine, out)
         crops = Crops(files, recipe, machine.rank, machine.world_size)
@@ -181,9 +182,11 @@ class _Run:
             "average": self._average,
             "optimizers": self._optimizers.state_dict(),
         }
-        partial = self._out / "checkpoint.partial"
-        torch.save(content, partial)
-        partial.replace(self._out / "checkpoint.pt")
+        with replacing(self._out / "checkpoint.pt") as partial:
+            try:
+                torch.save(content, partial)
+            except RuntimeError as error:  # torch's word for a write that failed
+                raise OSError("not all of it could be written; is the disk full?") from error
         export(self._average, self._objective.config(), self._out / "weights.safetensors")
 
     def begin(self, crops: Crops) -> None:
@@ -192,6 +195,7 @@ class _Run:
         if path.is_file():
             self._restore(path)
             return
+        self._refuse_other_files()
         if self._recipe.start == PRINCIPAL_COMPONENTS:
             n_batches = min(len(crops), -(-_START_CROPS // len(crops[0])))
             images = torch.cat([crops[i] for i in range(n_batches)])
@@ -200,6 +204,16 @@ class _Run:
             path = Path(self._recipe.start).expanduser()
             load_start(self._objective.network, path, self._recipe.start_parts)
         self._average = self._copy()
+        self.save()  # from now on, what is in the folder is known to be of this training
+
+    def _refuse_other_files(self) -> None:
+        """DataError where the folder has files of these names without a checkpoint beside them."""
+        for name in ("weights.safetensors", "log.csv", "log.png"):
+            if self._machine.rank == 0 and os.path.lexists(self._out / name):
+                raise DataError(
+                    f"{self._out} has a {name} but no checkpoint.pt to resume from; "
+                    "choose another folder with --out"
+                )
 
     def _restore(self, path: Path) -> None:
         try:
@@ -208,8 +222,7 @@ class _Run:
             average, optimizers, step = content["average"], content["optimizers"], content["step"]
         except Exception as error:  # unpickling raises whatever the file asks for
             raise DataError(
-                f"{path} was cut, or another version made it; delete it, or choose another folder "
-                "with --out"
+                f"{path} was cut, or another version made it; choose another folder with --out"
             ) from error
         made_by = Recipe.from_dict(json.loads(recipe))  # a newer setting: its default
         if _canonical(made_by) != _canonical(self._recipe):
@@ -237,11 +250,14 @@ class _Log:
         lines = path.read_text().splitlines() if path.is_file() else []
         names = [field.name for field in fields(Progress)]
         kept = [line for line in lines[1:] if int(line.split(",")[0]) <= step]
-        path.write_text("\n".join([",".join(names), *kept]) + "\n")
+        write_text(path, "\n".join([",".join(names), *kept]) + "\n")
 
     def add(self, progress: Progress) -> None:
-        with self._path.open("a") as file:
-            file.write(",".join(map(str, vars(progress).values())) + "\n")
+        try:
+            with self._path.open("a") as file:
+                file.write(",".join(map(str, vars(progress).values())) + "\n")
+        except OSError as error:
+            raise DataError(f"cannot write {self._path}: {error.strerror}") from None
 
 
 class _Means:
@@ -290,12 +306,10 @@ def export(
         path: a ``.safetensors`` file.
         dtype: of the numbers.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in state.items()}
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, {"config": json.dumps(config)})
-    partial.replace(path)
+    write_bytes(path, save(tensors, {"config": json.dumps(config)}))
 
 
 def load_start(network: nn.Module, path: Path, parts: Sequence[str] = ("",)) -> None:

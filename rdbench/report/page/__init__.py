@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rdbench.curve import Curve
-from rdbench.errors import DataError
+from rdbench.files import write_text
 from rdbench.report.page.data import Json, comparison_json, comparisons, costs_of, metrics_json
 from rdbench.report.page.pictures import Album, Wanted, check_names, picture_json
 from rdbench.report.plots import LANDMARKS
@@ -139,7 +139,4 @@ def write_page(page: Page, out: Path) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    try:
-        out.write_text(render(page), encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"cannot write {out}: {error.strerror}") from None
+    write_text(out, render(page))

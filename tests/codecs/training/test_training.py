@@ -172,6 +172,48 @@ def test_a_broken_checkpoint_is_named(photos: Path, tmp_path: Path, kept: str) -
         train(tiny(recipe(2)), recipe(2), photos, tmp_path)
 
 
+def test_a_run_stopped_at_the_start_goes_on(photos: Path, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(recipe(2)), recipe(2), photos, tmp_path, log_every=1, on_progress=stop)
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "checkpoint.pt",
+        "log.csv",
+        "weights.safetensors",
+    }
+    assert train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "log.csv", "log.png"])
+def test_files_of_others_stay(photos: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(DataError, match=f"has a {name} but no checkpoint.pt to resume from"):
+        train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of POSIX")
+def test_a_full_disk_keeps_the_last_checkpoint(photos: Path, tmp_path: Path) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def fill(progress: Progress) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+
+    try:
+        with pytest.raises(DataError, match=r"cannot write .*checkpoint\.pt: "):
+            train(tiny(recipe(2)), recipe(2), photos, tmp_path, on_progress=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 0
+    assert not list(tmp_path.glob(".partial*"))
+
+
 def test_a_diverging_run_says_so(photos: Path, tmp_path: Path) -> None:
     settings = recipe(4)
     objective = tiny(settings)

@@ -157,9 +157,7 @@ def codec_from_spec(spec: str, cls: type[Codec] | None = None) -> Codec:
     return _make(cls, {name: value for name, (value,) in choices.items()})
 
 
-def _choices(
-    spec: str, cls: type[Codec] | None = None
-) -> tuple[type[Codec], dict[str, list[Any]]]:
+def _choices(spec: str, cls: type[Codec] | None = None) -> tuple[type[Codec], dict[str, list[Any]]]:
     """The class, and the values of each field that ``spec`` gives."""
     name, values = _split(spec)
     cls = cls or codec_class(name)

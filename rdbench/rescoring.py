@@ -1,9 +1,10 @@
 """New metrics for old records, from their kept bitstreams."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rdbench.datasets import Picture, load_dataset
 from rdbench.errors import DataError, RdbenchError
@@ -92,10 +93,10 @@ def _tasks(
     for record in records:
         what = record.spec, record.fingerprint
         if what not in codecs:
-            codecs[what] = _or_error(lambda record=record: store.codec_of(record))
+            codecs[what] = _or_error(functools.partial(store.codec_of, record))
         if record.dataset not in pictures:
             pictures[record.dataset] = _or_error(
-                lambda record=record: _pictures(store, record.dataset)
+                functools.partial(_pictures, store, record.dataset)
             )
         try:
             codec, files = _known(codecs[what]), _known(pictures[record.dataset])
@@ -116,14 +117,17 @@ def _tasks(
         )
 
 
-def _or_error[T](call: Callable[[], T]) -> T | RdbenchError:
+T = TypeVar("T")
+
+
+def _or_error(call: Callable[[], T]) -> T | RdbenchError:
     try:
         return call()
     except RdbenchError as error:
         return error
 
 
-def _known[T](found: T | RdbenchError) -> T:
+def _known(found: T | RdbenchError) -> T:
     if isinstance(found, RdbenchError):
         raise found
     return found

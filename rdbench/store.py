@@ -199,7 +199,7 @@ class Store:
                 "make room or give another folder with --out, then run again"
             ) from None
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 raise DataError(f"{self.path} is not a report's database: {error}") from None
             raise DataError(
                 f"{self.path} is damaged: {error}; restore it from a copy, or save what "
@@ -306,6 +306,14 @@ class Store:
             return None if self.bitstream(digest) == expected else "other content"
         except DataError as error:
             return str(error)
+
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong with the database."""
+        try:
+            found = [str(text) for (text,) in self._db.execute("PRAGMA integrity_check")]
+        except sqlite3.DatabaseError as error:
+            found = [str(error)]
+        return [" ".join(text.split()) for text in found if text != "ok"]
 
     def set_aside(self, digest: str) -> Path:
         """Move what lies in place of a bitstream to ``damaged/``; its new path."""

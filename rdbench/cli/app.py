@@ -31,6 +31,7 @@ from rdbench.cli import (
     run,
     tables,
     timing,
+    verify,
 )
 from rdbench.cli.console import say
 from rdbench.errors import RdbenchError, RdbenchWarning
@@ -77,6 +78,7 @@ COMMANDS = (
     files.decode,
     export.export,
     export.rescore,
+    verify.verify,
     doctor.doctor,
 )
 for command in COMMANDS:

@@ -131,8 +131,11 @@ def comparison_json(
         costs: key of a curve -> what its codec costs; see `costs_of`.
         on_progress: called with (BD-rates computed, BD-rates in all).
     """
-    by_name = {r.image: r.width * r.height for group in comparison.records.values() for r in group}
-    sizes = np.array([by_name[image] for image in comparison.images], np.float64)
+    by_file = {
+        r.image_sha256: r.width * r.height for group in comparison.records.values() for r in group
+    }
+    known = comparison.images.values()
+    sizes = np.array([by_file.get(sha256, np.nan) for sha256 in known], np.float64)
     curves = [
         _curve(key, curve, comparison.records.get(key, ()), sizes)
         | {"complexity": costs.get(key, curve.complexity)}
@@ -141,7 +144,7 @@ def comparison_json(
     return {
         "name": comparison.dataset,
         "images": list(comparison.images),
-        "pixels": sizes.tolist(),
+        "pixels": _rounded(sizes, 0),
         "curves": curves,
         "bd_rates": bd_rates(comparison.curves, on_progress),
         "latents": _latents(comparison),

@@ -86,7 +86,7 @@ def rescore(
 def _tasks(
     store: Store, records: Iterable[Record], wanted: set[str], problems: list[str]
 ) -> Iterator[_Task]:
-    """What there is to do; a line in ``problems`` for each record whose codec or picture is gone."""
+    """What there is to do; a line in ``problems`` for each record that lacks codec or picture."""
     protocols = store.protocols()
     codecs: dict[tuple[str, str], Codec | RdbenchError] = {}
     pictures: dict[str, dict[str, Picture] | RdbenchError] = {}

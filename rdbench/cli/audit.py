@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rdbench.analysis.audit import audit as audit_folder
 from rdbench.analysis.audit import Audit, published_gaps, segment_rows
+from rdbench.analysis.audit import audit as audit_folder
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.store import Store
 

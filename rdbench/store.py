@@ -16,7 +16,7 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -121,7 +121,8 @@ class Store:
         self.path = self.folder / "records.sqlite"
         if not create and not self.path.is_file():
             raise DataError(f"no records in {self.folder}; `rdbench run --out {folder}` makes some")
-        if not create and not self._is_writable():
+        self.read_only = not create and not self._is_writable()
+        if self.read_only:
             with self._errors("read"):
                 self._db = sqlite3.connect(self._read_only_uri(), uri=True)
                 self._refuse_others()
@@ -318,10 +319,11 @@ class Store:
     def set_aside(self, digest: str) -> Path:
         """Move what lies in place of a bitstream to ``damaged/``; its new path."""
         folder = self.folder / "damaged"
-        folder.mkdir(exist_ok=True)
         names = (f"{digest}{end}" for end in ("", *(f".{n}" for n in range(1, 10_000))))
-        target = next(p for p in map(folder.joinpath, names) if not os.path.lexists(p))
-        return self.bitstream_path(digest).rename(target)
+        with self._errors():
+            folder.mkdir(exist_ok=True)
+            target = next(p for p in map(folder.joinpath, names) if not os.path.lexists(p))
+            return self.bitstream_path(digest).rename(target)
 
     def has_bitstream(self, digest: str, n_bytes: int | None) -> bool:
         """Whether a bitstream of that size is there; `bitstream` checks its content, too."""
@@ -501,8 +503,8 @@ class Store:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder last; nothing where the system cannot do that (Windows)."""
-    if os.name == "posix":
+    """Make the names in a folder last; Windows and some network file systems cannot do that."""
+    with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -176,12 +176,14 @@ def costs_of(
     found = {}
     for done, (key, curve) in enumerate(measured):
         on_progress(done, len(measured))
-        spec, name = curve.specs[-1], (curve.specs[-1], version("rdbench"))
+        behind = comparison.records[key]
+        record = next(r for r in behind if r.spec == curve.specs[-1] and r.error is None)
+        name = (record.spec, record.fingerprint, version("rdbench"))
         try:
-            cost = known.get(name) or complexity(codec_from_spec(spec)).row()
+            cost = known.get(name) or complexity(store.codec_of(record)).row()
         except RdbenchError:
             continue
-        if name not in known:
+        if name not in known and not store.read_only:
             store.put_result("cost", name, cost)
         found[key] = cost
     return found

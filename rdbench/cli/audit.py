@@ -48,7 +48,8 @@ def audit(
 
 def _print(found: Sequence[Audit]) -> None:
     """The audit for people."""
-    silent = sorted({a.codec for a in found if a.header_bytes is None and not a.flag})
+    flagged = {a.codec for a in found if a.flag}
+    silent = sorted({a.codec for a in found if a.header_bytes is None} - flagged)
     print_rows([a.row() for a in found if a.codec not in silent], False)
     if silent:
         say(f"nothing found, no segments told: {', '.join(silent)}")

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from rdbench.analysis.gather import load
     from rdbench.datasets import load_dataset
     from rdbench.match import match_codecs
+    from rdbench.rescoring import rescore
     from rdbench.store import Store
-    from rdbench.sweep import rescore, run
+    from rdbench.sweep import run
     from rdbench.timing import time_codecs
     from rdbench.types import Bitstream, Codec, Record, Segment
 
@@ -31,7 +32,7 @@ _HOMES = {
     "load": "rdbench.analysis.gather",
     "load_dataset": "rdbench.datasets",
     "match_codecs": "rdbench.match",
-    "rescore": "rdbench.sweep",
+    "rescore": "rdbench.rescoring",
     "run": "rdbench.sweep",
     "time_codecs": "rdbench.timing",
 }

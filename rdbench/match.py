@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from rdbench.datasets import Dataset, Picture, load_dataset
-from rdbench.errors import RdbenchError, UsageError
+from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, score
 from rdbench.rate_control import (
@@ -53,6 +53,7 @@ class Match:
         n_encodes: encodes that the search took.
         met: whether the target is met within 1 %.
         bitstream_sha256: names the kept bitstream.
+        fingerprint: the codec's fingerprint at that operating point.
         error: why there is no result, or None.
     """
 
@@ -69,6 +70,7 @@ class Match:
     n_encodes: int = 0
     met: bool = False
     bitstream_sha256: str = ""
+    fingerprint: str = ""
     error: str | None = None
 
     def measure(self, name: str) -> float | None:
@@ -98,7 +100,8 @@ def match_codecs(
 ) -> list[Match]:
     """Code every picture to one target with every codec.
 
-    What the report folder already holds is not searched again.
+    What the report folder already holds is not searched again, unless its bitstream is missing or
+    damaged.
 
     Args:
         codecs: specs without a rate parameter.
@@ -126,15 +129,15 @@ def match_codecs(
         point.check()
     with Store(out) as store:
         data = remember(store, data)
-        tasks = {
-            _key(point, data.name, picture, target, value): _Task(
-                point, data.name, picture, target, value
-            )
-            for point in points
-            for picture in data.pictures
-        }
+        wanted = [
+            _Task(point, data.name, p, target, value) for point in points for p in data.pictures
+        ]
+        tasks = {_key(task): task for task in reversed(wanted)}  # equal files are searched once
+        tasks = dict(reversed(tasks.items()))
+        for point in points:
+            store.remember_codec(point)
         known = store.results("match")
-        found = {key: Match(**known[key]) for key in tasks if key in known}
+        found = {key: m for key in tasks if key in known and (m := _kept(store, known[key]))}
         keys = {task: key for key, task in tasks.items() if key not in found}
         on_progress(len(found), len(tasks))
         with workers(jobs, threads, None, None) as results:
@@ -145,15 +148,40 @@ def match_codecs(
                     store.put_result("match", keys[task], dataclasses.asdict(match))
                 found[keys[task]] = match
                 on_progress(len(found), len(tasks))
-    return [found[key] for key in tasks]
+    return [dataclasses.replace(found[_key(task)], image=task.picture.name) for task in wanted]
 
 
-def _key(
-    codec: Codec, dataset: str, picture: Picture, target: str, value: float
-) -> tuple[str, ...]:
+def _key(task: _Task) -> tuple[str, ...]:
+    codec, picture = task.codec, task.picture
     curve = spec_of(codec, leave_out=codec.rate_parameters)
-    protocol = DEFAULT_PROTOCOL.fingerprint
-    return curve, codec.fingerprint(), dataset, picture.sha256, target, repr(value), protocol
+    return (
+        curve,
+        codec.fingerprint(),
+        task.dataset,
+        picture.sha256,
+        task.target,
+        repr(task.value),
+        DEFAULT_PROTOCOL.fingerprint,
+    )
+
+
+def match_of(body: Mapping[str, Any]) -> Match | None:
+    """A match as the store keeps it; None where it is damaged."""
+    try:
+        return Match(**body)
+    except TypeError:
+        return None
+
+
+def _kept(store: Store, body: Mapping[str, Any]) -> Match | None:
+    """A match that was found before, where its bitstream is still whole."""
+    match = match_of(body)
+    try:
+        if match is not None:
+            store.bitstream(match.bitstream_sha256)
+    except DataError:
+        return None
+    return match
 
 
 def _outcome(
@@ -183,6 +211,7 @@ def _match(task: _Task) -> tuple[Match, bytes]:
     match = dataclasses.replace(
         _blank(task),
         spec=spec_of(found.codec),
+        fingerprint=found.codec.fingerprint(),
         n_bytes=len(data),
         bpp=8 * len(data) / (image.shape[0] * image.shape[1]),
         scores=scores,

@@ -76,7 +76,7 @@ def codec_class(name: str) -> type[Codec]:
 
     Raises:
         UsageError: no such codec.
-        DataError: no such description file.
+        DataError: no such description file, or it takes the name of a registered codec.
         Unavailable: its package cannot be loaded.
     """
     points = _entry_points()
@@ -87,10 +87,33 @@ def codec_class(name: str) -> type[Codec]:
     if suffix in points:
         if not Path(name).is_file():
             raise DataError(f"no codec description at {name!r}")
-        made: type[Codec] = load_plugin(points[suffix])(Path(name))
+        made = described_class(name, None)
+        if made.name in points:
+            raise DataError(
+                f"{name}: the name {made.name!r} belongs to a registered codec; "
+                "change `name` in the description"
+            )
         return made
     hint = closest(name, codec_names())
     raise UsageError(f"no codec named {name!r}{hint} (`rdbench list codecs` shows all)")
+
+
+def described_class(path: str, text: str | None) -> type[Codec]:
+    """The class that a description file makes.
+
+    Args:
+        path: of the file; its suffix says who reads it.
+        text: its content as it was kept; None to read the file.
+
+    Raises:
+        DataError: the description is wrong.
+        Unavailable: the package that reads such files is missing or cannot be loaded.
+    """
+    point = _entry_points().get(Path(path).suffix)
+    if point is None:
+        raise Unavailable(f"no installed package reads codec descriptions such as {path}")
+    made: type[Codec] = load_plugin(point)(Path(path), text)
+    return made
 
 
 def settings_of(cls: type[Codec]) -> dict[str, dataclasses.Field[Any]]:
@@ -117,23 +140,27 @@ def codecs_from_spec(spec: str) -> list[Codec]:
     return [point for codec in points for point in codec.ladder()]
 
 
-def codec_from_spec(spec: str) -> Codec:
+def codec_from_spec(spec: str, cls: type[Codec] | None = None) -> Codec:
     """The one operating point that ``spec`` stands for, with defaults for what it leaves out.
+
+    Args:
+        spec: for example ``"jpeg:quality=85"``.
+        cls: the codec's class; None for the one that is registered under the name.
 
     Raises:
         UsageError: as ``codecs_from_spec``, or a setting has several values.
     """
-    cls, choices = _choices(spec)
+    cls, choices = _choices(spec, cls)
     for values in choices.values():
         if len(values) > 1:
             raise UsageError(f"{spec!r} names {len(values)} operating points; give one")
     return _make(cls, {name: value for name, (value,) in choices.items()})
 
 
-def _choices(spec: str) -> tuple[type[Codec], dict[str, list[Any]]]:
+def _choices(spec: str, cls: type[Codec] | None = None) -> tuple[type[Codec], dict[str, list[Any]]]:
     """The class, and the values of each field that ``spec`` gives."""
     name, values = _split(spec)
-    cls = codec_class(name)
+    cls = cls or codec_class(name)
     known = settings_of(cls)
     for key in values:
         if key not in known:

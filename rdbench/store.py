@@ -4,6 +4,8 @@
 fingerprint, data set, picture and protocol. ``bitstreams/ab/abcd...`` holds each distinct bitstream
 once, named by its SHA-256. A bitstream is in place before its record is; a record is written whole
 or not at all; a verified record is never overwritten, a failed one is replaced when tried again.
+``descriptions`` holds the files that describe codecs, so that their records can be decoded later.
+A damaged bitstream is moved to ``damaged/`` when it is replaced.
 """
 
 import dataclasses
@@ -12,15 +14,17 @@ import json
 import os
 import sqlite3
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from rdbench.errors import DataError
-from rdbench.types import Record, Segment
+from rdbench.errors import DataError, RdbenchWarning
+from rdbench.registry import codec_from_spec, described_class
+from rdbench.types import Codec, Record, Segment
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _COLUMNS = tuple(f.name for f in dataclasses.fields(Record))
 _JSON_COLUMNS = ("scores", "segments")
@@ -44,6 +48,10 @@ CREATE TABLE IF NOT EXISTS records (
     provenance INTEGER NOT NULL REFERENCES runs (id),
     error TEXT
 );
+CREATE TABLE IF NOT EXISTS descriptions (
+    codec TEXT NOT NULL, fingerprint TEXT NOT NULL, path TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (codec, fingerprint)
+);
 CREATE TABLE IF NOT EXISTS results (
     kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, key)
 );
@@ -57,6 +65,8 @@ VALUES (:key, {", ".join(f":{c}" for c in _COLUMNS)})
 ON CONFLICT (key) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in _COLUMNS)}
 WHERE records.error IS NOT NULL
 """  # names come from the dataclass, never from outside
+
+_OUR_TABLES = {"runs", "protocols", "records"}
 
 Key = tuple[str, str, str, str, str]
 """(spec, fingerprint, dataset, image_sha256, protocol): what makes a record."""
@@ -91,6 +101,18 @@ def kept_in(folder: Path) -> list[Path]:
     return [*folder.glob("records.sqlite*"), folder / "bitstreams"]
 
 
+class Point(Protocol):
+    """Something measured with a codec, such as a record: enough to find the codec again."""
+
+    @property
+    def spec(self) -> str:
+        """The operating point."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The codec's fingerprint."""
+
+
 class Store:
     """An open report folder.
 
@@ -104,7 +126,8 @@ class Store:
         create: False to refuse a folder that holds no records.
 
     Raises:
-        DataError: the folder cannot be read or written, or was written by a newer version.
+        DataError: the folder cannot be read or written, its database is not a report's, or it
+            was written by another version.
     """
 
     def __init__(self, folder: str | Path, create: bool = True) -> None:
@@ -112,27 +135,63 @@ class Store:
         self.path = self.folder / "records.sqlite"
         if not create and not self.path.is_file():
             raise DataError(f"no records in {self.folder}; `rdbench run --out {folder}` makes some")
+        self.read_only = not create and not self._is_writable()
+        if self.read_only:
+            with self._errors("read"):
+                self._db = sqlite3.connect(self._read_only_uri(), uri=True)
+                self._opened = _identity(self.path)
+                self._refuse_others()
+            return
         with self._errors():
-            if not create and not os.access(self.folder, os.W_OK):
-                self._db = sqlite3.connect(f"file:{self.path}?immutable=1", uri=True)
-                self._place = _identity(self.path)
-                return
             self.folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-            self._place = _identity(self.path)
-            self._prepare()
+            self._opened = _identity(self.path)
+            if self._refuse_others():
+                self._prepare()
+            self._db.execute("PRAGMA synchronous = FULL")  # a record survives a power failure
+
+    def _is_writable(self) -> bool:
+        return os.access(self.folder, os.W_OK) and os.access(self.path, os.W_OK)
+
+    def _read_only_uri(self) -> str:
+        """How SQLite opens a database that it may not write, without losing what is in the WAL."""
+        log, index = (self.path.with_name(self.path.name + end) for end in ("-wal", "-shm"))
+        if log.exists() and log.stat().st_size and not index.exists():
+            raise DataError(
+                f"{self.path} has records in {log.name} that cannot be read without the right to "
+                f"write to {self.folder}; copy the folder to where you may write"
+            )
+        mode = "mode=ro" if log.exists() and index.exists() else "immutable=1"
+        return f"{self.path.absolute().as_uri()}?{mode}"
+
+    def _refuse_others(self) -> bool:
+        """Refuse the database of another program or version; True where it is new."""
+        try:
+            tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if tables and not tables >= _OUR_TABLES:
+                raise DataError(
+                    f"{self.path} is not a report's database but that of another program; "
+                    "it was left as it is; give another folder"
+                )
+            if tables and version != SCHEMA_VERSION:
+                newer = version > SCHEMA_VERSION
+                raise DataError(
+                    f"{self.path} was written by {'a newer' if newer else 'an older'} rdbench "
+                    f"(format {version}, this one uses {SCHEMA_VERSION}); "
+                    + ("upgrade this one" if newer else "measure again in another folder")
+                )
+        except BaseException:
+            self._db.close()
+            raise
+        return not tables
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version < SCHEMA_VERSION:
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        if version > SCHEMA_VERSION:
-            raise DataError(f"{self.path} was written by a newer rdbench; upgrade this one")
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def __enter__(self) -> Self:
         return self
@@ -145,17 +204,24 @@ class Store:
         self._db.close()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self, doing: str = "write") -> Iterator[None]:
         """Turn what the disk or the database has to say into one line with a way out."""
         try:
             yield
         except sqlite3.OperationalError as error:
+            if doing == "read":
+                raise DataError(f"cannot read {self.path}: {error}") from None
             raise DataError(
                 f"cannot write {self.path}: {error}; what was written before is kept; "
                 "make room or give another folder with --out, then run again"
             ) from None
         except sqlite3.DatabaseError as error:
-            raise DataError(f"{self.path} is not a report's database: {error}") from None
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                raise DataError(f"{self.path} is not a report's database: {error}") from None
+            raise DataError(
+                f"{self.path} is damaged: {error}; restore it from a copy, or save what "
+                f"`sqlite3 {self.path.name} .recover` finds"
+            ) from None
         except OSError as error:
             raise DataError(
                 f"cannot write to {self.folder}: {error.strerror or error}; what was written "
@@ -171,7 +237,7 @@ class Store:
             DataError: the folder or the database was deleted, moved or replaced meanwhile.
         """
         now = _identity(self.path)
-        if now == self._place:
+        if now == self._opened:
             return
         happened = "deleted or moved" if now is None else "replaced by another"
         raise DataError(
@@ -225,16 +291,24 @@ class Store:
         return digest
 
     def _keep(self, digest: str, data: bytes) -> None:
+        """Put a bitstream in place so that a power failure does not take it away again."""
         self.check_place()
         path = self.bitstream_path(digest)
-        if path.exists():
-            return
+        if os.path.lexists(path):
+            if self._fault(digest, data) is None:
+                return
+            self.set_aside(digest)
+        new = not path.parent.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
             Path(partial).replace(path)
+            for folder in (path.parent, *((path.parent.parent, self.folder) if new else ())):
+                _sync_folder(folder)
         except BaseException:
             Path(partial).unlink(missing_ok=True)
             raise
@@ -247,19 +321,109 @@ class Store:
         """A kept bitstream.
 
         Raises:
-            DataError: it is missing or not what its name says.
+            DataError: it is missing, cannot be read or is not what its name says.
         """
         path = self.bitstream_path(digest)
-        if not path.is_file():
-            raise DataError(f"the bitstream {path} is missing")
-        data = path.read_bytes()
+        remedy = f"run `rdbench verify {self.folder}`"
+        if not os.path.lexists(path):
+            raise DataError(f"the bitstream {path} is missing; {remedy}")
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"the bitstream {path} cannot be read: {error.strerror}; {remedy}"
+            ) from None
         if hashlib.sha256(data).hexdigest() != digest:
-            raise DataError(f"the bitstream {path} is corrupt; delete it and run again")
+            raise DataError(f"the bitstream {path} is corrupt; {remedy}")
         return data
+
+    def _fault(self, digest: str, expected: bytes) -> str | None:
+        """Why the file in place of a bitstream is not that bitstream, or None."""
+        try:
+            return None if self.bitstream(digest) == expected else "other content"
+        except DataError as error:
+            return str(error)
+
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong with the database."""
+        try:
+            found = [str(text) for (text,) in self._db.execute("PRAGMA integrity_check")]
+        except sqlite3.DatabaseError as error:
+            found = [str(error)]
+        return [" ".join(text.split()) for text in found if text != "ok"]
+
+    def set_aside(self, digest: str) -> Path:
+        """Move what lies in place of a bitstream to ``damaged/``; its new path."""
+        folder = self.folder / "damaged"
+        names = (f"{digest}{end}" for end in ("", *(f".{n}" for n in range(1, 10_000))))
+        with self._errors():
+            folder.mkdir(exist_ok=True)
+            target = next(p for p in map(folder.joinpath, names) if not os.path.lexists(p))
+            return self.bitstream_path(digest).rename(target)
+
+    def has_bitstream(self, digest: str, n_bytes: int | None) -> bool:
+        """Whether a bitstream of that size is there; `bitstream` checks its content, too."""
+        try:
+            path = self.bitstream_path(digest)
+            return path.is_file() and path.stat().st_size == n_bytes
+        except OSError:
+            return False
+
+    def heal(self, keys: Iterable[Key]) -> int:
+        """Make failed records of those that lost their bitstream or cannot be read.
+
+        Like all failed records they are measured again. Their number.
+        """
+        wanted = {_digest(key) for key in keys}
+        query = (
+            "SELECT key, bitstream_sha256, n_bytes, "
+            "json_valid(scores) AND json_valid(segments) FROM records WHERE error IS NULL"
+        )
+        with self._errors():
+            lost = [
+                (
+                    "its bitstream is missing or damaged" if whole else "the record is damaged",
+                    key,
+                )
+                for key, digest, n_bytes, whole in self._db.execute(query)
+                if key in wanted and not (whole and self.has_bitstream(digest, n_bytes))
+            ]
+            if lost:
+                empty = "UPDATE records SET scores = '{}', segments = '[]', error = ? WHERE key = ?"
+                with self._transaction():
+                    self._db.executemany(empty, lost)
+        return len(lost)
+
+    def remember_codec(self, codec: Codec) -> None:
+        """Keep the file that describes a codec, where there is one."""
+        if (described := codec.description()) is not None:
+            row = (codec.name, codec.fingerprint(), *described)
+            with self._errors(), self._transaction():
+                self._db.execute("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?, ?)", row)
+
+    def codec_of(self, point: Point) -> Codec:
+        """The operating point that made a record or another result: what decodes its bitstream.
+
+        Raises:
+            RdbenchError: the codec is not available here, or is not the one that was measured.
+        """
+        name = point.spec.partition(":")[0]
+        query = "SELECT path, body FROM descriptions WHERE codec = ? AND fingerprint = ?"
+        with self._errors("read"):
+            kept = self._db.execute(query, (name, point.fingerprint)).fetchone()
+        codec = codec_from_spec(point.spec, described_class(*kept) if kept else None)
+        found = codec.fingerprint()
+        if found != point.fingerprint:
+            raise DataError(
+                f"{point.spec} was measured with another codec or other weights (fingerprint "
+                f"{point.fingerprint[:12] or 'none'}, here {found[:12] or 'none'}); restore those, "
+                "or measure again"
+            )
+        return codec
 
     def done(self) -> set[str]:
         """Digests of the keys of all verified records, to be asked with ``left_to_do``."""
-        with self._errors():
+        with self._errors("read"):
             rows = self._db.execute("SELECT key FROM records WHERE error IS NULL")
             return {key for (key,) in rows}
 
@@ -271,6 +435,8 @@ class Store:
     def records(self, **equal: str) -> Iterator[Record]:
         """Records in a stable order, those whose columns equal the given values.
 
+        One that cannot be read is left out with a warning that names it.
+
         Args:
             equal: column name -> value, for example ``dataset="kodak"``.
         """
@@ -278,16 +444,28 @@ class Store:
             raise TypeError(f"records have no column {unknown.pop()!r}")
         wanted = " AND ".join(f"{column} = ?" for column in equal)
         where = f"WHERE {wanted}" if wanted else ""
-        with self._errors():
+        with self._errors("read"):
             runs = dict(self._db.execute("SELECT id, body FROM runs"))
-            provenance = {number: json.loads(body) for number, body in runs.items()}
             rows = self._db.execute(
                 f"SELECT {', '.join(_COLUMNS)} FROM records {where} "
                 "ORDER BY dataset, codec, curve, rate_value, spec, image, fingerprint, protocol",
                 tuple(equal.values()),
             )
-            for row in rows:
-                yield _record(dict(zip(_COLUMNS, row, strict=True)), provenance)
+            provenance: dict[int, Any] = {}
+            for values in rows:
+                row = dict(zip(_COLUMNS, values, strict=True))
+                name = f"{row['spec']} on {row['dataset']}/{row['image']}"
+                try:
+                    number = row["provenance"]
+                    if number not in provenance:
+                        provenance[number] = json.loads(runs[number])
+                    record = _record(row, provenance)
+                except (ValueError, TypeError, LookupError) as error:
+                    text = f"{self.path}: the record {name} is damaged ({error}); "
+                    remedy = "it is left out; run the same sweep again to replace it"
+                    warnings.warn(text + remedy, RdbenchWarning, stacklevel=2)
+                else:
+                    yield record
 
     def put_scores(self, record: Record, scores: Mapping[str, float]) -> None:
         """Add scores to a verified record, computed from its kept bitstream."""
@@ -307,11 +485,11 @@ class Store:
         """
         with self._errors(), self._transaction():
             name = self.name_of(name, source, images)
-            row = (name, self._place(name, source), json.dumps(images))
+            row = (name, self._kept_source(name, source), json.dumps(images))
             self._db.execute("INSERT OR REPLACE INTO datasets VALUES (?, ?, ?)", row)
         return name
 
-    def _place(self, name: str, source: str) -> str:
+    def _kept_source(self, name: str, source: str) -> str:
         """Where to look for a set; a copy does not take the place of a folder that exists."""
         query = "SELECT source FROM datasets WHERE name = ?"
         (known,) = self._db.execute(query, (name,)).fetchone() or (source,)
@@ -353,17 +531,17 @@ class Store:
             DataError: this folder knows no such data set.
         """
         query = "SELECT source FROM datasets WHERE name = ?"
-        with self._errors():
-            row = self._db.execute(query, (dataset,)).fetchone()
-        if row is None:
-            raise DataError(f"{self.folder} does not know where data set {dataset!r} is")
-        return str(row[0])
+        with self._errors("read"):
+            found = self._db.execute(query, (dataset,)).fetchone()
+        if found is None:
+            raise DataError(f"{self.path} does not say where data set {dataset!r} is")
+        return str(found[0])
 
     def datasets(self) -> dict[str, dict[str, str]]:
         """Data sets of this folder: name -> (picture's name -> SHA-256)."""
-        with self._errors():
+        with self._errors("read"):
             rows = self._db.execute("SELECT name, images FROM datasets ORDER BY name")
-            return {name: json.loads(images) for name, images in rows}
+            return dict(self._readable("data set", rows))
 
     def remember_protocol(self, fingerprint: str, description: Mapping[str, Any]) -> None:
         """Keep what a protocol's fingerprint stands for."""
@@ -382,17 +560,36 @@ class Store:
     def results(self, kind: str) -> dict[tuple[str, ...], dict[str, Any]]:
         """Every result of a kind, key -> body, in the order of the keys."""
         query = "SELECT key, body FROM results WHERE kind = ? ORDER BY key"
-        with self._errors():
+        with self._errors("read"):
             rows = self._db.execute(query, (kind,))
-            return {tuple(key.split("\0")): json.loads(body) for key, body in rows}
+            found = self._readable(f"{kind} result", rows)
+            return {tuple(key.split("\0")): body for key, body in found}
 
     def protocols(self) -> dict[str, dict[str, Any]]:
         """Protocols of this folder: fingerprint -> description."""
-        with self._errors():
-            return {
-                fingerprint: json.loads(body)
-                for fingerprint, body in self._db.execute("SELECT fingerprint, body FROM protocols")
-            }
+        with self._errors("read"):
+            rows = self._db.execute("SELECT fingerprint, body FROM protocols")
+            return dict(self._readable("protocol", rows))
+
+    def _readable(self, what: str, rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
+        """Rows of a name and JSON; one that is damaged is left out with a warning that names it."""
+        for name, body in rows:
+            try:
+                yield name, json.loads(body)
+            except (ValueError, TypeError) as error:
+                shown = " ".join(name.split("\0"))
+                text = f"{self.path}: the {what} {shown} is damaged ({error}); it is left out"
+                warnings.warn(text, RdbenchWarning, stacklevel=3)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder last; Windows and some network file systems cannot do that."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _record(row: dict[str, Any], provenance: Mapping[int, Mapping[str, Any]]) -> Record:

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +16,8 @@ from typing import Any
 from rdbench.datasets import Dataset, Picture, load_dataset
 from rdbench.errors import RdbenchError, UsageError
 from rdbench.images import read_image
-from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, available, score
-from rdbench.registry import codec_from_spec, codecs_from_spec, curve_of, rate_of, spec_of
+from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
+from rdbench.registry import codecs_from_spec, curve_of, rate_of, spec_of
 from rdbench.store import Key, Store, key_of
 from rdbench.types import Codec, Image, Record
 from rdbench.workers import check_settings, workers
@@ -97,7 +97,8 @@ def run(
     """Measure codecs on data sets; what the report folder already holds is not measured again.
 
     Every result is on disk the moment it exists, so a sweep that is killed goes on where it was
-    when it is called again. Failed records are tried again.
+    when it is called again. Failed records are tried again, and so are those whose bitstream is
+    missing or of another size.
 
     Args:
         codecs: operating points, or specs such as ``"jpeg"`` (its default ladder) and
@@ -133,6 +134,9 @@ def run(
     with Store(out) as store:
         store.remember_protocol(protocol.fingerprint, protocol.description)
         tasks = _tasks([remember(store, data) for data in sets], points, protocol)
+        for codec in points:
+            store.remember_codec(codec)
+        store.heal(tasks)
         ordered = list(tasks.values())
         left = [ordered[i] for i in store.left_to_do(tasks)]
         progress = Progress(len(tasks), len(left), 0, 0)
@@ -174,89 +178,6 @@ def _tasks(sets: Iterable[Dataset], points: Iterable[Codec], protocol: Protocol)
 def remember(store: Store, data: Dataset) -> Dataset:
     """Keep in a report folder which pictures a data set has; the set under its name there."""
     return replace(data, name=store.remember_dataset(data.name, data.source, data.images))
-
-
-def rescore(
-    out: str | Path = "reports",
-    metrics: Sequence[str] = (),
-    *,
-    jobs: int = 0,
-    on_progress: Callable[[int, int], None] = lambda done, n: None,
-) -> int:
-    """Compute the scores that verified records lack, from their kept bitstreams.
-
-    Nothing is encoded again, and no score that is there is changed.
-
-    Args:
-        out: the report folder.
-        metrics: names of metrics; () for all that can be computed here.
-        jobs: processes to work in; 0 works in this one.
-        on_progress: called with (records done, records to do).
-
-    Returns:
-        The number of records that got new scores.
-
-    Raises:
-        UsageError: no such metric.
-        DataError: a data set or bitstream is missing or not what it was.
-        Unavailable: a metric cannot be computed here; the message says what it needs.
-    """
-    for name in metrics:
-        Protocol(metrics=(name,))
-        METRICS[name].check()
-    wanted = set(metrics or available())
-    with Store(out, create=False) as store:
-        protocols = {name: d["scored"] for name, d in store.protocols().items()}
-        lacking = [r for r in store.records() if r.error is None and wanted - r.scores.keys()]
-        pictures = _pictures(store, {record.dataset for record in lacking})
-        tasks = [
-            _Rescore(
-                record,
-                tuple(sorted(wanted - record.scores.keys())),
-                protocols[record.protocol],
-                pictures[record.dataset, record.image_sha256],
-                store.folder,
-            )
-            for record in lacking
-        ]
-        n_rescored = 0
-        with workers(jobs, 1, None, None) as results:
-            for done, (task, result) in enumerate(results(_rescore, tasks), start=1):
-                if isinstance(result, BaseException):
-                    raise result
-                if result:
-                    store.put_scores(task.record, result)
-                    n_rescored += 1
-                on_progress(done, len(tasks))
-    return n_rescored
-
-
-@dataclass(frozen=True, slots=True)
-class _Rescore:
-    """A record, the metrics it lacks, how it is scored, and where it is kept."""
-
-    record: Record
-    metrics: tuple[str, ...]
-    scored: Any
-    picture: Picture
-    folder: Path
-
-
-def _pictures(store: Store, datasets: Iterable[str]) -> dict[tuple[str, str], Picture]:
-    """(data set, SHA-256) -> picture."""
-    return {
-        (name, picture.sha256): picture
-        for name in datasets
-        for picture in load_dataset(store.source_of(name)).pictures
-    }
-
-
-def _rescore(task: _Rescore) -> dict[str, float]:
-    record = task.record
-    with Store(task.folder, create=False) as store:
-        data = store.bitstream(record.bitstream_sha256)
-    decoded = codec_from_spec(record.spec).decode(data)
-    return score(Protocol(task.scored, task.metrics), _read(task.picture), decoded)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -156,6 +156,13 @@ class Codec(ABC):
         """Versions of the programs and libraries that make the bits, for the record."""
         return {}
 
+    def description(self) -> tuple[str, str] | None:
+        """Path and text of the file that describes this codec; None for a codec that is code.
+
+        A report folder keeps both, so that its records can be decoded without the file.
+        """
+        return None
+
     def fingerprint(self) -> str:
         """Hash of what decides the result beside the fields (weights, a configuration file).
 

@@ -115,6 +115,11 @@ def test_folders_that_cannot_be_used(tmp_path):
     db.close()
     with pytest.raises(DataError, match="newer rdbench"):
         Store(newer)
+    db = sqlite3.connect(newer / "records.sqlite")
+    db.execute("PRAGMA user_version = 2")
+    db.close()
+    with pytest.raises(DataError, match="older rdbench.*measure again in another folder"):
+        Store(newer, create=False)
 
 
 FILL_THE_DISK = """

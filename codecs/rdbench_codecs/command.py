@@ -75,6 +75,7 @@ class Definition:
 
     Attributes:
         here: folder of the file.
+        file, text: the file and its content.
         parameter: name of the rate parameter, or "".
         values: its default ladder.
 
@@ -92,6 +93,8 @@ class Definition:
     title: str = ""
     version: str = ""
     timeout_s: float = 3600.0
+    file: str = dataclasses.field(default="", compare=False)
+    text: str = dataclasses.field(default="", compare=False, repr=False)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -152,6 +155,10 @@ class CommandCodec(Codec):
         """The first line that the version command prints, where there is one."""
         return {self.name: _version(self.definition)} if self.definition.version else {}
 
+    def description(self) -> tuple[str, str]:
+        """The file and its content."""
+        return self.definition.file, self.definition.text
+
     def fingerprint(self) -> str:
         """SHA-256 of what the file says of the bits: commands, format, extension."""
         d = self.definition
@@ -163,19 +170,22 @@ class CommandCodec(Codec):
         return _rebuilt, (self.definition, values)
 
 
-def load(path: Path | str) -> type[CommandCodec]:
+def load(path: Path | str, text: str | None = None) -> type[CommandCodec]:
     """The codec class that a TOML file describes.
 
     Args:
         path: of the file.
+        text: its content where that was kept elsewhere; None to read the file.
 
     Raises:
         DataError: the file cannot be read, or a key is missing, unknown or wrong.
     """
-    path = Path(path)
+    path = Path(path).absolute()
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin with a mark
-        return _made(_definition(tomllib.loads(text), str(path.absolute().parent)))
+        if text is None:  # editors on Windows begin with a mark
+            text = path.read_text(encoding="utf-8-sig")
+        definition = _definition(tomllib.loads(text), str(path.parent))
+        return _made(dataclasses.replace(definition, file=str(path), text=text))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: {error}") from None
 

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from rdbench.analysis.latents import complete_points, latent_rows
-from rdbench.errors import RdbenchError
+from rdbench.errors import DataError, RdbenchError
 from rdbench.published import list_curves
-from rdbench.registry import codec_from_spec
 from rdbench.store import Store
 from rdbench.types import Codec, Record
 
@@ -38,6 +37,7 @@ class Audit:
         unaccounted_bytes: of the file, in no segment; None as above.
         coded_bpp, ideal_bpp: of the segments that are entropy-coded; None where there are none.
         not_in_file: what a decoder must be told besides the file, or None.
+        problems: a line for each bitstream that could not be checked.
     """
 
     codec: str
@@ -51,6 +51,7 @@ class Audit:
     ideal_bpp: float | None
     n_pixels: float
     not_in_file: str | None
+    problems: tuple[str, ...] = ()
 
     @property
     def overhead_percent(self) -> float | None:
@@ -63,6 +64,8 @@ class Audit:
     def flag(self) -> str | None:
         """What is not as it should be, or None."""
         found = [self.not_in_file] if self.not_in_file else []
+        if self.problems:
+            found.append(f"{len(self.problems)} not checked")
         if self.unaccounted_bytes:
             found.append(f"{self.unaccounted_bytes:.0f} bytes in no segment")
         if self.coded_bpp is not None and self.ideal_bpp is not None:
@@ -95,11 +98,11 @@ def audit(
     """Audit every complete operating point of a report folder.
 
     Args:
-        folder: the report folder; one file a curve is decoded.
+        folder: the report folder; all bitstreams are read, one of each curve is decoded.
         on_progress: called with (curves done, curves in all).
 
     Raises:
-        DataError: there are no records, or a bitstream is missing or corrupt.
+        DataError: there are no records.
     """
     with Store(folder, create=False) as store:
         points = complete_points(store.records(), store.datasets())
@@ -109,12 +112,31 @@ def audit(
         found = []
         for number, group in enumerate(curves.values()):
             on_progress(number, len(curves))
-            lacking = not_in_file(store, group[0])
-            found += [_audit(records, lacking) for records in group]
+            problems = [_unreadable(store, records) for records in group]
+            lacking = None
+            try:
+                lacking = not_in_file(store, group[0])
+            except RdbenchError as error:
+                problems[0].append(f"{group[0][0].spec}: {error}")
+            found += [
+                _audit(records, lacking, tuple(dict.fromkeys(lines)))
+                for records, lines in zip(group, problems, strict=True)
+            ]
         return found
 
 
-def _audit(records: Sequence[Record], not_in_file: str | None) -> Audit:
+def _unreadable(store: Store, records: Iterable[Record]) -> list[str]:
+    """A line for each bitstream that is missing or damaged."""
+    found = []
+    for record in records:
+        try:
+            store.bitstream(record.bitstream_sha256)
+        except DataError as error:
+            found.append(f"{record.spec} on {record.image}: {error}")
+    return found
+
+
+def _audit(records: Sequence[Record], not_in_file: str | None, problems: tuple[str, ...]) -> Audit:
     first = records[0]
     told = all(r.segments for r in records)
     coded = [[s for s in r.segments if s.ideal_bits is not None] for r in records]
@@ -139,6 +161,7 @@ def _audit(records: Sequence[Record], not_in_file: str | None) -> Audit:
         else None,
         n_pixels=fmean(n_pixels),
         not_in_file=not_in_file,
+        problems=problems,
     )
 
 
@@ -149,7 +172,7 @@ def not_in_file(store: Store, records: Sequence[Record]) -> str | None:
     rate.
     """
     record = min(records, key=lambda r: r.width * r.height)
-    codec = codec_from_spec(record.spec)
+    codec = store.codec_of(record)
     other = _at_another_rate(codec)
     if other is None:
         return None

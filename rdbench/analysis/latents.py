@@ -59,12 +59,17 @@ def complete_points(
     """
 
     def point(record: Record) -> tuple[Any, ...]:
-        return record.dataset, record.curve, record.rate_value or 0.0, record.spec, record.protocol
+        return (record.dataset, record.curve, record.rate_value or 0.0, record.spec,
+                record.protocol, record.fingerprint)  # fmt: skip
 
     groups = groupby(sorted((r for r in records if r.error is None), key=point), key=point)
-    points = [list(group) for _, group in groups]
-    wanted = {name: set(images.values()) for name, images in datasets.items()}
-    return [p for p in points if {r.image_sha256 for r in p} >= wanted[p[0].dataset]]
+    found = []
+    for (dataset, *_), group in groups:
+        by_file = {r.image_sha256: r for r in group}
+        wanted = datasets.get(dataset, {}).values()  # equal files count as often as they are there
+        if wanted and all(sha256 in by_file for sha256 in wanted):
+            found.append([by_file[sha256] for sha256 in wanted])
+    return found
 
 
 def _point_rows(records: list[Record]) -> list[dict[str, Any]]:

@@ -36,9 +36,10 @@ def summarize(
 
 def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     first = group[0]
-    wanted = set(datasets[first.dataset].values())
-    good = [r for r in group if r.error is None and r.image_sha256 in wanted]
-    complete = {r.image_sha256 for r in good} == wanted
+    wanted = list(datasets[first.dataset].values())  # equal files count as often as they are there
+    by_file = {r.image_sha256: r for r in group if r.error is None}
+    good = [by_file[sha256] for sha256 in wanted if sha256 in by_file]
+    complete = len(good) == len(wanted)
     metrics = sorted({name for r in good for name in r.scores} | {"psnr_rgb", "ms_ssim"})
     bpp = fmean(r.bpp or 0.0 for r in good) if complete else None
     scores = {name: _mean_score(good, name) if complete else None for name in reversed(metrics)}

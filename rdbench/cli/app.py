@@ -28,6 +28,7 @@ from rdbench.cli import (
     run,
     tables,
     timing,
+    verify,
 )
 from rdbench.cli.console import say
 from rdbench.errors import RdbenchWarning
@@ -74,6 +75,7 @@ COMMANDS = (
     files.decode,
     export.export,
     export.rescore,
+    verify.verify,
     doctor.doctor,
 )
 for command in COMMANDS:

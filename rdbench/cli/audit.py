@@ -1,13 +1,14 @@
 """``rdbench audit``: bytes that a codec's own model of the latents does not ask for."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from rdbench.analysis.audit import Audit, published_gaps, segment_rows
 from rdbench.analysis.audit import audit as audit_folder
-from rdbench.analysis.audit import published_gaps, segment_rows
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.store import Store
 
@@ -36,8 +37,19 @@ def audit(
         found = audit_folder(folder, lambda done, n: bar.update(task, completed=done, total=n))
     if as_json:
         print_rows([{**dataclasses.asdict(a), "flag": a.flag} for a in found], True)
-        return
-    silent = sorted({a.codec for a in found if a.header_bytes is None and not a.flag})
+    else:
+        _print(found)
+    problems = [line for a in found for line in a.problems]
+    for line in problems:
+        say(f"not checked: {line}")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _print(found: Sequence[Audit]) -> None:
+    """The audit for people."""
+    flagged = {a.codec for a in found if a.flag}
+    silent = sorted({a.codec for a in found if a.header_bytes is None} - flagged)
     print_rows([a.row() for a in found if a.codec not in silent], False)
     if silent:
         say(f"nothing found, no segments told: {', '.join(silent)}")

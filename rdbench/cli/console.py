@@ -71,9 +71,9 @@ def _finite(value: Any) -> Any:
 
 
 def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
-    """Rows as a table whose columns are the keys of the first, or as JSON.
+    """Rows as a table whose columns are the keys of all rows, or as JSON.
 
-    None is printed as a dash; a column of nothing but None is left out.
+    None, or what a row lacks, is printed as a dash; a column of nothing but None is left out.
     """
     if as_json:
         print_json(list(rows))
@@ -86,7 +86,7 @@ def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
         justify: Literal["left", "right"] = "right" if is_numeric(rows, name) else "left"
         table.add_column(printable(name).replace("_", " "), justify=justify, no_wrap=True)
     for row in rows:
-        table.add_row(*(printable(cell(name, row[name])) for name in names))
+        table.add_row(*(printable(cell(name, row.get(name))) for name in names))
     _stdout.print(table)
 
 

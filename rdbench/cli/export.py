@@ -11,8 +11,8 @@ from rdbench.cli.console import Force, progress_bar, say
 from rdbench.errors import UsageError
 from rdbench.files import output_file, output_files, write_text
 from rdbench.report.export import compressai_files, to_csv, to_json, to_parquet
+from rdbench.rescoring import rescore as rescore_store
 from rdbench.store import Store, kept_in
-from rdbench.sweep import rescore as rescore_store
 
 FORMS = ("csv", "json", "parquet", "compressai")
 
@@ -82,10 +82,14 @@ def rescore(
     """
     with progress_bar("rescoring") as bar:
         task = bar.add_task("", total=None, note="")
-        n_done = rescore_store(
+        outcome = rescore_store(
             folder,
             metric,
             jobs=jobs,
             on_progress=lambda done, n: bar.update(task, completed=done, total=n),
         )
-    say(f"{n_done} records rescored in {folder}")
+    for problem in outcome.problems:
+        say(f"not rescored: {problem}")
+    say(f"{outcome.n_records} records rescored, {len(outcome.problems)} not: {folder}")
+    if outcome.problems:
+        raise typer.Exit(1)

@@ -25,13 +25,25 @@ _DIGITS = {
 
 
 def columns(rows: Rows) -> list[str]:
-    """Columns worth showing: the keys of the first row under which any row has a value."""
-    return [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    """Columns worth showing: the keys under which any row has a value."""
+    return [name for name in keys(rows) if any(row.get(name) is not None for row in rows)]
+
+
+def keys(rows: Rows) -> list[str]:
+    """The keys of all rows; one that the rows before lack follows its neighbour in its own row."""
+    found: list[str] = []
+    for row in rows:
+        place = 0
+        for name in row:
+            if name not in found:
+                found.insert(place, name)
+            place = found.index(name) + 1
+    return found
 
 
 def is_numeric(rows: Rows, name: str) -> bool:
     """Whether a column holds numbers, be they written out with the digits wanted."""
-    texts = [str(row[name]) for row in rows if row[name] is not None]
+    texts = [str(row[name]) for row in rows if row.get(name) is not None]
     return all(re.fullmatch(r"[+-]?(\d[\d.e+-]*|inf|nan)", text) for text in texts)
 
 
@@ -50,7 +62,7 @@ def table(rows: Rows, form: str, caption: str = "") -> str:
     """Rows as text in one of FORMS; "" where there are none.
 
     Args:
-        rows: all with the keys of the first, which become the columns; as in the terminal, a
+        rows: their keys become the columns; what a row lacks is None. As in the terminal, a
             column of nothing but None is left out.
         form: ``markdown``, ``latex`` (a ``table`` that needs the package booktabs, or a
             ``longtable`` where it takes more than a page), ``html`` (a ``table`` element) or
@@ -73,7 +85,8 @@ def _csv(rows: Rows) -> str:
     import io
 
     text = io.StringIO()
-    lines = [list(rows[0]), *([row[name] for name in rows[0]] for row in rows)]
+    names = keys(rows)
+    lines = [names, *([row.get(name) for name in names] for row in rows)]
     # The library leaves a carriage return as it is, and readers take it for the end of a row.
     returns = any("\r" in str(value) for line in lines for value in line)
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
@@ -99,7 +112,7 @@ def _marked_up(rows: Rows, form: str, caption: str) -> str:
     names = columns(rows)
     plain = _PLAIN.get(form, str)
     text = tabulate(
-        [[plain(printable(cell(name, row[name]))) for name in names] for row in rows],
+        [[plain(printable(cell(name, row.get(name)))) for name in names] for row in rows],
         [plain(printable(name)).replace("_", " ") for name in names],
         tablefmt=FORMS[form],
         disable_numparse=True,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rdbench import run
-from rdbench.analysis import audit as auditing
+from rdbench import store as storing
 from rdbench.analysis.audit import audit, published_gaps, segment_rows
 from rdbench.store import Store
 from rdbench.types import Bitstream, Codec, Segment
@@ -85,10 +85,10 @@ def test_what_a_file_lacks_is_found(tmp_path, monkeypatch):
     PIL.Image.fromarray(pixels).save(tmp_path / "pictures" / "a.png")
     run([Forgetful(), Forgetful(64)], str(tmp_path / "pictures"), tmp_path / "out")
 
-    def rebuilt(spec):
+    def rebuilt(spec, cls):
         return Forgetful(int(spec.partition("=")[2]))
 
-    monkeypatch.setattr(auditing, "codec_from_spec", rebuilt)
+    monkeypatch.setattr(storing, "codec_from_spec", rebuilt)
     found = audit(tmp_path / "out")
     assert len(found) == 2
     for a in found:

@@ -131,8 +131,11 @@ def comparison_json(
         costs: key of a curve -> what its codec costs; see `costs_of`.
         on_progress: called with (BD-rates computed, BD-rates in all).
     """
-    by_name = {r.image: r.width * r.height for group in comparison.records.values() for r in group}
-    sizes = np.array([by_name[image] for image in comparison.images], np.float64)
+    by_file = {
+        r.image_sha256: r.width * r.height for group in comparison.records.values() for r in group
+    }
+    known = comparison.images.values()
+    sizes = np.array([by_file.get(sha256, np.nan) for sha256 in known], np.float64)
     curves = [
         _curve(key, curve, comparison.records.get(key, ()), sizes)
         | {"complexity": costs.get(key, curve.complexity)}
@@ -141,7 +144,7 @@ def comparison_json(
     return {
         "name": comparison.dataset,
         "images": list(comparison.images),
-        "pixels": sizes.tolist(),
+        "pixels": _rounded(sizes, 0),
         "curves": curves,
         "bd_rates": bd_rates(comparison.curves, on_progress),
         "latents": _latents(comparison),
@@ -173,12 +176,14 @@ def costs_of(
     found = {}
     for done, (key, curve) in enumerate(measured):
         on_progress(done, len(measured))
-        spec, name = curve.specs[-1], (curve.specs[-1], version("rdbench"))
+        behind = comparison.records[key]
+        record = next(r for r in behind if r.spec == curve.specs[-1] and r.error is None)
+        name = (record.spec, record.fingerprint, version("rdbench"))
         try:
-            cost = known.get(name) or complexity(codec_from_spec(spec)).row()
+            cost = known.get(name) or complexity(store.codec_of(record)).row()
         except RdbenchError:
             continue
-        if name not in known:
+        if name not in known and not store.read_only:
             store.put_result("cost", name, cost)
         found[key] = cost
     return found

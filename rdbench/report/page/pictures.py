@@ -4,7 +4,7 @@ import base64
 import hashlib
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,9 @@ from rdbench.curve import to_quality
 from rdbench.datasets import Picture, load_dataset
 from rdbench.errors import RdbenchError, UsageError
 from rdbench.images import read_image
-from rdbench.match import Match
+from rdbench.match import Match, match_of
 from rdbench.metrics.protocol import to_8bit
-from rdbench.registry import closest, codec_from_spec
+from rdbench.registry import closest
 from rdbench.report.page.data import Comparison, Json
 from rdbench.store import Store
 from rdbench.types import Codec, Image, Record
@@ -97,20 +97,27 @@ def picture_json(
         files = {p.name: p for p in load_dataset(store.source_of(comparison.dataset)).pictures}
     except RdbenchError as error:
         return [], [f"no pictures of {comparison.dataset}: {error}"]
-    matches = [Match(**body) for body in store.results("match").values()]
+    bodies = store.results("match").values()
+    matches = [m for body in bodies if (m := match_of(body)) is not None]
+    changed = [n for n in names if n in files and files[n].sha256 != comparison.images[n]]
+    gone = [n for n in names if n not in files]
+    names = [n for n in names if n not in {*changed, *gone}]
+    same = {name: _names_of_file(comparison, name) for name in names}
     chosen = [
         (name, key, rate, point)
         for name in names
         for key, records in comparison.records.items()
         for rate in rates_bpp
-        if (point := nearest([*records, *_of(comparison, key, matches)], name, rate)) is not None
+        if (point := nearest([*records, *_of(comparison, key, matches)], same[name], rate))
+        is not None
     ]
     entries = {name: _entry(files[name], album) for name in names}
-    missing: list[str] = []
-    views: dict[tuple[str, str], Json] = {}
+    missing = [f"{n} was changed since it was measured" for n in changed]
+    missing += [f"{n} is no longer in its data set" for n in gone]
+    views: dict[tuple[str, str, str], Json] = {}
     for done, (name, key, rate, point) in enumerate(chosen):
         on_progress(done, len(chosen))
-        what = point.spec, point.bitstream_sha256
+        what = point.spec, point.fingerprint, point.bitstream_sha256
         try:
             view = views[what] = views.get(what) or _view(store, point, files[name], album)
         except RdbenchError as error:
@@ -126,9 +133,21 @@ def _of(comparison: Comparison, key: str, matches: Iterable[Match]) -> list[Matc
     return [m for m in matches if (m.dataset, m.curve) == (comparison.dataset, curve)]
 
 
-def nearest(points: Iterable[Point], image: str, rate_bpp: float) -> Point | None:
-    """The verified point of a picture whose rate is closest to ``rate_bpp`` as a ratio."""
-    good = [p for p in points if p.image == image and p.error is None and p.bpp]
+def _names_of_file(comparison: Comparison, image: str) -> set[str]:
+    """The names under which a data set has a picture's file; equal files are measured once."""
+    sha256 = comparison.images[image]
+    return {name for name, other in comparison.images.items() if other == sha256}
+
+
+def nearest(points: Iterable[Point], images: Collection[str], rate_bpp: float) -> Point | None:
+    """The verified point of a picture whose rate is closest to ``rate_bpp`` as a ratio.
+
+    Args:
+        points: of any pictures.
+        images: names that the picture goes by.
+        rate_bpp: bits per pixel.
+    """
+    good = [p for p in points if p.image in images and p.error is None and p.bpp]
     return min(good, key=lambda p: abs(math.log((p.bpp or 1) / rate_bpp)), default=None)
 
 
@@ -143,7 +162,7 @@ def _entry(picture: Picture, album: Album) -> Json:
 
 
 def _view(store: Store, point: Point, picture: Picture, album: Album) -> Json:
-    codec = codec_from_spec(point.spec)
+    codec = store.codec_of(point)
     decoded = to_8bit(codec.decode(store.bitstream(point.bitstream_sha256)))
     quality = {
         name: float(to_quality(name, np.array(score)))

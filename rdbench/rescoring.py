@@ -1,0 +1,151 @@
+"""New metrics for old records, from their kept bitstreams."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rdbench.datasets import Picture, load_dataset
+from rdbench.errors import DataError, RdbenchError
+from rdbench.images import read_image
+from rdbench.metrics import METRICS, Protocol, available, score
+from rdbench.store import Store
+from rdbench.types import Codec, Record
+from rdbench.workers import workers
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """What rescoring did.
+
+    Attributes:
+        n_records: records that got new scores.
+        problems: a line for each record that could not be rescored.
+    """
+
+    n_records: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A record, its codec, the metrics it lacks, how it is scored, and where it is kept."""
+
+    record: Record
+    codec: Codec
+    metrics: tuple[str, ...]
+    scored: Any
+    picture: Picture
+    folder: Path
+
+
+def rescore(
+    out: str | Path = "reports",
+    metrics: Sequence[str] = (),
+    *,
+    jobs: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, n: None,
+) -> Rescored:
+    """Compute additional metrics for existing records, from their kept bitstreams.
+
+    Nothing is encoded again, and no score that is there is changed. A record is decoded only by the
+    codec that made it.
+
+    Args:
+        out: the report folder.
+        metrics: names of metrics; () for all that can be computed here.
+        jobs: processes to work in; 0 works in this one.
+        on_progress: called with (records done, records to do).
+
+    Raises:
+        UsageError: no such metric.
+        DataError: the folder holds no records.
+        Unavailable: a metric cannot be computed here; the message says what it needs.
+    """
+    for name in metrics:
+        Protocol(metrics=(name,))
+        METRICS[name].check()
+    wanted = set(metrics or available())
+    problems: list[str] = []
+    n_records = 0
+    with Store(out, create=False) as store:
+        lacking = [r for r in store.records() if r.error is None and wanted - r.scores.keys()]
+        tasks = list(_tasks(store, lacking, wanted, problems))
+        with workers(jobs, 1, None, None) as results:
+            for done, (task, result) in enumerate(results(_rescore, tasks), start=1):
+                if isinstance(result, BaseException):
+                    problems.append(_line(task.record, result))
+                elif result:
+                    store.put_scores(task.record, result)
+                    n_records += 1
+                on_progress(done, len(tasks))
+    return Rescored(n_records, tuple(problems))
+
+
+def _tasks(
+    store: Store, records: Iterable[Record], wanted: set[str], problems: list[str]
+) -> Iterator[_Task]:
+    """What there is to do; a line in ``problems`` for each record that lacks codec or picture."""
+    protocols = store.protocols()
+    codecs: dict[tuple[str, str], Codec | RdbenchError] = {}
+    pictures: dict[str, dict[str, Picture] | RdbenchError] = {}
+    for record in records:
+        what = record.spec, record.fingerprint
+        if what not in codecs:
+            codecs[what] = _or_error(functools.partial(store.codec_of, record))
+        if record.dataset not in pictures:
+            pictures[record.dataset] = _or_error(
+                functools.partial(_pictures, store, record.dataset)
+            )
+        try:
+            codec, files = _known(codecs[what]), _known(pictures[record.dataset])
+            if record.image_sha256 not in files:
+                raise DataError("the picture is no longer in its data set, or was changed")
+            if record.protocol not in protocols:
+                raise DataError(f"protocol {record.protocol} is not known; measure it again")
+        except RdbenchError as error:
+            problems.append(_line(record, error))
+            continue
+        yield _Task(
+            record,
+            codec,
+            tuple(sorted(wanted - record.scores.keys())),
+            protocols[record.protocol]["scored"],
+            files[record.image_sha256],
+            store.folder,
+        )
+
+
+T = TypeVar("T")
+
+
+def _or_error(call: Callable[[], T]) -> T | RdbenchError:
+    try:
+        return call()
+    except RdbenchError as error:
+        return error
+
+
+def _known(found: T | RdbenchError) -> T:
+    if isinstance(found, RdbenchError):
+        raise found
+    return found
+
+
+def _pictures(store: Store, dataset: str) -> dict[str, Picture]:
+    """SHA-256 -> picture."""
+    return {p.sha256: p for p in load_dataset(store.source_of(dataset)).pictures}
+
+
+def _line(record: Record, error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    reason = text if isinstance(error, RdbenchError) else f"{type(error).__name__}: {text}"
+    return f"{record.spec} on {record.dataset}/{record.image}: {reason}"
+
+
+def _rescore(task: _Task) -> dict[str, float]:
+    with Store(task.folder, create=False) as store:
+        data = store.bitstream(task.record.bitstream_sha256)
+    decoded = task.codec.decode(data)
+    return score(Protocol(task.scored, task.metrics), read_image(task.picture.path), decoded)

@@ -1,0 +1,136 @@
+"""Whether everything in a report folder is whole: records, bitstreams, leftovers."""
+
+import os
+import warnings
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rdbench.errors import DataError, RdbenchWarning
+from rdbench.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something in a report folder that is not as it should be.
+
+    Attributes:
+        kind: ``missing``, ``damaged``, ``orphaned`` or ``leftover``.
+        what: the file or record.
+        used_by: the results that need it; "" where none is known.
+        reason: what is wrong.
+    """
+
+    kind: str
+    what: str
+    used_by: str
+    reason: str
+
+    def row(self) -> dict[str, str]:
+        """One line of a table."""
+        return {
+            "kind": self.kind,
+            "what": self.what,
+            "used_by": self.used_by,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found.
+
+    Attributes:
+        n_records, n_results, n_bitstreams: how many were checked.
+        faults: what is wrong.
+    """
+
+    n_records: int
+    n_results: int
+    n_bitstreams: int
+    faults: tuple[Fault, ...]
+
+
+def verify(folder: str | Path, repair: bool = False) -> Verified:
+    """Check every record and bitstream of a report folder.
+
+    Args:
+        folder: the report folder.
+        repair: True to move damaged bitstreams to ``damaged/``, so that the next run replaces them.
+
+    Raises:
+        DataError: the folder holds no records, or its database cannot be read at all.
+    """
+    with Store(folder, create=False) as store:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", RdbenchWarning)
+            faults = [Fault("damaged", str(store.path), "", text) for text in store.damage()]
+            needed, n_records, n_results = _needed(store, faults)
+        faults += [Fault("damaged", str(store.path), "", str(w.message)) for w in caught]
+        found = _files(store)
+        for digest, users in needed.items():
+            if users and (reason := _wrong(store, digest)):
+                path = store.bitstream_path(digest)
+                kind = "damaged" if os.path.lexists(path) else "missing"
+                faults.append(Fault(kind, str(path), _shown(users), reason))
+                if repair and kind == "damaged":
+                    store.set_aside(digest)
+        faults += _strays(store, found, needed.keys())
+        return Verified(n_records, n_results, len(found), tuple(faults))
+
+
+def _needed(store: Store, faults: list[Fault]) -> tuple[dict[str, list[str]], int, int]:
+    """Digest of each bitstream that the database names -> the verified results that need it.
+
+    What a damaged database does not give becomes a fault.
+    """
+    needed: dict[str, list[str]] = defaultdict(list)
+    n_records = n_results = 0
+    try:
+        for record in store.records():
+            n_records += 1
+            users = needed[record.bitstream_sha256] if record.bitstream_sha256 else []
+            if record.error is None:
+                users.append(f"{record.spec} on {record.dataset}/{record.image}")
+        for body in store.results("match").values():
+            n_results += 1
+            name = f"match {body.get('spec')} on {body.get('dataset')}/{body.get('image')}"
+            needed[str(body.get("bitstream_sha256"))].append(name)
+    except DataError as error:
+        faults.append(Fault("damaged", str(store.path), "", str(error)))
+    return needed, n_records, n_results
+
+
+def _wrong(store: Store, digest: str) -> str | None:
+    """Why a bitstream cannot be used, or None."""
+    try:
+        store.bitstream(digest)
+    except DataError as error:
+        return str(error).partition("; ")[0]
+    return None
+
+
+def _files(store: Store) -> list[Path]:
+    """Everything in the folder of bitstreams."""
+    folder = store.folder / "bitstreams"
+    return sorted(path for part in _listed(folder) for path in _listed(part) or [part])
+
+
+def _listed(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _strays(store: Store, found: Iterable[Path], needed: Collection[str]) -> Iterator[Fault]:
+    """Files that no record needs: they do no harm and can be deleted."""
+    for path in found:
+        if path.is_dir() and path.parent == store.folder / "bitstreams":
+            continue
+        if path.name.startswith(".partial-"):
+            yield Fault("leftover", str(path), "", "from an interrupted run; it can be deleted")
+        elif path.name not in needed or store.bitstream_path(path.name) != path:
+            yield Fault("orphaned", str(path), "", "no record needs it; it can be deleted")
+
+
+def _shown(users: Sequence[str]) -> str:
+    return users[0] + (f" and {len(users) - 1} more" if len(users) > 1 else "")

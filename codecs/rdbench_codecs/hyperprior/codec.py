@@ -182,7 +182,10 @@ class HyperpriorCodec(Trainable):
             return load_random(self.baseline, self.method, n, m, self.device)
         path = self._path()
         sha256 = weights_files.sha256(path)
-        return load_file(self.baseline, self.method, path, sha256, self.device)
+        loaded = load_file(self.baseline, self.method, path, sha256, self.device)
+        if self.weights == "released":
+            weights_files.pin_used(self._released_name(), CHECKPOINTS)
+        return loaded
 
     def parameter_counts(self) -> Mapping[str, int]:
         """Parameters of the network: ``total``, and what ``encoder`` and ``decoder`` need."""

@@ -32,6 +32,7 @@ from rdbench_codecs.hyperprior.rates import (
 )
 
 _ENCODER_ONLY = ("g_a.", "h_a.", "encoder_transforms.")
+_MAX_CHANNELS, _MAX_LEVELS = 4096, 256  # beyond those of any network of this kind
 _DECODER_ONLY = ("g_s.", "decoder_transforms.")
 
 # Of the coder tables, masks and bounds that published files carry and that are rebuilt here.
@@ -149,6 +150,9 @@ def network_of(baseline: str, method: str, tensors: Mapping[str, Tensor], source
     """
     tensors = rename(tensors)
     n, m, n_levels = _dimensions(tensors, method, source)
+    with torch.device("meta"):
+        shapes = build(baseline, method, n, m, n_levels)
+    weights_files.check_shapes(shapes, tensors, source)  # before any room is made
     network = build(baseline, method, n, m, n_levels)
     weights_files.load_into(network, tensors, source)
     return network
@@ -230,9 +234,16 @@ def _dimensions(tensors: Mapping[str, Tensor], method: str, source: Path) -> tup
     """Channels n and m, and the number of levels."""
     try:
         n, m = _channels(tensors)
+        n_levels = _n_levels(tensors, method)
     except KeyError as error:
         raise DataError(f"{source} holds no network of this family: no {error}") from None
-    return n, m, _n_levels(tensors, method)
+    except (IndexError, TypeError) as error:  # a scalar where a matrix is expected
+        raise DataError(
+            f"{source} does not fit this network: a parameter has too few dimensions ({error})"
+        ) from None
+    if not (0 < n <= _MAX_CHANNELS and 0 < m <= _MAX_CHANNELS and n_levels <= _MAX_LEVELS):
+        raise DataError(f"{source} has {n} and {m} channels and {n_levels} levels: no such network")
+    return n, m, n_levels
 
 
 def _channels(tensors: Mapping[str, Tensor]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from rdbench.errors import BitstreamError, EncoderError, Unavailable, UsageError
+from rdbench.errors import BitstreamError, DataError, EncoderError, Unavailable, UsageError
 from rdbench.stages import stage
 from rdbench.types import Bitstream, Image, Segment, WeightsKind
 from rdbench_codecs import container
@@ -20,12 +20,13 @@ from rdbench_codecs.qarv.checkpoints import CHECKPOINTS
 from rdbench_codecs.qarv.config import (
     BASE,
     CONFIGS,
+    LAMBDAS,
     QarvConfig,
     cube_root_spaced_lambdas,
     log_spaced_lambdas,
 )
 from rdbench_codecs.training.trainable import Trainable
-from rdbench_codecs.weights import best, configuration, kind_of, locate, remark, sha256
+from rdbench_codecs.weights import best, configuration, kind_of, locate, pin_used, remark, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from rdbench_codecs.qarv.network import Prior
     from rdbench_codecs.training.objective import Objective
 
-_LEAST_LAMBDA, _LARGEST_LAMBDA = 2.0**-10, 2.0**20
+_LEAST_LAMBDA, _LARGEST_LAMBDA = LAMBDAS
 
 Picture = npt.NDArray[np.float32]
 """(height, width, 3) in [0, 1]."""
@@ -237,9 +238,13 @@ class Qarv(Trainable):
         if config is not None:
             return config
         try:
-            return QarvConfig.from_mapping(configuration(_weights_path(self.weights)))
+            path = _weights_path(self.weights)
         except Unavailable:
             return BASE
+        try:
+            return QarvConfig.from_mapping(configuration(path))
+        except DataError as error:
+            raise DataError(f"{path}: {str(error).removeprefix(f'{path} ')}") from None
 
     def _unpack(self, data: bytes) -> tuple[container.Header, list[bytes | None]]:
         return container.unpack_partial(data, Qarv.name, self.fingerprint())
@@ -269,7 +274,9 @@ class Qarv(Trainable):
 
     def _model(self) -> "Model":
         self.check()
-        return _load(self.weights, self.fingerprint(), self.device, self.precision == "half")
+        model = _load(self.weights, self.fingerprint(), self.device, self.precision == "half")
+        pin_used(self.weights, CHECKPOINTS)
+        return model
 
     def _lambda(self) -> float:
         """Lambda as the header keeps it."""

@@ -305,9 +305,9 @@ def _read_pickle(path: Path) -> Any:
             raise _unreadable(path, error) from error
         raise DataError(
             f"{path} holds an object of {what[1]} beside its weights, which is not loaded because "
-            "it can run code. If you trust the file, save the weights alone:\n"
-            f"  content = torch.load({str(path)!r}, map_location='cpu', weights_only=False)\n"
-            "  torch.save(content['state_dict'], 'weights.pth')"
+            'it can run code; if you trust the file, save the weights alone: python -c "import '
+            f"torch; torch.save(torch.load('{path}', weights_only=False)['state_dict'], "
+            "'weights.pth')\""
         ) from error
     except Exception as error:  # unpickling raises whatever the file asks for
         raise _unreadable(path, error) from error

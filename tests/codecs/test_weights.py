@@ -226,6 +226,7 @@ def test_parameters_that_are_no_numbers_are_named(tmp_path, value, suffix):
         '{"lambda_range": [0, 0]}', '{"lambda_range": [2048, 16]}', '{"lambda_range": [NaN, 2]}',
         '{"lambda_range": [-1, 2]}', '{"lambda_range": [1, 2, 3]}', '{"lambda_range": ["a", "b"]}',
         '{"latents": 3}', '{"block": "conv"}', '{"join_kernel": true}', '{"unknown": 1}', "[1]",
+        '{"encoder_depths": [4000, 4000, 4000, 4000, 4000]}', '{"latents": [4000, 4000, 1, 1]}',
         '{"encoder_widths": [192000, 384000, 512000, 512000, 512000]}', '{"latents": [1, 1, 1]}',
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ from rdbench.errors import DataError
 LAMBDAS = (2.0**-10, 2.0**20)
 """Least and largest lambda of any network."""
 
+_MAX_BLOCKS = 256
 _MAX_SIZE = 4096
 """Largest width, depth or kernel that a file may ask for."""
 
@@ -102,6 +103,13 @@ class QarvConfig:
             if not _fits(value, hints[key]):
                 raise DataError(f"its config has {key} = {_short(value)}, which is not possible")
         config = cls(**as_tuples)  # type: ignore[arg-type]
+        n_blocks = sum(
+            config.encoder_depths + config.blocks_before + config.blocks_after + config.latents
+        )
+        if n_blocks > _MAX_BLOCKS:
+            raise DataError(
+                f"its config asks for {n_blocks} blocks, at most {_MAX_BLOCKS} are made"
+            )
         low, high = config.lambda_range
         if not LAMBDAS[0] <= low <= high <= LAMBDAS[1]:
             raise DataError(

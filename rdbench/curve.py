@@ -15,6 +15,7 @@ from rdbench.decibel import (
 )
 from rdbench.errors import DataError, UsageError
 from rdbench.metrics import METRICS
+from rdbench.types import WeightsKind
 
 Source = Literal["measured", "published", "imported"]
 
@@ -25,7 +26,7 @@ class Anomaly:
 
     Attributes:
         kind: one word: ``implausible``, ``falls``, ``duplicate``, ``short``, ``incomplete``,
-            ``conflict``, ``undefined``, ``random``, ``lite``, ``note``.
+            ``conflict``, ``undefined``, ``random``, ``reduced``, ``other``, ``note``.
         message: one line.
     """
 
@@ -75,6 +76,7 @@ class Curve:
         complexity: ``parameters``, ``encoder_macs_per_pixel`` and ``decoder_macs_per_pixel`` of the
             largest network of the curve, as ``rdbench complexity`` counts them; None where unknown.
         notes: what was found while the curve was put together.
+        weights_kind: what the weights behind it are, see WeightsKind; "" where unknown.
     """
 
     codec: str
@@ -92,6 +94,7 @@ class Curve:
     per_picture: PerPicture | None = None
     complexity: Mapping[str, float] | None = None
     notes: tuple[Anomaly, ...] = ()
+    weights_kind: WeightsKind = ""
 
     def __post_init__(self) -> None:
         """Check, and sort every column by rate."""

@@ -25,7 +25,7 @@ from rdbench.rate_control import (
 from rdbench.registry import codec_from_spec, curve_of, spec_of
 from rdbench.store import Store
 from rdbench.sweep import remember
-from rdbench.types import Codec, Image
+from rdbench.types import Codec, Image, WeightsKind
 from rdbench.workers import workers
 
 TARGETS: Mapping[str, Callable[[Codec, Image, float, int], Found]] = {
@@ -55,6 +55,7 @@ class Match:
         bitstream_sha256: names the kept bitstream.
         fingerprint: the codec's fingerprint at that operating point.
         error: why there is no result, or None.
+        weights_kind: what the codec's weights are, see WeightsKind.
     """
 
     codec: str
@@ -72,6 +73,7 @@ class Match:
     bitstream_sha256: str = ""
     fingerprint: str = ""
     error: str | None = None
+    weights_kind: WeightsKind = ""
 
     def measure(self, name: str) -> float | None:
         """``bpp``, or a score; None where it was not measured."""
@@ -197,7 +199,13 @@ def _outcome(
 def _blank(task: _Task) -> Match:
     codec = task.codec
     return Match(
-        codec.name, curve_of(codec), task.dataset, task.picture.name, task.target, task.value
+        codec=codec.name,
+        curve=curve_of(codec),
+        dataset=task.dataset,
+        image=task.picture.name,
+        target=task.target,
+        value=task.value,
+        weights_kind=codec.weights_kind(),
     )
 
 
@@ -238,7 +246,7 @@ def _row(group: Sequence[Match], first: Sequence[Match], unique: bool) -> dict[s
     complete = all(m.error is None for m in group)
     gain, won = _gain(group, first)
     return {
-        "codec": codec if unique and "weights=random" not in settings else settings,
+        "codec": codec if unique and group[0].weights_kind in ("", "published") else settings,
         "bpp": _mean(group, "bpp") if complete else None,
         "psnr_rgb": _mean(group, "psnr_rgb") if complete else None,
         "ms_ssim": _mean(group, "ms_ssim") if complete else None,

@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS records (
     encode_s REAL, decode_s REAL, timed_alone INTEGER NOT NULL,
     bitstream_sha256 TEXT NOT NULL,
     provenance INTEGER NOT NULL REFERENCES runs (id),
-    error TEXT
+    error TEXT, weights_kind TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS descriptions (
     codec TEXT NOT NULL, fingerprint TEXT NOT NULL, path TEXT NOT NULL, body TEXT NOT NULL,

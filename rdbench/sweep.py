@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -282,6 +282,7 @@ def _blank(task: Task) -> Record:
         rate_parameter=parameter,
         rate_value=value,
         fingerprint=codec.fingerprint(),
+        weights_kind=codec.weights_kind(),
         dataset=task.dataset,
         image=picture.name,
         image_sha256=picture.sha256,

@@ -26,7 +26,7 @@ from rdbench.registry import codecs_from_spec, rate_of, spec_of
 from rdbench.stages import listen
 from rdbench.store import Store
 from rdbench.sweep import machine, remember
-from rdbench.types import Codec
+from rdbench.types import Codec, WeightsKind
 from rdbench.workers import processes
 
 BUSY = 0.1
@@ -72,6 +72,7 @@ class Timing:
         others_cores: cores that other processes kept busy meanwhile.
         machine: what the machine is.
         created: when, ISO 8601, UTC.
+        weights_kind: what its weights are, see WeightsKind.
     """
 
     codec: str
@@ -92,6 +93,7 @@ class Timing:
     others_cores: float
     machine: Mapping[str, Any]
     created: str
+    weights_kind: WeightsKind = ""
 
     @property
     def busy(self) -> bool:
@@ -123,6 +125,7 @@ class Timing:
         """One line of a table; times in seconds, the range is from 25 % to 75 %."""
         return {
             "codec": self.codec,
+            "weights": self.weights_kind or None,
             "rate": self.rate,
             "on": self.on,
             "encode_s": self.encode_s.median,
@@ -247,6 +250,7 @@ def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Ti
         spec=spec_of(codec),
         rate=_rate(codec),
         fingerprint=codec.fingerprint(),
+        weights_kind=codec.weights_kind(),
         dataset=data.name,
         n_pictures=len(data.pictures),
         n_repeats=n_repeats,

@@ -115,6 +115,7 @@ def measured_folder(tmp_path_factory):
                     rate_parameter="lambda",
                     rate_value=number + 1.0,
                     fingerprint="abc",
+                    weights_kind="other",
                     dataset="kodak",
                     image="kodim01.png",
                     image_sha256="aa",
@@ -139,7 +140,10 @@ def test_what_was_measured_stands_beside_the_paper(measured_folder):
     assert kodak.here == pytest.approx(10, abs=0.05)
     assert kodak.difference == pytest.approx(10 + 5.899, abs=0.06)
     assert values["qarv", "BD-rate Tecnick (%)"].here is None
-    assert "qarv here, on kodak: qarv:weights=/nowhere/w.safetensors@abc" in table_1.notes
+    assert (
+        "qarv here, on kodak: qarv:weights=/nowhere/w.safetensors@abc, not the published weights"
+        in table_1.notes
+    )
     assert not any("qarv measured on kodak" in m.what for m in table_1.missing)
     (plot,) = items["Figure 16"].find(evidence).plots
     assert len(plot.draw().axes[0].patches) == 2 * len(load_curve("kodak", "vtm18").bpp)
@@ -153,7 +157,8 @@ def test_reduced_weights_are_drawn_and_stand_in_no_table(measured_folder, tmp_pa
         reduced.remember_protocol("p", {"scored": "8-bit"})
         for record in store.records():
             curve = "qarv:weights=lite@lite-abc"
-            reduced.add(dataclasses.replace(record, fingerprint="lite-abc", curve=curve))
+            of = {"fingerprint": "lite-abc", "weights_kind": "reduced"}
+            reduced.add(dataclasses.replace(record, curve=curve, **of))
     items = {item.name: item for item in load_paper("qarv").items}
     evidence = Evidence(tmp_path)
     table_1 = items["Table 1"].find(evidence)
@@ -162,7 +167,7 @@ def test_reduced_weights_are_drawn_and_stand_in_no_table(measured_folder, tmp_pa
     assert not any("lite-abc" in note for note in table_1.notes)
     figure_16 = items["Figure 16"].find(evidence)
     assert len(figure_16.plots) == 1
-    assert figure_16.notes[0].endswith("qarv:weights=lite@lite-abc, a reduced network")
+    assert figure_16.notes[0].endswith("@lite-abc, a reduced network, not the published one")
 
 
 def test_macs_that_were_counted_stand_beside_the_paper(tmp_path):

@@ -118,7 +118,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     db = sqlite3.connect(newer / "records.sqlite")
     db.execute("PRAGMA user_version = 2")
     db.close()
-    with pytest.raises(DataError, match="older rdbench.*measure again in another folder"):
+    with pytest.raises(DataError, match=r"older rdbench.*measure again in another folder"):
         Store(newer, create=False)
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from rdbench.cli.app import app
 from rdbench.datasets import load_dataset
-from rdbench.errors import Unavailable, UsageError
+from rdbench.errors import DataError, Unavailable, UsageError
 from rdbench.metrics import Protocol
 from rdbench.rescoring import rescore
 from rdbench.store import Store

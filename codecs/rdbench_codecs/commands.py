@@ -1,5 +1,6 @@
 """Commands of the learned codecs: ``rdbench weights`` and ``rdbench qvrf``."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,14 +70,32 @@ def weights_card(
 def weights_fetch(
     name: Annotated[str, typer.Argument(help="Name of weights, or of a codec for all of its.")],
 ) -> None:
-    """Download published weights and check their hash.
+    """Download published weights and check them: hash as far as known, names, shapes.
 
     Example: rdbench weights fetch qarv
     """
-    from rdbench_codecs.weights import fetch, find
+    from rdbench_codecs.weights import fetch, find, hash_note
 
     for checkpoint in find(name):
-        say(f"{checkpoint.name}: {fetch(checkpoint)}")
+        path = fetch(checkpoint, partial(_check_network, checkpoint.codec))
+        say(f"{checkpoint.name}: {path} ({hash_note(checkpoint)})")
+
+
+def _check_network(codec: str, path: Path) -> None:
+    """DataError where a file does not hold the network of a codec."""
+    if codec == "qarv":
+        from rdbench_codecs.qarv.model import load_network
+
+        load_network(path)
+        return
+    from rdbench.registry import codec_class
+    from rdbench_codecs.hyperprior.codec import HyperpriorCodec
+    from rdbench_codecs.hyperprior.loading import network_of
+    from rdbench_codecs.weights import read
+
+    cls = codec_class(codec)
+    if issubclass(cls, HyperpriorCodec):
+        network_of(cls.baseline, cls.method, read(path)[0], path)
 
 
 @qvrf.callback()

@@ -66,6 +66,10 @@ class CategoricalTables:
         bits[escaped] += 2 + 8 * _n_bytes(_zigzag(flat[escaped]))
         return bits.reshape(symbols.shape)
 
+    def least_bits(self) -> npt.NDArray[np.float64]:
+        """Code length of the cheapest symbol of each table, (n_tables,)."""
+        return np.array([bits.min() for bits in self._bits])
+
     def _categories(
         self, symbols: Symbols, indexes: npt.NDArray[np.integer]
     ) -> tuple[Symbols, npt.NDArray[np.bool_]]:

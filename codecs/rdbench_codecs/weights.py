@@ -1,8 +1,12 @@
 """Weights of the learned codecs: where they are published, fetching them, loading them safely."""
 
+import argparse
+import contextlib
 import hashlib
 import importlib
 import json
+import re
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdbench.errors import DataError, Unavailable, UsageError
+from rdbench.types import WeightsKind
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +25,15 @@ _LISTS = ("rdbench_codecs.qarv.checkpoints", "rdbench_codecs.hyperprior.checkpoi
 LITE = "lite"
 """What ``weights=`` calls the weights that come with the package."""
 
+_WRAPPERS = (
+    "state_dict", "model_state_dict", "model", "net", "network", "ema", "params", "generator",
+)  # fmt: skip
+"""Keys under which training programs keep a network's parameters."""
+
+_MAX_WRAPPERS = 4
+_PREFIXES = re.compile(r"^((module|_orig_mod|model|net|network)\.)+")
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b|[\x00-\x08\x0e-\x1f\x7f]")
 _BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -48,6 +62,15 @@ class Checkpoint:
         """Where the file lies, or will lie, on this machine."""
         return cache_folder() / (self.file or self.url.rsplit("/", 1)[-1])
 
+    @property
+    def pin(self) -> Path:
+        """Small file beside it with the SHA-256 that the file had when it was first used."""
+        return self.path.with_name(f"{self.path.name}.sha256")
+
+    def expected(self) -> str:
+        """All that is known of the file's SHA-256: what is pinned, else the published start."""
+        return self.pin.read_text().strip() if self.pin.is_file() else self.sha256
+
 
 def cache_folder() -> Path:
     """Folder of the fetched files."""
@@ -72,28 +95,85 @@ def find(name: str) -> tuple[Checkpoint, ...]:
     return found
 
 
-def fetch(checkpoint: Checkpoint) -> Path:
-    """Download the file unless it is there, and check its hash.
+def fetch(checkpoint: Checkpoint, check: Callable[[Path], object] = lambda path: None) -> Path:
+    """Download the file unless it is there; keep it if its hash and its contents are right.
+
+    Its SHA-256 is pinned: another file in its place is refused from then on.
+
+    Args:
+        checkpoint: what to fetch.
+        check: opens a file and raises DataError where the network's parameters are not in it.
 
     Raises:
         Unavailable: no connection, or the file is not the published one.
+        DataError: the file does not hold the network.
     """
-    if not checkpoint.path.is_file():
+    if checkpoint.path.is_file():
+        verify(checkpoint)
+        check(checkpoint.path)
+    else:
         checkpoint.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _download(checkpoint)
-        except Exception as error:  # each library has errors of its own
-            raise Unavailable(
-                f"could not fetch {checkpoint.url} ({_first_line(error)}); "
-                f"get the file another way and put it at {checkpoint.path}"
-            ) from error
-    found = sha256(checkpoint.path)
-    if not found.startswith(checkpoint.sha256):
-        raise Unavailable(
-            f"{checkpoint.path} has SHA-256 {found[:16]}..., published is {checkpoint.sha256}...; "
-            "delete it and fetch it again"
-        )
+        with tempfile.TemporaryDirectory(dir=checkpoint.path.parent) as folder:
+            partial = _downloaded(checkpoint, Path(folder))
+            _compare(checkpoint, partial)
+            check(partial)
+            partial.replace(checkpoint.path)
+    pin(checkpoint)
     return checkpoint.path
+
+
+def _downloaded(checkpoint: Checkpoint, folder: Path) -> Path:
+    try:
+        return _download(checkpoint, folder)
+    except Exception as error:  # each library has errors of its own
+        raise Unavailable(
+            f"could not fetch {checkpoint.url} ({_first_line(error)}); "
+            f"get the file another way and put it at {checkpoint.path}"
+        ) from error
+
+
+def verify(checkpoint: Checkpoint) -> None:
+    """Check the file in the cache against what is known of its hash.
+
+    Raises:
+        Unavailable: it is another file.
+    """
+    _compare(checkpoint, checkpoint.path)
+
+
+def pin(checkpoint: Checkpoint) -> None:
+    """Remember the file's SHA-256, unless one is remembered."""
+    if not checkpoint.pin.is_file():
+        with contextlib.suppress(OSError):  # a cache that is shared, without the right to write
+            checkpoint.pin.write_text(sha256(checkpoint.path) + "\n")
+
+
+def pin_used(name: str, checkpoints: Sequence[Checkpoint]) -> None:
+    """Pin the hash of a fetched file whose network was just loaded."""
+    for checkpoint in checkpoints:
+        if checkpoint.name == name and checkpoint.path.is_file():
+            pin(checkpoint)
+
+
+def hash_note(checkpoint: Checkpoint) -> str:
+    """How far the hash of a fetched file could be checked."""
+    digest = sha256(checkpoint.path)
+    if checkpoint.sha256:
+        return f"first {len(checkpoint.sha256)} digits of SHA-256 checked; pinned: {digest}"
+    return f"no published hash; SHA-256 pinned at first use: {digest}"
+
+
+def _compare(checkpoint: Checkpoint, path: Path) -> None:
+    found, expected = sha256(path), checkpoint.expected()
+    if found.startswith(expected) and found.startswith(checkpoint.sha256):
+        return
+    pinned = checkpoint.pin.is_file()
+    origin = f"pinned in {checkpoint.pin}" if pinned else "published"
+    also = f" and {checkpoint.pin}" if pinned else ""
+    raise Unavailable(
+        f"{path} has SHA-256 {found[:16]}..., {origin} is {expected[:16]}...; delete "
+        f"{checkpoint.path}{also} and run `rdbench weights fetch {checkpoint.name}`"
+    )
 
 
 def bundled(codec: str) -> Path:
@@ -118,18 +198,35 @@ def best(codec: str, released: str, checkpoints: Sequence[Checkpoint]) -> str:
     return LITE if not here and bundled(codec).is_file() else released
 
 
-def fingerprint(weights: str, path: Path) -> str:
-    """SHA-256 of a file of weights, marked where it is a reduced network's."""
-    return f"{LITE}-{sha256(path)}" if weights == LITE else sha256(path)
+def kind_of(path: Path, checkpoints: Sequence[Checkpoint], is_reduced: bool) -> WeightsKind:
+    """What the weights in a file are.
+
+    Args:
+        path: the file.
+        checkpoints: the codec's checkpoints.
+        is_reduced: whether the network in the file is smaller than the published one.
+    """
+    digest = sha256(path)
+    if any(
+        c.path == path or ((start := c.expected()) and digest.startswith(start))
+        for c in checkpoints
+    ):  # what lies in the cache was verified when it was located
+        return "published"
+    return "reduced" if is_reduced else "other"
 
 
-def remark(codec: str, weights: str, fingerprint: str) -> str:
+def remark(codec: str, weights: str, kind: WeightsKind, fingerprint: str) -> str:
     """A line that says which weights a codec works with."""
-    if fingerprint.startswith("random") or weights.startswith("random"):
+    if kind == "random":
         return f"{codec}: random weights; sizes and times are right, pictures are noise"
-    origin = f" (reduced network bundled with rdbench, {bundled(codec).with_suffix('.md').name})"
-    note = origin if weights == LITE else ""
-    return f"{codec}: weights {weights}{note}, SHA-256 {fingerprint.rpartition('-')[2][:12]}"
+    bundle = bundled(codec)
+    is_bundled = bundle.is_file() and fingerprint == sha256(bundle)
+    origin = f" bundled with rdbench, {bundle.with_suffix('.md').name}" if is_bundled else ""
+    notes = {
+        "reduced": f" (reduced network{origin})",
+        "other": " (not the published weights)",
+    }
+    return f"{codec}: weights {weights}{notes.get(kind, '')}, SHA-256 {fingerprint[:12]}"
 
 
 def locate(
@@ -144,7 +241,8 @@ def locate(
         alternative: what else the codec takes, for the message.
 
     Raises:
-        Unavailable: the file is not here; the message says how to get it.
+        Unavailable: the file is not here, or not the one that was fetched; the message says what
+            to do.
     """
     by_name = {checkpoint.name: checkpoint for checkpoint in checkpoints}
     if weights == LITE:
@@ -154,6 +252,8 @@ def locate(
     else:
         path, way_out = Path(weights).expanduser(), "give"
     if path.is_file():
+        if weights in by_name:
+            verify(by_name[weights])
         return path
     raise Unavailable(f"weights {weights!r} are not here; {way_out} weights=PATH{alternative}")
 
@@ -168,35 +268,87 @@ def read(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     """Tensors and configuration in a file of weights; nothing in the file is executed.
 
     ``.safetensors`` files keep the configuration as JSON under the metadata key ``config``; others
-    are read by ``torch.load(weights_only=True)``, where the tensors may lie under ``model`` or
-    ``state_dict`` and the configuration under ``config``.
+    are read by ``torch.load(weights_only=True)``, where the tensors may lie in wrappers of
+    training programs (_WRAPPERS) and the configuration under ``config``.
 
     Returns:
-        Name -> tensor, a leading ``module.`` removed, and the configuration ({} where none is).
+        Name -> tensor, without the prefixes of parallel and compiled modules, and the
+        configuration ({} where none is).
 
     Raises:
-        DataError: not a file of weights.
+        DataError: not a file of weights, or of weights that cannot be used.
     """
+    if path.suffix == ".safetensors":
+        tensors, config = _read_safetensors(path)
+    else:
+        content = _read_pickle(path)
+        config = content.get("config", {}) if isinstance(content, Mapping) else {}
+        tensors = _named_tensors(content, path)
+    if not isinstance(config, dict):
+        raise DataError(f"{path}: config is not an object of settings; save it as a dictionary")
+    for name, value in tensors.items():
+        _check_tensor(name, value, path)
+    return tensors, config
+
+
+def _read_pickle(path: Path) -> Any:
+    import pickle
+
     import torch
 
     try:
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        what = _GLOBAL.search(_plain(str(error)))
+        if what is None:
+            raise _unreadable(path, error) from error
+        raise DataError(
+            f"{path} holds an object of {what[1]} beside its weights, which is not loaded because "
+            'it can run code; if you trust the file, save the weights alone: python -c "import '
+            f"torch; torch.save(torch.load('{path}', weights_only=False)['state_dict'], "
+            "'weights.pth')\""
+        ) from error
     except Exception as error:  # unpickling raises whatever the file asks for
-        raise DataError(f"{path} cannot be read as weights: {_first_line(error)}") from error
-    config = content.get("config", {}) if isinstance(content, dict) else {}
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), Mapping):
-            content = content[key]
+        raise _unreadable(path, error) from error
+
+
+def _named_tensors(content: Any, path: Path) -> dict[str, "torch.Tensor"]:
+    """Parameters by name, out of the wrappers of training programs."""
+    import torch
+
+    for _ in range(_MAX_WRAPPERS):
+        if not isinstance(content, Mapping):
+            break
+        wrapper = next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if wrapper is None:
+            break
+        content = content[wrapper]
     if not isinstance(content, Mapping):
-        raise DataError(f"{path} holds no parameters by name")
-    tensors = {
-        str(name).removeprefix("module."): value
-        for name, value in content.items()
-        if isinstance(value, torch.Tensor)
-    }
-    return tensors, config
+        raise DataError(f"{path} holds no parameters by name; save the network's state_dict()")
+    found = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
+    if not found:
+        keys = ", ".join(map(str, list(content)[:5])) or "nothing"
+        raise DataError(f"{path} holds no parameters, but {keys}; save the network's state_dict()")
+    tensors = {_PREFIXES.sub("", name): value for name, value in found.items()}
+    if len(tensors) < len(found):
+        raise DataError(f"{path} holds a parameter twice, with and without a prefix")
+    return tensors
+
+
+def _check_tensor(name: str, value: "torch.Tensor", path: Path) -> None:
+    """DataError where no network can work with these numbers."""
+    import torch
+
+    if value.layout != torch.strided or value.is_meta or value.is_complex():
+        kind = "without values" if value.is_meta else f"{value.layout}, {value.dtype}"
+        raise DataError(f"{path}: parameter {name} is no plain tensor of real numbers ({kind})")
+    if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        raise DataError(f"{path}: parameter {name} contains NaN or infinite values")
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} cannot be read as weights: {_first_line(error)}")
 
 
 def configuration(path: Path) -> dict[str, Any]:
@@ -213,7 +365,7 @@ def configuration(path: Path) -> dict[str, Any]:
         with safe_open(path, "np") as file:
             config = _config_of(file.metadata())
     except (OSError, SafetensorError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as weights: {_first_line(error)}") from error
+        raise _unreadable(path, error) from error
     return config
 
 
@@ -222,6 +374,7 @@ def load_into(
     tensors: Mapping[str, "torch.Tensor"],
     source: Path,
     ignored: Callable[[str], bool] = lambda name: False,
+    assign: bool = False,
 ) -> None:
     """Copy tensors into a network, names and shapes checked one by one.
 
@@ -230,34 +383,51 @@ def load_into(
         tensors: name -> tensor.
         source: where they come from, for the message.
         ignored: True for names in ``tensors`` that the network rebuilds by itself.
+        assign: take the tensors themselves, for a network on device meta.
 
     Raises:
         DataError: a parameter is missing, unknown, or of another shape.
     """
+    found = {name: value for name, value in tensors.items() if not ignored(name)}
+    check_shapes(network, found, source)
+    network.load_state_dict({name: found[name] for name in network.state_dict()}, assign=assign)
+
+
+def check_shapes(
+    network: "torch.nn.Module", tensors: Mapping[str, "torch.Tensor"], source: Path
+) -> None:
+    """Check that tensors have the names and shapes of a network, which may be on device meta.
+
+    Raises:
+        DataError: a parameter is missing, unknown, of another shape, or not of real numbers.
+    """
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items() if not ignored(name)}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise DataError(
                 f"{source} does not fit this network: parameter {name} has shape "
                 f"{found.get(name, 'none')}, expected {expected.get(name, 'none')}"
             )
-    network.load_state_dict({name: tensors[name] for name in expected})
+        if not tensors[name].is_floating_point():
+            raise DataError(
+                f"{source}: parameter {name} is of {tensors[name].dtype}, not of floats"
+            )
 
 
-def _download(checkpoint: Checkpoint) -> None:
+def _download(checkpoint: Checkpoint, folder: Path) -> Path:
+    """Download into a folder; the file's path."""
     if checkpoint.url.startswith("https://drive.google.com/"):
         raise OSError("a browser must do it")
     if checkpoint.url.startswith("hf://"):
         from huggingface_hub import hf_hub_download
 
         owner, repository, file = checkpoint.url.removeprefix("hf://").split("/", 2)
-        hf_hub_download(f"{owner}/{repository}", file, local_dir=checkpoint.path.parent)
-    else:
-        import pooch
+        return Path(hf_hub_download(f"{owner}/{repository}", file, local_dir=folder))
+    import pooch
 
-        folder, name = checkpoint.path.parent, checkpoint.path.name
-        pooch.retrieve(checkpoint.url, None, fname=name, path=folder, progressbar=True)
+    name = checkpoint.path.name
+    return Path(pooch.retrieve(checkpoint.url, None, fname=name, path=folder, progressbar=True))
 
 
 @cache
@@ -269,16 +439,26 @@ def _sha256(path: Path, n_bytes: int, mtime_ns: int) -> str:
 def _read_safetensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     from safetensors import safe_open
 
-    with safe_open(path, "pt") as file:
-        config = _config_of(file.metadata())
-        return {name: file.get_tensor(name) for name in file.keys()}, config  # noqa: SIM118
+    try:
+        with safe_open(path, "pt") as file:
+            config = _config_of(file.metadata())
+            return {name: file.get_tensor(name) for name in file.keys()}, config  # noqa: SIM118
+    except Exception as error:  # the library raises errors of many kinds
+        raise _unreadable(path, error) from error
 
 
 def _config_of(metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((metadata or {}).get("config", "{}"))
+    config = json.loads((metadata or {}).get("config", "{}"))
+    if not isinstance(config, dict):
+        raise ValueError("its config is not a JSON object")
     return config
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
+    lines = _plain(str(error)).strip().splitlines()
     return lines[0] if lines else repr(error)
+
+
+def _plain(text: str) -> str:
+    """A library's message without terminal escape codes."""
+    return _ESCAPES.sub("", text)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdbench.analysis.bd import bd_rate
-from rdbench.analysis.curves import is_reduced, is_stand_in
+from rdbench.analysis.curves import is_random, is_reduced
 from rdbench.analysis.gather import is_enough, measured
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
@@ -159,7 +159,7 @@ class Evidence:
         Those with most points first; several have other settings or weights. Random and reduced
         weights are no evidence.
         """
-        return [c for c in self._own(dataset, codec) if not is_stand_in(c)]
+        return [c for c in self._own(dataset, codec) if not (is_random(c) or is_reduced(c))]
 
     def drawable(self, dataset: str, codec: str) -> list[Curve]:
         """`measured`, or where there is none the curves of reduced weights.

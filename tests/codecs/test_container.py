@@ -103,3 +103,15 @@ def test_impossible_pictures_are_refused(height, width, parameter):
 def test_noise_is_refused(data):
     with pytest.raises(BitstreamError):
         unpack(data, "qarv", WEIGHTS)
+
+
+@pytest.mark.parametrize("size", [(1, 89_000_000), (16384, 16384), (2**28, 1)])
+@pytest.mark.parametrize("name", ["bmshj2018-factorized", "mbt2018-mean"])
+def test_a_header_that_claims_more_than_the_file_can_hold_is_refused(name, size):
+    from rdbench.registry import codec_from_spec
+
+    codec = codec_from_spec(f"{name}:weights=random-tiny")
+    n_latents = 1 if name == "bmshj2018-factorized" else 2
+    header = Header("hyperprior", *size, 1.0, codec.fingerprint())
+    with pytest.raises(BitstreamError, match="too few for a picture of the size"):
+        codec.decode(pack(header, [b"12345678"] * n_latents))

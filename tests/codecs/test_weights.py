@@ -1,5 +1,6 @@
 """Files of weights: found, fetched, and never trusted."""
 
+import argparse
 import dataclasses
 import hashlib
 import os
@@ -40,6 +41,7 @@ def test_fetching_goes_through_the_hub_once(monkeypatch):
     def download(repository, file, local_dir):
         calls.append((repository, file))
         (local_dir / file).write_bytes(b"weights")
+        return str(local_dir / file)
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     for _ in range(2):
@@ -63,7 +65,7 @@ def test_another_file_than_the_published_one_is_refused(monkeypatch):
     published = Checkpoint("toy", "toy", "hf://o/r/toy.pt", sha256="0123456789")
     published.path.parent.mkdir(parents=True)
     published.path.write_bytes(b"something else")
-    with pytest.raises(Unavailable, match=r"published is 0123456789\.\.\.; delete it"):
+    with pytest.raises(Unavailable, match=r"published is 0123456789\.\.\.; delete "):
         weights.fetch(published)
 
 
@@ -83,6 +85,7 @@ def test_a_hash_in_a_name_is_checked_after_the_download(monkeypatch, tmp_path, i
         url = f"{address}/mbt2018-mean-3-{start}.pth.tar"
         checkpoint = dataclasses.replace(listed, url=url, sha256=start)
         monkeypatch.setattr(weights, "find", lambda name: (checkpoint,))
+        monkeypatch.setattr("rdbench_codecs.commands._check_network", lambda codec, path: None)
         outcome = CliRunner().invoke(app, ["weights", "fetch", "mbt2018-mean:quality=3"])
         server.shutdown()
     assert (outcome.exit_code == 0) == is_published
@@ -151,3 +154,111 @@ def test_every_shape_is_checked(tmp_path, change, message):
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])
     weights.load_into(network, {**before, "table": torch.ones(1)}, tmp_path, lambda n: n == "table")
+
+
+def test_a_fetched_file_is_pinned_and_another_in_its_place_is_refused(monkeypatch):
+    def download(repository, file, local_dir):
+        (local_dir / file).write_bytes(b"weights")
+        return str(local_dir / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    path = weights.fetch(CHECKPOINT)
+    assert CHECKPOINT.pin.read_text().strip() == hashlib.sha256(b"weights").hexdigest()
+    assert weights.hash_note(CHECKPOINT).startswith("no published hash; SHA-256 pinned")
+    path.write_bytes(b"garbage")
+    with pytest.raises(Unavailable, match=r"pinned in .*; delete .* and run `rdbench weights fe"):
+        weights.locate("toy", "toy", [CHECKPOINT])
+
+
+def test_a_download_that_holds_no_network_is_not_kept(monkeypatch):
+    def download(repository, file, local_dir):
+        (local_dir / file).write_bytes(b"<html>quota exceeded</html>")
+        return str(local_dir / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    result = CliRunner().invoke(app, ["weights", "fetch", "qarv"])
+    assert isinstance(result.exception, DataError) or result.exit_code != 0
+    (qarv,) = weights.find("qarv")
+    assert not qarv.path.exists()
+    assert not qarv.pin.exists()
+
+
+def _save(path, content):
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "model."])
+@pytest.mark.parametrize("wrappers", [(), ("state_dict",), ("ema", "params"), ("net", "model")])
+def test_prefixes_and_wrappers_of_training_programs_are_taken_off(tmp_path, prefix, wrappers):
+    content = {f"{prefix}g_a.0.weight": torch.ones(2)}
+    for wrapper in wrappers:
+        content = {wrapper: content, "epoch": 3, "args": argparse.Namespace(lmbda=0.01)}
+    tensors, _ = weights.read(_save(tmp_path / "a.pth", content))
+    assert list(tensors) == ["g_a.0.weight"]
+
+
+def test_an_object_that_is_not_loaded_is_named_with_how_to_fix_it(tmp_path):
+    path = _save(tmp_path / "a.pth", {"state_dict": {}, "config": _Settings()})
+    with pytest.raises(DataError) as caught:
+        weights.read(path)
+    assert "_Settings" in str(caught.value)
+    assert "torch.save(torch.load(" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+class _Settings:
+    pass
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_parameters_that_are_no_numbers_are_named(tmp_path, value, suffix):
+    path, content = tmp_path / f"a{suffix}", {"g_a.0.bias": torch.tensor([1.0, value])}
+    save_file(content, path) if suffix == ".safetensors" else torch.save(content, path)
+    with pytest.raises(DataError, match=r"parameter g_a\.0\.bias contains NaN or infinite"):
+        weights.read(path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        '{"lambda_range": [0, 0]}', '{"lambda_range": [2048, 16]}', '{"lambda_range": [NaN, 2]}',
+        '{"lambda_range": [-1, 2]}', '{"lambda_range": [1, 2, 3]}', '{"lambda_range": ["a", "b"]}',
+        '{"latents": 3}', '{"block": "conv"}', '{"join_kernel": true}', '{"unknown": 1}', "[1]",
+        '{"encoder_depths": [4000, 4000, 4000, 4000, 4000]}', '{"latents": [4000, 4000, 1, 1]}',
+        '{"encoder_widths": [192000, 384000, 512000, 512000, 512000]}', '{"latents": [1, 1, 1]}',
+    ],
+)  # fmt: skip
+def test_a_configuration_that_is_wrong_names_file_and_key(tmp_path, config):
+    from rdbench_codecs.qarv.codec import Qarv
+
+    path = tmp_path / "bad.safetensors"
+    save_file({"a": torch.ones(1)}, path, metadata={"config": config})
+    codec = Qarv(weights=str(path))
+    for call in (codec.ladder, codec.config):
+        with pytest.raises(DataError, match=r"bad\.safetensors") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["g_a.0.weight", "h_a.0.weight", "Gain"])
+def test_scalars_in_place_of_parameters_are_refused(tmp_path, name):
+    from rdbench.registry import codec_from_spec
+    from rdbench_codecs.hyperprior.loading import build
+
+    state = dict(build("mbt2018-mean", "qvrf", 2, 3).state_dict()) | {name: torch.tensor(1.0)}
+    path = _save(tmp_path / "a.pth", state)
+    with pytest.raises(DataError, match=r"a\.pth does not fit this network"):
+        codec_from_spec(f"qvrf-mbt2018-mean:weights={path}").load()
+
+
+def test_a_copy_of_the_bundled_file_is_the_same_reduced_network(tmp_path):
+    from rdbench.registry import codec_from_spec
+
+    for name in ("qarv", "qvrf-mbt2018-mean"):
+        copy = tmp_path / "published.safetensors"
+        copy.write_bytes(weights.bundled(name).read_bytes())
+        other, lite = (codec_from_spec(f"{name}:weights={w}") for w in (copy, "lite"))
+        assert other.weights_kind() == lite.weights_kind() == "reduced"
+        assert other.fingerprint() == lite.fingerprint()

@@ -28,6 +28,7 @@ from rdbench_codecs.hyperprior.priors import (
 )
 
 _MAX_SYMBOL = 2.0**30
+_CODER_STATE_BITS = 128  # that the entropy coder may hold beyond its bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +160,7 @@ class _FactorizedLatent:
         self._prior, self._name = network.entropy_bottleneck, name
         self._medians = self._prior.medians
         self._tables: CategoricalTables = self._prior.tables()
+        self._least_bits = float(self._tables.least_bits().sum())  # of one position
 
     def encode(self, latent: Tensor) -> tuple[Tensor, CodedLatent]:
         """The decoded latent, and its code."""
@@ -175,6 +177,12 @@ class _FactorizedLatent:
     def decode(self, data: bytes, height: int, width: int) -> Tensor:
         """The latent, (1, channels, height, width)."""
         n_channels = len(self._medians)
+        # A forged header may claim a huge picture: refuse it before arrays are made.
+        if self._least_bits * height * width > 1.01 * 8 * len(data) + _CODER_STATE_BITS:
+            raise BitstreamError(
+                f"latent {self._name} has {len(data)} bytes, too few for a picture of the size "
+                "that the header claims"
+            )
         with stage("entropy coding"):
             decoder = SymbolDecoder(data, self._tables)
             symbols = decoder.get(self._indexes(n_channels, height, width))

@@ -4,9 +4,16 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from rdbench.errors import DataError
+
+LAMBDAS = (2.0**-10, 2.0**20)
+"""Least and largest lambda of any network."""
+
+_MAX_BLOCKS = 256
+_MAX_SIZE = 4096
+"""Largest width, depth or kernel that a file may ask for."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,18 @@ class QarvConfig:
         default = asdict(QarvConfig())
         return {k: v for k, v in asdict(self).items() if v != default[k]}
 
+    @property
+    def is_reduced(self) -> bool:
+        """Whether this is smaller than the published model and than each variant of the paper.
+
+        The range of lambda is no matter of size.
+        """
+        return all(
+            replace(config, lambda_range=self.lambda_range) != self
+            for name, config in CONFIGS.items()
+            if name not in ("tiny", "lite")
+        )
+
     def to_json(self) -> str:
         """`changes` as JSON."""
         return json.dumps(self.changes())
@@ -79,7 +98,46 @@ class QarvConfig:
         if unknown:
             raise DataError(f"no setting of QARV is named {min(unknown)!r}")
         as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**as_tuples)  # type: ignore[arg-type]
+        hints = get_type_hints(cls)
+        for key, value in as_tuples.items():
+            if not _fits(value, hints[key]):
+                raise DataError(f"its config has {key} = {_short(value)}, which is not possible")
+        config = cls(**as_tuples)  # type: ignore[arg-type]
+        n_blocks = sum(
+            config.encoder_depths + config.blocks_before + config.blocks_after + config.latents
+        )
+        if n_blocks > _MAX_BLOCKS:
+            raise DataError(
+                f"its config asks for {n_blocks} blocks, at most {_MAX_BLOCKS} are made"
+            )
+        low, high = config.lambda_range
+        if not LAMBDAS[0] <= low <= high <= LAMBDAS[1]:
+            raise DataError(
+                f"its config has lambda_range = {_short(config.lambda_range)}; give the least and "
+                f"the largest lambda, from {LAMBDAS[0]:g} to {LAMBDAS[1]:g}"
+            )
+        return config
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of a file's configuration is one that a field can have."""
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        return (
+            isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
+        )
+    if get_origin(hint) is Literal:
+        return type(value) in (int, str) and value in get_args(hint)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if hint is int:
+        return isinstance(value, int) and 0 <= value <= _MAX_SIZE
+    return 0 <= value <= LAMBDAS[1]  # False for NaN
+
+
+def _short(value: Any) -> str:
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 BASE = QarvConfig()

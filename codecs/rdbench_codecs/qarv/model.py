@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from rdbench.errors import DataError
 from rdbench.stages import stage
 from rdbench.types import Image
 from rdbench_codecs.entropy import GaussianTables, SymbolDecoder, SymbolEncoder, Symbols
@@ -26,7 +27,7 @@ from rdbench_codecs.qarv.network import (
     gaussian_mass,
     to_pixels,
 )
-from rdbench_codecs.weights import load_into, read
+from rdbench_codecs.weights import check_shapes, load_into, read
 
 TABLES = GaussianTables(np.exp(np.linspace(np.log(0.11), np.log(20), 64)))
 """The published scales."""
@@ -217,9 +218,24 @@ def load_network(path: Path) -> QarvNetwork:
         DataError: the file does not fit.
     """
     tensors, config = read(path)
-    network = empty_network(QarvConfig.from_mapping(config))
-    load_into(network, tensors, path, ignored=lambda name: ".discrete_gaussian." in name)
+    tensors = {k: v for k, v in tensors.items() if ".discrete_gaussian." not in k}
+    try:
+        parsed = QarvConfig.from_mapping(config)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    check_shapes(shapes_of(parsed, path), tensors, path)  # before any room is made
+    network = empty_network(parsed)
+    load_into(network, tensors, path)
     return network
+
+
+def shapes_of(config: QarvConfig, source: Path) -> QarvNetwork:
+    """A network of shapes alone; DataError where the configuration makes none."""
+    try:
+        with torch.device("meta"):
+            return QarvNetwork(config)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        raise DataError(f"{source}: its config makes no network ({error})") from None
 
 
 def random_network(config: QarvConfig) -> QarvNetwork:

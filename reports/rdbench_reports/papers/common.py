@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from rdbench.analysis.complexity import Countable
-from rdbench.analysis.curves import is_reduced
+from rdbench.analysis.curves import WEIGHTS_NOTES
 from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Plot
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
@@ -98,7 +98,7 @@ def drawn_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tupl
 def _notes(dataset: str, found: Mapping[str, Sequence[Curve]]) -> tuple[str, ...]:
     return tuple(
         f"{codec} here, on {dataset}: {curve.provenance['curve']}"
-        + (", a reduced network" if is_reduced(curve) else "")
+        + (f", {note}" if (note := WEIGHTS_NOTES.get(curve.weights_kind)) else "")
         for codec, curves in found.items()
         for curve in curves
     )

@@ -216,6 +216,16 @@ def timings(folder: str | Path) -> list[Timing]:
         return [Timing.from_mapping(body) for body in store.results("timing").values()]
 
 
+def highest_rate(spec: str) -> str:
+    """The setting under which a codec is timed that names no rate, as in `Timing.rate`."""
+    return _rate(codecs_from_spec(spec)[-1])
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return len(_cores())
+
+
 def _points(spec: str) -> list[Codec]:
     """The operating points that a spec names, or the one of highest rate where it names none."""
     points = codecs_from_spec(spec)

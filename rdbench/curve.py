@@ -14,6 +14,7 @@ from rdbench.decibel import (
     ms_ssim_to_db,
 )
 from rdbench.errors import DataError, UsageError
+from rdbench.types import WeightsKind
 from rdbench.metrics import METRICS
 
 Source = Literal["measured", "published", "imported"]
@@ -92,6 +93,7 @@ class Curve:
     per_picture: PerPicture | None = None
     complexity: Mapping[str, float] | None = None
     notes: tuple[Anomaly, ...] = ()
+    weights_kind: WeightsKind = ""
 
     def __post_init__(self) -> None:
         """Check, and sort every column by rate."""

@@ -14,8 +14,8 @@ from rdbench.decibel import (
     ms_ssim_to_db,
 )
 from rdbench.errors import DataError, UsageError
-from rdbench.types import WeightsKind
 from rdbench.metrics import METRICS
+from rdbench.types import WeightsKind
 
 Source = Literal["measured", "published", "imported"]
 

@@ -67,7 +67,9 @@ def penalty(
         "quality": None,
         "bd_rate_percent": found.mean_of_intervals_percent,
     }
-    print_rows([overall, *intervals, mean], False, f"{variable.label} against {', '.join(found.fixed)}")
+    print_rows(
+        [overall, *intervals, mean], False, f"{variable.label} against {', '.join(found.fixed)}"
+    )
     for text in found.overall.warnings:
         say(text)
 

@@ -113,7 +113,7 @@ def measured_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> t
 
 
 def drawn_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tuple[str, ...]:
-    """Which measured curves a figure shows of each codec: weights, and scores unlike the paper's."""
+    """Which measured curves a figure shows: their weights, and scores unlike the paper's."""
     return tuple(
         f"{codec} here, on {dataset}: "
         + ", ".join(filter(None, (_described(curve), evidence.other_scores(curve))))

@@ -3,6 +3,7 @@
 import functools
 import shlex
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,12 +79,16 @@ def _bd_rates(evidence: Evidence, row: Row) -> list[Value]:
         for curve in evidence.measured(dataset, codec)[:1]
     }
     values = [
-        Value(codec, f"BD-rate {title} (%)", row[dataset], *found[dataset], weights.get(dataset, ""))
-        for dataset, title in DATASETS.items()
+        Value(
+            codec, f"BD-rate {title} (%)", row[dataset], recomputed, here, weights.get(dataset, "")
+        )
+        for (dataset, title), (recomputed, here) in zip(
+            DATASETS.items(), found.values(), strict=True
+        )
     ]
-    means = [_mean_of_all(column) for column in zip(*found.values(), strict=True)]
-    note = ", ".join(dict.fromkeys(filter(None, weights.values()))) if means[1] is not None else ""
-    return [*values, Value(codec, "BD-rate average (%)", row["average"], *means, note)]
+    recomputed, here = (_mean_of_all(column) for column in zip(*found.values(), strict=True))
+    note = "" if here is None else ", ".join(dict.fromkeys(filter(None, weights.values())))
+    return [*values, Value(codec, "BD-rate average (%)", row["average"], recomputed, here, note)]
 
 
 def _mean_of_all(values: Sequence[float | None]) -> float | None:
@@ -245,7 +250,7 @@ def _table_8(evidence: Evidence) -> Finding:
     return Finding(tuple(values), notes=notes, missing=(_untrained(evidence, "n5", "n7", "n11"),))
 
 
-def _count(label: str, config: str, published: float | None) -> Value:
+def _count(label: str, config: str, published: Decimal | None) -> Value:
     here = n_parameters_of_ladder(f"qarv:weights=random-{config}") / 1e6
     return Value(label, "parameters (M)", published, here=here)
 
@@ -297,13 +302,17 @@ def _panels(evidence: Evidence, metric: str, name: str, missing: tuple[Missing, 
     absent = [m for d, t in DATASETS.items() if not panels[t]
               for m in to_measure("qarv", [d], evidence)]  # fmt: skip
     drawn = [n for d in DATASETS for n in drawn_notes(evidence, d, ("qarv",))]
-    return Finding(plots=(plot,), notes=(*(notes if drawn else ()), *drawn), missing=(*missing, *absent))
+    return Finding(
+        plots=(plot,), notes=(*(notes if drawn else ()), *drawn), missing=(*missing, *absent)
+    )
 
 
 def _figure_7(evidence: Evidence) -> Finding:
     missing = Missing(
         "QARV at a fixed rate, with CConv and with QSF: neither weights nor curves were published",
-        "; ".join(to_train("qarv", evidence, config=config) for config in ("fixed", "cconv", "qsf")),
+        "; ".join(
+            to_train("qarv", evidence, config=config) for config in ("fixed", "cconv", "qsf")
+        ),
     )
     return _every_qarv(evidence, "figure-7", missing)
 
@@ -442,7 +451,8 @@ PAPER = Paper(
         Item("Table 4", "Residual blocks", _table_4),
         Item("Table 5", "Training settings", lambda _: _settings("settings: nothing to measure")),
         Item("Table 6", "Sources of the baselines", lambda _: _settings(
-            "programs of others: mbt2018-mean, mbt2018 and cheng2020-anchor (GMM & Attention) are codecs here")),
+            "programs of others: mbt2018-mean, mbt2018 and cheng2020-anchor (GMM & Attention) are "
+            "codecs here")),
         Item("Table 7", "How lambda is sampled in training", _table_7),
         Item("Table 8", "Number of latents", _table_8),
         diagram("Figure 1", "A VAE, and one for lossy compression"),

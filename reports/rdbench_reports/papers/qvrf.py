@@ -322,7 +322,9 @@ def _curves(
         else ()
     )
     codecs = [c for b in baselines for c in (*(f"{method}-{b}" for method in _METHODS), b)]
-    notes = tuple(n for dataset in datasets.values() for n in drawn_notes(evidence, dataset, codecs))
+    notes = tuple(
+        n for dataset in datasets.values() for n in drawn_notes(evidence, dataset, codecs)
+    )
     return Finding(plots=plots, notes=notes, missing=missing)
 
 

@@ -177,7 +177,8 @@ def _table_r1(evidence: Evidence) -> Finding:
     ]
     notes = (
         "row 2 as printed: its total and latent rates do not add up; the total is probably 0.37451",
-        "total here: bytes of the whole file, header included",
+        "total recomputed: latent plus side information as printed; total here: bytes of the whole "
+        "file, header included",
         *measured_notes(evidence, "kodak", [_OURS]),
     )
     return Finding(tuple(values), notes=notes, missing=to_measure(_OURS, ["kodak"], evidence))
@@ -241,7 +242,7 @@ def _fit(evidence: Evidence) -> tuple[Any, str, tuple[Missing, ...]]:
     try:
         fit = codec.regulator_fit()
     except (Unavailable, UsageError) as error:
-        why = str(error)
+        why = str(error).partition(";")[0]
     else:
         if _were_learned(fit):
             return fit, weights_note(own) if own else "", ()

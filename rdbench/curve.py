@@ -93,7 +93,6 @@ class Curve:
     per_picture: PerPicture | None = None
     complexity: Mapping[str, float] | None = None
     notes: tuple[Anomaly, ...] = ()
-    weights_kind: WeightsKind = ""
 
     def __post_init__(self) -> None:
         """Check, and sort every column by rate."""

@@ -42,8 +42,7 @@ CREATE TABLE IF NOT EXISTS records (
     encode_s REAL, decode_s REAL, timed_alone INTEGER NOT NULL,
     bitstream_sha256 TEXT NOT NULL,
     provenance INTEGER NOT NULL REFERENCES runs (id),
-    error TEXT,
-    weights_kind TEXT NOT NULL DEFAULT ''
+    error TEXT
 );
 CREATE TABLE IF NOT EXISTS results (
     kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, key)

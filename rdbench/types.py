@@ -4,14 +4,12 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from rdbench.errors import UsageError
-
-WeightsKind = Literal["", "published", "reduced", "random", "other"]
 
 Image = npt.NDArray[np.uint8]
 """An 8-bit sRGB picture, shape (height, width, 3)."""
@@ -166,13 +164,6 @@ class Codec(ABC):
         """
         return ""
 
-    def weights_kind(self) -> WeightsKind:
-        """What the weights are; "" where there are none."""
-        if not hasattr(self, "parameter_counts"):
-            return ""
-        kinds: dict[str, WeightsKind] = {"lite": "reduced", "random": "random"}
-        return kinds.get(self.fingerprint().partition("-")[0], "published")
-
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -224,7 +215,6 @@ class Record:
     bitstream_sha256: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
-    weights_kind: WeightsKind = ""
 
     @property
     def bpp(self) -> float | None:

@@ -173,7 +173,6 @@ def _curve(
     first = records[0]
     return Curve(
         codec=first.codec,
-        weights_kind=first.weights_kind,
         dataset=first.dataset,
         source="measured",
         bpp=table.bpp.mean(axis=1),

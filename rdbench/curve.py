@@ -26,7 +26,7 @@ class Anomaly:
 
     Attributes:
         kind: one word: ``implausible``, ``falls``, ``duplicate``, ``short``, ``incomplete``,
-            ``conflict``, ``undefined``, ``random``, ``lite``, ``note``.
+            ``conflict``, ``undefined``, ``random``, ``reduced``, ``other``, ``note``.
         message: one line.
     """
 
@@ -76,6 +76,7 @@ class Curve:
         complexity: ``parameters``, ``encoder_macs_per_pixel`` and ``decoder_macs_per_pixel`` of the
             largest network of the curve, as ``rdbench complexity`` counts them; None where unknown.
         notes: what was found while the curve was put together.
+        weights_kind: what the weights behind it are, see WeightsKind; "" where unknown.
     """
 
     codec: str
@@ -93,6 +94,7 @@ class Curve:
     per_picture: PerPicture | None = None
     complexity: Mapping[str, float] | None = None
     notes: tuple[Anomaly, ...] = ()
+    weights_kind: WeightsKind = ""
 
     def __post_init__(self) -> None:
         """Check, and sort every column by rate."""

@@ -23,7 +23,7 @@ from rdbench.rate_control import (
 )
 from rdbench.registry import codec_from_spec, curve_of, spec_of
 from rdbench.store import Store
-from rdbench.types import Codec, Image
+from rdbench.types import Codec, Image, WeightsKind
 from rdbench.workers import workers
 
 TARGETS: Mapping[str, Callable[[Codec, Image, float, int], Found]] = {
@@ -52,6 +52,7 @@ class Match:
         met: whether the target is met within 1 %.
         bitstream_sha256: names the kept bitstream.
         error: why there is no result, or None.
+        weights_kind: what the codec's weights are, see WeightsKind.
     """
 
     codec: str
@@ -68,6 +69,7 @@ class Match:
     met: bool = False
     bitstream_sha256: str = ""
     error: str | None = None
+    weights_kind: WeightsKind = ""
 
     def measure(self, name: str) -> float | None:
         """``bpp``, or a score; None where it was not measured."""
@@ -165,7 +167,13 @@ def _outcome(
 def _blank(task: _Task) -> Match:
     codec = task.codec
     return Match(
-        codec.name, curve_of(codec), task.dataset, task.picture.name, task.target, task.value
+        codec=codec.name,
+        curve=curve_of(codec),
+        dataset=task.dataset,
+        image=task.picture.name,
+        target=task.target,
+        value=task.value,
+        weights_kind=codec.weights_kind(),
     )
 
 
@@ -205,7 +213,7 @@ def _row(group: Sequence[Match], first: Sequence[Match], unique: bool) -> dict[s
     complete = all(m.error is None for m in group)
     gain, won = _gain(group, first)
     return {
-        "codec": codec if unique and "weights=random" not in settings else settings,
+        "codec": codec if unique and group[0].weights_kind in ("", "published") else settings,
         "bpp": _mean(group, "bpp") if complete else None,
         "psnr_rgb": _mean(group, "psnr_rgb") if complete else None,
         "ms_ssim": _mean(group, "ms_ssim") if complete else None,

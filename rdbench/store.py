@@ -20,7 +20,7 @@ from typing import Any, Self
 from rdbench.errors import DataError
 from rdbench.types import Record, Segment
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _COLUMNS = tuple(f.name for f in dataclasses.fields(Record))
 _JSON_COLUMNS = ("scores", "segments")
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS records (
     encode_s REAL, decode_s REAL, timed_alone INTEGER NOT NULL,
     bitstream_sha256 TEXT NOT NULL,
     provenance INTEGER NOT NULL REFERENCES runs (id),
-    error TEXT
+    error TEXT, weights_kind TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS results (
     kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, key)

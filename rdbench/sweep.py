@@ -326,6 +326,7 @@ def _blank(task: Task) -> Record:
         rate_parameter=parameter,
         rate_value=value,
         fingerprint=codec.fingerprint(),
+        weights_kind=codec.weights_kind(),
         dataset=task.dataset,
         image=picture.name,
         image_sha256=picture.sha256,

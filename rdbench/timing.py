@@ -27,7 +27,7 @@ from rdbench.registry import codecs_from_spec, rate_of, spec_of
 from rdbench.stages import listen
 from rdbench.store import Store
 from rdbench.sweep import machine
-from rdbench.types import Codec
+from rdbench.types import Codec, WeightsKind
 from rdbench.workers import processes
 
 BUSY = 0.1
@@ -73,6 +73,7 @@ class Timing:
         others_cores: cores that other processes kept busy meanwhile.
         machine: what the machine is.
         created: when, ISO 8601, UTC.
+        weights_kind: what its weights are, see WeightsKind.
     """
 
     codec: str
@@ -93,6 +94,7 @@ class Timing:
     others_cores: float
     machine: Mapping[str, Any]
     created: str
+    weights_kind: WeightsKind = ""
 
     @property
     def busy(self) -> bool:
@@ -266,6 +268,7 @@ def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Ti
         spec=spec_of(codec),
         rate=_rate(codec),
         fingerprint=codec.fingerprint(),
+        weights_kind=codec.weights_kind(),
         dataset=data.name,
         n_pictures=len(data.pictures),
         n_repeats=n_repeats,

@@ -4,7 +4,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,17 @@ Image = npt.NDArray[np.uint8]
 
 Reconstruction = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 """A decoded picture, shape (height, width, 3): uint8, or float32 in [0, 1]."""
+
+
+WeightsKind = Literal["", "published", "reduced", "random", "other"]
+"""What the weights of a codec are.
+
+    ""          the codec has none
+    published   those of a published checkpoint, by their hash
+    reduced     of a network smaller than the published one
+    random      random numbers
+    other       of a network of full size, but not of a published file
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +168,11 @@ class Codec(ABC):
         return {}
 
     def fingerprint(self) -> str:
-        """Hash of what decides the result beside the fields (weights, a configuration file).
+        """Hash of what decides the result beside the fields (weights, a configuration file)."""
+        return ""
 
-        It begins with ``random`` where the weights are random numbers, with ``lite`` where they are
-        those of a reduced network that stands for no published one; every output says so.
-        """
+    def weights_kind(self) -> WeightsKind:
+        """What the weights are, by their hash and their network, never by the name of a file."""
         return ""
 
 
@@ -177,6 +188,7 @@ class Record:
         rate_parameter: name of the setting that a sweep varies, or "".
         rate_value: its value here, or None.
         fingerprint: the codec's fingerprint (weights, configuration files), or "".
+        weights_kind: what the codec's weights are, see WeightsKind.
         dataset: name of the data set.
         image: name of the picture in the data set.
         image_sha256: hash of the picture's file.
@@ -215,6 +227,7 @@ class Record:
     bitstream_sha256: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    weights_kind: WeightsKind = ""
 
     @property
     def bpp(self) -> float | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdbench.errors import DataError, Unavailable, UsageError
+from rdbench.types import WeightsKind
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +48,15 @@ class Checkpoint:
     def path(self) -> Path:
         """Where the file lies, or will lie, on this machine."""
         return cache_folder() / (self.file or self.url.rsplit("/", 1)[-1])
+
+    @property
+    def pin(self) -> Path:
+        """Small file beside it with the SHA-256 that the file had when it was first used."""
+        return self.path.with_name(f"{self.path.name}.sha256")
+
+    def expected(self) -> str:
+        """All that is known of the file's SHA-256: what is pinned, else the published start."""
+        return self.pin.read_text().strip() if self.pin.is_file() else self.sha256
 
 
 def cache_folder() -> Path:
@@ -118,18 +128,32 @@ def best(codec: str, released: str, checkpoints: Sequence[Checkpoint]) -> str:
     return LITE if not here and bundled(codec).is_file() else released
 
 
-def fingerprint(weights: str, path: Path) -> str:
-    """SHA-256 of a file of weights, marked where it is a reduced network's."""
-    return f"{LITE}-{sha256(path)}" if weights == LITE else sha256(path)
+def kind_of(path: Path, checkpoints: Sequence[Checkpoint], is_reduced: bool) -> WeightsKind:
+    """What the weights in a file are.
+
+    Args:
+        path: the file.
+        checkpoints: the codec's checkpoints.
+        is_reduced: whether the network in the file is smaller than the published one.
+    """
+    digest = sha256(path)
+    if any((start := c.expected()) and digest.startswith(start) for c in checkpoints):
+        return "published"
+    return "reduced" if is_reduced else "other"
 
 
-def remark(codec: str, weights: str, fingerprint: str) -> str:
+def remark(codec: str, weights: str, kind: WeightsKind, fingerprint: str) -> str:
     """A line that says which weights a codec works with."""
-    if fingerprint.startswith("random") or weights.startswith("random"):
+    if kind == "random":
         return f"{codec}: random weights; sizes and times are right, pictures are noise"
-    origin = f" (reduced network bundled with rdbench, {bundled(codec).with_suffix('.md').name})"
-    note = origin if weights == LITE else ""
-    return f"{codec}: weights {weights}{note}, SHA-256 {fingerprint.rpartition('-')[2][:12]}"
+    bundle = bundled(codec)
+    is_bundled = bundle.is_file() and fingerprint == sha256(bundle)
+    origin = f" bundled with rdbench, {bundle.with_suffix('.md').name}" if is_bundled else ""
+    notes = {
+        "reduced": f" (reduced network{origin})",
+        "other": " (not the published weights)",
+    }
+    return f"{codec}: weights {weights}{notes.get(kind, '')}, SHA-256 {fingerprint[:12]}"
 
 
 def locate(

@@ -11,7 +11,7 @@ import numpy as np
 from rdbench.curve import Anomaly, Curve, PerPicture, is_in_db
 from rdbench.errors import DataError
 from rdbench.metrics import METRICS
-from rdbench.types import Record
+from rdbench.types import Record, WeightsKind
 
 __all__ = ["Anomaly", "Curve", "PerPicture", "anomalies", "measured_curves"]
 
@@ -19,6 +19,16 @@ MIN_POINTS = 4
 MAX_BPP = 24.0
 HIGH_PSNR_DB = 60.0
 LOW_BPP = 0.1
+
+WEIGHTS_NOTES: Mapping[WeightsKind, str] = {
+    "random": "random weights: sizes and times are right, pictures are noise",
+    "reduced": "a reduced network, not the published one",
+    "other": "not the published weights",
+}
+"""What a curve says of weights that are not the published ones."""
+
+_KINDS: tuple[WeightsKind, ...] = ("random", "reduced", "other", "published", "")
+"""What a curve of several kinds of weights is: the first of them."""
 
 
 def anomalies(curve: Curve) -> list[Anomaly]:
@@ -38,21 +48,17 @@ def anomalies(curve: Curve) -> list[Anomaly]:
 
 def is_random(curve: Curve) -> bool:
     """True where a curve is that of random weights, which stands for nothing."""
-    return _has_note(curve, "random")
+    return curve.weights_kind == "random"
 
 
 def is_stand_in(curve: Curve) -> bool:
     """True where a curve is that of other weights than the codec's published ones."""
-    return _has_note(curve, "random", "lite")
+    return curve.weights_kind in WEIGHTS_NOTES
 
 
 def is_reduced(curve: Curve) -> bool:
     """True where a curve is that of a reduced network, trained to show the codec at work."""
-    return _has_note(curve, "lite")
-
-
-def _has_note(curve: Curve, *kinds: str) -> bool:
-    return any(note.kind in kinds for note in curve.notes)
+    return curve.weights_kind == "reduced"
 
 
 def implausible(bpp: float | None, psnr_db: float | None) -> str | None:
@@ -116,7 +122,8 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     """The shortest label that tells a curve from the others of its data set.
 
     The codec's name, else with the settings in which its curves differ, else with all, with the
-    weights, and with the protocol after all. Reduced and random networks are never hidden.
+    weights, and with the protocol after all. Weights other than the published ones are never
+    hidden.
     """
     common: dict[tuple[str, str], set[str]] = {}
     for curve in curves:
@@ -131,7 +138,7 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
         hidden = {
             setting
             for setting in common[curve.dataset, curve.codec]
-            if not (stands_in and setting.startswith("weights="))
+            if not (stands_in and setting.partition("=")[0] == "weights")
         }
         own = ",".join(setting for setting in _settings(curve) if setting not in hidden)
         short = f"{curve.codec}:{own}" if own else curve.codec
@@ -171,6 +178,7 @@ def _curve(
         points[spec] = [good[sha256] for sha256 in images.values()]
     table = _table(list(points.values()), tuple(images))
     first = records[0]
+    kind = min((r.weights_kind for r in records), key=_KINDS.index)
     return Curve(
         codec=first.codec,
         dataset=first.dataset,
@@ -184,24 +192,14 @@ def _curve(
         provenance={"curve": first.curve, "records": sum(map(len, points.values()))},
         protocol=protocol,
         per_picture=table,
+        weights_kind=kind,
         notes=(
-            *_stand_in(first),
+            *([Anomaly(kind, WEIGHTS_NOTES[kind])] if kind in WEIGHTS_NOTES else []),
             *notes,
             *_mixed_versions(points.values()),
             *_undefined(table, tuple(points)),
         ),
     )
-
-
-_STAND_INS = {
-    "random": "random weights: sizes and times are right, pictures are noise",
-    "lite": "a reduced network, not the published one",
-}
-
-
-def _stand_in(record: Record) -> list[Anomaly]:
-    kind = record.fingerprint.partition("-")[0]
-    return [Anomaly(kind, _STAND_INS[kind])] if kind in _STAND_INS else []
 
 
 def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Anomaly | None:

@@ -26,8 +26,8 @@ def measured(folder: str | Path) -> list[Curve]:
 def gather(folder: str | Path, dataset: str | None = None) -> list[Curve]:
     """Measured and published curves; one of each codec and data set where both exist.
 
-    A measured curve stands for its codec where it has the four points that a BD-rate needs and is
-    not that of random or reduced weights, else the published one does, where there is one.
+    A measured curve stands for its codec where it has the four points that a BD-rate needs and the
+    codec has no weights or the published ones; else the published curve does, where there is one.
 
     Args:
         folder: report folder; it need not exist.

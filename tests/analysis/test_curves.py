@@ -151,12 +151,33 @@ def test_weights_are_named_only_where_they_tell_curves_apart():
     assert [c.label for c in both] == ["toy@w1", "toy@w2"]
 
 
-@pytest.mark.parametrize("kind", ["random", "lite"])
+@pytest.mark.parametrize("kind", ["random", "reduced", "other"])
 def test_other_weights_than_the_published_are_said_in_label_and_notes(kind):
-    changes = {"fingerprint": f"{kind}-0", "curve": f"toy:weights={kind},precision=half@{kind}-0"}
+    changes = {
+        "fingerprint": "0",
+        "curve": "toy:weights=/any/name.pt,precision=half@0",
+        "weights_kind": kind,
+    }
     (curve,) = measured_curves([dataclasses.replace(r, **changes) for r in records()], SETS)
-    assert curve.label == f"toy:weights={kind}"
+    assert curve.label == "toy:weights=/any/name.pt"
     assert kinds(curve) == [kind]
+    assert curve.weights_kind == kind
+
+
+def test_the_words_lite_and_random_make_no_kind_of_weights():
+    changes = {"fingerprint": "random-0", "curve": "toy:weights=lite@lite-0"}
+    published = {**changes, "weights_kind": "published"}
+    (curve,) = measured_curves([dataclasses.replace(r, **published) for r in records()], SETS)
+    assert (curve.label, kinds(curve)) == ("toy", [])
+
+
+def test_a_curve_of_several_kinds_of_weights_is_the_least_trusted():
+    mixed = [
+        dataclasses.replace(r, weights_kind="reduced" if r.rate_value == 4 else "published")
+        for r in records()
+    ]
+    (curve,) = measured_curves(mixed, SETS)
+    assert curve.weights_kind == "reduced"
 
 
 def test_a_score_that_does_not_exist_leaves_no_mean_of_that_metric():

@@ -44,7 +44,8 @@ def test_there_are_some_and_they_are_small() -> None:
 def test_they_are_what_a_codec_uses_by_itself(name: str) -> None:
     codec = codec_class(name)()
     assert "weights=lite" in spec_of(codec)
-    assert codec.fingerprint() == f"lite-{weights.sha256(weights.bundled(name))}"
+    assert codec.fingerprint() == weights.sha256(weights.bundled(name))
+    assert codec.weights_kind() == "reduced"
     assert "bundled with rdbench" in codec.remark()
 
 

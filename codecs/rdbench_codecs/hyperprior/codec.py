@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rdbench.errors import BitstreamError, Unavailable, UsageError
-from rdbench.types import Bitstream, Image, Segment
+from rdbench.types import Bitstream, Image, Segment, WeightsKind
 from rdbench_codecs import weights as weights_files
 from rdbench_codecs.container import Header, pack, unpack
 from rdbench_codecs.hyperprior.checkpoints import CHECKPOINTS, checkpoint_name
@@ -150,15 +150,27 @@ class HyperpriorCodec(Trainable):
                 raise Unavailable(f"device {self.device!r} is not here; use device=cpu")
 
     def remark(self) -> str:
-        return weights_files.remark(self.name, self.weights, self.fingerprint())
+        kind, fingerprint = self.weights_kind(), self.fingerprint()
+        return weights_files.remark(self.name, self.weights, kind, fingerprint)
 
     def versions(self) -> Mapping[str, str]:
         return {name: version(name) for name in ("torch", "constriction")}
 
     def fingerprint(self) -> str:
         if self.weights in _RANDOM:
-            return f"random-{self.load().fingerprint}"
-        return weights_files.fingerprint(self.weights, self._path())
+            return self.load().fingerprint
+        return weights_files.sha256(self._path())
+
+    def weights_kind(self) -> WeightsKind:
+        from rdbench_codecs.hyperprior.loading import dimensions
+
+        if self.weights in _RANDOM:
+            return "random"
+        path = self._path()
+        sizes = dimensions(path, weights_files.sha256(path), self.method)
+        published = (*self._published_channels(), self._published_levels())
+        is_reduced = any(a < b for a, b in zip(sizes, published, strict=True))
+        return weights_files.kind_of(path, CHECKPOINTS, is_reduced)
 
     def load(self) -> "Loaded":
         """The network with its weights; Unavailable where they are not here."""
@@ -201,6 +213,10 @@ class HyperpriorCodec(Trainable):
 
     def _published_channels(self) -> tuple[int, int]:
         return BASELINES[self.baseline].large
+
+    def _published_levels(self) -> int:
+        """Rates that the parameters of the published method are for."""
+        return 0
 
     def _released_name(self) -> str:
         """Name of the released weights in CHECKPOINTS, where there are any."""
@@ -285,6 +301,9 @@ class _VariableRate(HyperpriorCodec):
             cls.method, cls.baseline = method, baseline
             cls.name = f"{method}-{baseline}"
             cls.title = f"{_METHOD_TITLES[method]} on {baseline}"
+
+    def _published_levels(self) -> int:
+        return 0 if self.method == "song2021" else len(LAMBDAS)
 
 
 _METHOD_TITLES = {

@@ -115,6 +115,21 @@ def load_file(baseline: str, method: str, path: Path, sha256: str, device: str) 
     return ready(network_of(baseline, method, tensors, path), method, sha256, device)
 
 
+@lru_cache(maxsize=64)
+def dimensions(path: Path, sha256: str, method: str) -> tuple[int, int, int]:
+    """Channels n and m and the number of levels of the network in a file of weights.
+
+    Args:
+        path: the file.
+        sha256: hash of the file, so that another file of that name is noticed.
+        method: what makes its rate variable, a key of POINTS.
+
+    Raises:
+        DataError: the file does not hold such a network.
+    """
+    return _dimensions(rename(weights_files.read(path)[0]), method, path)
+
+
 @lru_cache(maxsize=4)
 def load_random(baseline: str, method: str, n: int, m: int, device: str) -> Loaded:
     """A network of random weights, always the same ones."""
@@ -133,11 +148,8 @@ def network_of(baseline: str, method: str, tensors: Mapping[str, Tensor], source
         DataError: they are not of such a network; the message names ``source``.
     """
     tensors = rename(tensors)
-    try:
-        n, m = _channels(tensors)
-    except KeyError as error:
-        raise DataError(f"{source} holds no network like {baseline}: no {error}") from None
-    network = build(baseline, method, n, m, _n_levels(tensors, method))
+    n, m, n_levels = _dimensions(tensors, method, source)
+    network = build(baseline, method, n, m, n_levels)
     weights_files.load_into(network, tensors, source)
     return network
 
@@ -212,6 +224,15 @@ def randomize(network: Network) -> None:
         layer = network.gaussian_layer()
         layer.weight.mul_(0.2)
         cast(Tensor, layer.bias)[: network.m].add_(1.5)
+
+
+def _dimensions(tensors: Mapping[str, Tensor], method: str, source: Path) -> tuple[int, int, int]:
+    """Channels n and m, and the number of levels."""
+    try:
+        n, m = _channels(tensors)
+    except KeyError as error:
+        raise DataError(f"{source} holds no network of this family: no {error}") from None
+    return n, m, _n_levels(tensors, method)
 
 
 def _channels(tensors: Mapping[str, Tensor]) -> tuple[int, int]:

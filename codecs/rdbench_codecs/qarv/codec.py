@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rdbench.errors import BitstreamError, EncoderError, Unavailable, UsageError
 from rdbench.stages import stage
-from rdbench.types import Bitstream, Image, Segment
+from rdbench.types import Bitstream, Image, Segment, WeightsKind
 from rdbench_codecs import container
 from rdbench_codecs.qarv.checkpoints import CHECKPOINTS
 from rdbench_codecs.qarv.config import (
@@ -25,7 +25,7 @@ from rdbench_codecs.qarv.config import (
     log_spaced_lambdas,
 )
 from rdbench_codecs.training.trainable import Trainable
-from rdbench_codecs.weights import best, configuration, fingerprint, locate, remark
+from rdbench_codecs.weights import best, configuration, kind_of, locate, remark, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,14 +108,20 @@ class Qarv(Trainable):
                 raise Unavailable(f"device {self.device!r} is not here; use device=cpu")
 
     def fingerprint(self) -> str:
-        """SHA-256 of the weights' file, ``lite-`` or ``random-`` before it where it is of such."""
+        """SHA-256 of the weights' file, or of the configuration of random weights."""
         config = _random_config(self.weights)
         if config is not None:
-            return "random-" + hashlib.sha256(config.to_json().encode()).hexdigest()
-        return fingerprint(self.weights, _weights_path(self.weights))
+            return hashlib.sha256(config.to_json().encode()).hexdigest()
+        return sha256(_weights_path(self.weights))
+
+    def weights_kind(self) -> WeightsKind:
+        if _random_config(self.weights) is not None:
+            return "random"
+        is_reduced = self._trained_config().is_reduced
+        return kind_of(_weights_path(self.weights), CHECKPOINTS, is_reduced)
 
     def remark(self) -> str:
-        return remark(Qarv.name, self.weights, self.fingerprint())
+        return remark(Qarv.name, self.weights, self.weights_kind(), self.fingerprint())
 
     def versions(self) -> Mapping[str, str]:
         """Versions of the libraries that make the bits."""
@@ -127,7 +133,7 @@ class Qarv(Trainable):
         with stage("entropy coding"):
             coded = [latent.to_bytes() for latent in latents]
         height, width = image.shape[:2]
-        header = container.Header(Qarv.name, height, width, self._lambda(), self._sha256())
+        header = container.Header(Qarv.name, height, width, self._lambda(), self.fingerprint())
         data = container.pack(header, coded)
         n_header = len(data) - sum(map(len, coded))
         segments = [
@@ -236,7 +242,7 @@ class Qarv(Trainable):
             return BASE
 
     def _unpack(self, data: bytes) -> tuple[container.Header, list[bytes | None]]:
-        return container.unpack_partial(data, Qarv.name, self._sha256())
+        return container.unpack_partial(data, Qarv.name, self.fingerprint())
 
     def _decode(self, header: container.Header, segments: Sequence[bytes | None]) -> Picture:
         from rdbench_codecs.qarv.model import threads
@@ -268,9 +274,6 @@ class Qarv(Trainable):
     def _lambda(self) -> float:
         """Lambda as the header keeps it."""
         return float(np.float32(self.lambda_))
-
-    def _sha256(self) -> str:
-        return self.fingerprint().rpartition("-")[2]
 
 
 @lru_cache(maxsize=2)

@@ -68,6 +68,18 @@ class QarvConfig:
         default = asdict(QarvConfig())
         return {k: v for k, v in asdict(self).items() if v != default[k]}
 
+    @property
+    def is_reduced(self) -> bool:
+        """Whether this is smaller than the published model and than each variant of the paper.
+
+        The range of lambda is no matter of size.
+        """
+        return all(
+            replace(config, lambda_range=self.lambda_range) != self
+            for name, config in CONFIGS.items()
+            if name not in ("tiny", "lite")
+        )
+
     def to_json(self) -> str:
         """`changes` as JSON."""
         return json.dumps(self.changes())

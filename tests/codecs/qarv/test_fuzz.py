@@ -36,7 +36,7 @@ def test_forged_headers() -> None:
         except BitstreamError:
             outcomes["error"] += 1
     assert outcomes["error"] > 250
-    sha = CODEC.fingerprint().removeprefix("random-")
+    sha = CODEC.fingerprint()
     wrong_rates = rates(stream.data, "qarv", sha, [0.0, -1.0, 1e-30, 3e38, 1.0, 1e6])
     for file in (*claims(stream.data, "qarv", sha, (2**14, 2**14)), *wrong_rates):
         with little_memory(), pytest.raises(BitstreamError):

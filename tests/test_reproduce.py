@@ -167,7 +167,7 @@ def measured_folder(tmp_path_factory):
                     rate_parameter="lambda",
                     rate_value=number + 1.0,
                     fingerprint="abc",
-                    weights_kind="other",
+                    weights_kind="published",
                     dataset="kodak",
                     image="kodim01.png",
                     image_sha256="aa",
@@ -210,10 +210,7 @@ def test_what_was_measured_stands_beside_the_paper(measured_folder):
     assert kodak.here == pytest.approx(10, abs=0.05)
     assert kodak.difference == pytest.approx(10 + 5.899, abs=0.06)
     assert values["qarv", "BD-rate Tecnick (%)"].here is None
-    assert (
-        "qarv here, on kodak: qarv:weights=/nowhere/w.safetensors@abc, not the published weights"
-        in table_1.notes
-    )
+    assert "qarv here, on kodak: qarv:weights=/nowhere/w.safetensors@abc" in table_1.notes
     assert not any("qarv measured on kodak" in m.what for m in table_1.missing)
     (plot,) = items["Figure 16"].find(evidence).plots
     assert len(plot.draw().axes[0].patches) == 2 * len(load_curve("kodak", "vtm18").bpp)

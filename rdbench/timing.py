@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import functools
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -113,7 +114,7 @@ class Timing:
 
     def as_json(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        return {**dataclasses.asdict(self), "busy": self.busy}
+        return {**dataclasses.asdict(self), "busy": self.busy, "label": self.label}
 
     @property
     def on(self) -> str:
@@ -121,11 +122,19 @@ class Timing:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return "GPU" if self.on_gpu else f"CPU, {threads}"
 
+    @property
+    def label(self) -> str:
+        """The codec, with its weights unless they are the published ones."""
+        if self.weights_kind in ("", "published"):
+            return self.codec
+        weights = re.search(r"[:,](weights=[^,]*)", self.spec)
+        kind = f" ({self.weights_kind})" if self.weights_kind != "random" else ""
+        return f"{self.codec}:{weights[1] if weights else self.weights_kind}{kind}"
+
     def row(self) -> dict[str, Any]:
         """One line of a table; times in seconds, the range is from 25 % to 75 %."""
         return {
-            "codec": self.codec,
-            "weights": self.weights_kind or None,
+            "codec": self.label,
             "rate": self.rate,
             "on": self.on,
             "encode_s": self.encode_s.median,
@@ -140,7 +149,7 @@ class Timing:
         """One line a direction and stage, longest first."""
         return [
             {
-                "codec": self.codec,
+                "codec": self.label,
                 "on": self.on,
                 "direction": direction,
                 "stage": name,
@@ -218,6 +227,16 @@ def timings(folder: str | Path) -> list[Timing]:
         return []
     with Store(folder, create=False) as store:
         return [Timing.from_mapping(body) for body in store.results("timing").values()]
+
+
+def highest_rate(spec: str) -> str:
+    """The setting under which a codec is timed that names no rate, as in `Timing.rate`."""
+    return _rate(codecs_from_spec(spec)[-1])
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return len(_cores())
 
 
 def _points(spec: str) -> list[Codec]:

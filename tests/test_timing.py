@@ -1,5 +1,6 @@
 """Timing: what is kept, which operating point is timed, and when it refuses."""
 
+import dataclasses
 import os
 import sqlite3
 
@@ -49,6 +50,32 @@ def test_kept_and_replaced(timed):
     assert kept.keys() == {"jpeg", "qarv"}
     assert kept["jpeg"] == again[0]
     assert timing.timings(out / "nowhere") == []
+
+
+def test_tables_name_weights_that_are_not_the_published_ones(timed):
+    jpeg, qarv = timed[1]
+    assert jpeg.row()["codec"] == "jpeg"
+    for row in (qarv.row(), *qarv.stage_rows(), qarv.as_json() | {"codec": qarv.label}):
+        assert row["codec"] == "qarv:weights=random-tiny"
+    (kept,) = (t for t in timing.timings(timed[0]) if t.codec == "qarv")
+    assert kept.row()["codec"] == "qarv:weights=random-tiny"
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [
+        ("published", "qarv"),
+        ("reduced", "qarv:weights=/a/b.pt (reduced)"),
+        ("other", "qarv:weights=/a/b.pt (other)"),
+        ("random", "qarv:weights=/a/b.pt"),
+    ],
+)
+def test_the_kind_of_weights_is_in_the_label(timed, kind, label):
+    spec = "qarv:lambda=2048.0,weights=/a/b.pt,precision=float32"
+    t = dataclasses.replace(timed[1][1], spec=spec, weights_kind=kind, others_cores=1.5)
+    assert t.row()["codec"] == label
+    assert t.row()["flag"] == "busy: 1.5 cores"
+    assert t.row()["on"] == "CPU, 1 thread"
 
 
 def test_the_time_of_the_process_itself_is_not_that_of_others(tmp_path, monkeypatch):

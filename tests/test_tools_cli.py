@@ -7,7 +7,10 @@ from typer.testing import CliRunner
 
 from rdbench.cli.app import app
 from rdbench.errors import UsageError
+from rdbench.published import load_curve
 from rdbench.report import reproduce as drawing
+from rdbench.store import Store
+from rdbench.types import Record
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +87,34 @@ def test_variable_rate_penalty(tmp_path):
     ends = [(i["bpp_low"], i["bpp_high"]) for i in chosen["intervals"]]
     assert ends == [(pytest.approx(0.1685, abs=1e-3), 0.3), (0.3, 0.6)]
     assert isinstance(call(*words, "--edge", 0.5).exception, UsageError)
+
+
+def test_variable_rate_penalty_takes_the_curve_that_is_named(tmp_path):
+    """A reduced network of the folder does not stand in for the published curve."""
+    published = load_curve("kodak", "qvrf-cheng2020-attn")
+    with Store(tmp_path) as store:
+        store.remember_dataset("kodak", "kodak", {"kodim01.png": "aa"})
+        store.remember_protocol("p", {"scored": "float"})
+        for number, (bpp, psnr) in enumerate(zip(*published.points(), strict=True)):
+            codec = "qvrf-cheng2020-attn"
+            record = Record(
+                codec=codec, spec=f"{codec}:weights=lite,index={number}",
+                curve=f"{codec}:weights=lite@lite-abc", rate_parameter="index",
+                rate_value=number, fingerprint="lite-abc", dataset="kodak", image="kodim01.png",
+                image_sha256="aa", width=1000, height=1000, protocol="p", created="2026-01-01",
+                n_bytes=round(2 * bpp * 1e6 / 8), scores={"psnr_rgb": float(psnr)},
+                weights_kind="reduced",
+            )  # fmt: skip
+            store.add(record)
+    words = ("variable-rate-penalty", "-c", "qvrf-cheng2020-attn", "--fixed")
+    words = (*words, "cheng2020-attn-retrained", tmp_path)
+    found = json.loads(call(*words, "--json").stdout)
+    assert found["bd_rate_percent"] == pytest.approx(-2.0083, abs=1e-3)
+    assert call(*words).stdout.startswith("qvrf-cheng2020-attn against")
+
+
+def test_complexity_names_the_weights():
+    (row,) = json.loads(call("complexity", "-c", "qarv:weights=random-tiny", "--json").stdout)
+    assert row["weights"] == "random"
+    (row,) = json.loads(call("complexity", "-c", "qvrf-mbt2018-mean:weights=lite", "--json").stdout)
+    assert row["weights"] == "reduced network"

@@ -7,17 +7,18 @@ functions from `Evidence` to `Finding`. The engine knows none of them.
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdbench.analysis.bd import bd_rate
-from rdbench.analysis.curves import is_random, is_reduced
+from rdbench.analysis.curves import MIN_POINTS
 from rdbench.analysis.gather import is_enough, measured
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.published import list_curves
-from rdbench.registry import closest, load_plugin
+from rdbench.registry import closest, codec_from_spec, load_plugin
 from rdbench.store import Store
 from rdbench.timing import Timing, timings
 from rdbench.types import Record
@@ -35,22 +36,24 @@ class Value:
     Attributes:
         row: whose number it is, such as a codec.
         quantity: what it says, with its unit.
-        published: the number as printed; None where it cannot be read.
+        published: the number as printed, with its digits; None where it cannot be read.
         recomputed: from published curves.
         here: measured with what the report folder holds, or counted in the code that is here.
+        note: what ``here`` was measured with, where that differs from the paper.
     """
 
     row: str
     quantity: str
-    published: float | None
+    published: Decimal | None
     recomputed: float | None = None
     here: float | None = None
+    note: str = ""
 
     @property
     def difference(self) -> float | None:
         """What was found here, else recomputed, less what is published."""
         found = self.recomputed if self.here is None else self.here
-        return None if found is None or self.published is None else found - self.published
+        return None if found is None or self.published is None else found - float(self.published)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,21 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A paper: its name on the command line, title, where to read it, tables and figures."""
+    """A paper.
+
+    Attributes:
+        name: on the command line.
+        title: its title.
+        url: where to read it.
+        items: its tables and figures.
+        scored: how it scores reconstructions, ``float`` or ``8-bit``.
+    """
 
     name: str
     title: str
     url: str
     items: tuple[Item, ...]
+    scored: str = "float"
 
 
 def load_paper(name: str) -> Paper:
@@ -123,15 +135,21 @@ def load_paper(name: str) -> Paper:
     return paper
 
 
+_NOT_OF_THE_PAPER = {"reduced": "a reduced network", "random": "random weights"}
+"""Kinds of weights whose rates and qualities say nothing about a paper's network."""
+
+
 class Evidence:
     """Published curves, and what a report folder holds.
 
     Args:
         folder: the report folder; it need not exist.
+        scored: how the paper scores reconstructions, see `Paper`.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, scored: str = "float") -> None:
         self.folder = Path(folder)
+        self.scored = scored
         self._published = {(c.dataset, c.codec): c for c in list_curves()}
 
     @functools.cached_property
@@ -154,28 +172,51 @@ class Evidence:
         return self._published.get((dataset, codec))
 
     def measured(self, dataset: str, codec: str) -> list[Curve]:
-        """Measured curves of a codec that have the points that a BD-rate needs.
+        """Measured curves of a codec that can be compared with the paper's.
 
-        Those with most points first; several have other settings or weights. Random and reduced
-        weights are no evidence.
+        Those without `objection`: curves of published weights first, then those with most points.
+        Full-size networks of other weights are among them; outputs name their weights.
         """
-        return [c for c in self._own(dataset, codec) if not (is_random(c) or is_reduced(c))]
+        found = [c for c in self.own(dataset, codec) if self.objection(c) is None]
+        return sorted(found, key=lambda c: (c.weights_kind == "other", -len(c.bpp)))
+
+    def objection(self, curve: Curve) -> str | None:
+        """Why a measured curve cannot be compared with the paper's; None where it can."""
+        if curve.weights_kind in _NOT_OF_THE_PAPER:
+            return _NOT_OF_THE_PAPER[curve.weights_kind]
+        if curve.specs and getattr(codec_from_spec(curve.specs[0]), "metric", "mse") != "mse":
+            return "trained for MS-SSIM"
+        if not is_enough(curve):
+            return f"{len(curve.bpp)} points, a BD-rate needs {MIN_POINTS}"
+        return self.other_scores(curve)
+
+    def other_scores(self, curve: Curve) -> str | None:
+        """How a curve was scored, where the paper scores its network otherwise.
+
+        A codec without weights gives 8-bit pictures, which score the same either way.
+        """
+        scored = curve.protocol.get("scored")
+        if not curve.weights_kind or scored == self.scored:
+            return None
+        return f"scored as {scored}, the paper scores as {self.scored}"
 
     def drawable(self, dataset: str, codec: str) -> list[Curve]:
-        """`measured`, or where there is none the curves of reduced weights.
+        """Curves that figures may show: those of full-size networks, else those of reduced ones.
 
-        Figures show these under their weights' name; no table takes their numbers.
+        Labels and notes name their weights and scores; no table takes their numbers.
         """
-        reduced = [c for c in self._own(dataset, codec) if is_reduced(c)]
-        return self.measured(dataset, codec) or reduced
+        found = [c for c in self.own(dataset, codec) if c.weights_kind != "random" and is_enough(c)]
+        full = [c for c in found if c.weights_kind != "reduced"]
+        return sorted(full or found, key=lambda c: -len(c.bpp))
 
-    def _own(self, dataset: str, codec: str) -> list[Curve]:
-        found = [c for c in self._measured if (c.dataset, c.codec) == (dataset, codec)]
-        return sorted(filter(is_enough, found), key=lambda c: -len(c.bpp))
+    def own(self, dataset: str, codec: str) -> list[Curve]:
+        """Every measured curve of a codec, whatever its weights."""
+        return [c for c in self._measured if (c.dataset, c.codec) == (dataset, codec)]
 
     def best(self, dataset: str, codec: str) -> Curve | None:
-        """The measured curve where there is one, else the published one, else None."""
-        return next(iter(self.measured(dataset, codec)), self.published(dataset, codec))
+        """The measured curve of the paper's codec where there is one, else the published one."""
+        own = (c for c in self.measured(dataset, codec) if c.weights_kind != "other")
+        return next(own, self.published(dataset, codec))
 
     def curves(self, dataset: str, *codecs: str) -> list[Curve]:
         """Published and `drawable` curves of these codecs, in their order."""
@@ -210,9 +251,9 @@ class Evidence:
             ]
 
     def timings(self, codec: str, dataset: str) -> list[Timing]:
-        """Timings of a codec, highest rate first; random weights are as fast as others."""
+        """Every timing of a codec, latest first."""
         found = [t for t in self._timings if (t.codec, t.dataset) == (codec, dataset)]
-        return sorted(found, key=lambda t: -t.encode_s.median)
+        return sorted(found, key=lambda t: t.created, reverse=True)
 
     def extra_macs(self, codec: str, reference: str) -> float | None:
         """What ``rdbench complexity --out`` kept: MACs that a codec takes more, in percent."""

@@ -138,8 +138,10 @@ def envelope(curves: Sequence[Curve], metric: str = "psnr") -> Curve:
     kept = order[scores[order] > best_before]
     if len(curves) == 1 and len(kept) == len(curves[0].bpp):
         return curves[0]
+    scored = dict.fromkeys(str(curve.protocol.get("scored")) for curve in curves)
     return dataclasses.replace(
         curves[0],
+        protocol={**curves[0].protocol, "scored": " and ".join(scored)},  # a BD-rate warns of it
         codec=" + ".join(dict.fromkeys(curve.codec for curve in curves)),
         label="envelope of " + ", ".join(curve.label for curve in curves),
         bpp=rates[kept],

@@ -40,6 +40,7 @@ def complexity(
         cost = count(point)
         row: dict[str, Any] = {
             "codec": spec,
+            "weights": _WEIGHTS.get(point.weights_kind()),
             "models": cost.n_models,
             "ladder_params_million": cost.ladder_parameters / 1e6,
             "params_million": cost.parameters["total"] / 1e6,
@@ -59,6 +60,9 @@ def complexity(
             with Store(out) as store:
                 store.put_result("complexity", (spec, reference or ""), row)
     print_rows(rows, as_json)
+
+
+_WEIGHTS = {"reduced": "reduced network", "random": "random", "other": "not the published ones"}
 
 
 def _highest_rate(spec: str) -> Codec:

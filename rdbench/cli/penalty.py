@@ -1,5 +1,6 @@
 """``rdbench variable-rate-penalty``: what one model for all rates costs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from rdbench.analysis.bd import METHODS
 from rdbench.analysis.gather import gather, named
 from rdbench.analysis.variable_rate import variable_rate_penalty
 from rdbench.cli.console import AsJson, print_json, print_rows, say
+from rdbench.curve import Curve
 from rdbench.errors import UsageError
 
 
@@ -41,13 +43,9 @@ def penalty(
     if method not in METHODS:
         raise UsageError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
     curves = gather(folder, dataset)
-    found = variable_rate_penalty(
-        named(curves, [codec])[0],
-        named(curves, fixed),
-        metric,
-        method,
-        edges,
-    )
+    variable = _one(curves, codec)
+    models = [_one(curves, name) for name in fixed]
+    found = variable_rate_penalty(variable, models, metric, method, edges)
     if as_json:
         print_json(found.row())
         return
@@ -69,6 +67,17 @@ def penalty(
         "quality": None,
         "bd_rate_percent": found.mean_of_intervals_percent,
     }
-    print_rows([overall, *intervals, mean], False, f"{codec} against {', '.join(found.fixed)}")
+    print_rows(
+        [overall, *intervals, mean], False, f"{variable.label} against {', '.join(found.fixed)}"
+    )
     for text in found.overall.warnings:
         say(text)
+
+
+def _one(curves: Sequence[Curve], name: str) -> Curve:
+    """The curve of that label, else the only one of the codec of that name."""
+    found = [c for c in curves if c.label == name] or named(curves, [name])
+    if len(found) > 1:
+        labels = ", ".join(curve.label for curve in found)
+        raise UsageError(f"{name!r} has {len(found)} curves; name one of them: {labels}")
+    return found[0]

@@ -29,7 +29,8 @@ def reproduce(
 
     Example: rdbench reproduce qarv
     """
-    description, evidence = load_paper(paper), Evidence(folder)
+    description = load_paper(paper)
+    evidence = Evidence(folder, description.scored)
     found = []
     with progress_bar(paper) as bar:
         for item in bar.track(description.items):

@@ -4,6 +4,7 @@ import dataclasses
 import html
 import json
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from rdbench.report.tables import latex_escape, table
 
 Found = Sequence[tuple[Item, Finding]]
 
+_NOTE = "measured with"
+
 
 def value_rows(finding: Finding) -> list[dict[str, Any]]:
     """The values of a finding as a table, with the digits that the paper prints."""
@@ -21,10 +24,11 @@ def value_rows(finding: Finding) -> list[dict[str, Any]]:
         {
             "of": value.row,
             "quantity": value.quantity,
-            "published": _text(value, value.published),
+            "published": None if value.published is None else f"{value.published:f}",
             "recomputed": _text(value, value.recomputed),
             "here": _text(value, value.here),
             "difference": _text(value, value.difference, "+"),
+            _NOTE: value.note or None,
         }
         for value in finding.values
     ]
@@ -38,9 +42,9 @@ def _text(value: Value, number: float | None, sign: str = "") -> str | None:
     return f"{round(number, decimals) + 0.0:{sign}.{decimals}f}"
 
 
-def _decimals(number: float | None) -> int:
+def _decimals(number: Decimal | None) -> int:
     """Digits behind the point as printed; three where nothing was."""
-    return 3 if number is None else len(f"{number:.10f}".rstrip("0").partition(".")[2])
+    return 3 if number is None else max(0, -int(number.as_tuple().exponent))
 
 
 def as_json(paper: Paper, found: Found) -> dict[str, Any]:
@@ -52,15 +56,24 @@ def as_json(paper: Paper, found: Found) -> dict[str, Any]:
             {
                 "item": item.name,
                 "caption": item.caption,
-                "values": [
-                    {**dataclasses.asdict(v), "difference": v.difference} for v in finding.values
-                ],
+                "values": [_value(v) for v in finding.values],
                 "notes": list(finding.notes),
                 "missing": [dataclasses.asdict(m) for m in finding.missing],
                 "figures": [plot.name for plot in finding.plots],
             }
             for item, finding in found
         ],
+    }
+
+
+def _value(value: Value) -> dict[str, Any]:
+    """A value for JSON: ``published`` is a number, ``printed`` has the digits of the paper."""
+    published = value.published
+    return {
+        **dataclasses.asdict(value),
+        "published": None if published is None else float(published),
+        "printed": None if published is None else f"{published:f}",
+        "difference": value.difference,
     }
 
 
@@ -120,9 +133,38 @@ def markdown(paper: Paper, found: Found) -> str:
         parts.append(f"## {title}\n")
         parts.append(table(value_rows(finding), "markdown"))
         parts += [f"![{plot.name}]({plot.name}.png)\n" for plot in finding.plots]
-        remarks = [*finding.notes, *(f"Missing: {m.what}. {m.way_out}" for m in finding.missing)]
-        parts.append("".join(f"- {remark}\n" for remark in remarks))
+        parts.append("".join(f"- {remark}\n" for remark in _remarks(finding)))
     return "\n".join(part for part in parts if part)
+
+
+def _remarks(finding: Finding) -> list[str]:
+    return [*finding.notes, *(f"Missing: {m.what}. {m.way_out}" for m in finding.missing)]
+
+
+def _numbered(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows with numbers in place of what they were measured with: no page is wide enough for that.
+
+    Returns:
+        The rows, and what each number says.
+    """
+    texts = list(dict.fromkeys(row[_NOTE] for row in rows if row[_NOTE]))
+    numbers = {text: f"({number})" for number, text in enumerate(texts, start=1)}
+    marked = [
+        {name: value for name, value in row.items() if name != _NOTE}
+        | {"note": numbers.get(row[_NOTE])}
+        for row in rows
+    ]
+    return marked, [f"{number} measured with {text}" for text, number in numbers.items()]
+
+
+def _latex_list(title: str, remarks: Sequence[str]) -> str:
+    if not remarks:
+        return ""
+    items = "".join(f"\\item {latex_escape(remark)}\n" for remark in remarks)
+    return (
+        f"\\noindent\\textbf{{{latex_escape(title)}}}\n"
+        f"\\begin{{itemize}}\\footnotesize\\raggedright\n{items}\\end{{itemize}}\n"
+    )
 
 
 def latex(paper: Paper, found: Found) -> str:
@@ -134,8 +176,8 @@ def latex(paper: Paper, found: Found) -> str:
         f"\\title{{{latex_escape(paper.title)}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n"
     ]
     for title, _, finding in _captions(found):
-        remarks = [*finding.notes, *(f"Missing: {m.what}. {m.way_out}" for m in finding.missing)]
-        parts.append(table(value_rows(finding), "latex", title))
+        rows, explained = _numbered(value_rows(finding))
+        parts.append(table(rows, "latex", title))
         parts += [
             f"\\begin{{figure}}\n\\centering\n"
             "\\includegraphics[width=\\linewidth,height=0.85\\textheight,keepaspectratio]"
@@ -143,7 +185,7 @@ def latex(paper: Paper, found: Found) -> str:
             f"\\caption{{{latex_escape(title)}}}\n\\end{{figure}}\n"
             for plot in finding.plots
         ]
-        parts += [f"% {title}: {remark}\n" for remark in remarks]
+        parts.append(_latex_list(title, [*explained, *_remarks(finding)]))
     return "\n".join([*(part for part in parts if part), "\\end{document}\n"])
 
 

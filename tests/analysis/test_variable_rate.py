@@ -108,3 +108,11 @@ def test_published_curves(variable: str, fixed: str, signs: tuple[int, ...]) -> 
 def test_released_curves_against_vtm(codec: str, published: float) -> None:
     delta = bd_rate(load_curve("kodak", "vtm18"), load_curve("kodak", codec))
     assert delta.bd_rate_percent == pytest.approx(published, abs=0.005)
+
+
+def test_an_envelope_of_several_protocols_says_so():
+    floats, rounded = (load_curve("kodak", f"mbt2018-mean{end}") for end in ("", ".8bit"))
+    front = envelope([floats, rounded])
+    assert front.protocol["scored"] == "float and 8-bit"
+    found = variable_rate_penalty(load_curve("kodak", "mbt2018-mean-vbr"), [floats, rounded])
+    assert any("scored differently" in text for text in found.overall.warnings)

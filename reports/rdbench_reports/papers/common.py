@@ -1,13 +1,14 @@
 """What the papers' modules share."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from rdbench.analysis.complexity import Countable
-from rdbench.analysis.curves import WEIGHTS_NOTES
 from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Plot
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
@@ -23,7 +24,9 @@ Row = Mapping[str, Any]
 @cache
 def _tables() -> dict[str, Any]:
     file = files("rdbench_reports").joinpath("published", "paper_tables.json")
-    body: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    text = file.read_text(encoding="utf-8")
+    # Decimals keep the zeros at the end of what a paper prints.
+    body: dict[str, Any] = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     return body
 
 
@@ -85,31 +88,51 @@ def panel(
     return Panel(title, metric, curves, max_bpp)
 
 
+_KINDS = {"other": "full-size network, not the published weights", "reduced": "a reduced network"}
+
+
+def weights_note(curve: Curve) -> str:
+    """What a value rests on where it is not the published weights: the weights of a curve."""
+    if curve.weights_kind not in _KINDS:
+        return ""
+    return f"{curve.provenance['curve']} ({_KINDS[curve.weights_kind]})"
+
+
 def measured_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tuple[str, ...]:
-    """Which measured curve stands for each codec: its settings and weights."""
-    return _notes(dataset, {codec: evidence.measured(dataset, codec)[:1] for codec in codecs})
+    """Which measured curve stands for each codec, and which ones do not and why."""
+    notes = []
+    for codec in codecs:
+        own = evidence.measured(dataset, codec)[:1]
+        notes += [f"{codec} here, on {dataset}: {_described(curve)}" for curve in own]
+        notes += [
+            f"not compared, on {dataset}: {curve.provenance['curve']}: {why}"
+            for curve in evidence.own(dataset, codec)
+            if (why := evidence.objection(curve))
+        ]
+    return tuple(notes)
 
 
 def drawn_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tuple[str, ...]:
-    """Which curves a figure shows of each codec, those of reduced networks too."""
-    return _notes(dataset, {codec: evidence.drawable(dataset, codec) for codec in codecs})
-
-
-def _notes(dataset: str, found: Mapping[str, Sequence[Curve]]) -> tuple[str, ...]:
+    """Which measured curves a figure shows: their weights, and scores unlike the paper's."""
     return tuple(
-        f"{codec} here, on {dataset}: {curve.provenance['curve']}"
-        + (f", {note}" if (note := WEIGHTS_NOTES.get(curve.weights_kind)) else "")
-        for codec, curves in found.items()
-        for curve in curves
+        f"{codec} here, on {dataset}: "
+        + ", ".join(filter(None, (_described(curve), evidence.other_scores(curve))))
+        for codec in codecs
+        for curve in evidence.drawable(dataset, codec)
     )
 
 
-def to_train(codec: str, dataset: str = "kodak", config: str = "paper") -> str:
-    """Commands that train a codec by a recipe and measure it."""
+def _described(curve: Curve) -> str:
+    kind = _KINDS.get(curve.weights_kind)
+    return ", ".join(filter(None, (str(curve.provenance["curve"]), kind)))
+
+
+def to_train(codec: str, evidence: Evidence, dataset: str = "kodak", config: str = "paper") -> str:
+    """Commands that train a codec by a recipe and measure it as the paper does."""
     folder = f"{codec}-{config}"
     return (
         f"rdbench train {codec} --config {config} --data PICTURES --out {folder}; "
-        f"rdbench run --codec {codec}:weights={folder}/weights.safetensors --dataset {dataset}"
+        f"rdbench run --codec {codec}:weights={folder}/weights.safetensors {_on(evidence, dataset)}"
     )
 
 
@@ -118,10 +141,27 @@ def to_measure(codec: str, datasets: Iterable[str], evidence: Evidence) -> tuple
     absent = [dataset for dataset in datasets if not evidence.measured(dataset, codec)]
     if not absent:
         return ()
-    options = "".join(f" --dataset {dataset}" for dataset in absent)
+    fetched = "".join(f"rdbench datasets fetch {dataset}; " for dataset in absent)
     return (
         Missing(
-            f"{codec} measured on {', '.join(absent)}",
-            f"rdbench weights fetch {codec}; rdbench run --codec {codec}{options}",
+            f"{codec} measured on {', '.join(absent)} with its published weights",
+            f"{fetched}rdbench weights fetch {codec}; "
+            f"rdbench run --codec {codec} {_on(evidence, *absent)}",
         ),
+    )
+
+
+def to_run(spec: str, evidence: Evidence, dataset: str = "kodak") -> str:
+    """The command that measures operating points as the paper does."""
+    return f"rdbench run --codec {spec} {_on(evidence, dataset)}"
+
+
+def _on(evidence: Evidence, *datasets: str) -> str:
+    """The options that put results into the report folder under the paper's protocol."""
+    return " ".join(
+        [
+            *(f"--dataset {dataset}" for dataset in datasets),
+            f"--scored {evidence.scored}",
+            f"--out {shlex.quote(str(evidence.folder))}",
+        ]
     )

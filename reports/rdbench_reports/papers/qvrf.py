@@ -1,8 +1,10 @@
 """QVRF (Tong et al. 2023, https://arxiv.org/abs/2303.05744), table by table, figure by figure."""
 
 import functools
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from rdbench.types import Record
 from rdbench_reports.papers.common import (
     Row,
     diagram,
+    drawn_notes,
     entry,
     measured_notes,
     n_parameters,
@@ -24,7 +27,9 @@ from rdbench_reports.papers.common import (
     rd_plot,
     table,
     to_measure,
+    to_run,
     to_train,
+    weights_note,
 )
 
 if TYPE_CHECKING:
@@ -42,41 +47,62 @@ _TITLES = {
     "mbt2018": "Minnen et al. 2018",
     "cheng2020-attn": "Cheng et al. 2020",
 }
+_RELEASED = tuple(baseline for baseline, fixed in FIXED.items() if fixed == baseline)
+"""Baselines whose fixed-rate networks are CompressAI's in the paper, too."""
+
 _METHODS = ("qvrf", "cui2021", "song2021", "theis2017")
 _OURS = "qvrf-cheng2020-attn"
 
 
 def _table_1(evidence: Evidence) -> Finding:
-    values = []
-    for row in table("qvrf", "table1"):
-        method = str(row["method"]).split()[0]
-        for baseline, fixed in FIXED.items():
-            codec = f"{method}-{baseline}"
-            published = evidence.published("kodak", codec), evidence.published("kodak", fixed)
-            own = evidence.measured("kodak", codec), evidence.measured("kodak", baseline)
-            here = tuple(next(iter(curves), None) for curves in own)
-            values.append(
-                Value(
-                    codec,
-                    f"BD-rate against {baseline} (%)",
-                    row[baseline],
-                    _penalty(*published),
-                    _penalty(*here),
-                )
-            )
+    values = [
+        _against_fixed(evidence, str(row["method"]).split()[0], baseline, row[baseline])
+        for row in table("qvrf", "table1")
+        for baseline in FIXED
+    ]
     missing = [
         Missing(
             "curves of cui2021 on the three baselines: neither weights nor curves were published",
-            to_train("cui2021-mbt2018"),
+            "; ".join(to_train(f"cui2021-{baseline}", evidence) for baseline in FIXED),
         ),
-        *(m for b in FIXED for m in to_measure(b, ["kodak"], evidence)),
+        Missing(
+            "qvrf on bmshj2018-hyperprior and mbt2018 here: weights were not published",
+            "; ".join(to_train(f"qvrf-{b}", evidence) for b in FIXED if f"qvrf-{b}" != _OURS),
+        ),
+        *to_measure(_OURS, ["kodak"], evidence),
+        *(m for b in _RELEASED for m in to_measure(b, ["kodak"], evidence)),
     ]
+    codecs = (*(f"{m}-{b}" for m in ("qvrf", "cui2021") for b in FIXED), *_RELEASED)
     notes = (
         "mean over thirds of the common range of log rate; the paper takes four points each at low,"
         " medium and high rates and does not say which",
-        *measured_notes(evidence, "kodak", [f"qvrf-{baseline}" for baseline in FIXED]),
+        "cheng2020-attn: the paper compares with eight networks of its own, whose published curve "
+        "stands for them here, too; CompressAI's networks are others",
+        *measured_notes(evidence, "kodak", codecs),
     )
     return Finding(tuple(values), notes=notes, missing=tuple(missing))
+
+
+def _against_fixed(
+    evidence: Evidence, method: str, baseline: str, printed: Decimal | None
+) -> Value:
+    """A cell of Table 1: a method against the fixed-rate networks that the paper compares with."""
+    codec, fixed = f"{method}-{baseline}", FIXED[baseline]
+    own = next(iter(evidence.measured("kodak", codec)), None)
+    fixed_here = evidence.best("kodak", fixed)
+    here = _penalty(own, fixed_here)
+    note = ""
+    if own is not None and fixed_here is not None and here is not None:
+        against = f"against the {fixed_here.source} {fixed_here.label}"
+        note = ", ".join(filter(None, (weights_note(own), against)))
+    return Value(
+        codec,
+        f"BD-rate against {baseline} (%)",
+        printed,
+        _penalty(evidence.published("kodak", codec), evidence.published("kodak", fixed)),
+        here,
+        note,
+    )
 
 
 def _penalty(variable: Curve | None, fixed: Curve | None) -> float | None:
@@ -95,7 +121,15 @@ def _table_2(evidence: Evidence) -> Finding:
         for baseline in ("bmshj2018-hyperprior", "cheng2020-attn")
         if _extra_macs(evidence, f"qvrf-{baseline}", baseline) is None
     ]
-    notes = ("here: networks of the published widths, at the highest rate",)
+    notes = (
+        "here: networks of the published widths, at the highest rate",
+        "the paper does not define how it counts operations; its figures are near those of one "
+        "pass, here encoder and decoder are counted together",
+        "song2021: its transforms on these baselines are ours, the published ones are of another "
+        "network",
+        "theis2017 on cheng2020-attn: eight scales for each of 192 channels are 0.00518 %; the "
+        "paper's figure would be 2048 scales",
+    )
     return Finding(tuple(values), notes=notes, missing=tuple(missing))
 
 
@@ -120,8 +154,9 @@ def _extra_macs(evidence: Evidence, codec: str, baseline: str) -> float | None:
 
 def _count_macs(baseline: str, folder: Path) -> str:
     """The command that counts them and keeps them in the report folder."""
+    out = shlex.quote(str(folder))
     codecs = "".join(f" --codec {method}-{baseline}:weights=random" for method in _METHODS)
-    return f"rdbench complexity{codecs} --reference {baseline}:weights=random --out {folder}"
+    return f"rdbench complexity{codecs} --reference {baseline}:weights=random --out {out}"
 
 
 def _extra_parameters(codec: str, baseline: str) -> float:
@@ -132,35 +167,50 @@ def _extra_parameters(codec: str, baseline: str) -> float:
 
 def _table_r1(evidence: Evidence) -> Finding:
     rows = table("qvrf", "tableR1")
-    curves = evidence.measured("kodak", _OURS)
-    records: list[Record | None] = [None] * len(rows)
-    if curves:
-        found = [r for r in evidence.records(curves[0]) if r.image.startswith("kodim01")]
-        found.sort(key=lambda r: r.n_bytes or 0)
-        records[: len(found)] = found[: len(rows)]
+    curve = next(iter(evidence.measured("kodak", _OURS)), None)
+    records = {} if curve is None else _by_index(evidence.records(curve))
+    note = "" if curve is None else weights_note(curve)
     values = [
         value
-        for number, (row, record) in enumerate(zip(rows, records, strict=True), start=1)
-        for value in _r1_values(number, row, record)
+        for number, row in enumerate(rows)
+        for value in _r1_values(number, row, records.get(number), note)
     ]
     notes = (
         "row 2 as printed: its total and latent rates do not add up; the total is probably 0.37451",
+        "total recomputed: latent plus side information as printed; total here: bytes of the whole "
+        "file, header included",
         *measured_notes(evidence, "kodak", [_OURS]),
     )
     return Finding(tuple(values), notes=notes, missing=to_measure(_OURS, ["kodak"], evidence))
 
 
-def _r1_values(number: int, row: Row, record: Record | None) -> list[Value]:
-    label = f"rate {number}"
+def _by_index(records: Sequence[Record]) -> dict[int, Record]:
+    """Records of kodim01 by the regulator that gives their rate: the paper's rows, lowest first.
+
+    Points of other rates (``a=``, ``lambda=``) are rows of no table.
+    """
+    return {
+        int(r.rate_value): r
+        for r in records
+        if r.image == "kodim01.png" and r.rate_parameter == "index" and r.rate_value is not None
+    }
+
+
+def _r1_values(number: int, row: Row, record: Record | None, note: str) -> list[Value]:
+    label = f"rate {number + 1}"
     parts = {} if record is None else _bpp_by_segment(record)
     scores = {} if record is None else record.scores
-    total = row["latent_bpp"] + row["side_bpp"]
+    sum_of_parts = float(row["latent_bpp"] + row["side_bpp"])
+    bpp = None if record is None else record.bpp
     return [
-        Value(label, "total (bpp)", row["total_bpp"], total, record.bpp if record else None),
-        Value(label, "latent (bpp)", row["latent_bpp"], here=parts.get("y")),
-        Value(label, "side information (bpp)", row["side_bpp"], here=parts.get("z")),
-        Value(label, "PSNR (dB)", row["psnr_db"], here=scores.get("psnr_rgb")),
-        Value(label, "MS-SSIM", row["ms_ssim"], here=scores.get("ms_ssim")),
+        Value(label, quantity, row[column], recomputed, here, "" if here is None else note)
+        for quantity, column, recomputed, here in (
+            ("total (bpp)", "total_bpp", sum_of_parts, bpp),
+            ("latent (bpp)", "latent_bpp", None, parts.get("y")),
+            ("side information (bpp)", "side_bpp", None, parts.get("z")),
+            ("PSNR (dB)", "psnr_db", None, scores.get("psnr_rgb")),
+            ("MS-SSIM", "ms_ssim", None, scores.get("ms_ssim")),
+        )
     ]
 
 
@@ -171,24 +221,40 @@ def _bpp_by_segment(record: Record) -> dict[str, float]:
 
 def _equation_7(evidence: Evidence) -> Finding:
     published = entry("qvrf", "equation7")
-    fit, missing = _fit(evidence)
+    fit, note, missing = _fit(evidence)
     slope, intercept = (fit.slope, fit.intercept) if fit else (None, None)
     values = (
-        Value(_OURS, "slope", published["slope"], here=slope),
-        Value(_OURS, "intercept", published["intercept"], here=intercept),
+        Value(_OURS, "slope", published["slope"], here=slope, note=note),
+        Value(_OURS, "intercept", published["intercept"], here=intercept, note=note),
     )
-    plot = Plot("figure-3", lambda: _draw_fit(published["slope"], published["intercept"], fit))
-    return Finding(values, (plot,), missing=missing)
+    line = float(published["slope"]), float(published["intercept"])
+    return Finding(values, (Plot("figure-3", lambda: _draw_fit(*line, fit)),), missing=missing)
 
 
-def _fit(evidence: Evidence) -> tuple[Any, tuple[Missing, ...]]:
-    """The line through the regulators of the weights that were measured, or of the default ones."""
-    own = evidence.measured("kodak", _OURS)
-    codec: Any = codec_from_spec(own[0].specs[0] if own else _OURS)
+def _fit(evidence: Evidence) -> tuple[Any, str, tuple[Missing, ...]]:
+    """The line through regulators that were learned, what weights they are of, or what is missing.
+
+    Of the weights that were measured, else of the published ones where they are here. Reduced and
+    random networks, and regulators that training left where they began, say nothing of the paper.
+    """
+    own = next(iter(evidence.measured("kodak", _OURS)), None)
+    codec: Any = codec_from_spec(own.specs[0] if own else f"{_OURS}:weights=released")
     try:
-        return codec.regulator_fit(), ()
+        fit = codec.regulator_fit()
     except (Unavailable, UsageError) as error:
-        return None, (Missing("regulators of trained weights", str(error)),)
+        why = str(error).partition(";")[0]
+    else:
+        if _were_learned(fit):
+            return fit, weights_note(own) if own else "", ()
+        why = "the regulators of the measured weights are where training began"
+    way_out = f"rdbench weights fetch {_OURS}; rdbench qvrf fit --codec {_OURS}:weights=released"
+    return None, "", (Missing(f"regulators of trained weights: {why}", way_out),)
+
+
+def _were_learned(fit: Any) -> bool:
+    """False for regulators at sqrt(lambda / lambda_ref), where training begins."""
+    start = np.sqrt(np.asarray(fit.lambdas) / fit.lambdas[0])
+    return not np.allclose(fit.regulators, start, rtol=1e-3)
 
 
 def _draw_fit(slope: float, intercept: float, fit: Any) -> "Figure":
@@ -216,7 +282,7 @@ def _draw_fit(slope: float, intercept: float, fit: Any) -> "Figure":
 
 def _figure_2(evidence: Evidence) -> Finding:
     return _curves(evidence, "figure-2", {"Kodak": "kodak"}, ("cheng2020-attn",), (
-        Missing("continuous rates", f"rdbench run --codec {_OURS}:a=1,1.5,2.5,4,6,9 -d kodak"),
+        Missing("continuous rates", to_run(f"{_OURS}:a=1,1.5,2.5,4,6,9", evidence)),
         *to_measure(_OURS, ["kodak"], evidence),
     ))  # fmt: skip
 
@@ -226,7 +292,7 @@ def _figure_a2(evidence: Evidence) -> Finding:
         Missing(
             "QVRF trained with eleven multipliers up to 1.44: neither weights nor a curve were "
             "published",
-            "put the multipliers into a copy of the recipe `paper`; " + to_train(_OURS),
+            "put the multipliers into a copy of the recipe `paper`; " + to_train(_OURS, evidence),
         ),
     ))  # fmt: skip
 
@@ -256,14 +322,18 @@ def _curves(
         if there
         else ()
     )
-    return Finding(plots=plots, missing=missing)
+    codecs = [c for b in baselines for c in (*(f"{method}-{b}" for method in _METHODS), b)]
+    notes = tuple(
+        n for dataset in datasets.values() for n in drawn_notes(evidence, dataset, codecs)
+    )
+    return Finding(plots=plots, notes=notes, missing=missing)
 
 
 def _of_baseline(evidence: Evidence, dataset: str, baseline: str) -> list[Curve]:
     """Every method on a baseline, and its fixed-rate models of the same pictures."""
     methods = evidence.curves(dataset, *(f"{method}-{baseline}" for method in _METHODS))
     fixed = evidence.curves(dataset, FIXED[baseline]) if dataset == "kodak" else []
-    return methods + fixed + evidence.measured(dataset, baseline)
+    return methods + fixed + evidence.drawable(dataset, baseline)
 
 
 def _figure_4(evidence: Evidence) -> Finding:
@@ -276,9 +346,11 @@ def _figure_4(evidence: Evidence) -> Finding:
     )
     rivals = Missing(
         "cui2021, song2021, theis2017: neither weights nor curves were published",
-        "; ".join(to_train(f"{method}-mbt2018") for method in _METHODS[1:]),
+        "; ".join(to_train(f"{method}-mbt2018", evidence) for method in _METHODS[1:]),
     )
-    return Finding(plots=(plot,), missing=(rivals,))
+    codecs = [c for b in FIXED for c in (*(f"{method}-{b}" for method in _METHODS), b)]
+    notes = drawn_notes(evidence, "kodak", codecs)
+    return Finding(plots=(plot,), notes=notes, missing=(rivals,))
 
 
 def _figure_5(evidence: Evidence) -> Finding:
@@ -287,7 +359,7 @@ def _figure_5(evidence: Evidence) -> Finding:
         "CompressAI publishes mbt2018 on the CLIC 2020 test sets only (clic2020-test-professional, "
         "clic2020-test-mobile): other pictures, not drawn"
     )
-    return replace(found, notes=(note,))
+    return replace(found, notes=(note, *found.notes))
 
 
 def _figure_6(evidence: Evidence) -> Finding:
@@ -298,7 +370,7 @@ def _two_metrics(evidence: Evidence, name: str, title: str, dataset: str) -> Fin
     missing = (
         Missing(
             f"cui2021-mbt2018 on {dataset}: neither weights nor a curve were published",
-            to_train("cui2021-mbt2018", dataset),
+            to_train("cui2021-mbt2018", evidence, dataset),
         ),
         *to_measure("mbt2018", [dataset], evidence),
     )

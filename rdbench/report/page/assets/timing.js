@@ -46,8 +46,8 @@ function aloneTable() {
       {
         key: "codec",
         name: "Codec",
-        value: (t) => t.key ?? t.codec,
-        show: (t) => [t.key ? swatch(byKey.get(t.key)) : null, `${t.key ?? t.codec} ${t.rate}`],
+        value: (t) => t.key ?? t.label,
+        show: (t) => [t.key ? swatch(byKey.get(t.key)) : null, `${t.key ?? t.label} ${t.rate}`],
       },
       { key: "on", name: "On", value: (t) => t.on, show: (t) => el("span", { title: t.device }, t.on) },
       {
@@ -94,7 +94,7 @@ function drawStages(width) {
       let low = 0;
       return Object.entries(stages).map(([stage, s]) => {
         low += s;
-        return { row: `${t.key ?? t.codec} ${t.rate}, ${direction}`, stage, s, low: low - s, high: low, t };
+        return { row: `${t.key ?? t.label} ${t.rate}, ${direction}`, stage, s, low: low - s, high: low, t };
       });
     }),
   );

@@ -86,7 +86,7 @@ def _csv(rows: Rows) -> str:
 
     text = io.StringIO()
     names = keys(rows)
-    lines = [names, *([row.get(name) for name in names] for row in rows)]
+    lines: list[list[Any]] = [list(names), *([row.get(name) for name in names] for row in rows)]
     # The library leaves a carriage return as it is, and readers take it for the end of a row.
     returns = any("\r" in str(value) for line in lines for value in line)
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL

@@ -271,7 +271,7 @@ def test_a_folder_that_moved_keeps_its_name_and_a_copy_does_not_take_it(tmp_path
     run(Null(), str(copy), tmp_path / "out")
     with Store(tmp_path / "out") as store:
         assert store.source_of("images") == str(copy)
-        with pytest.raises(DataError, match="does not know where data set 'nothing'"):
+        with pytest.raises(DataError, match="does not say where data set 'nothing' is"):
             store.source_of("nothing")
 
 

@@ -196,7 +196,7 @@ SMALL_FILES = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000))
-from rdbench.cli.app import main
+from rdbench.__main__ import main
 sys.argv[0] = "rdbench"
 main()
 """

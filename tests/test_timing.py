@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import sqlite3
 
 import pytest
 
@@ -103,13 +102,7 @@ def test_what_does_not_fit(tmp_path):
         timing.time_codecs(["jpeg"], "sample", tmp_path, threads=10_000)
 
 
-def test_a_folder_of_the_first_schema_gets_the_new_table(tmp_path):
-    with Store(tmp_path):
-        pass
-    with sqlite3.connect(tmp_path / "records.sqlite") as db:
-        db.execute("DROP TABLE results")
-        db.execute("PRAGMA user_version = 1")
-    assert timing.timings(tmp_path) == []
+def test_a_result_of_the_same_key_is_replaced(tmp_path):
     with Store(tmp_path) as store:
         store.put_result("timing", ("a", "b"), {"x": 0})
         store.put_result("timing", ("a", "b"), {"x": 1})

@@ -1,5 +1,6 @@
 """The tables of a comparison."""
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -42,19 +43,24 @@ def test_points_of_a_folder(tmp_path):
     assert TABLES["timing"][1](Request(tmp_path)) == []
 
 
-def test_random_weights_do_not_stand_for_a_codec(tmp_path):
-    folder = tmp_path / "kodak"
+@pytest.mark.parametrize("kind", ["published", "random", "reduced", "other"])
+def test_only_published_weights_stand_for_the_published_codec(tmp_path, kind):
+    folder = tmp_path / "photos"
     folder.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     PIL.Image.fromarray(pixels).save(folder / "a.png")
     run("qarv:weights=random-tiny,lambda=16,64,256,1024", str(folder), tmp_path / "out")
-    sources = {(c.source, c.codec) for c in gather(tmp_path / "out", "kodak")}
-    assert {("published", "qarv"), ("measured", "qarv")} <= sources
+    with sqlite3.connect(tmp_path / "out" / "records.sqlite") as db:
+        db.execute("UPDATE records SET dataset = 'kodak', weights_kind = ?", (kind,))
+        db.execute("UPDATE datasets SET name = 'kodak'")
+    found = [c for c in gather(tmp_path / "out", "kodak") if c.codec == "qarv"]
+    assert {c.source for c in found} == {"measured"} | ({"published"} - {kind})
+    assert [c.weights_kind for c in found if c.source == "measured"] == [kind]
 
 
 def test_bd_rates_under_other_metrics(tmp_path):
     run(["jpeg:quality=20,40,60,80", "webp:quality=20,40,60,80"], "sample", tmp_path)
-    assert rescore(tmp_path, ["vif", "nlpd"]) == 24
+    assert rescore(tmp_path, ["vif", "nlpd"]).n_records == 24
     curves = load(tmp_path, "sample")
     for metric, sign in (("vif", 1), ("nlpd", -1)):
         found = bd_rate(curves["jpeg"], curves["webp"], metric)

@@ -158,7 +158,7 @@ def test_networks_that_do_not_fit_are_refused() -> None:
     tensors = build("mbt2018-mean", "fixed", 8, 12).state_dict()
     with pytest.raises(DataError, match=r"file\.pth does not fit this network"):
         network_of("mbt2018", "fixed", tensors, Path("file.pth"))
-    with pytest.raises(DataError, match="holds no network like mbt2018"):
+    with pytest.raises(DataError, match="holds no network of this family"):
         network_of("mbt2018", "fixed", {"weight": torch.zeros(3)}, Path("file.pth"))
     with pytest.raises(DataError, match="scales"):
         network_of("mbt2018-mean", "theis2017", tensors, Path("file.pth"))

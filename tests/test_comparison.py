@@ -4,6 +4,7 @@ figure, with a command that helps."""
 import json
 import re
 import shlex
+import sqlite3
 
 import numpy as np
 import PIL.Image
@@ -250,3 +251,20 @@ def test_targets_that_are_no_numbers_are_refused(pictures, tmp_path, monkeypatch
     assert status == (2 if words[0] == "plot" else 1)
     assert says in " ".join(said.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["bdrate", "tables"])
+def test_own_curves_that_are_set_aside_are_said(own, tmp_path, command):
+    words = ["--table", "bdrate"] if command == "tables" else []
+    _, _, said = call(command, own, "--dataset", "kodak", *words)
+    assert "only kodak was asked for" in said
+    with sqlite3.connect(own / "records.sqlite") as source:
+        copy = tmp_path / "short"
+        copy.mkdir()
+        with sqlite3.connect(copy / "records.sqlite") as db:
+            source.backup(db)
+            db.execute("DELETE FROM records WHERE rate_value NOT IN (20, 40)")
+            db.execute("UPDATE records SET dataset = 'kodak'")
+            db.execute("UPDATE datasets SET name = 'kodak'")
+    _, _, said = call(command, copy, "--dataset", "kodak", *words)
+    assert "points were measured, a BD-rate needs 4; the published jpeg is shown" in said

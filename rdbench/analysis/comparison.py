@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rdbench.analysis.gather import anchors_of, is_codec, is_enough, named
+from rdbench.analysis.curves import MIN_POINTS
+from rdbench.analysis.gather import anchors_of, is_codec, is_enough, measured, named
 from rdbench.curve import Curve, metric_name
 from rdbench.datasets import manifests
 from rdbench.errors import UsageError
@@ -85,11 +86,25 @@ def compare(
         for test in tests
         if is_own(test) and test.dataset not in compared | gaps
     ]
+    reasons += _set_aside(curves, codecs, folder)
     if not pairs and not reasons:
         raise UsageError(_nothing(tests, anchor))
     notes = [_choice(anchor, found) for d, found in anchors.items() if d in compared]
     own = tuple(c for c in tests if is_own(c))
     return Comparison(tuple(pairs), tuple(reasons), tuple(n for n in notes if n), own)
+
+
+def _set_aside(curves: Sequence[Curve], codecs: Sequence[str], folder: Path) -> list[Reason]:
+    """Measured curves that are not among ``curves``, unless other own ones are there to look at."""
+    here = {(c.dataset, c.label) for c in curves if is_own(c)}
+    datasets = {c.dataset for c in curves}
+    missing = [c for c in measured(folder) if (c.dataset, c.label) not in here]
+    short = [c for c in missing if c.dataset in datasets and c.codec in (codecs or [c.codec])]
+    elsewhere = [c for c in missing if c.dataset not in datasets and not here]
+    too_few = f"points were measured, a BD-rate needs {MIN_POINTS}; the published"
+    reasons = [Reason(c, f"{len(c.bpp)} {too_few} {c.codec} is shown") for c in short]
+    only = f"only {', '.join(sorted(datasets))} was asked for"
+    return reasons + [Reason(c, only) for c in elsewhere]
 
 
 def _gap(

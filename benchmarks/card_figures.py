@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _BLUE, _PALE, _ORANGE = "#0072B2", "#9ecae1", "#D55E00"
 _RIVALS = ("#000000", "#009E73", "#CC79A7", "#E69F00", "#999999")
+_SMOOTHED_STEPS = 1000
 
 
 def draw_card(
@@ -28,7 +29,7 @@ def draw_card(
 
     Args:
         codec: name of the codec.
-        training: folders of `rdbench train`, in the order in which they made the weights.
+        training: logs, in the order of the parts of the training.
         curve: of the codec.
         rivals: what it is compared with, best first.
         path: SVG to write.
@@ -47,11 +48,12 @@ def draw_card(
 
 def _losses(axes: "Axes", training: Sequence[Path]) -> None:
     begin = 0
-    for folder in training:
-        log = pd.read_csv(folder / "log.csv")
+    for path in training:
+        log = pd.read_csv(path)
         steps, loss = begin + log["step"], log["loss"]
         axes.plot(steps, loss, color=_PALE, linewidth=0.5)
-        smooth = loss.rolling(20, min_periods=1, center=True).median()
+        rows = max(1, round(_SMOOTHED_STEPS / log["step"].diff().median()))
+        smooth = loss.rolling(rows, min_periods=1, center=True).median()
         axes.plot(steps, smooth, color=_BLUE, linewidth=1.2)
         if begin:
             axes.axvline(begin, color="#999999", linewidth=0.8, linestyle=":")

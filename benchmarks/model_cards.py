@@ -1,11 +1,12 @@
 """Write the card of bundled weights from what was recorded while they were made and measured.
 
-    python benchmarks/model_cards.py qarv --training qarv-lite qarv-more --reports reports \
+    python benchmarks/model_cards.py qvrf-mbt2018 --training first second --reports reports \
         --hardware "one core of an AMD EPYC (Zen 5)" --data data.txt
 
-``--training`` are folders of `rdbench train`, ``--reports`` one with Kodak records of the codec
-(weights=lite) and of those it is compared with, ``--data`` a text about the training pictures,
-``--note`` what was done between the parts of the training.
+``--training`` are folders of `rdbench train`; for a part that another loop made, a CSV log (step,
+loss) with a text of the same name (.md) that says how. ``--reports`` is a folder with Kodak records
+of the codec (weights=lite) and of those it is compared with, ``--data`` a text about the training
+pictures, ``--note`` what was done between the parts of the training.
 """
 
 import argparse
@@ -36,21 +37,21 @@ def main() -> None:
     parser.add_argument("codec")
     parser.add_argument("--training", type=Path, nargs="+", required=True, help="in order")
     parser.add_argument("--reports", type=Path, required=True)
-    parser.add_argument("--hardware", required=True)
+    parser.add_argument("--hardware", default="", help="that `rdbench train` ran on")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--note", default="")
     args = parser.parse_args()
     card = bundled(args.codec).with_suffix(".md")
     figure = card.with_suffix(".svg")
     rows, curve, rivals = _measured(args.codec, args.reports)
-    draw_card(args.codec, args.training, curve, rivals, figure)
+    draw_card(args.codec, [_log(part) for part in args.training], curve, rivals, figure)
     card.write_text(
         "\n\n".join(
             [
                 f"# {args.codec}: bundled weights",
                 *_network(args.codec),
                 "## Training",
-                *[part for folder in args.training for part in _training(folder, args)],
+                *[text for part in args.training for text in _training(part, args)],
                 *([args.note] if args.note else []),
                 args.data.read_text().strip(),
                 f"## Results on {DATASET}, from real files",
@@ -77,10 +78,20 @@ def _network(codec: str) -> list[str]:
     ]
 
 
-def _training(folder: Path, args: argparse.Namespace) -> list[str]:
+def _log(part: Path) -> Path:
+    return part / "log.csv" if part.is_dir() else part
+
+
+def _training(part: Path, args: argparse.Namespace) -> list[str]:
+    if part.is_dir():
+        return _trained(part, args)
+    return [part.with_suffix(".md").read_text().strip()]
+
+
+def _trained(folder: Path, args: argparse.Namespace) -> list[str]:
     content = torch.load(folder / "checkpoint.pt", weights_only=True)
     recipe = Recipe.from_dict(json.loads(content["recipe"]))
-    log = pd.read_csv(folder / "log.csv")
+    log = pd.read_csv(_log(folder))
     steps = log["step"].diff().fillna(log["step"])
     batches = [recipe.at(step - 1)[0].batch for step in log["step"]]
     hours = float((steps * batches / log["images_per_s"]).sum()) / 3600
@@ -110,10 +121,11 @@ def _training(folder: Path, args: argparse.Namespace) -> list[str]:
 def _measured(codec: str, reports: Path) -> tuple[list[dict[str, Any]], Curve, list[Curve]]:
     """Table and curve of the codec, and the curves that it is compared with, best first."""
     with Store(reports, create=False) as store:
-        records = [r for r in store.records() if r.codec == codec and r.dataset == DATASET]
+        kept = [r for r in store.records() if r.codec == codec and r.dataset == DATASET]
+        records = [r for r in kept if "weights=lite" in r.spec]
         datasets = store.datasets()
         (curve,) = measured_curves(records, datasets, store.protocols())
-    names = ("setting", "images", "bpp", "psnr_rgb", "ms_ssim", "encode_s", "decode_s")
+    names = ("setting", "images", "bpp", "psnr_rgb", "ms_ssim")
     rows = [{name: row[name] for name in names} for row in summarize(records, datasets)]
     rivals = [c for c in gather(reports, DATASET) if c.codec in RIVALS]
     return rows, curve, sorted(rivals, key=lambda c: RIVALS.index(c.codec))
@@ -128,14 +140,17 @@ def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> l
                 "anchor": anchor.codec,
                 "source": anchor.source,
                 "bd_rate_percent": f"{delta.bd_rate_percent:+.2f}",
+                "interval": None
+                if delta.ci_low is None
+                else f"{delta.ci_low:+.2f} to {delta.ci_high:+.2f}",
                 "overlap_db": f"{delta.overlap.low:.1f} to {delta.overlap.high:.1f}",
             }
         )
     return [
         table(rows, "markdown").strip(),
-        "BD-rate (positive: this codec needs more), third-order polynomials of log rate over PSNR:",
+        "BD-rate (positive: this codec needs more), third-order polynomials of log rate over PSNR, "
+        "with its 95 % confidence interval by paired bootstrap over the pictures:",
         table(rates, "markdown").strip(),
-        "Times are of one thread of a busy machine.",
     ]
 
 

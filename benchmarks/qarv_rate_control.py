@@ -25,10 +25,17 @@ from rdbench_codecs.training.recipe import Recipe
 DATASET = "kodak"
 FIXED_LAMBDAS = (32, 128, 512, 2048)
 SMALL = {
-    "config": "lite",
+    "config": "base",
+    "latents": (1, 1, 2, 2),
     "latent_channels": (16, 32, 64, 16),
     "encoder_widths": (32, 96, 128, 128, 128),
+    "encoder_depths": (1, 2, 2, 1, 1),
+    "encoder_kernels": (3, 3, 5, 3, 1),
+    "join_kernel": 3,
     "decoder_widths": (128, 128, 128, 96, 32),
+    "decoder_kernels": (1, 3, 5, 3, 3),
+    "decoder_ratios": (2.0, 2.0, 2.0, 2.0, 2.0),
+    "blocks_before": (0, 1, 1, 1, 3),
     "embedding_channels": 64,
 }
 

@@ -156,17 +156,18 @@ _TINY = QarvConfig(
 )
 
 _LITE = QarvConfig(
-    latents=(1, 1, 2, 2),
-    latent_channels=(16, 32, 64, 24),
-    encoder_widths=(48, 128, 192, 192, 192),
-    encoder_depths=(1, 2, 2, 1, 1),
-    encoder_kernels=(3, 3, 5, 3, 1),
-    join_kernel=3,
-    decoder_widths=(192, 192, 192, 128, 48),
-    decoder_kernels=(1, 3, 5, 3, 3),
+    latents=(1, 1, 2, 3),
+    latent_channels=(32, 48, 96, 16),
+    lambda_range=(4.0, 2048.0),
+    encoder_widths=(96, 192, 256, 256, 256),
+    encoder_depths=(3, 3, 3, 2, 1),
+    encoder_kernels=(5, 5, 5, 3, 1),
+    join_kernel=5,
+    decoder_widths=(256, 256, 256, 192, 96),
+    decoder_kernels=(1, 3, 5, 5, 5),
     decoder_ratios=(2.0, 2.0, 2.0, 2.0, 2.0),
-    blocks_before=(0, 1, 1, 1, 3),
-    embedding_channels=128,
+    blocks_before=(0, 1, 1, 1, 4),
+    embedding_channels=64,
 )
 
 _TWO_LATENTS = QarvConfig(

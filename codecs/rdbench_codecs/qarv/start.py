@@ -93,5 +93,14 @@ def _set_latent(latent: LatentBlock, lacking: Tensor, step: float) -> None:
 
 
 def _set(convolution: nn.Conv2d, matrix: Tensor, bias: Tensor) -> None:
-    convolution.weight.copy_(matrix.reshape(convolution.weight.shape))
-    cast(Tensor, convolution.bias).copy_(bias)
+    """Set a layer to a matrix, (outputs, inputs of one block).
+
+    A layer can be wider than there are components (a width of 96 over 48 values of a 4x4 block).
+    Outputs beyond the matrix keep their random numbers: zeros would have no gradient. Inputs beyond
+    it get zeros, so that the feature stays what the components make of it.
+    """
+    weight = convolution.weight
+    rows, columns = matrix.shape[0], matrix.shape[1] // weight[0, 0].numel()
+    weight[:, columns:] = 0
+    weight[:rows, :columns] = matrix.reshape(rows, columns, *weight.shape[2:])
+    cast(Tensor, convolution.bias)[:rows] = bias

@@ -39,7 +39,7 @@ def train(
     Several GPUs: torchrun --nproc-per-node 4 -m rdbench train ... --device cuda. SIGTERM and Ctrl-C
     save and stop.
 
-    Example: rdbench train qarv --config lite --data ~/photos --validate kodak
+    Example: rdbench train qarv --config lite --data ~/photos --device cuda
     """
     import torch
 

@@ -197,7 +197,7 @@ class _Run:
             return
         self._refuse_other_files()
         if self._recipe.start == PRINCIPAL_COMPONENTS:
-            n_batches = min(len(crops), -(-_START_CROPS // len(crops[0])))
+            n_batches = min(self._recipe.stages[0].steps, -(-_START_CROPS // len(crops[0])))
             images = torch.cat([crops[i] for i in range(n_batches)])
             self._objective.start_from_components(images.to(self._device).float() / 255)
         elif self._recipe.start:

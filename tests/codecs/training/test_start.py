@@ -1,6 +1,7 @@
 """Networks that begin as transform codecs of principal components."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from rdbench.errors import DataError
 from rdbench_codecs.hyperprior.train import HyperpriorObjective
+from rdbench_codecs.qarv import Qarv
+from rdbench_codecs.qarv.config import CONFIGS
 from rdbench_codecs.qarv.train import QarvObjective
 from rdbench_codecs.training.components import blocks, least_cost_step, principal_components
 from rdbench_codecs.training.data import Crops, picture_files
@@ -21,6 +24,11 @@ MIRRORED = {
     "encoder_widths": (48, 64, 64, 64, 64),
     "decoder_widths": (64, 64, 64, 64, 48),
     "latent_channels": (8, 16, 32, 16),
+}
+WIDE = {  # 48 values of a 4x4 block
+    **MIRRORED,
+    "encoder_widths": (64, 96, 96, 96, 96),
+    "decoder_widths": (96, 96, 96, 96, 64),
 }
 
 
@@ -58,9 +66,10 @@ def test_the_step_costs_least() -> None:
     assert min(costs) == costs[1]
 
 
-def test_qarv_begins_as_a_codec(images: Tensor) -> None:
+@pytest.mark.parametrize("network", [MIRRORED, WIDE, {"config": "lite"}])
+def test_qarv_begins_as_a_codec(network: dict[str, Any], images: Tensor) -> None:
     torch.manual_seed(0)
-    objective = QarvObjective(MIRRORED)
+    objective = QarvObjective(network)
     with torch.no_grad():
         noise = objective(images, {"lambda": 181})
         objective.start_from_components(images)
@@ -109,3 +118,13 @@ def test_a_recipe_asks_for_it(photos: Path, tmp_path: Path) -> None:
         on_progress=lambda progress: seen.append(progress.psnr),
     )  # fmt: skip
     assert seen[-1] > 26
+
+
+@pytest.mark.parametrize("name", ["lite", "lite-more"])
+def test_the_recipes_of_the_bundled_weights_run(name: str, photos: Path, tmp_path: Path) -> None:
+    recipe = Qarv.recipe(name)
+    assert len(recipe.stages) == 2
+    small, large = (replace(s, steps=1, batch=2, crop=s.crop // 2) for s in recipe.stages)
+    objective = Qarv.new_objective(recipe.network)
+    assert train(objective, replace(recipe, stages=(small, large)), photos, tmp_path)
+    assert Qarv(weights=str(tmp_path / "weights.safetensors")).config() == CONFIGS["lite"]

@@ -261,3 +261,14 @@ def test_a_place_that_cannot_be_written_is_one_line(page, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot write"):
         write_page(page, tmp_path / "file" / "report.html")
+
+
+def test_a_lossless_picture_has_no_number_of_db(tmp_path):
+    pixels = np.full((200, 200, 3), 77, np.uint8)
+    (tmp_path / "flat").mkdir()
+    PIL.Image.fromarray(pixels).save(tmp_path / "flat" / "a.png")
+    run(["null", "jpeg:quality=50"], str(tmp_path / "flat"), tmp_path / "out")
+    page = make_page(tmp_path / "out", pictures=1)
+    views = [v for d in page.data["datasets"] for p in d["pictures"] for v in p["views"]]
+    assert next(v["quality"] for v in views if v["key"] == "null") == {}
+    render(page)

@@ -43,14 +43,16 @@ def plot(
 
     Example: rdbench plot reports
     """
-    own = [c for c in measured(folder) if dataset in (None, c.dataset)]
+    every = measured(folder)
+    own = [c for c in every if dataset in (None, c.dataset)]
     datasets = {dataset} if dataset else {c.dataset for c in own}
     literature = [c for c in list_curves() if c.dataset in datasets]
     curves = own + _chosen(literature, published)
     if not any(c.has("psnr_rgb") or c.has("ms_ssim") for c in curves):
         raise UsageError(f"no curve to draw in {folder}; {_how_to_measure(folder, dataset)}")
     replace = force or out is None
-    for path in plot_curves(curves, out or folder / "figures", FORMATS, width, replace):
+    names = {c.dataset for c in every}
+    for path in plot_curves(curves, out or folder / "figures", FORMATS, width, replace, names):
         typer.echo(path)
     for curve in own:
         for anomaly in anomalies(curve):

@@ -111,5 +111,10 @@ def _compressai(curve: Curve, by_point: Mapping[tuple[str, str], Sequence[Record
             for spec in curve.specs
         ]
     description = f"{curve.dataset}, {curve.protocol.get('scored')}, measured by rdbench"
-    body = {"name": curve.label, "description": description, "results": results}
+    body = {
+        "name": curve.label,
+        "description": description,
+        "dataset_name": curve.dataset,
+        "results": results,
+    }
     return json.dumps(body, indent=2) + "\n"

@@ -58,7 +58,10 @@ def match(
         )
     rows = [dataclasses.asdict(m) for m in found] if per_picture or as_json else match_rows(found)
     if per_picture and not as_json:
-        rows = [{**row, **row["scores"]} for row in rows]
+        rows = [
+            {**row, **row["scores"], "spec": m.spec or m.curve, "bpp": m.bpp if m.spec else None}
+            for row, m in zip(rows, found, strict=True)
+        ]
         shown = ("image", "spec", "bpp", "psnr_rgb", "ms_ssim", "n_encodes", "met")
         rows = [{name: row.get(name) for name in shown} for row in rows]
     print_rows(rows, as_json)

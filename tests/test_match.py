@@ -97,3 +97,12 @@ def test_a_failure_has_its_codec_and_no_number(tmp_path):
     assert result.exit_code == 1
     assert "nan" not in result.stdout
     assert result.stdout.count("jpeg:subsampling=420,optimize=False") == 3
+
+
+def test_pictures_that_miss_the_rate_are_said(matched):
+    words = ["match", "-c", "jpeg2000", "-c", "jpeg", "--bpp", "0.5", "-o", str(matched[0])]
+    result = CliRunner().invoke(app, words)
+    n_missed = sum(not m.met for m in matched[1] if m.codec == "jpeg")
+    assert n_missed > 0
+    assert f"jpeg:subsampling=420,optimize=False: {n_missed} pictures are as near" in result.stderr
+    assert "jpeg2000:" not in result.stderr

@@ -272,3 +272,13 @@ def test_a_lossless_picture_has_no_number_of_db(tmp_path):
     views = [v for d in page.data["datasets"] for p in d["pictures"] for v in p["views"]]
     assert next(v["quality"] for v in views if v["key"] == "null") == {}
     render(page)
+
+
+def test_a_curve_on_another_data_set_is_said(tmp_path, folder):
+    body = {"name": "X", "test-set": "elsewhere"}
+    body["results"] = {"bpp": [0.1, 0.2, 0.4, 0.8], "psnr": [26, 29, 32, 35]}
+    (tmp_path / "x.json").write_text(json.dumps(body))
+    words = ["report", str(folder), "--curve", str(tmp_path / "x.json"), "--pictures", "0"]
+    result = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "r.html")])
+    assert result.exit_code == 0
+    assert "X is not shown: it is on elsewhere, and the page on" in result.stderr

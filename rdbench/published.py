@@ -320,7 +320,7 @@ def _tolerant_json(path: Path) -> dict[str, Any]:
     try:
         body = _parsed(text)
     except ValueError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).partition("; use sys.")[0].split())
         raise DataError(f"{path} is not JSON, even with trailing commas: {reason}") from None
     except RecursionError:
         raise DataError(f"{path} is nested too deeply to be a curve") from None

@@ -28,10 +28,12 @@ class Anomaly:
         kind: one word: ``implausible``, ``falls``, ``duplicate``, ``short``, ``incomplete``,
             ``conflict``, ``undefined``, ``random``, ``reduced``, ``other``, ``note``.
         message: one line.
+        metric: the only metric that it touches, or "".
     """
 
     kind: str
     message: str
+    metric: str = ""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -22,7 +22,7 @@ from rdbench.rate_control import (
     encode_to_ms_ssim,
     encode_to_psnr,
 )
-from rdbench.registry import codec_from_spec, curve_of, spec_of
+from rdbench.registry import codec_from_spec, curve_of, given_settings, spec_of
 from rdbench.store import Store
 from rdbench.sweep import remember
 from rdbench.types import Codec, Image, WeightsKind
@@ -126,7 +126,7 @@ def match_codecs(
         raise UsageError(f"what can be matched is {', '.join(TARGETS)}, not {target!r}")
     check_target(target, value)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
-    points = [codec_from_spec(spec) for spec in codecs]
+    points = _points(codecs)
     for point in points:
         point.check()
     with Store(out) as store:
@@ -151,6 +151,18 @@ def match_codecs(
                 found[keys[task]] = match
                 on_progress(len(found), len(tasks))
     return [dataclasses.replace(found[_key(task)], image=task.picture.name) for task in wanted]
+
+
+def _points(specs: Sequence[str]) -> list[Codec]:
+    """The codecs of specs, each once.
+
+    Raises:
+        UsageError: a spec is wrong, or sets the rate that is to be searched for.
+    """
+    for spec in specs:
+        given_settings(spec)
+    points = [codec_from_spec(spec) for spec in specs]
+    return list({(curve_of(point), point.fingerprint()): point for point in points}.values())
 
 
 def _key(task: _Task) -> tuple[str, ...]:

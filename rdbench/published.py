@@ -170,13 +170,23 @@ def import_lossy_vae(
     set as ``test-set`` or ``dataset_name``; commas before a closing bracket are allowed.
 
     Arguments and errors are those of ``import_compressai``; where ``dataset`` is None, the file's
-    own entry is used, and the folder's name without one.
+    own entry is used, and the folder's name without one. Where both differ, a note says so.
     """
     path = Path(path)
     body = _tolerant_json(path)
     results = _results(path, body) if "results" in body else body
-    name = dataset or _text(body, "test-set") or _text(body, "dataset_name")
-    return _imported(path, body, results, name or path.resolve().parent.name, codec)
+    own = _text(body, "test-set") or _text(body, "dataset_name")
+    curve = _imported(path, body, results, dataset or own or path.resolve().parent.name, codec)
+    if not own or not dataset or _is_about(own, dataset):
+        return curve
+    note = Anomaly("note", f"{path.name} says that it was measured on {own!r}, not on {dataset!r}")
+    return dataclasses.replace(curve, notes=(*curve.notes, note))
+
+
+def _is_about(text: str, dataset: str) -> bool:
+    """Whether a file's words for a data set may mean this one, such as 'Kodak PhotoCD'."""
+    ours, theirs = ("".join(filter(str.isalnum, s.casefold())) for s in (dataset, text))
+    return ours in theirs or theirs in ours
 
 
 def import_curves(paths: Sequence[str | Path], dataset: str | None = None) -> list[Curve]:
@@ -310,7 +320,7 @@ def _tolerant_json(path: Path) -> dict[str, Any]:
     try:
         body = _parsed(text)
     except ValueError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).partition("; use sys.")[0].split())
         raise DataError(f"{path} is not JSON, even with trailing commas: {reason}") from None
     except RecursionError:
         raise DataError(f"{path} is nested too deeply to be a curve") from None

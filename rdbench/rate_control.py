@@ -190,8 +190,14 @@ def _search(
 
 
 def _between(a: _Trial, b: _Trial, whole: bool) -> float:
-    """Where the line through two trials meets the goal; a whole number strictly in between."""
-    x = (a.position * b.error - b.position * a.error) / (b.error - a.error)
+    """Where the line through two trials meets the goal; a whole number strictly in between.
+
+    The middle where one of them is lossless: its distance from the goal is infinite.
+    """
+    if math.isfinite(a.error) and math.isfinite(b.error):
+        x = (a.position * b.error - b.position * a.error) / (b.error - a.error)
+    else:
+        x = (a.position + b.position) / 2
     low, high = sorted((a.position, b.position))
     return min(max(round(x), low + 1), high - 1) if whole else x
 

@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shlex
 import sqlite3
 import tempfile
 import warnings
@@ -101,6 +102,12 @@ def kept_in(folder: Path) -> list[Path]:
     return [*folder.glob("records.sqlite*"), folder / "bitstreams"]
 
 
+def no_records(folder: Path) -> DataError:
+    """What to say of a folder without records, with a command that makes some."""
+    words = ("rdbench", "run", "--codec", "jpeg", "--dataset", "sample", "--out", str(folder))
+    return DataError(f"no records in {folder}; measure some, such as `{shlex.join(words)}`")
+
+
 class Point(Protocol):
     """Something measured with a codec, such as a record: enough to find the codec again."""
 
@@ -134,7 +141,7 @@ class Store:
         self.folder = Path(folder)
         self.path = self.folder / "records.sqlite"
         if not create and not self.path.is_file():
-            raise DataError(f"no records in {self.folder}; `rdbench run --out {folder}` makes some")
+            raise no_records(self.folder)
         self.read_only = not create and not self._is_writable()
         if self.read_only:
             with self._errors("read"):

@@ -3,8 +3,10 @@
 import dataclasses
 
 import pytest
+from typer.testing import CliRunner
 
 from rdbench import match as matching
+from rdbench.cli.app import app
 from rdbench.errors import UsageError
 from rdbench.images import read_image
 from rdbench.match import Match, match_codecs, match_rows
@@ -75,3 +77,32 @@ def test_out_of_reach_is_a_row_with_a_reason_and_tried_again(tmp_path):
 def test_what_cannot_be_matched(tmp_path):
     with pytest.raises(UsageError, match="bpp, psnr_rgb, ms_ssim"):
         match_codecs(["jpeg"], "sample", "lpips", 0.1, tmp_path)
+
+
+def test_the_rate_is_not_both_given_and_searched(tmp_path):
+    with pytest.raises(UsageError, match="quality moves along the curve of jpeg; leave it out"):
+        match_codecs(["webp", "jpeg:quality=5"], "sample", "bpp", 0.5, tmp_path)
+
+
+def test_a_codec_asked_for_twice_is_one(matched):
+    out, found = matched
+    again = match_codecs(["jpeg2000", "jpeg", "jpeg2000"], "sample", "bpp", 0.5, out)
+    assert again == found
+    assert [row["within_1%"][-2:] for row in match_rows(again)] == ["/3", "/3"]
+
+
+def test_a_failure_has_its_codec_and_no_number(tmp_path):
+    words = ["match", "-c", "jpeg", "--bpp", "50", "--per-picture", "-o", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "nan" not in result.stdout
+    assert result.stdout.count("jpeg:subsampling=420,optimize=False") == 3
+
+
+def test_pictures_that_miss_the_rate_are_said(matched):
+    words = ["match", "-c", "jpeg2000", "-c", "jpeg", "--bpp", "0.5", "-o", str(matched[0])]
+    result = CliRunner().invoke(app, words)
+    n_missed = sum(not m.met for m in matched[1] if m.codec == "jpeg")
+    assert n_missed > 0
+    assert f"jpeg:subsampling=420,optimize=False: {n_missed} pictures are as near" in result.stderr
+    assert "jpeg2000:" not in result.stderr

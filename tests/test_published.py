@@ -340,3 +340,45 @@ def test_files_of_one_name_are_told_apart(tmp_path):
     assert labels == [f"m ({paths[0]})", "m (two)", f"m ({paths[2]})"]
     assert [c.label for c in import_curves([paths[0], paths[2]])] == ["m", "m"]
     assert [c.label for c in import_curves([paths[0], paths[0]])] == ["m"]
+
+
+@pytest.mark.parametrize(
+    ("said", "dataset", "is_noted"),
+    [
+        ("CLIC 2022 test set", "kodak", True),
+        ("CLIC 2022 test set", "clic2022", False),
+        ("Kodak", "kodak", False),
+        ("kodak", None, False),
+        ("", "kodak", False),
+    ],
+)
+def test_a_curve_of_another_data_set_is_noted(tmp_path, said, dataset, is_noted):
+    body = {"test-set": said, "results": {"bpp": [0.1, 0.2, 0.4, 0.8], "psnr": [26, 29, 32, 35]}}
+    (curve,) = import_curves([written(tmp_path, json.dumps(body))], dataset)
+    text = "model.json says that it was measured on 'CLIC 2022 test set', not on 'kodak'"
+    assert [note.message for note in curve.notes] == ([text] if is_noted else [])
+
+
+def test_our_own_export_names_its_data_set_and_how_it_was_scored(tmp_path):
+    from typer.testing import CliRunner
+
+    from rdbench import run
+    from rdbench.cli.app import app
+    from rdbench.metrics import Protocol
+
+    for scored in ("8-bit", "float"):
+        run("jpeg:quality=20,80", "sample", tmp_path / "r", protocol=Protocol(scored=scored))
+    words = ["export", str(tmp_path / "r"), "--format", "compressai", "-O", str(tmp_path / "c")]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    paths = sorted((tmp_path / "c").iterdir())
+    assert [c.dataset for c in import_curves(paths)] == ["sample", "sample"]
+    bodies = [json.loads(path.read_text()) for path in paths]
+    assert [b["name"].rpartition(" ")[2] for b in bodies] == ["(8-bit)", "(float)"]
+    assert [b["description"].split(", ")[1] for b in bodies] == ["8-bit", "float"]
+
+
+def test_a_number_of_too_many_digits_is_no_matter_of_python(tmp_path):
+    path = written(tmp_path, '{"results": {"bpp": [1%s], "psnr": [30]}}' % ("0" * 5000))
+    with pytest.raises(DataError, match="is not JSON") as caught:
+        import_lossy_vae(path)
+    assert "set_int_max_str_digits" not in str(caught.value)

@@ -1,5 +1,6 @@
 """Targets are met within 1 % and ten encodes, by any codec with a rate parameter."""
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -19,9 +20,11 @@ from rdbench.rate_control import (
 )
 from rdbench.types import Bitstream, Codec
 from rdbench_codecs.hyperprior.codecs import QvrfMbt2018Mean
+from rdbench_codecs.jpeg import Jpeg
 from rdbench_codecs.jpeg2000 import Jpeg2000
 from rdbench_codecs.null import Null
 from rdbench_codecs.qarv import Qarv
+from rdbench_codecs.webp import Webp
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
 
@@ -144,3 +147,13 @@ def test_qarv_meets_a_size():
     np.testing.assert_array_equal(
         found.codec.decode(found.bitstream.data), codec.decode(found.bitstream.data)
     )
+
+
+@pytest.mark.parametrize(("search", "target"), [(encode_to_psnr, 46), (encode_to_ms_ssim, 0.9999)])
+@pytest.mark.parametrize("codec", [Jpeg, Webp])
+@pytest.mark.parametrize("grey", [7, 77, 177])
+def test_a_lossless_end_is_searched_from(search, target, codec, grey):
+    """A flat picture is coded without loss at some qualities, where PSNR is infinite."""
+    flat = np.full((200, 200, 3), grey, np.uint8)
+    with contextlib.suppress(EncoderError):
+        assert search(codec(), flat, target).n_encodes <= 10

@@ -157,3 +157,20 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path, limit):
         assert all(store.bitstream(r.bitstream_sha256) == DATA for r in kept)
         store.add(record("after.png"), DATA)
         assert len(list(store.records())) == len(kept) + 1
+
+
+def test_the_command_that_makes_records_makes_some(tmp_path):
+    import re
+    import shlex
+
+    from typer.testing import CliRunner
+
+    from rdbench.cli.app import app
+
+    folder = tmp_path / "my reports"
+    with pytest.raises(DataError, match="no records in") as caught:
+        Store(folder, create=False)
+    command = re.search("`rdbench (.*)`", str(caught.value)).group(1)
+    assert CliRunner().invoke(app, shlex.split(command)).exit_code == 0
+    with Store(folder, create=False) as store:
+        assert len(list(store.records())) == 30

@@ -4,8 +4,10 @@ import dataclasses
 import os
 
 import pytest
+from typer.testing import CliRunner
 
 from rdbench import timing
+from rdbench.cli.app import app
 from rdbench.errors import Unavailable, UsageError
 from rdbench.store import Store
 
@@ -108,3 +110,11 @@ def test_a_result_of_the_same_key_is_replaced(tmp_path):
         store.put_result("timing", ("a", "b"), {"x": 1})
         store.put_result("other", ("a", "b"), {"x": 2})
         assert store.results("timing") == {("a", "b"): {"x": 1}}
+
+
+def test_the_heading_of_the_stages_is_one_line(tmp_path):
+    words = ["timing", "-c", "qarv:weights=random-tiny", "--repeats", "1", "--busy", "-d", "sample"]
+    result = CliRunner().invoke(app, [*words, "-o", str(tmp_path)])
+    assert result.exit_code == 0, result.stderr
+    assert "\\n" not in result.stdout
+    assert "\n\nstages, median seconds a picture" in result.stdout

@@ -118,3 +118,9 @@ def test_complexity_names_the_weights():
     assert row["weights"] == "random"
     (row,) = json.loads(call("complexity", "-c", "qvrf-mbt2018-mean:weights=lite", "--json").stdout)
     assert row["weights"] == "reduced network"
+
+
+def test_plot_names_the_data_sets_that_there_are(tmp_path):
+    call("run", "-c", "jpeg:quality=50", "--out", tmp_path)
+    error = call("plot", tmp_path, "-d", "sampel").exception
+    assert "on 'sampel'; there are some on sample" in str(error)

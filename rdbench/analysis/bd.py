@@ -243,7 +243,7 @@ def _compare(
         "n_anchor_points": n_distinct_points(kind, points[0]),
         "n_points": n_distinct_points(kind, points[1]),
         "monotonic": not swings and all((np.diff(quality) > 0).all() for _, quality in points),
-        "warnings": (*doubts, *beside, *_warnings(anchor, test, overlap)),
+        "warnings": (*doubts, *beside, *_warnings(anchor, test, overlap, metric)),
         "fit_warnings": tuple(doubts),
         "ci_low": interval[0],
         "ci_high": interval[1],
@@ -285,8 +285,13 @@ def _number(value: float) -> str:
     return f"{value:+.3f}" if abs(value) < 1e9 else f"{value:+.3g}"
 
 
-def _warnings(anchor: Curve, test: Curve, overlap: Overlap) -> list[str]:
-    found = [f"{curve.label}: {a.message}" for curve in (anchor, test) for a in anomalies(curve)]
+def _warnings(anchor: Curve, test: Curve, overlap: Overlap, metric: str) -> list[str]:
+    found = [
+        f"{curve.label}: {a.message}"
+        for curve in (anchor, test)
+        for a in anomalies(curve)
+        if a.metric in ("", metric_name(metric))
+    ]
     scored = [
         f"{curve.protocol.get('scored', 'unknown')} ({curve.label})" for curve in (test, anchor)
     ]

@@ -76,11 +76,13 @@ def _falls(curve: Curve, metric: str) -> list[Anomaly]:
     found = []
     for (r0, q0), (r1, q1) in pairwise(points):
         if (r0, q0) == (r1, q1):
-            found.append(Anomaly("duplicate", f"two points at {r0:.4g} bpp and {metric} {q0:.2f}"))
+            text = f"two points at {r0:.4g} bpp and {metric} {q0:.2f}"
+            found.append(Anomaly("duplicate", text, metric))
         elif q1 <= q0:
             unit = " dB" if is_in_db(metric) else ""
-            text = f"{metric} falls from {q0:.3f} to {q1:.3f}{unit} from {r0:.4g} to {r1:.4g} bpp"
-            found.append(Anomaly("falls", text))
+            how = f"falls from {q0:.3f} to" if f"{q0:.3f}" != f"{q1:.3f}" else "stays at"
+            text = f"{metric} {how} {q1:.3f}{unit} from {r0:.4g} to {r1:.4g} bpp"
+            found.append(Anomaly("falls", text, metric))
     return found
 
 
@@ -249,7 +251,12 @@ def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerPi
 def _undefined(table: PerPicture, specs: tuple[str, ...]) -> list[Anomaly]:
     """A note for every point that lacks the mean of a metric because a picture lacks its score."""
     return [
-        Anomaly("undefined", f"no mean {metric} for {spec}: {n_missing} pictures have none")
+        Anomaly(
+            "undefined",
+            f"no mean {metric} for {spec}: "
+            + (f"{n_missing} pictures have none" if n_missing > 1 else "1 picture has none"),
+            metric,
+        )
         for metric, scores in table.distortion.items()
         for spec, n_missing in zip(specs, np.isnan(scores).sum(axis=1), strict=True)
         if n_missing

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rdbench.analysis.curves import MIN_POINTS
-from rdbench.curve import Curve
+from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging, FloatArray
 from rdbench.errors import DataError
 
@@ -93,6 +93,10 @@ PSNR = Kind(
 )
 
 
+_LOST = ("incomplete", "conflict", "undefined")
+"""Kinds of anomalies that a point was lost to."""
+
+
 def points_of(kind: Kind, curve: Curve, metric: str, averaging: Averaging | None) -> Points:
     """The points of a curve that a figure can be computed from.
 
@@ -104,9 +108,12 @@ def points_of(kind: Kind, curve: Curve, metric: str, averaging: Averaging | None
     n_points, n_distinct = len(points[0]), n_distinct_points(kind, points)
     if n_distinct < MIN_POINTS:
         of = "" if n_distinct == n_points else f" of different {kind.axis}"
+        about = ("", metric_name(metric))
+        lost = [a for a in curve.notes if a.kind in _LOST and a.metric in about]
+        why = f" ({lost[0].message})" if lost else ""
         raise DataError(
             f"{curve.label} ({curve.source}) has {n_distinct} points{of} on {curve.dataset}; "
-            f"a {kind.what} needs {MIN_POINTS}"
+            f"a {kind.what} needs {MIN_POINTS}{why}"
         )
     return points
 

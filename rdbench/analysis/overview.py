@@ -50,13 +50,15 @@ class BdRates:
 
     Attributes:
         rows: of the table.
-        notes: (curve, line) for every own curve that has no figure, and for every method that does
-            not follow the points.
+        notes: (curve, line) for every own curve that has no figure, and for whatever a figure must
+            be read with.
+        choices: a line for every anchor whose name stands for several curves.
         own_is_compared: False where there are own curves, and not one of them has a figure.
     """
 
     rows: Rows
     notes: tuple[tuple[str, str], ...]
+    choices: tuple[str, ...]
     own_is_compared: bool
 
 
@@ -87,11 +89,11 @@ def compared(request: Request) -> BdRates:
             notes += [(test.label, f"no figure on {test.dataset}: {error}")] if is_own(test) else []
             continue
         figures.setdefault(test.label, {}).setdefault(test.dataset, figure)
-        notes += [(test.label, text) for text in figure.fit_warnings]
+        notes += [(test.label, text.removeprefix(f"{test.label}: ")) for text in figure.warnings]
         own_is_compared |= is_own(test) or is_own(anchor)
     datasets = sorted({dataset for row in figures.values() for dataset in row})
     rows = [_bd_row(label, row, datasets) for label, row in figures.items()]
-    return BdRates(sorted(rows, key=_order), tuple(notes), own_is_compared)
+    return BdRates(sorted(rows, key=_order), tuple(notes), found.notes, own_is_compared)
 
 
 def _order(row: Mapping[str, Any]) -> tuple[bool, float]:
@@ -113,10 +115,15 @@ def _bd_row(label: str, figures: Mapping[str, BdRate], datasets: Sequence[str]) 
 
 
 def points(request: Request) -> Rows:
-    """Every measured operating point: rate, scores, times."""
+    """Every measured operating point: rate, scores, times.
+
+    Where not all were scored on 8-bit pictures, each says how it was.
+    """
     with Store(request.folder, create=False) as store:
         records = [r for r in store.records() if request.wants(r.dataset, r.codec)]
-        return summarize(records, store.datasets())
+        scored = {f: str(p.get("scored", f)) for f, p in store.protocols().items()}
+        differs = {scored.get(r.protocol, r.protocol) for r in records} - {"8-bit"}
+        return summarize(records, store.datasets(), scored if differs else {})
 
 
 def times(request: Request) -> Rows:

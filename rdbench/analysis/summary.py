@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from statistics import fmean, median
+from types import MappingProxyType
 from typing import Any
 
 from rdbench.analysis.curves import implausible
@@ -10,19 +11,22 @@ from rdbench.types import Record
 
 
 def summarize(
-    records: Iterable[Record], datasets: Mapping[str, Mapping[str, str]]
+    records: Iterable[Record],
+    datasets: Mapping[str, Mapping[str, str]],
+    scored: Mapping[str, str] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """One row for every data set and operating point.
 
     Args:
         records: verified and failed records.
         datasets: data set -> (picture's name -> SHA-256), what makes a set complete.
+        scored: fingerprint of a protocol -> what the rows say of it as ``scored``.
 
     Returns:
         Rows with ``dataset``, ``codec``, ``setting``, ``images`` (``24/24``), means of ``bpp``,
         ``psnr_rgb`` (dB) and ``ms_ssim``, medians of ``encode_s`` and ``decode_s``, and ``flag``,
-        why the point cannot be believed. A mean over an incomplete set is None. Points of one
-        curve follow one another, lowest rate first.
+        why the point cannot be believed; ``scored`` where that is given. A mean over an incomplete
+        set is None. Points of one curve follow one another, lowest rate first.
     """
 
     def point(record: Record) -> tuple[str, ...]:
@@ -31,7 +35,11 @@ def summarize(
 
     groups = [list(group) for _, group in groupby(sorted(records, key=point), key=point)]
     groups.sort(key=lambda group: (*point(group[0])[:4], sum(r.n_bytes or 0 for r in group)))
-    return [_row(group, datasets) for group in groups]
+    rows = [_row(group, datasets) for group in groups]
+    if not scored:
+        return rows
+    said = [scored.get(group[0].protocol) for group in groups]
+    return [row | {"scored": text} for row, text in zip(rows, said, strict=True)]
 
 
 def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

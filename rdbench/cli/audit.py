@@ -52,7 +52,7 @@ def _print(found: Sequence[Audit]) -> None:
     silent = sorted({a.codec for a in found if a.header_bytes is None} - flagged)
     print_rows([a.row() for a in found if a.codec not in silent], False)
     if silent:
-        say(f"nothing found, no segments told: {', '.join(silent)}")
+        say(f"nothing to account for, as these tell no parts of their files: {', '.join(silent)}")
     gaps = published_gaps({a.dataset for a in found})
     for rate in dict.fromkeys(gap["rate"] for gap in gaps):
         codecs = ", ".join(gap["codec"] for gap in gaps if gap["rate"] == rate)

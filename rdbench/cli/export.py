@@ -40,7 +40,7 @@ def export(
         raise UsageError(f"--format is {', '.join(FORMS)}, not {form!r}")
     with Store(folder, create=False) as store:
         records = list(store.records())
-        curves = measured_curves(records, store.datasets())
+        curves = measured_curves(records, store.datasets(), store.protocols())
     if form in ("csv", "json"):
         text = to_csv(records) if form == "csv" else to_json(records)
         if output is None:

@@ -1,6 +1,8 @@
 """``rdbench match``: codecs at one rate or one quality, picture by picture."""
 
 import dataclasses
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +10,8 @@ import typer
 
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.errors import UsageError
-from rdbench.match import match_codecs, match_rows
+from rdbench.match import Match, match_codecs, match_rows
+from rdbench.rate_control import TOLERANCE
 
 
 def match(
@@ -58,12 +61,26 @@ def match(
         )
     rows = [dataclasses.asdict(m) for m in found] if per_picture or as_json else match_rows(found)
     if per_picture and not as_json:
-        rows = [{**row, **row["scores"]} for row in rows]
+        rows = [
+            {**row, **row["scores"], "spec": m.spec or m.curve, "bpp": m.bpp if m.spec else None}
+            for row, m in zip(rows, found, strict=True)
+        ]
         shown = ("image", "spec", "bpp", "psnr_rgb", "ms_ssim", "n_encodes", "met")
         rows = [{name: row.get(name) for name in shown} for row in rows]
     print_rows(rows, as_json)
+    say(*_misses(found))
     failures = [m for m in found if m.error is not None]
     for m in failures:
         say(f"failed: {m.curve} on {m.image}: {m.error}")
     if failures:
         raise typer.Exit(1)
+
+
+def _misses(found: Sequence[Match]) -> list[str]:
+    """A line for every codec whose steps are too coarse to meet the target."""
+    missed = Counter(m.curve for m in found if m.error is None and not m.met)
+    return [
+        f"{curve}: {n} pictures are as near as whole numbers of its rate parameter allow, not "
+        f"within {TOLERANCE:.0%}; what it gains is taken there"
+        for curve, n in missed.items()
+    ]

@@ -43,21 +43,27 @@ def plot(
 
     Example: rdbench plot reports
     """
-    own = [c for c in measured(folder) if dataset in (None, c.dataset)]
+    every = measured(folder)
+    own = [c for c in every if dataset in (None, c.dataset)]
     datasets = {dataset} if dataset else {c.dataset for c in own}
     literature = [c for c in list_curves() if c.dataset in datasets]
     curves = own + _chosen(literature, published)
     if not any(c.has("psnr_rgb") or c.has("ms_ssim") for c in curves):
-        raise UsageError(f"no curve to draw in {folder}; {_how_to_measure(folder, dataset)}")
+        where = f"{folder} on {dataset!r}" if dataset else str(folder)
+        advice = _how_to_measure(folder, dataset, sorted({c.dataset for c in every}))
+        raise UsageError(f"no curve to draw in {where}; {advice}")
     replace = force or out is None
-    for path in plot_curves(curves, out or folder / "figures", FORMATS, width, replace):
+    names = {c.dataset for c in every}
+    for path in plot_curves(curves, out or folder / "figures", FORMATS, width, replace, names):
         typer.echo(path)
     for curve in own:
         for anomaly in anomalies(curve):
             say(f"{curve.label} on {curve.dataset}: {anomaly.message}")
 
 
-def _how_to_measure(folder: Path, dataset: str | None) -> str:
+def _how_to_measure(folder: Path, dataset: str | None, known: Sequence[str]) -> str:
+    if dataset and known:
+        return f"there are some on {', '.join(known)}"
     words = ("rdbench", "run", "--codec", "jpeg", "--dataset", dataset or "sample")
     return f"measure one, such as `{shlex.join((*words, '--out', str(folder)))}`"
 

@@ -47,7 +47,7 @@ def tables(
         if one == "bdrate":
             caption = f"{caption} against {anchor}, {metric}, {method}"
             found = compared(request)
-            say(*grouped(found.notes))
+            say(*found.choices, *grouped(found.notes))
             rows, own_is_compared = found.rows, found.own_is_compared
         else:
             rows = rows_of(request)

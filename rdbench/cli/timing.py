@@ -51,7 +51,9 @@ def timing(
     first = found[0]
     print_rows([t.row() for t in found], False)
     rows = [row for t in found for row in t.stage_rows()]
-    print_rows(rows, False, "\nstages, median seconds a picture")
+    if rows:
+        typer.echo()
+    print_rows(rows, False, "stages, median seconds a picture")
     say(
         f"{first.dataset}: {first.n_pictures} pictures, {first.n_repeats} times each; kept in {out}"
     )

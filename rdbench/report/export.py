@@ -1,8 +1,9 @@
 """Records and curves in the forms that other programs read."""
 
 import dataclasses
+import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,26 @@ def file_name(text: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
 
 
+def file_names(keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """Key -> its parts with hyphens between them as a file name, no two alike in any case.
+
+    Where several keys would get one name, one that needs no change keeps it, and the others have
+    the start of their SHA-256 behind it.
+    """
+    names: dict[tuple[str, ...], str] = {}
+    taken: set[str] = set()
+    every = sorted(set(keys), key=lambda key: (file_name("-".join(key)) != "-".join(key), key))
+    shared = Counter(file_name("-".join(key)).casefold() for key in every)
+    for key in every:
+        name = file_name("-".join(key))
+        alone = shared[name.casefold()] == 1
+        unchanged = name == "-".join(key) and name.casefold() not in taken
+        digest = hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).hexdigest()
+        names[key] = name if alone or unchanged else f"{name}-{digest[:8]}"
+        taken.add(names[key].casefold())
+    return names
+
+
 def to_csv(records: Iterable[Record]) -> str:
     """One line a record behind a line of column names; what was not measured is empty."""
     return table(flat_rows(records), "csv")
@@ -73,11 +94,9 @@ def compressai_files(curves: Iterable[Curve], records: Iterable[Record]) -> dict
     for record in records:
         if record.error is None:
             times[record.dataset, record.spec].append(record)
-    return {
-        f"{file_name(curve.dataset)}-{file_name(curve.label)}.json": _compressai(curve, times)
-        for curve in curves
-        if len(curve.bpp)
-    }
+    complete = {(curve.dataset, curve.label): curve for curve in curves if len(curve.bpp)}
+    names = file_names(complete)
+    return {f"{names[key]}.json": _compressai(curve, times) for key, curve in complete.items()}
 
 
 def _compressai(curve: Curve, by_point: Mapping[tuple[str, str], Sequence[Record]]) -> str:
@@ -92,5 +111,10 @@ def _compressai(curve: Curve, by_point: Mapping[tuple[str, str], Sequence[Record
             for spec in curve.specs
         ]
     description = f"{curve.dataset}, {curve.protocol.get('scored')}, measured by rdbench"
-    body = {"name": curve.label, "description": description, "results": results}
+    body = {
+        "name": curve.label,
+        "description": description,
+        "dataset_name": curve.dataset,
+        "results": results,
+    }
     return json.dumps(body, indent=2) + "\n"

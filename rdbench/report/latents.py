@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rdbench.report.export import file_name
+from rdbench.report.export import file_names
 from rdbench.report.plots import PAGE_IN, STYLE, save
 from rdbench.types import Image
 
@@ -31,10 +31,11 @@ def plot_latents(rows: Rows, out: Path) -> list[Path]:
 
     written: list[Path] = []
     with mpl.rc_context(STYLE):
+        names = file_names((row["dataset"], row["curve"]) for row in rows)
         for key in dict.fromkeys((row["dataset"], row["curve"]) for row in rows):
             chosen = [row for row in rows if (row["dataset"], row["curve"]) == key]
             figure = shares_figure(chosen, " ".join(key))
-            written += save(figure, out / f"latents-{file_name('-'.join(key))}")
+            written += save(figure, out / f"latents-{names[key]}")
     return written
 
 

@@ -13,7 +13,7 @@ from rdbench.curve import Curve, quality_title
 from rdbench.files import output_files, write_figure
 from rdbench.metrics import METRICS
 from rdbench.printable import printable
-from rdbench.report.export import file_name
+from rdbench.report.export import file_names
 from rdbench.report.fonts import quiet_fonts, use_fonts_for_names
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def plot_curves(
     formats: Sequence[str] = FORMATS,
     width_in: float = PAGE_IN,
     replace: bool = True,
+    datasets: Iterable[str] = (),
 ) -> list[Path]:
     """Draw quality over rate, one figure a data set and metric that was measured.
 
@@ -84,6 +85,7 @@ def plot_curves(
         formats: of png (300 dpi), pdf, svg.
         width_in: width of a figure in inches.
         replace: False to refuse to replace existing files, before the first is written.
+        datasets: others that have figures in the folder, whose files keep their names.
 
     Returns:
         The files written.
@@ -94,7 +96,9 @@ def plot_curves(
     """
     import matplotlib as mpl
 
-    panels = {out / file_name(f"{panel.title}-{panel.metric}"): panel for panel in _panels(curves)}
+    every = {*datasets, *(curve.dataset for curve in curves)}
+    names = file_names((name, metric) for name in every for metric in METRICS)
+    panels = {out / names[panel.title, panel.metric]: panel for panel in _panels(curves)}
     output_files([file for path in panels for file in _files(path, formats)], force=replace)
     written: list[Path] = []
     with mpl.rc_context(STYLE):

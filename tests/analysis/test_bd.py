@@ -404,3 +404,24 @@ def test_a_picture_whose_cubic_leaves_the_points_is_said():
     assert said.endswith(": picture0")
     joined = bd_rate(anchor, test, method="pchip")
     assert not any("of these pictures" in w for w in joined.warnings)
+
+
+def test_what_another_metric_lacks_is_not_said():
+    notes = (
+        Anomaly("undefined", "no mean ms_ssim for c:q=1: 1 picture has none", "ms_ssim"),
+        Anomaly("undefined", "no mean psnr_rgb for c:q=9: 1 picture has none", "psnr_rgb"),
+    )
+    noted, other = curve(BPP, [30, 33, 36, 39], notes=notes), curve(BPP, [31, 34, 37, 40])
+    said = "\n".join(bd_rate(noted, other).warnings)
+    assert "no mean psnr_rgb" in said
+    assert "ms_ssim" not in said
+
+
+def test_too_few_points_say_where_the_others_went():
+    notes = (
+        Anomaly("undefined", "no mean ms_ssim for c:q=1: 1 picture has none", "ms_ssim"),
+        Anomaly("undefined", "no mean psnr_rgb for c:q=9: 1 picture has none", "psnr_rgb"),
+    )
+    few = curve(BPP, [30, 33, 36, np.nan], notes=notes)
+    with pytest.raises(DataError, match=r"needs 4 \(no mean psnr_rgb for c:q=9: 1 picture has"):
+        bd_rate(few, curve(BPP, [31, 34, 37, 40]))

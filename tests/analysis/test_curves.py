@@ -273,3 +273,8 @@ def test_rates_must_be_positive(bpp):
 def test_columns_must_be_of_one_length():
     with pytest.raises(DataError, match="every point"):
         drawn([0.1, 0.2], [30])
+
+
+def test_a_level_step_does_not_fall():
+    (level,) = anomalies(drawn([0.1, 0.2, 0.4, 0.8], [30, 33, 33, 39]))
+    assert level.message == "psnr_rgb stays at 33.000 dB from 0.2 to 0.4 bpp"

@@ -10,8 +10,9 @@ import pytest
 from rdbench import bd_rate, load, rescore, run
 from rdbench.analysis.bd import sensitivity
 from rdbench.analysis.gather import gather
-from rdbench.analysis.overview import TABLES, Request, bd_rates, points
+from rdbench.analysis.overview import TABLES, Request, bd_rates, compared, points
 from rdbench.errors import UsageError
+from rdbench.metrics import Protocol
 from rdbench.report.tables import table
 
 NOWHERE = Path("nowhere")
@@ -76,3 +77,28 @@ def test_bd_rates_under_other_metrics(tmp_path):
         assert {v.averaging for v in variants} == {"mean_of_db"}
     with pytest.raises(UsageError, match="no metric 'ssim'; there are psnr, psnr_rgb"):
         bd_rate(curves["jpeg"], curves["webp"], "ssim")
+
+
+def test_tables_say_how_points_were_scored_where_that_differs(tmp_path):
+    run("jpeg:quality=20,40,60,80", "sample", tmp_path)
+    assert "scored" not in points(Request(tmp_path))[0]
+    run("webp:quality=20,40,60,80", "sample", tmp_path, protocol=Protocol(scored="float"))
+    said = {(row["codec"], row["scored"]) for row in points(Request(tmp_path))}
+    assert said == {("jpeg", "8-bit"), ("webp", "float")}
+    notes = compared(Request(tmp_path, anchor="jpeg", dataset="sample")).notes
+    assert ("webp", "reconstructions scored differently: float (webp), 8-bit (jpeg)") in notes
+
+
+def test_tables_say_which_weights_and_which_anchor(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    PIL.Image.fromarray(pixels).save(folder / "a.png")
+    run(
+        ["qarv:weights=lite,lambda=16,64,256,1024", "webp:quality=20,40,60,80",
+         "webp:method=6,quality=20,40,60,80"],
+        str(folder), tmp_path / "out",
+    )  # fmt: skip
+    found = compared(Request(tmp_path / "out", anchor="webp", dataset="set"))
+    assert ("qarv:weights=lite", "a reduced network, not the published one") in found.notes
+    assert "--anchor may also be webp:method=6" in found.choices[0]

@@ -261,3 +261,24 @@ def test_a_place_that_cannot_be_written_is_one_line(page, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot write"):
         write_page(page, tmp_path / "file" / "report.html")
+
+
+def test_a_lossless_picture_has_no_number_of_db(tmp_path):
+    pixels = np.full((200, 200, 3), 77, np.uint8)
+    (tmp_path / "flat").mkdir()
+    PIL.Image.fromarray(pixels).save(tmp_path / "flat" / "a.png")
+    run(["null", "jpeg:quality=50"], str(tmp_path / "flat"), tmp_path / "out")
+    page = make_page(tmp_path / "out", pictures=1)
+    views = [v for d in page.data["datasets"] for p in d["pictures"] for v in p["views"]]
+    assert next(v["quality"] for v in views if v["key"] == "null") == {}
+    render(page)
+
+
+def test_a_curve_on_another_data_set_is_said(tmp_path, folder):
+    body = {"name": "X", "test-set": "elsewhere"}
+    body["results"] = {"bpp": [0.1, 0.2, 0.4, 0.8], "psnr": [26, 29, 32, 35]}
+    (tmp_path / "x.json").write_text(json.dumps(body))
+    words = ["report", str(folder), "--curve", str(tmp_path / "x.json"), "--pictures", "0"]
+    result = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "r.html")])
+    assert result.exit_code == 0
+    assert "X is not shown: it is on elsewhere, and the page on" in result.stderr

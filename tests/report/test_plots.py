@@ -9,6 +9,7 @@ import pytest
 from rdbench.curve import Curve
 from rdbench.errors import RdbenchWarning
 from rdbench.report import fonts
+from rdbench.report.export import compressai_files
 from rdbench.report.plots import plot_curves
 
 
@@ -105,3 +106,21 @@ def test_what_no_font_has_is_said_once(tmp_path, monkeypatch):
     (said,) = caught
     assert issubclass(said.category, RdbenchWarning)
     assert "no installed font has 中文" in str(said.message)
+
+
+def test_no_two_data_sets_share_a_file(tmp_path):
+    curves = [curve("a", name) for name in ("=set", "_set", "_SET", "set/b", "set_b")]
+    written = plot_curves(curves, tmp_path, ["svg"])
+    assert len({path.name.casefold() for path in written}) == 5
+    assert {"_SET-psnr_rgb.svg", "set_b-psnr_rgb.svg"} < {path.name for path in written}
+    for one in curves:
+        (again,) = plot_curves([one], tmp_path, ["svg"], datasets=[c.dataset for c in curves])
+        assert again in written
+        assert f">{one.dataset}</text>" in again.read_text()
+
+
+def test_no_two_curves_share_a_file():
+    pairs = (("=set", "a"), ("_set", "a"), ("s", "a-b"), ("s-a", "b"), ("s", "a:b"), ("s", "a=b"))
+    files = compressai_files([curve(label, dataset) for dataset, label in pairs], [])
+    assert len({name.casefold() for name in files}) == len(pairs)
+    assert "_set-a.json" in files

@@ -66,10 +66,11 @@ def make_page(
         DataError: the folder holds no records.
         UsageError: no data set has a picture of that name.
     """
-    album, datasets, missing = Album(), [], []
-    timed = timings(folder)
+    album, datasets = Album(), []
+    timed, imported = timings(folder), list(imported)
     with Store(folder, create=False) as store:
         found = comparisons(store, imported)
+        missing = _elsewhere(imported, [comparison.dataset for comparison in found])
         check_names(pictures, found)
         for comparison in found:
             name = comparison.dataset
@@ -96,6 +97,17 @@ def make_page(
         "datasets": datasets,
     }
     return Page(data, album, tuple(missing))
+
+
+def _elsewhere(curves: Iterable[Curve], datasets: Sequence[str]) -> list[str]:
+    """A line for every curve on a data set that the page does not show."""
+    shown = ", ".join(datasets)
+    return [
+        f"{c.label} is not shown: it is on {c.dataset}, and the page on {shown}; a file in a "
+        "folder called like the data set, or that names it as `test-set`, is taken for it"
+        for c in curves
+        if c.dataset not in datasets
+    ]
 
 
 def render(page: Page) -> str:

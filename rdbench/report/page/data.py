@@ -27,7 +27,7 @@ from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.metrics import METRICS
 from rdbench.published import list_curves
 from rdbench.registry import codec_from_spec, curve_of
-from rdbench.store import Store
+from rdbench.store import Store, no_records
 from rdbench.timing import Timing
 from rdbench.types import Record
 
@@ -63,9 +63,7 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
     """
     records, datasets = list(store.records()), store.datasets()
     if not records:
-        raise DataError(
-            f"no records in {store.folder}; `rdbench run --out {store.folder}` makes some"
-        )
+        raise no_records(store.folder)
     groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in records:
         groups[record.dataset, record.curve, record.protocol].append(record)

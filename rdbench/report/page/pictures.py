@@ -164,11 +164,13 @@ def _entry(picture: Picture, album: Album) -> Json:
 def _view(store: Store, point: Point, picture: Picture, album: Album) -> Json:
     codec = store.codec_of(point)
     decoded = to_8bit(codec.decode(store.bitstream(point.bitstream_sha256)))
-    quality = {
+    known = {
         name: float(to_quality(name, np.array(score)))
         for name, score in point.scores.items()
         if score is not None
     }
+    # An MS-SSIM of 1 is no number of dB; like the PSNR of a lossless picture it is left out.
+    quality = {name: value for name, value in known.items() if math.isfinite(value)}
     return {
         "spec": point.spec,
         "bpp": point.bpp,

@@ -215,8 +215,12 @@ def _split(name: str) -> tuple[str, list[str] | None]:
     brackets = [match.start() for match in re.finditer(r"\[", name)]
     existing = [at for at in brackets if name[:at] in manifests() or _is_folder(name[:at])]
     at = (existing[-1:] or brackets[:1] or [len(name)])[0]
-    names = re.split(r"(?<!\\),", name[at + 1 : -1])
-    return name[:at], [n.replace("\\,", ",") for n in names]
+    return name[:at], names_of_list(name[at + 1 : -1])
+
+
+def names_of_list(text: str) -> list[str]:
+    """Names of pictures written with commas between them; a comma in a name is written ``\\,``."""
+    return [name.replace("\\,", ",") for name in re.split(r"(?<!\\),", text)]
 
 
 def _is_folder(name: str) -> bool:

@@ -66,6 +66,11 @@ ON CONFLICT (key) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in _COLUM
 WHERE records.error IS NOT NULL
 """  # names come from the dataclass, never from outside
 
+_REMEDY = (
+    "make room there or get the right to write, or work on another folder "
+    "(a copy, or one that a run names with --out), then run again"
+)
+
 _OUR_TABLES = {"runs", "protocols", "records"}
 
 Key = tuple[str, str, str, str, str]
@@ -212,8 +217,7 @@ class Store:
             if doing == "read":
                 raise DataError(f"cannot read {self.path}: {error}") from None
             raise DataError(
-                f"cannot write {self.path}: {error}; what was written before is kept; "
-                "make room or give another folder with --out, then run again"
+                f"cannot write {self.path}: {error}; what was written before is kept; {_REMEDY}"
             ) from None
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
@@ -223,9 +227,11 @@ class Store:
                 f"`sqlite3 {self.path.name} .recover` finds"
             ) from None
         except OSError as error:
+            if os.path.lexists(self.folder) and not self.folder.is_dir():
+                raise DataError(f"{self.folder} is no folder; give another with --out") from None
             raise DataError(
                 f"cannot write to {self.folder}: {error.strerror or error}; what was written "
-                "before is kept; make room or give another folder with --out, then run again"
+                f"before is kept; {_REMEDY}"
             ) from None
 
     def check_place(self) -> None:

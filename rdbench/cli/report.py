@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rdbench.cli.console import progress_bar, say
+from rdbench.datasets import names_of_list
 from rdbench.errors import UsageError
 from rdbench.files import output_file
 from rdbench.published import import_curves
@@ -46,7 +47,7 @@ def report(
         page = make_page(
             folder,
             imported,
-            int(pictures) if pictures.isdigit() else [n.strip() for n in pictures.split(",")],
+            int(pictures) if pictures.isdigit() else [n.strip() for n in names_of_list(pictures)],
             _rates(bpp),
             lambda what, done, n: bar.update(task, completed=done, total=n, note=what),
         )

@@ -102,8 +102,12 @@ def _digest(key: Key) -> str:
 
 
 def kept_in(folder: Path) -> list[Path]:
-    """What a report folder keeps: the database, its journals, and the folder of bitstreams."""
-    return [*folder.glob("records.sqlite*"), folder / "bitstreams"]
+    """What a report folder keeps: the database, its journals, and the folder of bitstreams.
+
+    The journals are there only while somebody writes; SQLite takes any file of the name for one.
+    """
+    names = (f"records.sqlite{end}" for end in ("", "-wal", "-shm", "-journal"))
+    return [*map(folder.joinpath, names), folder / "bitstreams"]
 
 
 class Point(Protocol):

@@ -59,6 +59,26 @@ def test_pictures_with_a_comma_in_their_name_can_be_looked_at(tmp_path):
     assert "no data set here has a picture 'a'" in rdbench("report", out, "--pictures", "a,b")[2]
 
 
+def test_a_report_replaces_no_picture_and_no_journal(tmp_path):
+    """SQLite takes a file of the name for its journal, though none is there now."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    picture = photos / "a\tb.png"
+    write_image(data.astronaut()[:64, :64], picture)
+    before = picture.read_bytes()
+    assert rdbench("run", "--codec", "jpeg:quality=20", "-d", photos, "-o", out)[0] == 0
+    (tmp_path / "link.html").symlink_to(picture)
+    names = ("records.sqlite-wal", "records.sqlite-journal", "bitstreams/new.html")
+    for target in (picture, tmp_path / "link.html", *(out / name for name in names)):
+        status, _, said = rdbench("report", out, "--out", target)
+        assert (status, "read here; name another file" in said) == (1, True), (target, said)
+    status, _, said = rdbench("export", out, "-O", out / "records.sqlite-wal")
+    assert (status, "read here" in said) == (1, True)
+    assert picture.read_bytes() == before
+    assert rdbench("verify", out)[0] == 0
+    assert rdbench("report", out, "--out", photos / "page.html")[0] == 0
+
+
 @pytest.mark.parametrize("codec", ["avif", "jpeg2000"])
 def test_damaged_files_are_told_without_addresses_in_memory(tmp_path, codec):
     (tmp_path / "file").write_bytes(b"damaged" * 20)

@@ -4,6 +4,7 @@ import pytest
 from program import rdbench
 from skimage import data
 
+from rdbench import run
 from rdbench.images import write_image
 
 LONG = "n" * 300
@@ -85,3 +86,18 @@ def test_damaged_files_are_told_without_addresses_in_memory(tmp_path, codec):
     status, _, said = rdbench("decode", tmp_path / "file", "--codec", codec)
     assert (status, " at 0x" in said) == (1, False)
     assert "header is damaged" in said
+
+
+def test_a_picture_that_changes_during_a_sweep_is_not_measured_as_what_it_was(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("1.png", "2.png"):
+        write_image(data.astronaut()[:64, : 64 * int(name[0])], photos / name)
+
+    def change(_):
+        write_image(data.coffee()[:64, :128], photos / "2.png")
+
+    outcome = run("jpeg:quality=20", str(photos), tmp_path / "out", on_progress=change)
+    assert [r.image for r in outcome.failures] == ["2.png"]
+    assert "was changed while the sweep ran" in str(outcome.failures[0].error)
+    assert not run("jpeg:quality=20", str(photos), tmp_path / "out").failures

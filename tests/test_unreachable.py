@@ -75,6 +75,8 @@ def test_a_report_replaces_no_picture_and_no_journal(tmp_path):
         assert (status, "read here; name another file" in said) == (1, True), (target, said)
     status, _, said = rdbench("export", out, "-O", out / "records.sqlite-wal")
     assert (status, "read here" in said) == (1, True)
+    status, _, said = rdbench("plot", out, "--out", out / "bitstreams")
+    assert (status, "read here" in said) == (1, True)
     assert picture.read_bytes() == before
     assert rdbench("verify", out)[0] == 0
     assert rdbench("report", out, "--out", photos / "page.html")[0] == 0

@@ -12,8 +12,10 @@ from rdbench.analysis.gather import measured, named
 from rdbench.cli.console import Force, say
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
+from rdbench.files import output_files
 from rdbench.published import list_curves
 from rdbench.report.plots import COLUMN_IN, FORMATS, LANDMARKS, PAGE_IN, plot_curves
+from rdbench.store import kept_in
 
 
 def plot(
@@ -49,8 +51,9 @@ def plot(
     curves = own + _chosen(literature, published)
     if not any(c.has("psnr_rgb") or c.has("ms_ssim") for c in curves):
         raise UsageError(f"no curve to draw in {folder}; {_how_to_measure(folder, dataset)}")
-    replace = force or out is None
-    for path in plot_curves(curves, out or folder / "figures", FORMATS, width, replace):
+    replace, target = force or out is None, out or folder / "figures"
+    output_files([target], kept_in(folder), force=True)
+    for path in plot_curves(curves, target, FORMATS, width, replace):
         typer.echo(path)
     for curve in own:
         for anomaly in anomalies(curve):

@@ -44,8 +44,19 @@ def _run_command() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        print(f"rdbench: {_what_failed(error)}", file=sys.stderr)
+        sys.exit(1)
     finally:
         _on_signal(_leave)
+
+
+def _what_failed(error: OSError) -> str:
+    """Say which file it was, and why: a name too long, a folder that may not be entered."""
+    from rdbench.printable import printable
+
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return printable(f"{where}{error.strerror or error}")
 
 
 def _on_signal(handler: "signal._HANDLER") -> None:

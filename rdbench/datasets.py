@@ -19,7 +19,7 @@ import tomllib
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -215,8 +215,24 @@ def _split(name: str) -> tuple[str, list[str] | None]:
     brackets = [match.start() for match in re.finditer(r"\[", name)]
     existing = [at for at in brackets if name[:at] in manifests() or _is_folder(name[:at])]
     at = (existing[-1:] or brackets[:1] or [len(name)])[0]
-    names = re.split(r"(?<!\\),", name[at + 1 : -1])
-    return name[:at], [n.replace("\\,", ",") for n in names]
+    return name[:at], names_of_list(name[at + 1 : -1])
+
+
+def names_of_list(text: str) -> list[str]:
+    """Names of pictures written with commas between them; a comma in a name is written ``\\,``."""
+    return [name.replace("\\,", ",") for name in re.split(r"(?<!\\),", text)]
+
+
+def files_of(name: str, names: Iterable[str]) -> list[Path]:
+    """Where pictures of a data set are by its name or folder, or would be; none is read.
+
+    Args:
+        name: as `load_dataset` takes it.
+        names: of pictures.
+    """
+    base, _ = _split(name)
+    folder = folder_of(base) if base in manifests() else _path(base)
+    return [_path(str(folder / each)) for each in names]
 
 
 def _is_folder(name: str) -> bool:

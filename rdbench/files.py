@@ -7,7 +7,8 @@ files in a folder named with --out        refused where one exists, without --fo
 FOLDER/figures, report.html, reproduce-*  the report's own: made anew
 ========================================  ========================================================
 
-An input of the command is never replaced, with --force neither.
+An input of the command is never replaced, with --force neither, and nothing is put among what a
+report folder keeps (its journals, its bitstreams).
 """
 
 import io
@@ -137,14 +138,13 @@ def files_of_spec(spec: str) -> list[Path]:
 
 
 def _refuse_inputs(path: Path, inputs: Iterable[Path]) -> None:
+    real = path.resolve()
     for one in inputs:
-        if not path.exists() or not one.exists():
-            continue
-        inside = one.is_dir() and path.resolve().is_relative_to(one.resolve())
-        if inside or path.samefile(one):
-            raise UsageError(
-                f"{path} would be replaced, which is read here; name another file with --out"
-            )
+        same = path.exists() and one.exists() and path.samefile(one)
+        inside = one.is_dir() and real.is_relative_to(one.resolve())
+        if same or inside or real == one.resolve():
+            doing = "would be replaced, which is" if path.exists() else "would be among what is"
+            raise UsageError(f"{path} {doing} read here; name another file with --out")
 
 
 def _refuse_existing(paths: Iterable[Path], force: bool) -> None:

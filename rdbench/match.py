@@ -182,20 +182,23 @@ def _key(task: _Task) -> tuple[str, ...]:
 def match_of(body: Mapping[str, Any]) -> Match | None:
     """A match as the store keeps it; None where it is damaged."""
     try:
-        return Match(**body)
-    except TypeError:
+        match = Match(**body)
+        numbers = [match.n_bytes, match.bpp, match.n_encodes, match.value, *match.scores.values()]
+    except (TypeError, AttributeError):
         return None
+    return match if all(isinstance(number, int | float) for number in numbers) else None
 
 
 def _kept(store: Store, body: Mapping[str, Any]) -> Match | None:
     """A match that was found before, where its bitstream is still whole."""
     match = match_of(body)
+    if match is None:
+        return None
     try:
-        if match is not None:
-            store.bitstream(match.bitstream_sha256)
+        whole = len(store.bitstream(match.bitstream_sha256)) == match.n_bytes
     except DataError:
         return None
-    return match
+    return match if whole else None
 
 
 def _outcome(

@@ -67,6 +67,11 @@ ON CONFLICT (key) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in _COLUM
 WHERE records.error IS NOT NULL
 """  # names come from the dataclass, never from outside
 
+_REMEDY = (
+    "make room there or get the right to write, or work on another folder "
+    "(a copy, or one that a run names with --out), then run again"
+)
+
 _OUR_TABLES = {"runs", "protocols", "records"}
 
 Key = tuple[str, str, str, str, str]
@@ -98,8 +103,12 @@ def _digest(key: Key) -> str:
 
 
 def kept_in(folder: Path) -> list[Path]:
-    """What a report folder keeps: the database, its journals, and the folder of bitstreams."""
-    return [*folder.glob("records.sqlite*"), folder / "bitstreams"]
+    """What a report folder keeps: the database, its journals, and the folder of bitstreams.
+
+    The journals are there only while somebody writes; SQLite takes any file of the name for one.
+    """
+    names = (f"records.sqlite{end}" for end in ("", "-wal", "-shm", "-journal"))
+    return [*map(folder.joinpath, names), folder / "bitstreams"]
 
 
 def no_records(folder: Path) -> DataError:
@@ -219,8 +228,7 @@ class Store:
             if doing == "read":
                 raise DataError(f"cannot read {self.path}: {error}") from None
             raise DataError(
-                f"cannot write {self.path}: {error}; what was written before is kept; "
-                "make room or give another folder with --out, then run again"
+                f"cannot write {self.path}: {error}; what was written before is kept; {_REMEDY}"
             ) from None
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
@@ -230,9 +238,11 @@ class Store:
                 f"`sqlite3 {self.path.name} .recover` finds"
             ) from None
         except OSError as error:
+            if os.path.lexists(self.folder) and not self.folder.is_dir():
+                raise DataError(f"{self.folder} is no folder; give another with --out") from None
             raise DataError(
                 f"cannot write to {self.folder}: {error.strerror or error}; what was written "
-                "before is kept; make room or give another folder with --out, then run again"
+                f"before is kept; {_REMEDY}"
             ) from None
 
     def check_place(self) -> None:
@@ -382,19 +392,15 @@ class Store:
         Like all failed records they are measured again. Their number.
         """
         wanted = {_digest(key) for key in keys}
-        query = (
-            "SELECT key, bitstream_sha256, n_bytes, "
-            "json_valid(scores) AND json_valid(segments) FROM records WHERE error IS NULL"
-        )
+        lost = []
         with self._errors():
-            lost = [
-                (
-                    "its bitstream is missing or damaged" if whole else "the record is damaged",
-                    key,
-                )
-                for key, digest, n_bytes, whole in self._db.execute(query)
-                if key in wanted and not (whole and self.has_bitstream(digest, n_bytes))
-            ]
+            for row, found in self._read("WHERE error IS NULL"):
+                if row["key"] not in wanted:
+                    continue
+                if not isinstance(found, Record):
+                    lost.append(("the record is damaged", row["key"]))
+                elif not self.has_bitstream(found.bitstream_sha256, found.n_bytes):
+                    lost.append(("its bitstream is missing or damaged", row["key"]))
             if lost:
                 empty = "UPDATE records SET scores = '{}', segments = '[]', error = ? WHERE key = ?"
                 with self._transaction():
@@ -450,29 +456,37 @@ class Store:
         if unknown := equal.keys() - set(_COLUMNS):
             raise TypeError(f"records have no column {unknown.pop()!r}")
         wanted = " AND ".join(f"{column} = ?" for column in equal)
-        where = f"WHERE {wanted}" if wanted else ""
         with self._errors("read"):
-            runs = dict(self._db.execute("SELECT id, body FROM runs"))
-            rows = self._db.execute(
-                f"SELECT {', '.join(_COLUMNS)} FROM records {where} "
-                "ORDER BY dataset, codec, curve, rate_value, spec, image, fingerprint, protocol",
-                tuple(equal.values()),
-            )
-            provenance: dict[int, Any] = {}
-            for values in rows:
-                row = dict(zip(_COLUMNS, values, strict=True))
+            for row, found in self._read(f"WHERE {wanted}" if wanted else "", equal.values()):
+                if isinstance(found, Record):
+                    yield found
+                    continue
                 name = f"{row['spec']} on {row['dataset']}/{row['image']}"
-                try:
-                    number = row["provenance"]
-                    if number not in provenance:
-                        provenance[number] = json.loads(runs[number])
-                    record = _record(row, provenance)
-                except (ValueError, TypeError, LookupError) as error:
-                    text = f"{self.path}: the record {name} is damaged ({error}); "
-                    remedy = "it is left out; run the same sweep again to replace it"
-                    warnings.warn(text + remedy, RdbenchWarning, stacklevel=2)
-                else:
-                    yield record
+                text = f"{self.path}: the record {name} is damaged ({found}); "
+                remedy = "it is left out; run the same sweep again to replace it"
+                warnings.warn(text + remedy, RdbenchWarning, stacklevel=2)
+
+    def _read(
+        self, where: str, values: Iterable[str] = ()
+    ) -> Iterator[tuple[dict[str, Any], Record | Exception]]:
+        """Rows of records in a stable order, each with its record or why it cannot be read."""
+        runs = dict(self._db.execute("SELECT id, body FROM runs"))
+        columns = ("key", *_COLUMNS)
+        rows = self._db.execute(
+            f"SELECT {', '.join(columns)} FROM records {where} "
+            "ORDER BY dataset, codec, curve, rate_value, spec, image, fingerprint, protocol",
+            tuple(values),
+        )
+        provenance: dict[int, Any] = {}
+        for each in rows:
+            row = dict(zip(columns, each, strict=True))
+            try:
+                number = row["provenance"]
+                if number not in provenance:
+                    provenance[number] = json.loads(runs[number])
+                yield row, _record(row, provenance)
+            except (ValueError, TypeError, LookupError) as error:
+                yield row, error
 
     def put_scores(self, record: Record, scores: Mapping[str, float]) -> None:
         """Add scores to a verified record, computed from its kept bitstream."""
@@ -582,7 +596,10 @@ class Store:
         """Rows of a name and JSON; one that is damaged is left out with a warning that names it."""
         for name, body in rows:
             try:
-                yield name, json.loads(body)
+                found = json.loads(body)
+                if not isinstance(found, dict):
+                    raise TypeError("no names with values")
+                yield name, found
             except (ValueError, TypeError) as error:
                 shown = " ".join(name.split("\0"))
                 text = f"{self.path}: the {what} {shown} is damaged ({error}); it is left out"
@@ -599,9 +616,53 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _record(row: dict[str, Any], provenance: Mapping[int, Mapping[str, Any]]) -> Record:
-    row |= {name: json.loads(row[name]) for name in _JSON_COLUMNS}
-    row["segments"] = tuple(Segment(**segment) for segment in row["segments"])
-    row["provenance"] = provenance[row["provenance"]]
-    row["timed_alone"] = bool(row["timed_alone"])
-    return Record(**row)
+def _record(row: Mapping[str, Any], provenance: Mapping[int, Mapping[str, Any]]) -> Record:
+    """Make a record of a row; ValueError, TypeError or LookupError where the row is damaged."""
+    values = {name: row[name] for name in _COLUMNS}
+    values |= {name: json.loads(row[name]) for name in _JSON_COLUMNS}
+    values["segments"] = tuple(Segment(**segment) for segment in values["segments"])
+    values["provenance"] = provenance[row["provenance"]]
+    values["timed_alone"] = bool(row["timed_alone"])
+    record = Record(**values)
+    _check_types(record)
+    if _digest(key_of(record)) != row["key"]:
+        raise ValueError("its key is that of another record")
+    return record
+
+
+_TEXT = (
+    "codec", "spec", "curve", "rate_parameter", "fingerprint", "dataset", "image",
+    "image_sha256", "protocol", "created", "bitstream_sha256", "weights_kind",
+)  # fmt: skip
+
+
+def _check_types(record: Record) -> None:
+    """Check what SQLite does not: it keeps any value in any column; ValueError names the first."""
+    numbers = (record.rate_value, record.encode_s, record.decode_s)
+    size = 0 if record.n_bytes is None and record.error is not None else record.n_bytes
+    right = {
+        **{name: isinstance(getattr(record, name), str) for name in _TEXT},
+        "error": isinstance(record.error, str | None),
+        "width": _is_size(record.width) and record.width > 0,
+        "height": _is_size(record.height) and record.height > 0,
+        "n_bytes": _is_size(size),
+        "rate_value or time": all(n is None or _is_number(n) for n in numbers),
+        "scores": isinstance(record.scores, dict) and all(map(_is_number, record.scores.values())),
+        "segments": all(
+            isinstance(s.name, str)
+            and _is_size(s.n_bytes)
+            and (s.ideal_bits is None or _is_number(s.ideal_bits))
+            for s in record.segments
+        ),
+        "provenance": isinstance(record.provenance, dict),
+    }
+    if wrong := [name for name, is_right in right.items() if not is_right]:
+        raise ValueError(f"its {wrong[0]} cannot be")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rdbench.datasets import Dataset, Picture, load_dataset
-from rdbench.errors import RdbenchError, UsageError
+from rdbench.datasets import Dataset, Picture, load_dataset, sha256_of
+from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
 from rdbench.registry import codecs_from_spec, curve_of, rate_of, spec_of
@@ -255,14 +255,23 @@ def _prepare(codec: Codec) -> None:
 def _read(picture: Picture) -> Image:
     """The pixels, read-only; small pictures stay in memory for the next operating point."""
     small = picture.width * picture.height <= 2**21
-    image = _read_small(picture.path, picture.sha256) if small else read_image(picture.path)
+    read = _read_small if small else _read_checked
+    image = read(picture.path, picture.sha256)
     image.flags.writeable = False
     return image
 
 
 @functools.lru_cache(maxsize=32)
 def _read_small(path: Path, sha256: str) -> Image:
-    return read_image(path)
+    return _read_checked(path, sha256)
+
+
+def _read_checked(path: Path, sha256: str) -> Image:
+    """The pixels of the file that the record will name: a sweep of hours may outlive a picture."""
+    image = read_image(path)
+    if sha256_of(path) != sha256:
+        raise DataError(f"{path} was changed while the sweep ran; run the same command again")
+    return image
 
 
 def _reason(error: BaseException) -> str:

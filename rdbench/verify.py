@@ -10,6 +10,9 @@ from pathlib import Path
 from rdbench.errors import DataError, RdbenchWarning
 from rdbench.store import Store
 
+_User = tuple[str, object]
+"""What needs a bitstream, and how many bytes it tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -73,33 +76,46 @@ def verify(folder: str | Path, repair: bool = False) -> Verified:
             if users and (reason := _wrong(store, digest)):
                 path = store.bitstream_path(digest)
                 kind = "damaged" if os.path.lexists(path) else "missing"
-                faults.append(Fault(kind, str(path), _shown(users), reason))
+                faults.append(Fault(kind, str(path), _shown([name for name, _ in users]), reason))
                 if repair and kind == "damaged":
                     store.set_aside(digest)
+            elif users:
+                faults += _other_sizes(store, digest, users)
         faults += _strays(store, found, needed.keys())
         return Verified(n_records, n_results, len(found), tuple(faults))
 
 
-def _needed(store: Store, faults: list[Fault]) -> tuple[dict[str, list[str]], int, int]:
+def _needed(store: Store, faults: list[Fault]) -> tuple[dict[str, list[_User]], int, int]:
     """Digest of each bitstream that the database names -> the verified results that need it.
 
     What a damaged database does not give becomes a fault.
     """
-    needed: dict[str, list[str]] = defaultdict(list)
+    needed: dict[str, list[_User]] = defaultdict(list)
     n_records = n_results = 0
     try:
         for record in store.records():
             n_records += 1
             users = needed[record.bitstream_sha256] if record.bitstream_sha256 else []
             if record.error is None:
-                users.append(f"{record.spec} on {record.dataset}/{record.image}")
+                users.append((f"{record.spec} on {record.dataset}/{record.image}", record.n_bytes))
         for body in store.results("match").values():
             n_results += 1
             name = f"match {body.get('spec')} on {body.get('dataset')}/{body.get('image')}"
-            needed[str(body.get("bitstream_sha256"))].append(name)
+            needed[str(body.get("bitstream_sha256"))].append((name, body.get("n_bytes")))
+        for read in (store.datasets, store.protocols):
+            read()
     except DataError as error:
         faults.append(Fault("damaged", str(store.path), "", str(error)))
     return needed, n_records, n_results
+
+
+def _other_sizes(store: Store, digest: str, users: Iterable[_User]) -> Iterator[Fault]:
+    """Results that tell another size than their bitstream, which is whole, has."""
+    size = store.bitstream_path(digest).stat().st_size
+    for name, n_bytes in users:
+        if n_bytes != size:
+            reason = f"it tells {n_bytes} bytes, its bitstream has {size}; measure it again"
+            yield Fault("damaged", str(store.path), name, reason)
 
 
 def _wrong(store: Store, digest: str) -> str | None:

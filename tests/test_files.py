@@ -112,7 +112,9 @@ def test_an_input_is_never_replaced(tmp_path):
             output_file(tmp_path / path, tmp_path / "b", [tmp_path / "gone", picture], force=True)
     with pytest.raises(UsageError, match="would be replaced"):
         output_file(fill(folder / "x"), tmp_path / "b", [folder])
-    assert output_file(folder / "new", tmp_path / "b", [folder]) == folder / "new"
+    for path in (folder / "new", tmp_path / "gone"):  # a journal of SQLite, say
+        with pytest.raises(UsageError, match="would be among what is read here"):
+            output_file(path, tmp_path / "b", [folder, tmp_path / "gone"])
 
 
 def test_a_folder_is_not_a_file(tmp_path):

@@ -1,5 +1,6 @@
 """A report folder that was damaged, or whose codecs changed: named, healed, never misread."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -116,7 +117,11 @@ def test_two_codecs_of_one_name_are_told_apart(photos, tmp_path):
 
 def test_another_codec_of_the_name_never_decodes(measured):
     db = sqlite3.connect(measured / "records.sqlite")
-    db.execute("UPDATE records SET fingerprint = 'abc' WHERE codec = 'jpeg'")
+    parts = "spec", "dataset", "image_sha256", "protocol"
+    query = f"SELECT key, {', '.join(parts)} FROM records WHERE codec = 'jpeg'"
+    for key, spec, *others in db.execute(query).fetchall():
+        made = hashlib.sha256("\0".join([spec, "abc", *others]).encode()).hexdigest()
+        db.execute("UPDATE records SET fingerprint = 'abc', key = ? WHERE key = ?", (made, key))
     db.execute("UPDATE records SET scores = '{}'")
     db.commit()
     db.close()
@@ -236,6 +241,53 @@ def test_a_record_that_cannot_be_read_is_named_and_measured_again(photos, measur
     assert rdbench("verify", measured)[0] == 1
     assert run("jpeg:quality=50", str(photos), measured).n_made == 1
     assert rdbench("verify", measured)[0] == 0
+
+
+@pytest.mark.filterwarnings("default::rdbench.errors.RdbenchWarning")
+@pytest.mark.parametrize(
+    "change",
+    [
+        "n_bytes = 'abc'",
+        "n_bytes = -5",
+        "n_bytes = NULL",
+        "n_bytes = n_bytes + 1",
+        "width = 0",
+        "image_sha256 = 'of another picture'",
+        "rate_value = 'high'",
+        "scores = '[1, 2]'",
+        'scores = \'{"psnr_rgb": "good"}\'',
+        "segments = '[{\"name\": 1}]'",
+        "provenance = 99",
+    ],
+)
+def test_what_a_column_cannot_hold_is_named_and_measured_again(photos, measured, change):
+    db = sqlite3.connect(measured / "records.sqlite")
+    db.execute(f"UPDATE records SET {change} WHERE codec = 'jpeg' AND image = '1.png'")
+    db.commit()
+    db.close()
+    for command in ("export", "plot", "audit", "tables"):
+        assert "Traceback" not in rdbench(command, measured)[2]
+    status, printed, said = rdbench("verify", measured)
+    assert (status, "jpeg:quality=50" in printed) == (1, True), printed + said
+    assert run("jpeg:quality=50", str(photos), measured).n_made == 1
+    assert rdbench("verify", measured)[0] == 0
+
+
+@pytest.mark.filterwarnings("default::rdbench.errors.RdbenchWarning")
+def test_a_data_set_or_a_protocol_that_cannot_be_read_is_a_fault(measured):
+    for table, column in (("datasets", "images"), ("protocols", "body")):
+        db = sqlite3.connect(measured / "records.sqlite")
+        ((before,),) = db.execute(f"SELECT {column} FROM {table}").fetchall()
+        db.execute(f"UPDATE {table} SET {column} = '[1]'")
+        db.commit()
+        for command in ("export", "tables", "audit"):
+            assert "Traceback" not in rdbench(command, measured)[2]
+        status, printed, _ = rdbench("verify", measured)
+        assert (status, "is damaged" in printed) == (1, True)
+        db.execute(f"UPDATE {table} SET {column} = ?", (before,))
+        db.commit()
+        db.close()
+        assert rdbench("verify", measured)[0] == 0
 
 
 def test_a_damaged_page_is_one_line(measured):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import PIL
 
 from rdbench.errors import BitstreamError, EncoderError, RdbenchError, UsageError
 from rdbench.types import Codec, Image
@@ -62,4 +63,6 @@ def require_rgb(pixels: Any) -> Image:
 
 
 def _line(error: Exception) -> str:
+    if isinstance(error, PIL.UnidentifiedImageError):  # it says where in memory its bytes lie
+        return "the bytes are no picture that Pillow knows, or their header is damaged"
     return " ".join(str(error).split()) or type(error).__name__

@@ -12,8 +12,10 @@ from rdbench.analysis.gather import measured, named
 from rdbench.cli.console import Force, say
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
+from rdbench.files import output_files
 from rdbench.published import list_curves
 from rdbench.report.plots import COLUMN_IN, FORMATS, LANDMARKS, PAGE_IN, plot_curves
+from rdbench.store import kept_in
 
 
 def plot(
@@ -52,9 +54,10 @@ def plot(
         where = f"{folder} on {dataset!r}" if dataset else str(folder)
         advice = _how_to_measure(folder, dataset, sorted({c.dataset for c in every}))
         raise UsageError(f"no curve to draw in {where}; {advice}")
-    replace = force or out is None
+    replace, target = force or out is None, out or folder / "figures"
+    output_files([target], kept_in(folder), force=True)
     names = {c.dataset for c in every}
-    for path in plot_curves(curves, out or folder / "figures", FORMATS, width, replace, names):
+    for path in plot_curves(curves, target, FORMATS, width, replace, names):
         typer.echo(path)
     for curve in own:
         for anomaly in anomalies(curve):

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from rdbench.cli.console import progress_bar, say
+from rdbench.datasets import files_of, names_of_list
 from rdbench.errors import UsageError
 from rdbench.files import output_file
 from rdbench.published import import_curves
-from rdbench.store import kept_in
+from rdbench.store import Store, kept_in
 
 
 def report(
@@ -39,14 +40,15 @@ def report(
     """
     from rdbench.report.page import make_page, write_page
 
-    target = output_file(out, folder / "report.html", [*kept_in(folder), *files], force=True)
+    read = [*kept_in(folder), *_pictures_of(folder), *files]
+    target = output_file(out, folder / "report.html", read, force=True)
     imported = import_curves(files)
     with progress_bar("report") as bar:
         task = bar.add_task("", total=None, note="")
         page = make_page(
             folder,
             imported,
-            int(pictures) if pictures.isdigit() else [n.strip() for n in pictures.split(",")],
+            int(pictures) if pictures.isdigit() else [n.strip() for n in names_of_list(pictures)],
             _rates(bpp),
             lambda what, done, n: bar.update(task, completed=done, total=n, note=what),
         )
@@ -54,6 +56,13 @@ def report(
         say(line)
     write_page(page, target)
     typer.echo(target)
+
+
+def _pictures_of(folder: Path) -> list[Path]:
+    """Every picture that the page may show."""
+    with Store(folder, create=False) as store:
+        sets = {store.source_of(name): images for name, images in store.datasets().items()}
+    return [file for source, images in sets.items() for file in files_of(source, images)]
 
 
 def _rates(text: str) -> list[float]:

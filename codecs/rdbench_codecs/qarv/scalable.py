@@ -42,7 +42,10 @@ class QarvScalable(Qarv):
         whole = super().encode(image)
         n_latents = len(whole.segments) - 1
         if self.kept > n_latents:
-            raise EncoderError(f"these weights have {n_latents} latents, kept is {self.kept}")
+            raise EncoderError(
+                f"these weights have {n_latents} latents, kept is {self.kept}; "
+                f"ask for {self.name}:kept={n_latents} or less"
+            )
         segments = whole.segments[: 1 + self.kept]
         return Bitstream(whole.data[: sum(s.n_bytes for s in segments)], segments)
 

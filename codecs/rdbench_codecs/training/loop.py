@@ -137,6 +137,7 @@ class _Run:
         self.learning_rate = 0.0
         self._objective, self._recipe, self._machine, self._out = objective, recipe, machine, out
         self._device = machine.torch_device()
+        _check_stages(objective, recipe)
         objective.to(self._device)
         self._optimizers = Optimizers(
             objective.network, objective.auxiliary_parameters(), recipe.optimizer
@@ -240,6 +241,19 @@ class _Run:
         decay = min(self._recipe.ema_decay, self.step / (9 + self.step))
         new = self._objective.network.state_dict()
         torch._foreach_lerp_(list(self._average.values()), list(new.values()), 1 - decay)
+
+
+def _check_stages(objective: Objective, recipe: Recipe) -> None:
+    """DataError where a stage cannot be trained; a warning where it freezes what is not there."""
+    names = [name for name, _ in objective.network.named_parameters()]
+    for stage in recipe.stages:
+        objective.check_settings(stage.settings)
+        if all(name.startswith(tuple(stage.frozen)) for name in names):
+            raise DataError(f"frozen = {list(stage.frozen)} leaves a stage nothing to train")
+        for start in stage.frozen:
+            if not any(name.startswith(start) for name in names):
+                text = f"frozen: no parameter of this network has a name that begins {start!r}"
+                warnings.warn(text, RdbenchWarning, 2)
 
 
 class _Log:

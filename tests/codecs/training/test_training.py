@@ -335,12 +335,68 @@ def test_every_recipe_that_comes_along_makes_a_network(codec: str) -> None:
         ("[[stages]]\nbatch = 1", "steps"),
         ("[network]\nconfig = 'base'", "at least one"),
         ("[[stages", "cannot be read"),
+        ("a = " + 10_000 * "[", "cannot be read"),
+        ("stages = 3", "written as tables"),
+        ("stages = [3]", "written as tables"),
+        ("network = 3\n[[stages]]\nsteps = 1", "network = 3, but it must be a table"),
+        ("seed = -1\n[[stages]]\nsteps = 1", "seed = -1, .* whole number"),
+        ("seed = 1e3\n[[stages]]\nsteps = 1", "seed = 1000.0, .* whole number"),
+        ("start = 3\n[[stages]]\nsteps = 1", "start = 3, .* text"),
+        ("clip_norm = 'x'\n[[stages]]\nsteps = 1", "clip_norm = 'x', .* number"),
+        ("clip_norm = 0\n[[stages]]\nsteps = 1", "clip_norm must be over 0"),
+        ("ema_decay = 2\n[[stages]]\nsteps = 1", "ema_decay between 0 and 1"),
+        ("[[stages]]\nsteps = 2.5", "steps = 2.5, .* whole number"),
+        ("[[stages]]\nsteps = true", "steps = True, .* whole number"),
+        ("[[stages]]\nsteps = 1\nbatch = 1_000_000_000_000", "pictures a step"),
+        ("[[stages]]\nsteps = 1\ncrop = 6400000", "up to"),
+        ("[[stages]]\nsteps = 1\nlearning_rate = nan", "learning_rate = nan, .* number"),
+        ("[[stages]]\nsteps = 1\nlearning_rate = 1" + 400 * "0", "learning_rate = .* number"),
+        ("[[stages]]\nsteps = 1\nfrozen = 'g_a'", "frozen = 'g_a', .* list of texts"),
+        ("[[stages]]\nsteps = 1\nsettings = 3", "settings = 3, .* table"),
     ],
 )
 def test_wrong_recipes_say_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(DataError, match=message):
         load_recipe(tmp_path / "r.toml")
+
+
+def test_a_recipe_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_bytes(b"\x92\xff")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_recipe(tmp_path / "r.toml")
+
+
+@pytest.mark.parametrize(
+    ("objective", "network", "stage", "message"),
+    [
+        (QarvObjective, {"config": "tiny"}, {"settings": {"batch": 8}}, "no 'batch'.* above"),
+        (QarvObjective, {"config": "tiny"}, {"settings": {"distortion": "MSE"}}, "distortion"),
+        (QarvObjective, {"config": "tiny"}, {"settings": {"lambda": 0}}, "lambda"),
+        (QarvObjective, {"config": "tiny"}, {"settings": {"lambda_sampling": [1]}}, "lambda_sam"),
+        (QarvObjective, {"config": "tiny"}, {"frozen": [""]}, "nothing to train"),
+        (QarvObjective, {"config": ["tiny"]}, {}, "no configuration"),
+        (HyperpriorObjective, {"n": 16, "m": 24}, {"settings": {"levels": [99]}}, "levels"),
+        (HyperpriorObjective, {"n": 16, "m": 24}, {"settings": {"levels": 3}}, "levels"),
+        (HyperpriorObjective, {"n": 16, "m": 24}, {"settings": {"quantization": "x"}}, "quant"),
+        (HyperpriorObjective, {"n": 16, "m": "x"}, {}, "m of a network"),
+    ],
+)
+def test_settings_of_a_stage_are_checked_before_anything_is_written(
+    objective: Any, network: Any, stage: Any, message: str, photos: Path, tmp_path: Path
+) -> None:
+    if objective is HyperpriorObjective:
+        network = {"baseline": "mbt2018-mean", "method": "qvrf", **network}
+    settings = Recipe.from_dict({"network": network, "stages": [{"steps": 1, **stage}]})
+    with pytest.raises(DataError, match=message):
+        train(objective(network), settings, photos, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stage_that_freezes_what_is_not_there(photos: Path, tmp_path: Path) -> None:
+    settings = recipe(stages=[{"steps": 1, "batch": 1, "crop": 64, "frozen": ["nosuch."]}])
+    with pytest.warns(RdbenchWarning, match="begins 'nosuch.'"):
+        train(tiny(settings), settings, photos, tmp_path)
 
 
 def test_training_begins_with_other_weights(photos: Path, tmp_path: Path) -> None:

@@ -340,9 +340,13 @@ def _check_tensor(name: str, value: "torch.Tensor", path: Path) -> None:
     """DataError where no network can work with these numbers."""
     import torch
 
-    if value.layout != torch.strided or value.is_meta or value.is_complex():
+    floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    plain = value.layout == torch.strided and not value.is_meta and not value.is_complex()
+    if not plain or (value.is_floating_point() and value.dtype not in floats):
         kind = "without values" if value.is_meta else f"{value.layout}, {value.dtype}"
         raise DataError(f"{path}: parameter {name} is no plain tensor of real numbers ({kind})")
+    if value.nbytes > value.untyped_storage().nbytes():  # a few numbers, repeated without end
+        raise DataError(f"{path}: parameter {name} has more numbers than the file; save a copy")
     if value.is_floating_point() and not bool(torch.isfinite(value).all()):
         raise DataError(f"{path}: parameter {name} contains NaN or infinite values")
 
@@ -448,7 +452,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, 
 
 
 def _config_of(metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    config = json.loads((metadata or {}).get("config", "{}"))
+    try:
+        config = json.loads((metadata or {}).get("config", "{}"))
+    except RecursionError:
+        raise ValueError("its config is nested too deeply") from None
     if not isinstance(config, dict):
         raise ValueError("its config is not a JSON object")
     return config

@@ -221,10 +221,24 @@ def test_parameters_that_are_no_numbers_are_named(tmp_path, value, suffix):
 
 
 @pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (torch.ones(2).to(torch.float8_e4m3fn), "no plain tensor of real numbers"),
+        (torch.ones(1).expand(10**12), "has more numbers than the file"),
+        (torch.ones(1).as_strided((10**6, 10**6), (0, 0)), "has more numbers than the file"),
+    ],
+)
+def test_parameters_that_no_memory_holds_or_no_network_takes(tmp_path, value, reason):
+    torch.save({"g_a.0.bias": value}, tmp_path / "a.pth")
+    with pytest.raises(DataError, match=rf"g_a\.0\.bias .*{reason}|g_a\.0\.bias {reason}"):
+        weights.read(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
     "config",
     [
-        '{"lambda_range": [0, 0]}', '{"lambda_range": [2048, 16]}', '{"lambda_range": [NaN, 2]}',
-        '{"lambda_range": [-1, 2]}', '{"lambda_range": [1, 2, 3]}', '{"lambda_range": ["a", "b"]}',
+        "[" * 100_000, '{"lambda_range": [NaN, 2]}',
+        '{"lambda_range": [0, 0]}', '{"lambda_range": [2048, 16]}', '{"lambda_range": [-1, 2]}', '{"lambda_range": [1, 2, 3]}', '{"lambda_range": ["a", "b"]}',
         '{"latents": 3}', '{"block": "conv"}', '{"join_kernel": true}', '{"unknown": 1}', "[1]",
         '{"encoder_depths": [4000, 4000, 4000, 4000, 4000]}', '{"latents": [4000, 4000, 1, 1]}',
         '{"encoder_widths": [192000, 384000, 512000, 512000, 512000]}', '{"latents": [1, 1, 1]}',

@@ -21,7 +21,7 @@ from rdbench_codecs.qarv import Qarv
 from rdbench_codecs.qarv.config import CONFIGS
 from rdbench_codecs.qarv.train import QarvObjective
 from rdbench_codecs.training.data import Crops, picture_files
-from rdbench_codecs.training.loop import Progress, train
+from rdbench_codecs.training.loop import Machine, Progress, train
 from rdbench_codecs.training.objective import Objective
 from rdbench_codecs.training.recipe import Recipe, load_recipe
 from rdbench_codecs.training.trainable import Trainable
@@ -170,6 +170,40 @@ def test_a_broken_checkpoint_is_named(photos: Path, tmp_path: Path, kept: str) -
         path.write_bytes(data[: len(data) // 2] if kept == "half" else b"")
     with pytest.raises(DataError, match="was cut, or another version made it"):
         train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 99}, {"step": -1}, {"step": "x"}, {"recipe": "{"}, {"recipe": 5}, {"network": {}},
+        {"average": {}}, {"optimizers": {}}, {"optimizers": [1]},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_of_other_content_is_named(
+    change: dict[str, Any], photos: Path, tmp_path: Path
+) -> None:
+    train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    torch.save({**torch.load(path, weights_only=True), **change}, path)
+    with pytest.raises(DataError, match="was cut, or another version made it"):
+        train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+
+
+def test_a_damaged_log_does_not_stop_training(photos: Path, tmp_path: Path) -> None:
+    train(tiny(recipe(2)), recipe(2), photos, tmp_path, log_every=1)
+    log = tmp_path / "log.csv"
+    whole = log.read_text()
+    log.write_bytes(whole.encode() + b"2,0.\n\xff\0\n\n")
+    with pytest.warns(RdbenchWarning, match="3 damaged lines"):
+        train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+    assert log.read_text() == whole
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:7", "meta"])
+def test_devices_that_are_none(device: str, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cpu and cuda"):
+        train(tiny(recipe(2)), recipe(2), photos, tmp_path / "out", Machine(device))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_stopped_at_the_start_goes_on(photos: Path, tmp_path: Path) -> None:

@@ -237,8 +237,9 @@ def test_parameters_that_no_memory_holds_or_no_network_takes(tmp_path, value, re
 @pytest.mark.parametrize(
     "config",
     [
-        "[" * 100_000, '{"lambda_range": [NaN, 2]}',
-        '{"lambda_range": [0, 0]}', '{"lambda_range": [2048, 16]}', '{"lambda_range": [-1, 2]}', '{"lambda_range": [1, 2, 3]}', '{"lambda_range": ["a", "b"]}',
+        "[" * 100_000,
+        '{"lambda_range": [0, 0]}', '{"lambda_range": [2048, 16]}', '{"lambda_range": [NaN, 2]}',
+        '{"lambda_range": [-1, 2]}', '{"lambda_range": [1, 2, 3]}', '{"lambda_range": ["a", "b"]}',
         '{"latents": 3}', '{"block": "conv"}', '{"join_kernel": true}', '{"unknown": 1}', "[1]",
         '{"encoder_depths": [4000, 4000, 4000, 4000, 4000]}', '{"latents": [4000, 4000, 1, 1]}',
         '{"encoder_widths": [192000, 384000, 512000, 512000, 512000]}', '{"latents": [1, 1, 1]}',

@@ -498,6 +498,17 @@ def test_the_command_makes_a_codec(photos: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "log.png").is_file()
 
 
+def test_a_data_set_to_validate_on_is_looked_for_before_training(
+    photos: Path, tmp_path: Path
+) -> None:
+    words = ["train", "qarv", "--data", photos, "--out", tmp_path / "out", "--validate", "nosuch"]
+    command = [sys.executable, "-m", "rdbench", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert "rdbench: no data set or folder 'nosuch'" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_weights_of_a_training_are_a_codec(photos: Path, tmp_path: Path) -> None:
     settings = recipe(2)
     train(tiny(settings), settings, photos, tmp_path)

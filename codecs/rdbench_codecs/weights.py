@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdbench.errors import DataError, Unavailable, UsageError
+from rdbench.files import write_text
 from rdbench.types import WeightsKind
 
 if TYPE_CHECKING:
@@ -68,8 +69,20 @@ class Checkpoint:
         return self.path.with_name(f"{self.path.name}.sha256")
 
     def expected(self) -> str:
-        """All that is known of the file's SHA-256: what is pinned, else the published start."""
-        return self.pin.read_text().strip() if self.pin.is_file() else self.sha256
+        """All that is known of the file's SHA-256: what is pinned, else the published start.
+
+        Raises:
+            DataError: what is pinned was damaged.
+        """
+        if not self.pin.is_file():
+            return self.sha256
+        pinned = self.pin.read_text(errors="replace").strip()
+        if not re.fullmatch("[0-9a-f]{64}", pinned):  # an empty one would fit every file
+            raise DataError(
+                f"{self.pin} holds no SHA-256; delete {self.path} and {self.pin}, then run "
+                f"`rdbench weights fetch {self.name}`"
+            )
+        return pinned
 
 
 def cache_folder() -> Path:
@@ -144,8 +157,8 @@ def verify(checkpoint: Checkpoint) -> None:
 def pin(checkpoint: Checkpoint) -> None:
     """Remember the file's SHA-256, unless one is remembered."""
     if not checkpoint.pin.is_file():
-        with contextlib.suppress(OSError):  # a cache that is shared, without the right to write
-            checkpoint.pin.write_text(sha256(checkpoint.path) + "\n")
+        with contextlib.suppress(DataError):  # a cache that is shared, without the right to write
+            write_text(checkpoint.pin, sha256(checkpoint.path) + "\n")
 
 
 def pin_used(name: str, checkpoints: Sequence[Checkpoint]) -> None:

@@ -170,6 +170,15 @@ def test_a_fetched_file_is_pinned_and_another_in_its_place_is_refused(monkeypatc
         weights.locate("toy", "toy", [CHECKPOINT])
 
 
+@pytest.mark.parametrize("damage", [b"", b"\n", b"\xff\0", b"abc"])
+def test_a_damaged_pin_fits_no_file(damage):
+    CHECKPOINT.path.parent.mkdir(parents=True)
+    CHECKPOINT.path.write_bytes(b"garbage")
+    CHECKPOINT.pin.write_bytes(damage)
+    with pytest.raises(DataError, match="holds no SHA-256; delete .* then run `rdbench weights"):
+        weights.locate("toy", "toy", [CHECKPOINT])
+
+
 def test_a_download_that_holds_no_network_is_not_kept(monkeypatch):
     def download(repository, file, local_dir):
         (local_dir / file).write_bytes(b"<html>quota exceeded</html>")

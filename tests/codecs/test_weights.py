@@ -175,7 +175,7 @@ def test_a_damaged_pin_fits_no_file(damage):
     CHECKPOINT.path.parent.mkdir(parents=True)
     CHECKPOINT.path.write_bytes(b"garbage")
     CHECKPOINT.pin.write_bytes(damage)
-    with pytest.raises(DataError, match="holds no SHA-256; delete .* then run `rdbench weights"):
+    with pytest.raises(DataError, match=r"holds no SHA-256; delete .* then run `rdbench weights"):
         weights.locate("toy", "toy", [CHECKPOINT])
 
 

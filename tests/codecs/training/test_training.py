@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from rdbench.errors import DataError, RdbenchWarning, UsageError
-from rdbench.registry import codec_class, codec_names
+from rdbench.registry import codec_class, codec_from_spec, codec_names
 from rdbench_codecs.hyperprior.rates import POINTS
 from rdbench_codecs.hyperprior.train import HyperpriorObjective
 from rdbench_codecs.qarv import Qarv
@@ -393,6 +393,13 @@ def test_wrong_recipes_say_what_is_wrong(text: str, message: str, tmp_path: Path
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(DataError, match=message):
         load_recipe(tmp_path / "r.toml")
+
+
+@pytest.mark.parametrize("codec", TRAINABLE)
+@pytest.mark.parametrize("threads", ["0", "-1", "99999999999999999999"])
+def test_threads_that_torch_cannot_use(codec: str, threads: str) -> None:
+    with pytest.raises(UsageError, match="it must be 1 to 4096"):
+        codec_from_spec(f"{codec}:weights=random-tiny,threads={threads}")
 
 
 def test_a_recipe_that_is_no_text(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def codec_class(name: str) -> type[Codec]:
         Unavailable: its package cannot be loaded.
     """
     points = _entry_points()
-    if name in points:
+    if name in points and not name.startswith("."):
         found: type[Codec] = load_plugin(points[name])
         return found
     suffix = Path(name).suffix

@@ -38,6 +38,8 @@ _KEEP_FREED_MEMORY = {
 _MAX_FAILED_STARTS = 5
 _EXIT_S = 5.0
 _LOOK_AFTER_CLUSTER_S = 2.0
+_MOST_THREADS = 4096
+_LONGEST_S = 1e9
 
 
 def workers(
@@ -47,7 +49,12 @@ def workers(
     scheduler: str | None,
     on_wait: Say = lambda _: None,
 ) -> AbstractContextManager[Results]:
-    """Return the workers that the settings of a sweep ask for; ``jobs=0`` is this very process."""
+    """Return the workers that the settings of a sweep ask for; ``jobs=0`` is this very process.
+
+    Raises:
+        UsageError: see `check_settings`.
+    """
+    check_settings(jobs, threads, timeout_s, scheduler)
     if scheduler:
         return dask(scheduler, threads, on_wait)
     return processes(jobs, threads, timeout_s) if jobs else in_process(threads)
@@ -59,8 +66,10 @@ def check_settings(jobs: int, threads: int, timeout_s: float | None, scheduler: 
     Raises:
         UsageError: a number is out of range, or a setting would have no effect.
     """
-    if jobs < 0 or threads < 1:
-        raise UsageError("jobs must be 0 or more and threads 1 or more")
+    if jobs < 0 or not 1 <= threads <= _MOST_THREADS:
+        raise UsageError(f"jobs must be 0 or more and threads 1 to {_MOST_THREADS}")
+    if timeout_s is not None and not 0 < timeout_s <= _LONGEST_S:
+        raise UsageError(f"a time limit is over 0 and at most {_LONGEST_S:g} seconds")
     if scheduler and jobs:
         raise UsageError(
             "--jobs and --scheduler do not go together: the cluster decides how many workers there "

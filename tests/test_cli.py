@@ -241,7 +241,16 @@ def test_latents_of_a_learned_codec(tmp_path):
     assert sum(row["percent"] for row in rows) == pytest.approx(200)
     assert len(list((tmp_path / "figures").glob("latents-*.png"))) == 1
     assert len(list((tmp_path / "figures").glob("map-*-chelsea.png"))) == 2
+    maps = [path.name for path in (tmp_path / "figures").glob("map-*")]
+    assert all(name.startswith("map-sample-qarv_weights_random-tiny_") for name in maps)
     assert "random weights" in rdbench("plot", tmp_path)[2]
+
+
+def test_a_picture_of_maps_is_looked_for_before_anything_is_measured(tmp_path):
+    codec, out = "qarv:weights=random-tiny,lambda=16", tmp_path / "out"
+    status, _, errors = rdbench("latents", "--codec", codec, "--out", out, "--map", "nosuch")
+    assert (status, "has no picture 'nosuch'" in errors) == (1, True), errors
+    assert not out.exists()
 
 
 def test_what_learned_codecs_offer_without_weights(tmp_path):

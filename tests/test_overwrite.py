@@ -117,6 +117,14 @@ def test_weights_and_descriptions_are_inputs(folder):
     assert contents(folder) == before
 
 
+@pytest.mark.parametrize("name", ["photo.png", "fixed.pth", "fixed"])
+def test_fixed_weights_are_written_where_they_can_be_read_again(folder, name):
+    before = contents(folder)
+    words = ("qvrf", "fix", "--codec", "qvrf-mbt2018-mean:index=3", "--out", name)
+    refused(*words, says="does not end in .safetensors")
+    assert contents(folder) == before
+
+
 def test_fixed_weights_have_the_mode_of_the_umask(folder):
     done("qvrf", "fix", "--codec", "qvrf-mbt2018-mean:index=3", "--out", "fixed.safetensors")
     Path("plain").touch()

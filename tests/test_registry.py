@@ -86,6 +86,11 @@ def test_wrong_specs_are_explained(spec, says):
         codecs_from_spec(spec)
 
 
+def test_a_suffix_alone_is_no_codec():
+    with pytest.raises(UsageError, match=r"no codec named '\.toml'"):
+        codecs_from_spec(".toml")
+
+
 def test_missing_description_file():
     with pytest.raises(DataError, match=r"no codec description at 'nowhere\.toml'"):
         codecs_from_spec("nowhere.toml")

@@ -202,6 +202,22 @@ def test_settings_that_a_cluster_cannot_honour_are_refused(photos, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"threads": 10**20}, "threads 1 to"),
+        ({"threads": 0}, "threads 1 to"),
+        ({"timeout_s": 1e300}, "a time limit is over 0 and at most"),
+        ({"timeout_s": float("nan")}, "a time limit is over 0 and at most"),
+        ({"timeout_s": -1.0}, "a time limit is over 0 and at most"),
+    ],
+)
+def test_numbers_that_no_machine_takes_are_refused(photos, tmp_path, settings, reason):
+    with pytest.raises(UsageError, match=reason):
+        run("null", photos, tmp_path / "out", jobs=1, **settings)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_time_limit_stops_what_hangs(photos, tmp_path):
     codecs = [Toy(trouble="hang in encode", width=40), Toy(step=8)]
     outcome = run(codecs, photos, tmp_path, jobs=1, timeout_s=2.0)

@@ -39,6 +39,7 @@ Times include starting the program and reading and writing its files.
 import dataclasses
 import functools
 import hashlib
+import keyword
 import re
 import shlex
 import string
@@ -61,6 +62,8 @@ from rdbench_codecs.programs import ProgramError, find_program, limits_for, priv
 FORMATS = ("png", "ppm", "yuv444")
 _SIZE = struct.Struct("<HH")
 _FILES = {"input", "output"}
+_LARGEST = 10**12
+"""Largest number of a ladder, and of seconds."""
 _RESERVED = _FILES | {"width", "height", "here", "name", "title"}
 _KEYS: dict[str, Any] = {
     **dict.fromkeys(("name", "encode", "decode", "format", "extension", "title", "version"), str),
@@ -188,6 +191,8 @@ def load(path: Path | str, text: str | None = None) -> type[CommandCodec]:
         return _made(dataclasses.replace(definition, file=str(path), text=text))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: {error}") from None
+    except RecursionError:
+        raise DataError(f"{path}: it is nested too deeply") from None
 
 
 @functools.cache
@@ -223,8 +228,10 @@ def _definition(keys: dict[str, Any], here: str) -> Definition:
     for key, value in keys.items():
         if key not in _KEYS:
             raise ValueError(f"unknown key {key!r}; known are {', '.join(_KEYS)}")
-        if not isinstance(value, _KEYS[key]) or not value:
+        if not isinstance(value, _KEYS[key]) or not value or isinstance(value, bool):
             raise ValueError(f"{key}={value!r} is empty or of the wrong type")
+        if key == "timeout_s" and not 0 < value <= _LARGEST:
+            raise ValueError(f"{key} must be over 0 and at most {_LARGEST:g}")
     parameter, values = _ladder(keys.pop("ladder", {}))
     definition = Definition(here=here, parameter=parameter, values=values, **keys)
     if not re.fullmatch(r"[\w.+-]+", definition.name):
@@ -238,6 +245,7 @@ def _definition(keys: dict[str, Any], here: str) -> Definition:
     _check_command("encode", definition.encode, _FILES | set(definition.parameters), size)
     _check_command("decode", definition.decode, _FILES, decoder_size)
     _check_command("version", definition.version, set(), set())
+    _try_commands(definition)
     return definition
 
 
@@ -249,8 +257,12 @@ def _ladder(table: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
     numbers = isinstance(values, list) and all(type(v) in (int, float) for v in values)
     if more or not numbers or not values:
         raise ValueError("ladder must give one parameter numbers: ladder = {quality = [10, 50]}")
-    if not parameter.isidentifier() or parameter in _RESERVED or hasattr(CommandCodec, parameter):
+    taken = parameter in _RESERVED or hasattr(CommandCodec, parameter)
+    is_word = parameter.isidentifier() and parameter.isascii() and not keyword.iskeyword(parameter)
+    if taken or not is_word:
         raise ValueError(f"the rate parameter cannot be called {parameter!r}")
+    if not all(abs(value) <= _LARGEST for value in values):  # nor NaN
+        raise ValueError(f"a number of the ladder is not finite, or larger than {_LARGEST:g}")
     number = float if float in map(type, values) else int
     return parameter, tuple(number(v) for v in values)
 
@@ -262,11 +274,34 @@ def _check_command(key: str, text: str, needed: set[str], more: set[str]) -> Non
         parsed = [part for word in shlex.split(text) for part in string.Formatter().parse(word)]
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
+    if "\0" in text:
+        raise ValueError(f"{key} holds a zero byte, which no command can")
+    for _, name, form, _ in parsed:
+        if form and re.search(r"\{|\d{3}", form):
+            raise ValueError(
+                f"{key}: the format {form!r} of {{{name}}} is more than two digits wide"
+            )
     used = {name for _, name, _, _ in parsed if name is not None}
     for name in sorted(used - allowed):
         raise ValueError(f"{key} cannot use {{{name}}}; it can use {_listed(allowed)}")
     for name in sorted(needed - used):
         raise ValueError(f"{key} does not use {{{name}}}")
+
+
+def _try_commands(definition: Definition) -> None:
+    """ValueError where placeholders cannot be filled: a format that does not fit, a program."""
+    size = {"width": 1, "height": 1}
+    files = {"input": "input", "output": "output", "here": definition.here}
+    for key in ("encode", "decode", "version"):
+        for i, word in enumerate(shlex.split(getattr(definition, key))):
+            for value in definition.values or (0,):
+                known = files | size | {definition.parameter: value}
+                try:
+                    word.format(**({"here": definition.here} if i == 0 else known))
+                except KeyError as error:
+                    raise ValueError(f"{key}: its program cannot be {{{error.args[0]}}}") from None
+                except ValueError as error:
+                    raise ValueError(f"{key}: {word!r}: {error}") from None
 
 
 def _listed(names: set[str]) -> str:

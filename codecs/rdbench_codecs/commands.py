@@ -144,6 +144,8 @@ def qvrf_fix(
     Example: rdbench qvrf fix --codec qvrf-mbt2018-mean:index=3 --out fixed.safetensors
     """
     point = _qvrf_point(codec)
+    if out.suffix != ".safetensors":  # by which weights=PATH knows how to read it
+        raise UsageError(f"{out} does not end in .safetensors; name such a file with --out")
     output_file(out, out, files_of_spec(codec))
     point.write_fixed(out)
     say(f"{out}: weights of {point.baseline}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdbench.errors import DataError, Unavailable, UsageError
+from rdbench.files import write_text
 from rdbench.types import WeightsKind
 
 if TYPE_CHECKING:
@@ -68,8 +69,20 @@ class Checkpoint:
         return self.path.with_name(f"{self.path.name}.sha256")
 
     def expected(self) -> str:
-        """All that is known of the file's SHA-256: what is pinned, else the published start."""
-        return self.pin.read_text().strip() if self.pin.is_file() else self.sha256
+        """All that is known of the file's SHA-256: what is pinned, else the published start.
+
+        Raises:
+            DataError: what is pinned was damaged.
+        """
+        if not self.pin.is_file():
+            return self.sha256
+        pinned = self.pin.read_text(errors="replace").strip()
+        if not re.fullmatch("[0-9a-f]{64}", pinned):  # an empty one would fit every file
+            raise DataError(
+                f"{self.pin} holds no SHA-256; delete {self.path} and {self.pin}, then run "
+                f"`rdbench weights fetch {self.name}`"
+            )
+        return pinned
 
 
 def cache_folder() -> Path:
@@ -144,8 +157,8 @@ def verify(checkpoint: Checkpoint) -> None:
 def pin(checkpoint: Checkpoint) -> None:
     """Remember the file's SHA-256, unless one is remembered."""
     if not checkpoint.pin.is_file():
-        with contextlib.suppress(OSError):  # a cache that is shared, without the right to write
-            checkpoint.pin.write_text(sha256(checkpoint.path) + "\n")
+        with contextlib.suppress(DataError):  # a cache that is shared, without the right to write
+            write_text(checkpoint.pin, sha256(checkpoint.path) + "\n")
 
 
 def pin_used(name: str, checkpoints: Sequence[Checkpoint]) -> None:
@@ -340,9 +353,13 @@ def _check_tensor(name: str, value: "torch.Tensor", path: Path) -> None:
     """DataError where no network can work with these numbers."""
     import torch
 
-    if value.layout != torch.strided or value.is_meta or value.is_complex():
+    floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    plain = value.layout == torch.strided and not value.is_meta and not value.is_complex()
+    if not plain or (value.is_floating_point() and value.dtype not in floats):
         kind = "without values" if value.is_meta else f"{value.layout}, {value.dtype}"
         raise DataError(f"{path}: parameter {name} is no plain tensor of real numbers ({kind})")
+    if value.nbytes > value.untyped_storage().nbytes():  # a few numbers, repeated without end
+        raise DataError(f"{path}: parameter {name} has more numbers than the file; save a copy")
     if value.is_floating_point() and not bool(torch.isfinite(value).all()):
         raise DataError(f"{path}: parameter {name} contains NaN or infinite values")
 
@@ -448,7 +465,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, 
 
 
 def _config_of(metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    config = json.loads((metadata or {}).get("config", "{}"))
+    try:
+        config = json.loads((metadata or {}).get("config", "{}"))
+    except RecursionError:
+        raise ValueError("its config is nested too deeply") from None
     if not isinstance(config, dict):
         raise ValueError("its config is not a JSON object")
     return config

@@ -11,7 +11,7 @@ from rdbench.cli.run import sweep_with_progress
 from rdbench.datasets import load_dataset
 from rdbench.errors import UsageError
 from rdbench.images import read_image
-from rdbench.registry import codecs_from_spec, rate_of
+from rdbench.registry import codecs_from_spec, curve_of, rate_of
 from rdbench.report.export import file_name
 
 
@@ -37,6 +37,8 @@ def latents(
 
     Example: rdbench latents --codec qarv --dataset kodak[kodim03] --map kodim03
     """
+    data = load_dataset(dataset)
+    pictures = data.subset([map_of]).pictures if map_of else ()
     outcome, images = sweep_with_progress([codec], [dataset], out, jobs=jobs, threads=threads)
     rows = latent_rows(outcome.records, images)
     if not rows:
@@ -45,13 +47,12 @@ def latents(
     from rdbench.report.latents import plot_bit_maps, plot_latents
 
     written = plot_latents(rows, out / "figures")
-    if map_of:
-        (picture,) = load_dataset(dataset).subset([map_of]).pictures
+    for picture in pictures:
         image = read_image(picture.path)
         for point in codecs_from_spec(codec):
             name, value = rate_of(point)
-            title = f"{point.name} {name}={value:g}"
-            path = out / "figures" / file_name(f"map-{title}-{Path(picture.name).stem}")
-            written += plot_bit_maps(image, point.bit_maps(image), title, path)
+            title = f"{curve_of(point)} {name}={value:g}"  # with its weights
+            file = file_name(f"map-{data.name}-{title}-{Path(picture.name).stem}")
+            written += plot_bit_maps(image, point.bit_maps(image), title, out / "figures" / file)
     for path in written:
         typer.echo(path, err=True)

@@ -82,9 +82,15 @@ def why_not(metric: Metric) -> str | None:
 
 
 def to_8bit(reconstruction: Reconstruction) -> Image:
-    """``reconstruction`` clipped to [0, 1] and rounded to 8 bits, ties to even."""
+    """``reconstruction`` clipped to [0, 1] and rounded to 8 bits, ties to even.
+
+    Raises:
+        DataError: it holds values that are not finite.
+    """
     if reconstruction.dtype == np.uint8:
         return reconstruction.astype(np.uint8, copy=False)
+    if not np.isfinite(reconstruction).all():
+        raise DataError("the reconstruction holds values that are not finite")
     return np.asarray(np.rint(np.clip(reconstruction, 0, 1) * 255), np.uint8)
 
 

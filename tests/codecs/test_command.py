@@ -232,7 +232,38 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"ladder": {"quality": [1], "speed": [2]}}, "ladder must give one parameter numbers"),
     ({"ladder": {"width": [1]}}, "the rate parameter cannot be called 'width'"),
     ({"ladder": {"encode": [1]}}, "the rate parameter cannot be called 'encode'"),
+    ({"ladder": {"class": [1]}}, "the rate parameter cannot be called 'class'"),
+    ({"ladder": {"quality": [1, float("nan")]}}, "a number of the ladder is not finite"),
+    ({"ladder": {"quality": [1.5, 10**400]}}, "a number of the ladder is not finite"),
+    ({"timeout_s": -1}, "timeout_s must be over 0"),
+    ({"timeout_s": 10**400}, "timeout_s must be over 0"),
+    ({"encode": "p {input} {output} {quality!q}"}, "encode: .*conversion"),
+    ({"encode": "p {input} {output} {quality:zz}"}, "encode: .*format"),
+    ({"encode": "p {input} {output} {quality:{width}}"}, "encode: the format"),
+    ({"encode": "p {input} {output} {quality:100000000000}"}, "encode: the format"),
+    ({"encode": "{input} {output} {quality}"}, r"its program cannot be \{input\}"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a = " + 10_000 * "[", "nested too deeply"),
+        ("timeout_s = true", "timeout_s=True is empty or of the wrong type"),
+        ('ladder = {"\ufb01" = [1]}', "the rate parameter cannot be called '\ufb01'"),
+        (r'version = "p \u0000"', "version holds a zero byte"),
+    ],
+)
+def test_strange_descriptions(folder: Path, text: str, reason: str) -> None:
+    commands = 'encode = "p {input} {output}"\ndecode = "p {input} {output}"'
+    file = folder / "strange.toml"
+    file.write_text(f'name = "a"\nformat = "png"\n{commands}\n{text}', encoding="utf-8")
+    with pytest.raises(DataError, match=rf"strange\.toml: .*{reason}"):
+        load(file)
+
+
+def test_a_format_of_the_rate_parameter(folder: Path) -> None:
+    described(folder, JPEG | {"encode": "p {input} {output} {quality:03d} {width:>5}"})
 
 
 @pytest.mark.parametrize(("change", "reason"), WRONG, ids=[r for _, r in WRONG])

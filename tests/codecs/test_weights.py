@@ -170,6 +170,15 @@ def test_a_fetched_file_is_pinned_and_another_in_its_place_is_refused(monkeypatc
         weights.locate("toy", "toy", [CHECKPOINT])
 
 
+@pytest.mark.parametrize("damage", [b"", b"\n", b"\xff\0", b"abc"])
+def test_a_damaged_pin_fits_no_file(damage):
+    CHECKPOINT.path.parent.mkdir(parents=True)
+    CHECKPOINT.path.write_bytes(b"garbage")
+    CHECKPOINT.pin.write_bytes(damage)
+    with pytest.raises(DataError, match=r"holds no SHA-256; delete .* then run `rdbench weights"):
+        weights.locate("toy", "toy", [CHECKPOINT])
+
+
 def test_a_download_that_holds_no_network_is_not_kept(monkeypatch):
     def download(repository, file, local_dir):
         (local_dir / file).write_bytes(b"<html>quota exceeded</html>")
@@ -221,8 +230,23 @@ def test_parameters_that_are_no_numbers_are_named(tmp_path, value, suffix):
 
 
 @pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (torch.ones(2).to(torch.float8_e4m3fn), "no plain tensor of real numbers"),
+        (torch.ones(1).expand(10**12), "has more numbers than the file"),
+        (torch.ones(1).as_strided((10**6, 10**6), (0, 0)), "has more numbers than the file"),
+    ],
+)
+def test_parameters_that_no_memory_holds_or_no_network_takes(tmp_path, value, reason):
+    torch.save({"g_a.0.bias": value}, tmp_path / "a.pth")
+    with pytest.raises(DataError, match=rf"g_a\.0\.bias .*{reason}|g_a\.0\.bias {reason}"):
+        weights.read(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
     "config",
     [
+        "[" * 100_000,
         '{"lambda_range": [0, 0]}', '{"lambda_range": [2048, 16]}', '{"lambda_range": [NaN, 2]}',
         '{"lambda_range": [-1, 2]}', '{"lambda_range": [1, 2, 3]}', '{"lambda_range": ["a", "b"]}',
         '{"latents": 3}', '{"block": "conv"}', '{"join_kernel": true}', '{"unknown": 1}', "[1]",

@@ -25,7 +25,7 @@ from rdbench_codecs.hyperprior.qvrf import (
     RegulatorFit,
     fit_regulators,
 )
-from rdbench_codecs.training.trainable import Trainable
+from rdbench_codecs.training.trainable import Trainable, require_threads
 
 if TYPE_CHECKING:
     from rdbench_codecs.hyperprior.coder import CodedLatent
@@ -103,6 +103,7 @@ class HyperpriorCodec(Trainable):
     threads: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        require_threads(self.threads)
         if self.weights == "default":
             chosen = weights_files.best(self.name, self._released_name(), CHECKPOINTS)
             chosen = chosen if chosen == weights_files.LITE else "released"

@@ -1,8 +1,8 @@
 """The loss of the hyperprior networks at one rate, and of every method that makes it variable."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,15 @@ from rdbench_codecs.hyperprior.networks import Network, ScaleHyperprior
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
 from rdbench_codecs.hyperprior.rates import level_points
 from rdbench_codecs.hyperprior.start import start_from_components
-from rdbench_codecs.training.objective import Losses, Objective
+from rdbench_codecs.training.objective import Losses, Objective, is_number, is_one_of
 
 _WHITE = 255.0
+_MAX_CHANNELS = 4096
+
+
+def _are_levels(value: Any) -> bool:
+    whole = isinstance(value, list | tuple) and all(type(level) is int for level in value)
+    return whole and len(value) > 0 and all(0 <= level < len(LAMBDAS) for level in value)
 
 
 class HyperpriorObjective(Objective):
@@ -34,10 +40,22 @@ class HyperpriorObjective(Objective):
         network: ``baseline`` and ``method``, see `build`; channels ``n`` and ``m``.
     """
 
+    stage_settings: ClassVar[Mapping[str, Callable[[Any], bool]]] = {
+        "levels": _are_levels,
+        "lambda_balance": is_number(0, 1),
+        "variable_rate": is_one_of(True, False),
+        "quantization": is_one_of("noise", "straight-through"),
+    }
+
     def __init__(self, network: Mapping[str, Any]) -> None:
         super().__init__()
         if wrong := network.keys() ^ {"baseline", "method", "n", "m"}:
             raise DataError(f"the network of a recipe has channels n and m: see {min(wrong)!r}")
+        for name in ("n", "m"):
+            if type(network[name]) is not int or not 1 <= network[name] <= _MAX_CHANNELS:
+                raise DataError(f"{name} of a network is 1 to {_MAX_CHANNELS} channels")
+        if names := [network[k] for k in ("baseline", "method") if type(network[k]) is not str]:
+            raise DataError(f"baseline and method of a network are names, not {names[0]!r}")
         self._settings = dict(network)
         self.network: Network = build(**self._settings)
 

@@ -25,7 +25,7 @@ from rdbench_codecs.qarv.config import (
     cube_root_spaced_lambdas,
     log_spaced_lambdas,
 )
-from rdbench_codecs.training.trainable import Trainable
+from rdbench_codecs.training.trainable import Trainable, require_threads
 from rdbench_codecs.weights import best, configuration, kind_of, locate, pin_used, remark, sha256
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Qarv(Trainable):
             raise ValueError(
                 f"lambda is {self.lambda_:g}, it must be {_LEAST_LAMBDA:g} to {_LARGEST_LAMBDA:g}"
             )
+        require_threads(self.threads)
         if self.weights == "default":
             object.__setattr__(self, "weights", best(Qarv.name, "qarv", CHECKPOINTS))
 

@@ -10,6 +10,7 @@ from rdbench.cli.console import AsJson, Force, print_rows, progress_bar, say
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, output_files
 from rdbench.registry import codec_from_spec, spec_of
+from rdbench_codecs.container import MAX_PIXELS
 
 if TYPE_CHECKING:
     from rdbench_codecs.qarv import Qarv
@@ -81,9 +82,13 @@ def sample(
     width: Annotated[int, typer.Option(min=1, help="Width of a sample in pixels.")] = 256,
     count: Annotated[int, typer.Option(min=1, help="Number of samples.")] = 12,
     temperature: Annotated[
-        float, typer.Option(min=0, help="Factor on the spread of the prior; 0 gives its mean.")
+        float,
+        typer.Option(min=0, max=100, help="Factor on the spread of the prior; 0 gives its mean."),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the first sample; the next has the next.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=-(2**48), max=2**48, help="Of the first sample; the next has the next."),
+    ] = 0,
     out: SheetOut = None,
     force: Force = False,
 ) -> None:
@@ -96,6 +101,7 @@ def sample(
     from rdbench_codecs.qarv.sheets import contact_sheet
 
     point = _qarv(codec)
+    _refuse_giant(max(height, width) ** 2 * count, "--height, --width and --count")
     target = output_file(out, Path("samples.png"), files_of_spec(codec), force)
     tiles = [
         (f"seed {n}", to_8bit(point.sample(height, width, n, temperature)))
@@ -128,11 +134,21 @@ def interpolate(
     point = _qarv(codec)
     inputs = [first, second, *files_of_spec(codec)]
     target = output_file(out, Path("interpolation.png"), inputs, force)
+    images = read_image(first), read_image(second)
+    _refuse_giant(images[0].shape[0] * images[0].shape[1] * steps, "--steps, or smaller pictures")
     weights = [i / (steps - 1) for i in range(steps)]
-    pictures = explore.interpolate(point, read_image(first), read_image(second), weights)
+    pictures = explore.interpolate(point, *images, weights)
     row = [(f"{w:.2f}", to_8bit(p)) for w, p in zip(weights, pictures, strict=True)]
     write_image(contact_sheet([row], side=256), target)
     say(f"{target}: {spec_of(point)}")
+
+
+def _refuse_giant(n_pixels: int, options: str) -> None:
+    """UsageError where the pictures of a sheet have more pixels than one may have."""
+    if n_pixels > MAX_PIXELS:
+        raise UsageError(
+            f"that is {n_pixels:,} pixels in all, the limit is {MAX_PIXELS:,}; give less: {options}"
+        )
 
 
 def _qarv(spec: str) -> "Qarv":

@@ -3,16 +3,16 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from rdbench.errors import DataError
-from rdbench_codecs.qarv.config import CONFIGS, QarvConfig
+from rdbench_codecs.qarv.config import CONFIGS, LAMBDAS, QarvConfig
 from rdbench_codecs.qarv.network import DISCRETE_LAMBDAS, QarvNetwork, to_pixels
 from rdbench_codecs.qarv.start import start_from_components
-from rdbench_codecs.training.objective import Losses, Objective
+from rdbench_codecs.training.objective import Losses, Objective, is_number, is_one_of
 
 
 class QarvObjective(Objective):
@@ -31,11 +31,18 @@ class QarvObjective(Objective):
             `QarvConfig` that replace its own.
     """
 
+    stage_settings: ClassVar[Mapping[str, Callable[[Any], bool]]] = {
+        "lambda_sampling": is_one_of("cube root", "log", "discrete"),
+        "lambda": is_number(*LAMBDAS),
+        "lambda_balance": is_number(0, 1),
+        "distortion": is_one_of("mse", "ms-ssim"),
+    }
+
     def __init__(self, network: Mapping[str, Any]) -> None:
         super().__init__()
         changes = dict(network)
         name = changes.pop("config", "base")
-        if name not in CONFIGS:
+        if not isinstance(name, str) or name not in CONFIGS:
             raise DataError(f"no configuration is named {name!r}; there are {', '.join(CONFIGS)}")
         self.network: QarvNetwork = QarvNetwork(
             QarvConfig.from_mapping({**asdict(CONFIGS[name]), **changes})

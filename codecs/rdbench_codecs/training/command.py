@@ -26,7 +26,7 @@ def train(
     ] = None,
     start: Annotated[str, typer.Option(help="File of weights to begin with.")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(min=1, help="Of the CPU, a process.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=4096, help="Of the CPU, a process.")] = 2,
     loaders: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 0,
     compile_: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     validate: Annotated[
@@ -43,11 +43,14 @@ def train(
     """
     import torch
 
+    from rdbench.datasets import load_dataset
     from rdbench_codecs.training.figures import draw_log
     from rdbench_codecs.training.loop import Machine
     from rdbench_codecs.training.loop import train as train_loop
 
     cls = _trainable(codec)
+    if validate:
+        load_dataset(validate)  # training takes hours: say now what cannot be read
     recipe = cls.recipe(config)
     recipe = dataclasses.replace(recipe, start=start or recipe.start)
     out = out or Path(f"{codec}-{Path(config).stem}")

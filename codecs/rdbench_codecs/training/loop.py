@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from rdbench.errors import DataError, RdbenchWarning, Unavailable
+from rdbench.errors import DataError, RdbenchWarning, Unavailable, UsageError
 from rdbench.files import replacing, write_bytes, write_text
 from rdbench_codecs.training.data import Crops, picture_files
 from rdbench_codecs.training.objective import Losses, Objective
@@ -53,9 +53,14 @@ class Machine:
     world_size: int = int(os.environ.get("WORLD_SIZE", "1"))
 
     def torch_device(self) -> torch.device:
-        """The device of this process; Unavailable where there is none."""
-        if self.device != "cuda":
-            return torch.device(self.device)
+        """The device of this process; Unavailable where it is not here, UsageError for others."""
+        if self.device not in ("cpu", "cuda"):
+            raise UsageError(
+                f"no device is named {self.device!r}; there are cpu and cuda (another GPU than the "
+                "first: set CUDA_VISIBLE_DEVICES)"
+            )
+        if self.device == "cpu":
+            return torch.device("cpu")
         if not torch.cuda.is_available():
             raise Unavailable("no CUDA device is here; use --device cpu")
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
@@ -137,6 +142,7 @@ class _Run:
         self.learning_rate = 0.0
         self._objective, self._recipe, self._machine, self._out = objective, recipe, machine, out
         self._device = machine.torch_device()
+        _check_stages(objective, recipe)
         objective.to(self._device)
         self._optimizers = Optimizers(
             objective.network, objective.auxiliary_parameters(), recipe.optimizer
@@ -218,19 +224,28 @@ class _Run:
     def _restore(self, path: Path) -> None:
         try:
             content = torch.load(path, map_location=self._device, weights_only=True)
-            recipe, network = content["recipe"], content["network"]
-            average, optimizers, step = content["average"], content["optimizers"], content["step"]
+            made_by = Recipe.from_dict(json.loads(content["recipe"]))  # newer settings: default
+            is_same = _canonical(made_by) == _canonical(self._recipe)
+            if is_same:
+                self._take(content)
         except Exception as error:  # unpickling raises whatever the file asks for
             raise DataError(
                 f"{path} was cut, or another version made it; choose another folder with --out"
             ) from error
-        made_by = Recipe.from_dict(json.loads(recipe))  # a newer setting: its default
-        if _canonical(made_by) != _canonical(self._recipe):
+        if not is_same:
             raise DataError(f"{path} was made by another recipe; choose another folder with --out")
-        self._objective.network.load_state_dict(network)
-        self._average = average
-        self._optimizers.load_state_dict(optimizers)
-        self.step = step
+
+    def _take(self, content: dict[str, Any]) -> None:
+        """Go on from the content of a checkpoint; an error of some kind where it does not fit."""
+        step, average = content["step"], content["average"]
+        own = {name: value.shape for name, value in self._average.items()}
+        if type(step) is not int or not 0 <= step <= self._recipe.steps:
+            raise ValueError(f"no step is {step!r}")
+        if {name: value.shape for name, value in average.items()} != own:
+            raise ValueError("the average is of another network")
+        self._objective.network.load_state_dict(content["network"])
+        self._optimizers.load_state_dict(content["optimizers"])
+        self.step, self._average = step, average
 
     def _copy(self) -> dict[str, Tensor]:
         return {k: v.clone() for k, v in self._objective.network.state_dict().items()}
@@ -242,14 +257,31 @@ class _Run:
         torch._foreach_lerp_(list(self._average.values()), list(new.values()), 1 - decay)
 
 
+def _check_stages(objective: Objective, recipe: Recipe) -> None:
+    """DataError where a stage cannot be trained; a warning where it freezes what is not there."""
+    names = [name for name, _ in objective.network.named_parameters()]
+    for stage in recipe.stages:
+        objective.check_settings(stage.settings)
+        if all(name.startswith(tuple(stage.frozen)) for name in names):
+            raise DataError(f"frozen = {list(stage.frozen)} leaves a stage nothing to train")
+        for start in stage.frozen:
+            if not any(name.startswith(start) for name in names):
+                text = f"frozen: no parameter of this network has a name that begins {start!r}"
+                warnings.warn(text, RdbenchWarning, 2)
+
+
 class _Log:
     """A CSV file with a row a line; rows of steps that will be done again are dropped."""
 
     def __init__(self, path: Path, step: int) -> None:
         self._path = path
-        lines = path.read_text().splitlines() if path.is_file() else []
+        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
         names = [field.name for field in fields(Progress)]
-        kept = [line for line in lines[1:] if int(line.split(",")[0]) <= step]
+        rows = [line for line in lines[1:] if _is_row(line, len(names))]
+        if n_damaged := len(lines[1:]) - len(rows):
+            text = f"{path}: {n_damaged} damaged lines are left out"
+            warnings.warn(text, RdbenchWarning, 2)
+        kept = [line for line in rows if int(line.split(",")[0]) <= step]
         write_text(path, "\n".join([",".join(names), *kept]) + "\n")
 
     def add(self, progress: Progress) -> None:
@@ -258,6 +290,15 @@ class _Log:
                 file.write(",".join(map(str, vars(progress).values())) + "\n")
         except OSError as error:
             raise DataError(f"cannot write {self._path}: {error.strerror}") from None
+
+
+def _is_row(line: str, n_columns: int) -> bool:
+    """Whether a line of the log is whole."""
+    first, *others = line.split(",")
+    try:
+        return first.isdecimal() and len(list(map(float, others))) == n_columns - 1
+    except ValueError:
+        return False
 
 
 class _Means:

@@ -1,10 +1,12 @@
 """What a codec brings to be trained."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
+
+from rdbench.errors import DataError
 
 
 class Losses(NamedTuple):
@@ -26,11 +28,27 @@ class Losses(NamedTuple):
 class Objective(nn.Module, ABC):
     """A network and the loss that trains it.
 
+    Class attributes:
+        stage_settings: what a stage's settings may be called, and whether a value is possible.
+
     Attributes:
         network: what is trained and kept.
     """
 
+    stage_settings: ClassVar[Mapping[str, Callable[[Any], bool]]]
     network: nn.Module
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """DataError where one of a stage's settings is unknown or its value impossible."""
+        for name, value in settings.items():
+            if name not in self.stage_settings:
+                raise DataError(
+                    f"[stages.settings] has no {name!r}; there are "
+                    f"{', '.join(self.stage_settings)} (settings of the stage itself, such as "
+                    "steps, are written above it)"
+                )
+            if not self.stage_settings[name](value):
+                raise DataError(f"[stages.settings]: {name} = {str(value)[:60]!r} is not possible")
 
     @abstractmethod
     def forward(self, images: Tensor, settings: Mapping[str, Any]) -> Losses:
@@ -62,3 +80,13 @@ class Objective(nn.Module, ABC):
     def auxiliary_parameters(self) -> list[nn.Parameter]:
         """Parameters with a loss of their own, trained at a rate of their own and never clipped."""
         return []
+
+
+def is_number(low: float, high: float) -> Callable[[Any], bool]:
+    """Whether a value is a number between two."""
+    return lambda value: type(value) in (int, float) and low <= value <= high
+
+
+def is_one_of(*values: Any) -> Callable[[Any], bool]:
+    """Whether a value is one of these, and of its type."""
+    return lambda value: any(type(value) is type(v) and value == v for v in values)

@@ -22,12 +22,18 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from types import NoneType, UnionType
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from rdbench.errors import DataError
 
 _Class = TypeVar("_Class")
 
+_LARGEST = 2**48
+"""Largest number in a recipe."""
+
+_MAX_BATCH = 2**16
+_MAX_CROP = 2**14
 
 PRINCIPAL_COMPONENTS = "principal components"
 """A `Recipe.start`."""
@@ -58,10 +64,14 @@ class Stage:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1:
-            raise DataError("a stage has at least one step and one picture a step")
-        if self.crop < 64 or self.crop % 64:
-            raise DataError(f"crops of {self.crop} pixels: it must be a multiple of 64")
+        if self.steps < 1 or not 1 <= self.batch <= _MAX_BATCH:
+            raise DataError(
+                f"a stage has at least one step, and 1 to {_MAX_BATCH} pictures a step (batch)"
+            )
+        if not 64 <= self.crop <= _MAX_CROP or self.crop % 64:
+            raise DataError(
+                f"crops of {self.crop} pixels: it must be a multiple of 64, up to {_MAX_CROP}"
+            )
         if self.precision not in ("float32", "bfloat16"):
             raise DataError(f"no precision is named {self.precision!r}; float32 or bfloat16")
 
@@ -98,6 +108,8 @@ class Recipe:
             raise DataError("a recipe has at least one [[stages]]")
         if self.optimizer not in ("adam", "muon"):
             raise DataError(f"no optimizer is named {self.optimizer!r}; adam or muon")
+        if not self.clip_norm > 0 or not self.ema_decay <= 1:
+            raise DataError("clip_norm must be over 0 and ema_decay between 0 and 1")
 
     @property
     def steps(self) -> int:
@@ -123,7 +135,10 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """DataError for an unknown, missing or impossible setting."""
-        stages = tuple(_make(Stage, stage, "a stage") for stage in values.get("stages", ()))
+        tables = values.get("stages", ())
+        if not _fits(tables, Sequence[Mapping[str, Any]]):
+            raise DataError("stages are written as tables: [[stages]] and its settings below")
+        stages = tuple(_make(Stage, stage, "a stage") for stage in tables)
         return _make(cls, {"network": {}, **values, "stages": stages}, "a recipe")
 
 
@@ -132,7 +147,7 @@ def load_recipe(path: Path) -> Recipe:
     try:
         with path.open("rb") as file:
             values = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # also bytes that are no text
         raise DataError(f"{path} cannot be read as a recipe: {error}") from error
     try:
         return Recipe.from_dict(values)
@@ -144,7 +159,42 @@ def _make(cls: type[_Class], values: Mapping[str, Any], what: str) -> _Class:
     names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
     if unknown := values.keys() - names:
         raise DataError(f"{what} has no setting {min(unknown)!r}; there are {', '.join(names)}")
+    for name, hint in get_type_hints(cls).items():
+        if name in values and not _fits(values[name], hint):
+            text = repr(values[name])
+            text = text if len(text) <= 60 else f"{text[:57]}..."
+            raise DataError(f"{what}: {name} = {text}, but it must be {_wanted(hint)}")
     try:
         return cls(**values)
     except TypeError as error:
         raise DataError(f"{what}: {error}") from error
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is what the type of a setting says, numbers from 0 to a limit."""
+    kind, arguments = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return isinstance(value, str)  # which one is told with their names
+    if kind is UnionType:
+        return any(_fits(value, argument) for argument in arguments)
+    if kind is Mapping:
+        return isinstance(value, Mapping)
+    if kind is not None:
+        return isinstance(value, list | tuple) and all(_fits(v, arguments[0]) for v in value)
+    if hint in (int, float):
+        numbers = (int,) if hint is int else (int, float)
+        return type(value) in numbers and 0 <= value <= _LARGEST  # False for NaN
+    return isinstance(value, hint)
+
+
+def _wanted(hint: Any) -> str:
+    """What a setting of a type must be, for people."""
+    kinds = {int: "a whole number from 0 to 2^48", float: "a number from 0 to 2^48", str: "a text"}
+    kind, arguments = get_origin(hint), get_args(hint)
+    if kind is UnionType:
+        return " or ".join(_wanted(a) for a in arguments if a is not NoneType)
+    if kind is Mapping:
+        return "a table"
+    if kind is Literal:
+        return " or ".join(map(repr, arguments))
+    return kinds.get(hint, 'a list of texts such as ["g_a."]')

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from rdbench_codecs.training.recipe import Recipe
 
 
+_MOST_THREADS = 4096
+
+
+def require_threads(threads: int | None) -> None:
+    """ValueError where torch cannot use that many threads."""
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise ValueError(f"threads is {threads}, it must be 1 to {_MOST_THREADS}")
+
+
 class Trainable(Codec):
     """A codec that can be trained.
 

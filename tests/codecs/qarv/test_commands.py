@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from rdbench import run
 from rdbench.cli.app import app
-from rdbench.errors import BitstreamError, EncoderError, UsageError
+from rdbench.errors import BitstreamError, DataError, EncoderError, UsageError
 from rdbench_codecs.qarv import Qarv, QarvScalable
 from rdbench_codecs.qarv.explore import keep
 from rdbench_codecs.qarv.sheets import GAP, contact_sheet
@@ -72,6 +73,37 @@ def test_interpolation(pictures, tmp_path):
         rdbench("qarv", "interpolate", *pictures[1:], "--codec", SPEC)
     with pytest.raises(UsageError, match="'jpeg' is not QARV"):
         rdbench("qarv", "sample", "--codec", "jpeg")
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "reason"),
+    [
+        (("sample", "--height", 10**6, "--width", 10**6), UsageError, "give less: --height"),
+        (("sample", "--count", 10**12), UsageError, "give less: .*--count"),
+        (("interpolate", "a.png", "b.png", "--steps", 10**11), UsageError, "give less: --steps"),
+        (("sample", "--seed", 10**23), None, "--seed"),
+        (("sample", "--temperature", "inf"), None, "--temperature"),
+    ],
+)
+def test_giant_sheets_are_refused(pictures, tmp_path, monkeypatch, words, error, reason):
+    monkeypatch.chdir(tmp_path)
+    words = ["qarv", *map(str, words), "--codec", SPEC, "--out", "sheet.png"]
+    if error is None:
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 2
+        assert reason in result.output
+    else:
+        with pytest.raises(error, match=reason):
+            rdbench(*words)
+    assert not Path("sheet.png").exists()
+
+
+def test_no_picture_is_written_of_what_is_not_finite(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(Qarv, "decode", lambda self, data: np.full((4, 4, 3), np.nan, np.float32))
+    (tmp_path / "a.qarv").write_bytes(b"")
+    with pytest.raises(DataError, match="not finite"):
+        rdbench("decode", tmp_path / "a.qarv", "--codec", SPEC, "--out", tmp_path / "out.png")
+    assert not (tmp_path / "out.png").exists()
 
 
 def test_a_sheet_scales_pictures_down_and_leaves_gaps_white():

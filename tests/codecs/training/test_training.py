@@ -14,14 +14,14 @@ import pytest
 import torch
 
 from rdbench.errors import DataError, RdbenchWarning, UsageError
-from rdbench.registry import codec_class, codec_names
+from rdbench.registry import codec_class, codec_from_spec, codec_names
 from rdbench_codecs.hyperprior.rates import POINTS
 from rdbench_codecs.hyperprior.train import HyperpriorObjective
 from rdbench_codecs.qarv import Qarv
 from rdbench_codecs.qarv.config import CONFIGS
 from rdbench_codecs.qarv.train import QarvObjective
 from rdbench_codecs.training.data import Crops, picture_files
-from rdbench_codecs.training.loop import Progress, train
+from rdbench_codecs.training.loop import Machine, Progress, train
 from rdbench_codecs.training.objective import Objective
 from rdbench_codecs.training.recipe import Recipe, load_recipe
 from rdbench_codecs.training.trainable import Trainable
@@ -170,6 +170,40 @@ def test_a_broken_checkpoint_is_named(photos: Path, tmp_path: Path, kept: str) -
         path.write_bytes(data[: len(data) // 2] if kept == "half" else b"")
     with pytest.raises(DataError, match="was cut, or another version made it"):
         train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 99}, {"step": -1}, {"step": "x"}, {"recipe": "{"}, {"recipe": 5}, {"network": {}},
+        {"average": {}}, {"optimizers": {}}, {"optimizers": [1]},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_of_other_content_is_named(
+    change: dict[str, Any], photos: Path, tmp_path: Path
+) -> None:
+    train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    torch.save({**torch.load(path, weights_only=True), **change}, path)
+    with pytest.raises(DataError, match="was cut, or another version made it"):
+        train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+
+
+def test_a_damaged_log_does_not_stop_training(photos: Path, tmp_path: Path) -> None:
+    train(tiny(recipe(2)), recipe(2), photos, tmp_path, log_every=1)
+    log = tmp_path / "log.csv"
+    whole = log.read_text()
+    log.write_bytes(whole.encode() + b"2,0.\n\xff\0\n\n")
+    with pytest.warns(RdbenchWarning, match="3 damaged lines"):
+        train(tiny(recipe(2)), recipe(2), photos, tmp_path)
+    assert log.read_text() == whole
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:7", "meta"])
+def test_devices_that_are_none(device: str, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cpu and cuda"):
+        train(tiny(recipe(2)), recipe(2), photos, tmp_path / "out", Machine(device))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_stopped_at_the_start_goes_on(photos: Path, tmp_path: Path) -> None:
@@ -335,12 +369,75 @@ def test_every_recipe_that_comes_along_makes_a_network(codec: str) -> None:
         ("[[stages]]\nbatch = 1", "steps"),
         ("[network]\nconfig = 'base'", "at least one"),
         ("[[stages", "cannot be read"),
+        ("a = " + 10_000 * "[", "cannot be read"),
+        ("stages = 3", "written as tables"),
+        ("stages = [3]", "written as tables"),
+        ("network = 3\n[[stages]]\nsteps = 1", "network = 3, but it must be a table"),
+        ("seed = -1\n[[stages]]\nsteps = 1", "seed = -1, .* whole number"),
+        ("seed = 1e3\n[[stages]]\nsteps = 1", "seed = 1000.0, .* whole number"),
+        ("start = 3\n[[stages]]\nsteps = 1", "start = 3, .* text"),
+        ("clip_norm = 'x'\n[[stages]]\nsteps = 1", "clip_norm = 'x', .* number"),
+        ("clip_norm = 0\n[[stages]]\nsteps = 1", "clip_norm must be over 0"),
+        ("ema_decay = 2\n[[stages]]\nsteps = 1", "ema_decay between 0 and 1"),
+        ("[[stages]]\nsteps = 2.5", "steps = 2.5, .* whole number"),
+        ("[[stages]]\nsteps = true", "steps = True, .* whole number"),
+        ("[[stages]]\nsteps = 1\nbatch = 1_000_000_000_000", "pictures a step"),
+        ("[[stages]]\nsteps = 1\ncrop = 6400000", "up to"),
+        ("[[stages]]\nsteps = 1\nlearning_rate = nan", "learning_rate = nan, .* number"),
+        ("[[stages]]\nsteps = 1\nlearning_rate = 1" + 400 * "0", "learning_rate = .* number"),
+        ("[[stages]]\nsteps = 1\nfrozen = 'g_a'", "frozen = 'g_a', .* list of texts"),
+        ("[[stages]]\nsteps = 1\nsettings = 3", "settings = 3, .* table"),
     ],
 )
 def test_wrong_recipes_say_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(DataError, match=message):
         load_recipe(tmp_path / "r.toml")
+
+
+@pytest.mark.parametrize("codec", TRAINABLE)
+@pytest.mark.parametrize("threads", ["0", "-1", "99999999999999999999"])
+def test_threads_that_torch_cannot_use(codec: str, threads: str) -> None:
+    with pytest.raises(UsageError, match="it must be 1 to 4096"):
+        codec_from_spec(f"{codec}:weights=random-tiny,threads={threads}")
+
+
+def test_a_recipe_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_bytes(b"\x92\xff")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_recipe(tmp_path / "r.toml")
+
+
+@pytest.mark.parametrize(
+    ("objective", "network", "stage", "message"),
+    [
+        (QarvObjective, {"config": "tiny"}, {"settings": {"batch": 8}}, "no 'batch'.* above"),
+        (QarvObjective, {"config": "tiny"}, {"settings": {"distortion": "MSE"}}, "distortion"),
+        (QarvObjective, {"config": "tiny"}, {"settings": {"lambda": 0}}, "lambda"),
+        (QarvObjective, {"config": "tiny"}, {"settings": {"lambda_sampling": [1]}}, "lambda_sam"),
+        (QarvObjective, {"config": "tiny"}, {"frozen": [""]}, "nothing to train"),
+        (QarvObjective, {"config": ["tiny"]}, {}, "no configuration"),
+        (HyperpriorObjective, {"n": 16, "m": 24}, {"settings": {"levels": [99]}}, "levels"),
+        (HyperpriorObjective, {"n": 16, "m": 24}, {"settings": {"levels": 3}}, "levels"),
+        (HyperpriorObjective, {"n": 16, "m": 24}, {"settings": {"quantization": "x"}}, "quant"),
+        (HyperpriorObjective, {"n": 16, "m": "x"}, {}, "m of a network"),
+    ],
+)
+def test_settings_of_a_stage_are_checked_before_anything_is_written(
+    objective: Any, network: Any, stage: Any, message: str, photos: Path, tmp_path: Path
+) -> None:
+    if objective is HyperpriorObjective:
+        network = {"baseline": "mbt2018-mean", "method": "qvrf", **network}
+    settings = Recipe.from_dict({"network": network, "stages": [{"steps": 1, **stage}]})
+    with pytest.raises(DataError, match=message):
+        train(objective(network), settings, photos, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stage_that_freezes_what_is_not_there(photos: Path, tmp_path: Path) -> None:
+    settings = recipe(stages=[{"steps": 1, "batch": 1, "crop": 64, "frozen": ["nosuch."]}])
+    with pytest.warns(RdbenchWarning, match="begins 'nosuch.'"):
+        train(tiny(settings), settings, photos, tmp_path)
 
 
 def test_training_begins_with_other_weights(photos: Path, tmp_path: Path) -> None:
@@ -406,6 +503,17 @@ def test_the_command_makes_a_codec(photos: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert '"bpp"' in done.stdout
     assert (tmp_path / "out" / "log.png").is_file()
+
+
+def test_a_data_set_to_validate_on_is_looked_for_before_training(
+    photos: Path, tmp_path: Path
+) -> None:
+    words = ["train", "qarv", "--data", photos, "--out", tmp_path / "out", "--validate", "nosuch"]
+    command = [sys.executable, "-m", "rdbench", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert "rdbench: no data set or folder 'nosuch'" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_of_a_training_are_a_codec(photos: Path, tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ figure, with a command that helps."""
 import json
 import re
 import shlex
-import sqlite3
 
 import numpy as np
 import PIL.Image
 import pytest
+from folders import as_kodak
 from typer.testing import CliRunner
 
 from rdbench.analysis.gather import anchors_of, gather, named
@@ -258,13 +258,6 @@ def test_own_curves_that_are_set_aside_are_said(own, tmp_path, command):
     words = ["--table", "bdrate"] if command == "tables" else []
     _, _, said = call(command, own, "--dataset", "kodak", *words)
     assert "only kodak was asked for" in said
-    with sqlite3.connect(own / "records.sqlite") as source:
-        copy = tmp_path / "short"
-        copy.mkdir()
-        with sqlite3.connect(copy / "records.sqlite") as db:
-            source.backup(db)
-            db.execute("DELETE FROM records WHERE rate_value NOT IN (20, 40)")
-            db.execute("UPDATE records SET dataset = 'kodak'")
-            db.execute("UPDATE datasets SET name = 'kodak'")
-    _, _, said = call(command, copy, "--dataset", "kodak", *words)
+    as_kodak(own, tmp_path / "short", lambda record: record.rate_value in (20, 40))
+    _, _, said = call(command, tmp_path / "short", "--dataset", "kodak", *words)
     assert "points were measured, a BD-rate needs 4; the published jpeg is shown" in said

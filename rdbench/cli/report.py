@@ -40,6 +40,7 @@ def report(
     """
     from rdbench.report.page import make_page, write_page
 
+    rates = _rates(bpp)
     read = [*kept_in(folder), *_pictures_of(folder), *files]
     target = output_file(out, folder / "report.html", read, force=True)
     imported = import_curves(files)
@@ -49,7 +50,7 @@ def report(
             folder,
             imported,
             int(pictures) if pictures.isdigit() else [n.strip() for n in names_of_list(pictures)],
-            _rates(bpp),
+            rates,
             lambda what, done, n: bar.update(task, completed=done, total=n, note=what),
         )
     for line in page.missing:

@@ -1,11 +1,11 @@
 """The tables of a comparison."""
 
-import sqlite3
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+from folders import as_kodak
 
 from rdbench import bd_rate, load, rescore, run
 from rdbench.analysis.bd import sensitivity
@@ -51,10 +51,8 @@ def test_only_published_weights_stand_for_the_published_codec(tmp_path, kind):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     PIL.Image.fromarray(pixels).save(folder / "a.png")
     run("qarv:weights=random-tiny,lambda=16,64,256,1024", str(folder), tmp_path / "out")
-    with sqlite3.connect(tmp_path / "out" / "records.sqlite") as db:
-        db.execute("UPDATE records SET dataset = 'kodak', weights_kind = ?", (kind,))
-        db.execute("UPDATE datasets SET name = 'kodak'")
-    found = [c for c in gather(tmp_path / "out", "kodak") if c.codec == "qarv"]
+    as_kodak(tmp_path / "out", tmp_path / "kodak", weights_kind=kind)
+    found = [c for c in gather(tmp_path / "kodak", "kodak") if c.codec == "qarv"]
     assert {c.source for c in found} == {"measured"} | ({"published"} - {kind})
     assert [c.weights_kind for c in found if c.source == "measured"] == [kind]
 
@@ -92,8 +90,9 @@ def test_tables_say_how_points_were_scored_where_that_differs(tmp_path):
 def test_tables_say_which_weights_and_which_anchor(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    PIL.Image.fromarray(pixels).save(folder / "a.png")
+    ramp = np.linspace(0, 200, 64)[:, None, None] + np.zeros((64, 64, 3))
+    pixels = ramp + np.random.default_rng(0).normal(0, 8, ramp.shape)
+    PIL.Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / "a.png")
     run(
         ["qarv:weights=lite,lambda=16,64,256,1024", "webp:quality=20,40,60,80",
          "webp:method=6,quality=20,40,60,80"],

@@ -168,7 +168,7 @@ def test_encoder_that_fails(folder: Path, action: str, reason: str) -> None:
         ("fail", r"failed \(status 1\): progress \| this is why"),
         ("nothing", "wrote no picture.png"),
         ("hang", r"stopped after 0\.5 s"),
-        ("wrong-size", "cannot identify"),
+        ("wrong-size", "no picture that Pillow knows"),
         ("deep", "refused: picture.png is not 8-bit RGB or grey .*16 bits a sample"),
         ("transparent", "refused: picture.png is transparent in places"),
     ],

@@ -116,6 +116,7 @@ def output_file(
         raise UsageError(f"{path} is a folder; name a file with --out")
     _refuse_inputs(path, inputs)
     if given is None:
+        _refuse_links([path])
         _refuse_existing([path], force)
     return path
 
@@ -129,6 +130,7 @@ def output_files(paths: Iterable[Path], inputs: Iterable[Path] = (), force: bool
     paths, inputs = list(paths), list(inputs)
     for path in paths:
         _refuse_inputs(path, inputs)
+    _refuse_links(path for path in paths if not path.is_dir())
     _refuse_existing(paths, force)
 
 
@@ -145,6 +147,13 @@ def _refuse_inputs(path: Path, inputs: Iterable[Path]) -> None:
         if same or inside or real == one.resolve():
             doing = "would be replaced, which is" if path.exists() else "would be among what is"
             raise UsageError(f"{path} {doing} read here; name another file with --out")
+
+
+def _refuse_links(paths: Iterable[Path]) -> None:
+    """A file that nobody named is not written through a link: its target may be anything."""
+    for path in paths:
+        if path.is_symlink() and path.exists():
+            raise UsageError(f"{path} is a link; remove it, or name a file with --out")
 
 
 def _refuse_existing(paths: Iterable[Path], force: bool) -> None:

@@ -137,3 +137,14 @@ def test_files_of_a_spec(tmp_path):
     assert files_of_spec(f"qarv:weights={weights},lambda=64,128") == [weights]
     assert files_of_spec(f"{toml}:quality=20") == [toml]
     assert files_of_spec("jpeg") == []
+
+
+def test_what_nobody_named_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"mine")
+    link = tmp_path / "report.html"
+    link.symlink_to(tmp_path / "photo.png")
+    with pytest.raises(UsageError, match="is a link"):
+        output_file(None, link, force=True)
+    with pytest.raises(UsageError, match="is a link"):
+        output_files([link], force=True)
+    assert output_file(link, tmp_path / "other.html") == link

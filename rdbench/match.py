@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from rdbench.datasets import Dataset, Picture, load_dataset
-from rdbench.errors import DataError, RdbenchError, UsageError
+from rdbench.errors import DataError, UsageError
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, score
 from rdbench.rate_control import (
@@ -24,7 +24,7 @@ from rdbench.rate_control import (
 )
 from rdbench.registry import codec_from_spec, curve_of, given_settings, spec_of
 from rdbench.store import Store
-from rdbench.sweep import remember
+from rdbench.sweep import reason, remember
 from rdbench.types import Codec, Image, WeightsKind
 from rdbench.workers import workers
 
@@ -206,9 +206,7 @@ def _outcome(
 ) -> tuple[Match, bytes | None]:
     if not isinstance(result, BaseException):
         return result
-    text = " ".join(str(result).split())
-    reason = text if isinstance(result, RdbenchError) else f"{type(result).__name__}: {text}"
-    return dataclasses.replace(_blank(task), error=reason), None
+    return dataclasses.replace(_blank(task), error=reason(result)), None
 
 
 def _blank(task: _Task) -> Match:

@@ -11,6 +11,7 @@ from rdbench.errors import DataError, RdbenchError
 from rdbench.images import read_image
 from rdbench.metrics import METRICS, Protocol, available, score
 from rdbench.store import Store
+from rdbench.sweep import reason
 from rdbench.types import Codec, Record
 from rdbench.workers import workers
 
@@ -139,9 +140,7 @@ def _pictures(store: Store, dataset: str) -> dict[str, Picture]:
 
 
 def _line(record: Record, error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    reason = text if isinstance(error, RdbenchError) else f"{type(error).__name__}: {text}"
-    return f"{record.spec} on {record.dataset}/{record.image}: {reason}"
+    return f"{record.spec} on {record.dataset}/{record.image}: {reason(error)}"
 
 
 def _rescore(task: _Task) -> dict[str, float]:

@@ -211,7 +211,7 @@ def _record_and_bytes(
     task: Task, result: tuple[Record, bytes | None] | BaseException
 ) -> tuple[Record, bytes | None]:
     if isinstance(result, BaseException):
-        return replace(_blank(task), error=_reason(result)), None
+        return replace(_blank(task), error=reason(result)), None
     return result
 
 
@@ -242,7 +242,7 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
         scores = score(task.protocol, image, decoded)
         record = replace(record, decode_s=decode_s, scores=scores)
     except Exception as error:
-        record = replace(record, error=_reason(error))
+        record = replace(record, error=reason(error))
     return record, bitstream.data if bitstream else None
 
 
@@ -274,7 +274,7 @@ def _read_checked(path: Path, sha256: str) -> Image:
     return image
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """One line that says what happened; the type too where it is not one of ours."""
     text = " ".join(str(error).split()) or "no reason given"
     return text if isinstance(error, RdbenchError) else f"{type(error).__name__}: {text}"

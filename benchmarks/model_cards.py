@@ -19,14 +19,14 @@ import torch
 from card_figures import draw_card
 
 from rdbench import Store, bd_rate
-from rdbench.analysis.curves import measured_curves
-from rdbench.analysis.gather import gather
+from rdbench.analysis.measured import measured_curves
+from rdbench.analysis.selection import gather
 from rdbench.analysis.summary import summarize
 from rdbench.curve import Curve
 from rdbench.registry import codec_class
 from rdbench.report.tables import table
+from rdbench_codecs.learned.weights import bundled, read, sha256
 from rdbench_codecs.training.recipe import Recipe
-from rdbench_codecs.weights import bundled, read, sha256
 
 DATASET = "kodak"
 RIVALS = ("vtm18", "hevc", "jpeg2000", "webp", "jpeg")

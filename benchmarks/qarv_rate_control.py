@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from rdbench import bd_rate, run
-from rdbench.analysis.gather import measured
+from rdbench.analysis.selection import measured
 from rdbench.analysis.variable_rate import variable_rate_penalty
 from rdbench.curve import Curve
-from rdbench_codecs.qarv.train import QarvObjective
+from rdbench_codecs.qarv.objective import QarvObjective
 from rdbench_codecs.training.loop import train
 from rdbench_codecs.training.recipe import Recipe
 

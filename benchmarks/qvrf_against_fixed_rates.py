@@ -17,14 +17,14 @@ from typing import Any
 import torch
 
 from rdbench import bd_rate, run
-from rdbench.analysis.gather import measured
+from rdbench.analysis.selection import measured
 from rdbench.analysis.variable_rate import variable_rate_penalty
 from rdbench.registry import codec_class, codec_from_spec
 from rdbench_codecs.hyperprior.codec import Qvrf
+from rdbench_codecs.learned.weights import bundled
 from rdbench_codecs.training.loop import train
 from rdbench_codecs.training.recipe import Recipe
 from rdbench_codecs.training.trainable import Trainable
-from rdbench_codecs.weights import bundled
 
 DATASET = "kodak"
 RIVALS = ("theis2017", "cui2021", "song2021")

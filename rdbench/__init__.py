@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rdbench.analysis.bd import bd_psnr, bd_rate
-    from rdbench.analysis.gather import load
+    from rdbench.analysis.selection import load
     from rdbench.datasets import load_dataset
     from rdbench.match import match_codecs
     from rdbench.rescoring import rescore
@@ -29,7 +29,7 @@ _HOMES = {
     "Store": "rdbench.store",
     "bd_psnr": "rdbench.analysis.bd",
     "bd_rate": "rdbench.analysis.bd",
-    "load": "rdbench.analysis.gather",
+    "load": "rdbench.analysis.selection",
     "load_dataset": "rdbench.datasets",
     "match_codecs": "rdbench.match",
     "rescore": "rdbench.rescoring",

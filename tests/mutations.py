@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from rdbench_codecs import container
+from rdbench_codecs.learned import container
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 from folders import as_kodak
 from typer.testing import CliRunner
 
-from rdbench.analysis.gather import anchors_of, gather, named
+from rdbench.analysis.selection import anchors_of, gather, named
 from rdbench.cli.app import app
 from rdbench.errors import RdbenchError, UsageError
 
@@ -240,7 +240,7 @@ TARGETS = [
 
 @pytest.mark.parametrize(("words", "says"), TARGETS, ids=[" ".join(w) for w, _ in TARGETS])
 def test_targets_that_are_no_numbers_are_refused(pictures, tmp_path, monkeypatch, words, says):
-    from rdbench_codecs.jpeg import Jpeg
+    from rdbench_codecs.conventional.jpeg import Jpeg
 
     def encode(self, image):
         raise AssertionError("work started")

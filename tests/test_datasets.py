@@ -20,7 +20,7 @@ from rdbench.match import match_codecs
 from rdbench.store import Store
 from rdbench.sweep import run
 from rdbench.timing import time_codecs
-from rdbench_codecs.null import Null
+from rdbench_codecs.conventional.null import Null
 
 
 def draw(path, size=(12, 8), seed=0):

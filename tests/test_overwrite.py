@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from rdbench.cli.app import app
 from rdbench.errors import DataError, UsageError
 from rdbench.store import Store
-from rdbench_codecs.weights import bundled
+from rdbench_codecs.learned.weights import bundled
 
 PHOTO = data.astronaut()[:200, 64:264]
 TINY = "qarv:weights=random-tiny,lambda=512"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbench import published
-from rdbench.analysis.curves import anomalies
+from rdbench.analysis.measured import anomalies
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.published import (

@@ -19,12 +19,12 @@ from rdbench.rate_control import (
     encode_to_psnr,
 )
 from rdbench.types import Bitstream, Codec
+from rdbench_codecs.conventional.jpeg import Jpeg
+from rdbench_codecs.conventional.jpeg2000 import Jpeg2000
+from rdbench_codecs.conventional.null import Null
+from rdbench_codecs.conventional.webp import Webp
 from rdbench_codecs.hyperprior.codecs import QvrfMbt2018Mean
-from rdbench_codecs.jpeg import Jpeg
-from rdbench_codecs.jpeg2000 import Jpeg2000
-from rdbench_codecs.null import Null
 from rdbench_codecs.qarv import Qarv
-from rdbench_codecs.webp import Webp
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
 

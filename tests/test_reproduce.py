@@ -139,7 +139,7 @@ def test_no_such_paper():
 
 def test_pictures_from_some_of_their_latents(monkeypatch):
     from rdbench_codecs.qarv import Qarv
-    from rdbench_reports.papers import subsets
+    from rdbench_literature.papers import subsets
 
     monkeypatch.setattr(subsets, "LAMBDAS", (64.0,))
     monkeypatch.setattr(subsets, "PICTURES", ("chelsea",))

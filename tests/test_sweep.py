@@ -18,7 +18,7 @@ from rdbench.rescoring import rescore
 from rdbench.store import Store
 from rdbench.sweep import run
 from rdbench.workers import processes
-from rdbench_codecs.null import Null
+from rdbench_codecs.conventional.null import Null
 
 
 @pytest.fixture(scope="module")

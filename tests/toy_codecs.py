@@ -12,7 +12,7 @@ import numpy as np
 
 from rdbench.errors import Unavailable
 from rdbench.types import Bitstream, Codec, Segment
-from rdbench_codecs.null import Null
+from rdbench_codecs.conventional.null import Null
 
 
 class Foreign(Exception):

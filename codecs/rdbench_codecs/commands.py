@@ -23,7 +23,7 @@ def weights_list(as_json: AsJson = False) -> None:
 
     Example: rdbench weights list
     """
-    from rdbench_codecs.weights import LITE, all_bundled, known, sha256
+    from rdbench_codecs.learned.weights import LITE, all_bundled, known, sha256
 
     rows = [
         {
@@ -58,7 +58,7 @@ def weights_card(
 
     Example: rdbench weights card qarv
     """
-    from rdbench_codecs.weights import all_bundled, bundled
+    from rdbench_codecs.learned.weights import all_bundled, bundled
 
     if not bundled(codec).is_file():
         names = ", ".join(path.stem for path in all_bundled())
@@ -74,7 +74,7 @@ def weights_fetch(
 
     Example: rdbench weights fetch qarv
     """
-    from rdbench_codecs.weights import fetch, find, hash_note
+    from rdbench_codecs.learned.weights import fetch, find, hash_note
 
     for checkpoint in find(name):
         path = fetch(checkpoint, partial(_check_network, checkpoint.codec))
@@ -91,7 +91,7 @@ def _check_network(codec: str, path: Path) -> None:
     from rdbench.registry import codec_class
     from rdbench_codecs.hyperprior.codec import HyperpriorCodec
     from rdbench_codecs.hyperprior.loading import network_of
-    from rdbench_codecs.weights import read
+    from rdbench_codecs.learned.weights import read
 
     cls = codec_class(codec)
     if issubclass(cls, HyperpriorCodec):

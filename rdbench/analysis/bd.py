@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rdbench.analysis.curves import anomalies
+from rdbench.analysis.bootstrap import bootstrap, each_picture, paired, swinging_pictures
 from rdbench.analysis.delta import (
     METHODS,
     PSNR,
@@ -26,7 +26,7 @@ from rdbench.analysis.delta import (
     points_of,
     rises,
 )
-from rdbench.analysis.pictures import bootstrap, each_picture, paired, swinging_pictures
+from rdbench.analysis.measured import anomalies
 from rdbench.analysis.sensitivity import Sensitivity, sensitivity
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rdbench.analysis.curves import MIN_POINTS
-from rdbench.analysis.gather import anchors_of, is_codec, is_enough, measured, named
+from rdbench.analysis.measured import MIN_POINTS
+from rdbench.analysis.selection import anchors_of, is_codec, is_enough, measured, named
 from rdbench.curve import Curve, metric_name
 from rdbench.datasets import manifests
 from rdbench.errors import UsageError

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from rdbench.analysis.curves import MIN_POINTS
+from rdbench.analysis.measured import MIN_POINTS
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging, FloatArray
 from rdbench.errors import DataError

@@ -9,7 +9,7 @@ from typing import Any
 from rdbench.analysis.bd import BdRate, bd_rate
 from rdbench.analysis.comparison import compare, is_own
 from rdbench.analysis.delta import Method
-from rdbench.analysis.gather import gather
+from rdbench.analysis.selection import gather
 from rdbench.analysis.summary import summarize
 from rdbench.errors import DataError, UsageError
 from rdbench.store import Store

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdbench.analysis.bd import bd_rate
-from rdbench.analysis.curves import MIN_POINTS
-from rdbench.analysis.gather import is_enough, measured
+from rdbench.analysis.measured import MIN_POINTS
+from rdbench.analysis.selection import is_enough, measured
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.published import list_curves

@@ -6,7 +6,7 @@ from statistics import fmean, median
 from types import MappingProxyType
 from typing import Any
 
-from rdbench.analysis.curves import implausible
+from rdbench.analysis.measured import implausible
 from rdbench.types import Record
 
 

@@ -8,7 +8,7 @@ import typer
 
 from rdbench.analysis.bd import METHODS, BdPsnr, BdRate, bd_psnr, bd_rate, sensitivity
 from rdbench.analysis.comparison import compare, is_own
-from rdbench.analysis.gather import gather
+from rdbench.analysis.selection import gather
 from rdbench.cli.console import AsJson, grouped, print_rows, say
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError

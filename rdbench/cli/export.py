@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rdbench.analysis.curves import measured_curves
+from rdbench.analysis.measured import measured_curves
 from rdbench.cli.console import Force, progress_bar, say
 from rdbench.errors import UsageError
 from rdbench.files import output_file, output_files, write_text

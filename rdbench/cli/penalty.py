@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.bd import METHODS
-from rdbench.analysis.gather import gather, named
+from rdbench.analysis.selection import gather, named
 from rdbench.analysis.variable_rate import variable_rate_penalty
 from rdbench.cli.console import AsJson, print_json, print_rows, say
 from rdbench.curve import Curve

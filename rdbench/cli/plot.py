@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rdbench.analysis.curves import anomalies
-from rdbench.analysis.gather import measured, named
+from rdbench.analysis.measured import anomalies
+from rdbench.analysis.selection import measured, named
 from rdbench.cli.console import Force, say
 from rdbench.curve import Curve
 from rdbench.errors import UsageError

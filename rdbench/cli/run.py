@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rdbench.analysis.curves import anomalies, measured_curves
+from rdbench.analysis.measured import anomalies, measured_curves
 from rdbench.analysis.summary import summarize
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.datasets import load_dataset

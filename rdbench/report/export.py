@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rdbench.analysis.curves import implausible
+from rdbench.analysis.measured import implausible
 from rdbench.analysis.summary import median_known
 from rdbench.curve import Curve
 from rdbench.files import replacing

@@ -10,7 +10,7 @@ from rdbench.analysis.complexity import complexity, extra
 from rdbench.errors import UsageError
 from rdbench.registry import codec_class
 from rdbench.types import Codec
-from rdbench_codecs.null import Null
+from rdbench_codecs.conventional.null import Null
 
 N, M = 16, 24
 

@@ -18,7 +18,7 @@ from skimage import data as photos
 from rdbench.errors import BitstreamError, EncoderError, Unavailable
 from rdbench.registry import codecs_from_spec, spec_of
 from rdbench.types import Codec, Image, Reconstruction
-from rdbench_codecs.command import load
+from rdbench_codecs.external.description import load
 
 SIZES = [(1, 1), (1, 17), (17, 1), (7, 9), (33, 47), (64, 40)]
 FEW_SIZES = [(1, 1), (33, 47)]
@@ -73,7 +73,7 @@ def codec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def described(file: Path) -> type[Codec]:
     """A codec of two commands."""
-    program = f"{sys.executable} {Path(__file__).with_name('stand_in_codec.py')}"
+    program = f"{sys.executable} {Path(__file__).parent / 'external' / 'stand_in_codec.py'}"
     file.write_text(
         f"name = 'command'\nformat = 'png'\nladder.quality = [10, 50, 90]\n"
         f"encode = '{program} encode {{input}} {{output}} {{quality}}'\n"

@@ -4,7 +4,7 @@ Fixed-rate ones: CompressAI's model zoo (``compressai/zoo/image.py``), BSD-3-Cla
 part of a file's name is the start of its SHA-256. QVRF: its authors' drive, cheng2020-attn alone.
 """
 
-from rdbench_codecs.weights import Checkpoint
+from rdbench_codecs.learned.weights import Checkpoint
 
 _ROOT = "https://compressai.s3.amazonaws.com/models/v1"
 _TERMS = "CompressAI model zoo, BSD-3-Clause-Clear"

@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from rdbench.errors import BitstreamError, Unavailable, UsageError
 from rdbench.types import Bitstream, Image, Segment, WeightsKind
-from rdbench_codecs import weights as weights_files
-from rdbench_codecs.container import Header, pack, unpack
 from rdbench_codecs.hyperprior.checkpoints import CHECKPOINTS, checkpoint_name
 from rdbench_codecs.hyperprior.qvrf import (
     LAMBDAS,
@@ -25,6 +23,8 @@ from rdbench_codecs.hyperprior.qvrf import (
     RegulatorFit,
     fit_regulators,
 )
+from rdbench_codecs.learned import weights as weights_files
+from rdbench_codecs.learned.container import Header, pack, unpack
 from rdbench_codecs.training.trainable import Trainable, require_threads
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class HyperpriorCodec(Trainable):
 
     @classmethod
     def new_objective(cls, network: Mapping[str, Any]) -> "Objective":
-        from rdbench_codecs.hyperprior.train import HyperpriorObjective
+        from rdbench_codecs.hyperprior.objective import HyperpriorObjective
 
         n, m = BASELINES[cls.baseline].large
         default = {"baseline": cls.baseline, "method": cls.method, "n": n, "m": m}

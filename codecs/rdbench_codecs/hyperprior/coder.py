@@ -17,7 +17,6 @@ from torch import Tensor
 
 from rdbench.errors import BitstreamError, EncoderError
 from rdbench.stages import stage
-from rdbench_codecs.entropy import CategoricalTables, SymbolDecoder, SymbolEncoder
 from rdbench_codecs.hyperprior.layers import times
 from rdbench_codecs.hyperprior.networks import FactorizedPrior, Network, RatePoint, ScaleHyperprior
 from rdbench_codecs.hyperprior.priors import (
@@ -26,6 +25,7 @@ from rdbench_codecs.hyperprior.priors import (
     ideal_bits,
     nearest_table,
 )
+from rdbench_codecs.learned.entropy import CategoricalTables, SymbolDecoder, SymbolEncoder
 
 _MAX_SYMBOL = 2.0**30
 _CODER_STATE_BITS = 128  # that the entropy coder may hold beyond its bytes

@@ -18,9 +18,8 @@ from torch import Tensor
 from rdbench.errors import DataError
 from rdbench.stages import stage
 from rdbench.types import Image
-from rdbench_codecs import weights as weights_files
 from rdbench_codecs.hyperprior.coder import CodedLatent, Coder, make_coder, n_threads
-from rdbench_codecs.hyperprior.fast import accelerate
+from rdbench_codecs.hyperprior.cpu import accelerate
 from rdbench_codecs.hyperprior.feature_transforms import ADAPTIVE_NETWORKS
 from rdbench_codecs.hyperprior.networks import NETWORKS, Network, ScaleHyperprior
 from rdbench_codecs.hyperprior.rates import (
@@ -30,6 +29,7 @@ from rdbench_codecs.hyperprior.rates import (
     add_regulators,
     add_scales,
 )
+from rdbench_codecs.learned import weights as weights_files
 
 _ENCODER_ONLY = ("g_a.", "h_a.", "encoder_transforms.")
 _MAX_CHANNELS, _MAX_LEVELS = 4096, 256  # beyond those of any network of this kind

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rdbench_codecs.entropy import CategoricalTables
 from rdbench_codecs.hyperprior.layers import lower_bound
+from rdbench_codecs.learned.entropy import CategoricalTables
 
 SCALES = np.exp(np.linspace(math.log(0.11), math.log(256), 64))
 """Standard deviations for which y has a coder table."""

@@ -1,6 +1,6 @@
 """Published weights of QARV."""
 
-from rdbench_codecs.weights import Checkpoint
+from rdbench_codecs.learned.weights import Checkpoint
 
 CHECKPOINTS = (
     Checkpoint(

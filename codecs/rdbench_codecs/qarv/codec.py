@@ -15,7 +15,16 @@ import numpy.typing as npt
 from rdbench.errors import BitstreamError, DataError, EncoderError, Unavailable, UsageError
 from rdbench.stages import stage
 from rdbench.types import Bitstream, Image, Segment, WeightsKind
-from rdbench_codecs import container
+from rdbench_codecs.learned import container
+from rdbench_codecs.learned.weights import (
+    best,
+    configuration,
+    kind_of,
+    locate,
+    pin_used,
+    remark,
+    sha256,
+)
 from rdbench_codecs.qarv.checkpoints import CHECKPOINTS
 from rdbench_codecs.qarv.config import (
     BASE,
@@ -26,7 +35,6 @@ from rdbench_codecs.qarv.config import (
     log_spaced_lambdas,
 )
 from rdbench_codecs.training.trainable import Trainable, require_threads
-from rdbench_codecs.weights import best, configuration, kind_of, locate, pin_used, remark, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,7 +90,7 @@ class Qarv(Trainable):
 
     @classmethod
     def new_objective(cls, network: Mapping[str, Any]) -> "Objective":
-        from rdbench_codecs.qarv.train import QarvObjective
+        from rdbench_codecs.qarv.objective import QarvObjective
 
         return QarvObjective(network)
 

@@ -10,7 +10,7 @@ from rdbench.cli.console import AsJson, Force, print_rows, progress_bar, say
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, output_files
 from rdbench.registry import codec_from_spec, spec_of
-from rdbench_codecs.container import MAX_PIXELS
+from rdbench_codecs.learned.container import MAX_PIXELS
 
 if TYPE_CHECKING:
     from rdbench_codecs.qarv import Qarv
@@ -45,8 +45,8 @@ def subsets(
     from rdbench.metrics.protocol import to_8bit
     from rdbench.metrics.psnr import psnr_rgb
     from rdbench_codecs.qarv import explore
+    from rdbench_codecs.qarv.contact_sheet import GAP, contact_sheet
     from rdbench_codecs.qarv.explore import KINDS
-    from rdbench_codecs.qarv.sheets import GAP, contact_sheet
 
     point, image = _qarv(codec), read_image(picture)
     folder = out or picture.with_name(f"{picture.stem}-latents")
@@ -98,7 +98,7 @@ def sample(
     """
     from rdbench.images import write_image
     from rdbench.metrics.protocol import to_8bit
-    from rdbench_codecs.qarv.sheets import contact_sheet
+    from rdbench_codecs.qarv.contact_sheet import contact_sheet
 
     point = _qarv(codec)
     _refuse_giant(max(height, width) ** 2 * count, "--height, --width and --count")
@@ -129,7 +129,7 @@ def interpolate(
     from rdbench.images import read_image, write_image
     from rdbench.metrics.protocol import to_8bit
     from rdbench_codecs.qarv import explore
-    from rdbench_codecs.qarv.sheets import contact_sheet
+    from rdbench_codecs.qarv.contact_sheet import contact_sheet
 
     point = _qarv(codec)
     inputs = [first, second, *files_of_spec(codec)]

@@ -16,9 +16,10 @@ from torch import Tensor
 from rdbench.errors import DataError
 from rdbench.stages import stage
 from rdbench.types import Image
-from rdbench_codecs.entropy import GaussianTables, SymbolDecoder, SymbolEncoder, Symbols
+from rdbench_codecs.learned.entropy import GaussianTables, SymbolDecoder, SymbolEncoder, Symbols
+from rdbench_codecs.learned.weights import check_shapes, load_into, read
 from rdbench_codecs.qarv.config import QarvConfig
-from rdbench_codecs.qarv.fast import accelerate
+from rdbench_codecs.qarv.cpu import accelerate
 from rdbench_codecs.qarv.network import (
     STRIDE,
     Condition,
@@ -27,7 +28,6 @@ from rdbench_codecs.qarv.network import (
     gaussian_mass,
     to_pixels,
 )
-from rdbench_codecs.weights import check_shapes, load_into, read
 
 TABLES = GaussianTables(np.exp(np.linspace(np.log(0.11), np.log(20), 64)))
 """The published scales."""

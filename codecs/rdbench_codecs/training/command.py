@@ -103,7 +103,7 @@ def _line(progress: "Progress") -> str:
 def _validation(spec: str, dataset: str, out: Path) -> list[dict[str, Any]]:
     """Rows of the points on the data set, and what the published vtm18 curve makes of them."""
     from rdbench import bd_rate
-    from rdbench.analysis.gather import is_enough, measured
+    from rdbench.analysis.selection import is_enough, measured
     from rdbench.analysis.summary import summarize
     from rdbench.cli.run import sweep_with_progress
     from rdbench.published import list_curves

@@ -25,11 +25,11 @@ from torch.utils.data import DataLoader
 
 from rdbench.errors import DataError, RdbenchWarning, Unavailable, UsageError
 from rdbench.files import replacing, write_bytes, write_text
+from rdbench_codecs.learned.weights import read
 from rdbench_codecs.training.data import Crops, picture_files
 from rdbench_codecs.training.objective import Losses, Objective
 from rdbench_codecs.training.optimizers import Optimizers
 from rdbench_codecs.training.recipe import PRINCIPAL_COMPONENTS, Recipe
-from rdbench_codecs.weights import read
 
 _START_CROPS = 128
 _CHECKPOINT_EVERY_S = 300

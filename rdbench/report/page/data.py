@@ -19,8 +19,8 @@ import numpy as np
 
 from rdbench.analysis.bd import BdRate, bd_rate
 from rdbench.analysis.complexity import complexity
-from rdbench.analysis.curves import anomalies, measured_curves
 from rdbench.analysis.latents import latent_rows
+from rdbench.analysis.measured import anomalies, measured_curves
 from rdbench.curve import Curve, is_in_db, quality_title, to_quality
 from rdbench.decibel import FloatArray
 from rdbench.errors import DataError, RdbenchError, UsageError

@@ -19,7 +19,6 @@ from skimage import data as photos
 from rdbench.errors import BitstreamError, EncoderError, RdbenchError, Unavailable, UsageError
 from rdbench.registry import codec_class, codecs_from_spec, spec_of
 from rdbench.types import Image
-from rdbench_codecs import weights as weights_files
 from rdbench_codecs.hyperprior import coder
 from rdbench_codecs.hyperprior.checkpoints import CHECKPOINTS
 from rdbench_codecs.hyperprior.codec import HyperpriorCodec, Qvrf
@@ -37,6 +36,7 @@ from rdbench_codecs.hyperprior.codecs import (
 from rdbench_codecs.hyperprior.loading import build, randomize
 from rdbench_codecs.hyperprior.priors import nearest_table
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
+from rdbench_codecs.learned import weights as weights_files
 
 BASELINES = [
     "bmshj2018-hyperprior",

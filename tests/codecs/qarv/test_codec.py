@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from rdbench.errors import BitstreamError, DataError, Unavailable, UsageError
-from rdbench_codecs import container
+from rdbench_codecs.learned import container
 from rdbench_codecs.qarv import Qarv, fast
 from rdbench_codecs.qarv.config import CONFIGS
 from rdbench_codecs.qarv.model import Model, pad, random_network

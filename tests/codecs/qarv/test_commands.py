@@ -13,8 +13,8 @@ from rdbench import run
 from rdbench.cli.app import app
 from rdbench.errors import BitstreamError, DataError, EncoderError, UsageError
 from rdbench_codecs.qarv import Qarv, QarvScalable
+from rdbench_codecs.qarv.contact_sheet import GAP, contact_sheet
 from rdbench_codecs.qarv.explore import keep
-from rdbench_codecs.qarv.sheets import GAP, contact_sheet
 
 SPEC = "qarv:weights=random-tiny,lambda=2048"
 CODEC = Qarv(lambda_=2048.0, weights="random-tiny")

@@ -20,7 +20,7 @@ from rdbench_codecs.qarv.config import (
     cube_root_spaced_lambdas,
     log_spaced_lambdas,
 )
-from rdbench_codecs.qarv.fast import FoldedBlock, accelerate
+from rdbench_codecs.qarv.cpu import FoldedBlock, accelerate
 from rdbench_codecs.qarv.model import random_network
 from rdbench_codecs.qarv.network import (
     DISCRETE_LAMBDAS,

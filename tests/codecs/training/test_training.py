@@ -15,17 +15,17 @@ import torch
 
 from rdbench.errors import DataError, RdbenchWarning, UsageError
 from rdbench.registry import codec_class, codec_from_spec, codec_names
+from rdbench_codecs.hyperprior.objective import HyperpriorObjective
 from rdbench_codecs.hyperprior.rates import POINTS
-from rdbench_codecs.hyperprior.train import HyperpriorObjective
+from rdbench_codecs.learned.weights import read
 from rdbench_codecs.qarv import Qarv
 from rdbench_codecs.qarv.config import CONFIGS
-from rdbench_codecs.qarv.train import QarvObjective
+from rdbench_codecs.qarv.objective import QarvObjective
 from rdbench_codecs.training.data import Crops, picture_files
 from rdbench_codecs.training.loop import Machine, Progress, train
 from rdbench_codecs.training.objective import Objective
 from rdbench_codecs.training.recipe import Recipe, load_recipe
 from rdbench_codecs.training.trainable import Trainable
-from rdbench_codecs.weights import read
 
 TRAINABLE = [name for name in codec_names() if issubclass(codec_class(name), Trainable)]
 

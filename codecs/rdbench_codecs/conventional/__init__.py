@@ -1,0 +1,1 @@
+"""Conventional codecs, from JPEG to VTM, one file each."""

@@ -1,0 +1,1 @@
+"""Codecs that are programs: described in a file, run in a subprocess."""

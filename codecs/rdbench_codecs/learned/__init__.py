@@ -1,0 +1,1 @@
+"""What the learned codecs share: weights, containers, entropy coding."""

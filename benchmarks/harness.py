@@ -3,7 +3,7 @@
     RDBENCH_DATA=... python benchmarks/harness.py
 
 Overhead of a record is the wall time of the sweep beyond the codec's own encode and decode, the
-pictures in memory: hashing, checking, PSNR, handing over, writing the bitstream and the record.
+images in memory: hashing, checking, PSNR, handing over, writing the bitstream and the record.
 """
 
 import statistics
@@ -16,16 +16,16 @@ from rdbench.metrics import Protocol
 
 
 def null_overhead_ms(jobs: int) -> float:
-    """Median milliseconds a record beyond the codec; every picture is met a second time."""
+    """Median milliseconds a record beyond the codec; every image is met a second time."""
     kodak = load_dataset("kodak")
-    again = kodak.subset([p.name for p in kodak.pictures])
+    again = kodak.subset([p.name for p in kodak.files])
     with tempfile.TemporaryDirectory() as out:
         times: list[float] = []
         run("null", [kodak, again], out, jobs=jobs, protocol=Protocol(metrics=("psnr_rgb",)),
             on_progress=lambda _: times.append(time.perf_counter()))  # fmt: skip
         with Store(out) as store:
             codec_s = statistics.median(r.encode_s + r.decode_s for r in store.records())
-    steps = [after - before for before, after in pairwise(times[-len(again.pictures) :])]
+    steps = [after - before for before, after in pairwise(times[-len(again.files) :])]
     return 1e3 * (statistics.median(steps) - codec_s)
 
 

@@ -1,4 +1,4 @@
-"""How fast the hyperprior codecs code one picture on this machine's CPU.
+"""How fast the hyperprior codecs code one image on this machine's CPU.
 
     python benchmarks/hyperprior_speed.py [--codec mbt2018:quality=8 ...] [--rounds 9]
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    image = picture(args.height, args.width)
+    image = make_image(args.height, args.width)
     print(f"{args.width}x{args.height}, {args.threads} threads, {args.rounds} rounds")
     for spec in args.codec:
         report(codec_from_spec(f"{spec},weights={args.weights}"), spec, image, args.rounds)
@@ -79,7 +79,7 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def picture(height: int, width: int) -> Image:
+def make_image(height: int, width: int) -> Image:
     """Shading and noise."""
     y, x = np.mgrid[:height, :width]
     shading = 128 + 60 * np.sin(x / 37) * np.cos(y / 23)

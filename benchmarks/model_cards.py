@@ -6,7 +6,7 @@
 ``--training`` are folders of `rdbench train`; for a part that another loop made, a CSV log (step,
 loss) with a text of the same name (.md) that says how. ``--reports`` is a folder with Kodak records
 of the codec (weights=lite) and of those it is compared with, ``--data`` a text about the training
-pictures, ``--note`` what was done between the parts of the training.
+images, ``--note`` what was done between the parts of the training.
 """
 
 import argparse
@@ -149,7 +149,7 @@ def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> l
     return [
         table(rows, "markdown").strip(),
         "BD-rate (positive: this codec needs more), third-order polynomials of log rate over PSNR, "
-        "with its 95 % confidence interval by paired bootstrap over the pictures:",
+        "with its 95 % confidence interval by paired bootstrap over the images:",
         table(rates, "markdown").strip(),
     ]
 

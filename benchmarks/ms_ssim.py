@@ -19,7 +19,7 @@ SIZES = ((768, 512), (2048, 1365))
 REPEATS = 9
 
 
-def pictures(width: int, height: int) -> tuple[Image, Image]:
+def images(width: int, height: int) -> tuple[Image, Image]:
     """Smooth noise, and the same with a little noise on top."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8)
@@ -44,7 +44,7 @@ def main() -> None:
     """Print one line for each size and number of threads."""
     print("     size threads  pytorch-msssim    rdbench  ratio  difference")
     for width, height in SIZES:
-        x, y = pictures(width, height)
+        x, y = images(width, height)
         tx, ty = tensor(x), tensor(y)
         for threads in (1, 2):
             torch.set_num_threads(threads)

@@ -3,7 +3,7 @@
     python benchmarks/qarv_rate_control.py --data ~/photos --out rate-control
 
 The same small network is trained three ways from principal components, with the same number of
-steps and the same pictures: for every lambda (adaptive layer norm, the paper's), for every lambda
+steps and the same images: for every lambda (adaptive layer norm, the paper's), for every lambda
 with quality scaling factors (QSF, Figure 7), and for one lambda at a time. All are measured on
 Kodak with real files. Training goes on where it was stopped.
 """
@@ -42,7 +42,7 @@ SMALL = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of training pictures")
+    parser.add_argument("--data", type=Path, required=True, help="folder of training images")
     parser.add_argument("--out", type=Path, required=True, help="folder of weights and records")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--threads", type=int, default=2)

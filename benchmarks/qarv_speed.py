@@ -1,4 +1,4 @@
-"""How fast QARV codes one picture on this machine's CPU, against the rate of a matrix product.
+"""How fast QARV codes one image on this machine's CPU, against the rate of a matrix product.
 
     python benchmarks/qarv_speed.py [--height 512] [--width 768] [--threads 2] [--weights random]
 
@@ -34,7 +34,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     codec = Qarv(lambda_=2048.0, weights=args.weights)
-    image = picture(args.height, args.width)
+    image = make_image(args.height, args.width)
     data = codec.encode(image).data
     codec.decode(data)
     a, b = torch.randn(2, _SIDE, _SIDE)
@@ -76,7 +76,7 @@ def floor_ratio(times: list[float], rates: list[float], flop: int) -> float:
     return statistics.median(t * rate / flop for t, rate in zip(times, rates, strict=True))
 
 
-def picture(height: int, width: int) -> np.ndarray:
+def make_image(height: int, width: int) -> np.ndarray:
     """Shading and noise."""
     y, x = np.mgrid[:height, :width]
     shading = 128 + 60 * np.sin(x / 37) * np.cos(y / 23)

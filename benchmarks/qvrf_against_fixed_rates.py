@@ -33,7 +33,7 @@ LEVELS = (0, 2, 5, 7)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of training pictures")
+    parser.add_argument("--data", type=Path, required=True, help="folder of training images")
     parser.add_argument("--out", type=Path, required=True, help="folder of weights and records")
     parser.add_argument("--baseline", default="mbt2018-mean")
     parser.add_argument(

@@ -1,7 +1,7 @@
-"""How large the HTML report of 30 codecs x 24 pictures x 16 rates is, how long it takes to make,
+"""How large the HTML report of 30 codecs x 24 images x 16 rates is, how long it takes to make,
 and how long Chromium takes to open it.
 
-python benchmarks/report.py [--codecs 30] [--pictures 24] [--rates 16]
+python benchmarks/report.py [--codecs 30] [--images 24] [--rates 16]
 
 Opening is from the start of navigation until everything is drawn and painted, in a browser that
 runs; the median of five. It needs playwright and a Chromium on PATH.
@@ -28,12 +28,12 @@ PAINTED = """() => new Promise((done) =>
   requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"""
 
 
-def example(codec: int, rate: int, picture: int, n_rates: int) -> Record:
+def example(codec: int, rate: int, image_file: int, n_rates: int) -> Record:
     """A made-up record whose curves rise as curves do."""
-    name, image = f"codec{codec:02d}", f"kodim{picture + 1:02d}.png"
-    noise = np.random.default_rng((codec, rate, picture)).normal(0, 0.05, 2)
-    bpp = 0.1 * 20 ** (rate / (n_rates - 1)) * (1 + 0.03 * picture)
-    psnr = 36 + 3 * np.log2(bpp) - 0.06 * codec - 0.1 * picture + noise[0]
+    name, image = f"codec{codec:02d}", f"kodim{image_file + 1:02d}.png"
+    noise = np.random.default_rng((codec, rate, image_file)).normal(0, 0.05, 2)
+    bpp = 0.1 * 20 ** (rate / (n_rates - 1)) * (1 + 0.03 * image_file)
+    psnr = 36 + 3 * np.log2(bpp) - 0.06 * codec - 0.1 * image_file + noise[0]
     return Record(
         codec=name, spec=f"{name}:quality={rate}", curve=name, rate_parameter="quality",
         rate_value=float(rate), fingerprint="", dataset="kodak", image=image,
@@ -53,19 +53,19 @@ def _digest(text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("codecs", 30), ("pictures", 24), ("rates", 16)):
+    for name, default in (("codecs", 30), ("images", 24), ("rates", 16)):
         parser.add_argument(f"--{name}", type=int, default=default)
     n = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         with Store(folder) as store:
-            images = [f"kodim{i + 1:02d}.png" for i in range(n.pictures)]
+            images = [f"kodim{i + 1:02d}.png" for i in range(n.images)]
             store.remember_dataset("kodak", "kodak", {name: _digest(name) for name in images})
             protocol = DEFAULT_PROTOCOL
             store.remember_protocol(protocol.fingerprint, protocol.description)
             for codec in range(n.codecs):
                 for rate in range(n.rates):
-                    for picture in range(n.pictures):
-                        store.add(example(codec, rate, picture, n.rates))
+                    for image in range(n.images):
+                        store.add(example(codec, rate, image, n.rates))
         out = Path(folder) / "report.html"
         started = time.perf_counter()
         write_page(make_page(folder), out)

@@ -14,9 +14,9 @@ from rdbench.types import Record
 
 
 def example(number: int) -> Record:
-    """Record ``number`` of 24 pictures x many operating points."""
-    point, picture = divmod(number, 24)
-    name = f"kodim{picture + 1:02d}.png"
+    """Record ``number`` of 24 images x many operating points."""
+    point, image = divmod(number, 24)
+    name = f"kodim{image + 1:02d}.png"
     return Record(
         codec=f"codec{point % 30}", spec=f"codec{point % 30}:quality={point // 30}",
         curve=f"codec{point % 30}", rate_parameter="quality", rate_value=float(point // 30),

@@ -11,21 +11,21 @@ from rdbench.sweep import Task, measure
 from rdbench.types import Check
 
 
-def verify_anchor(name: str, n_pictures: int = 2) -> Iterator[Check]:
-    """Check a codec's installation, then encode pictures and compare with shipped points.
+def verify_anchor(name: str, n_images: int = 2) -> Iterator[Check]:
+    """Check a codec's installation, then encode images and compare with shipped points.
 
     Args:
         name: name of the codec.
-        n_pictures: how many of the shipped points to encode.
+        n_images: how many of the shipped points to encode.
 
     Yields:
-        The codec's own checks, then one check a picture: same bytes, same PSNR to 1e-4 dB.
+        The codec's own checks, then one check an image: same bytes, same PSNR to 1e-4 dB.
 
     Raises:
         Unavailable: the codec cannot run here.
         UsageError: no points are shipped for it.
     """
-    points = anchor_points(name)[:n_pictures]
+    points = anchor_points(name)[:n_images]
     if not points:
         raise UsageError(f"no points are shipped to verify codec {name!r} with")
     codec = codec_from_spec(points[0].spec)
@@ -38,13 +38,13 @@ def verify_anchor(name: str, n_pictures: int = 2) -> Iterator[Check]:
 def _compare(point: AnchorPoint) -> Check:
     title = f"{point.spec} on {point.image}"
     try:
-        (picture,) = load_dataset(f"{point.dataset}[{point.image}]").pictures
+        (image,) = load_dataset(f"{point.dataset}[{point.image}]").files
     except DataError as error:
         return Check(title, False, str(error))
-    if picture.sha256 != point.image_sha256:
-        raise DataError(f"{picture.path} is not the picture of the shipped point")
+    if image.sha256 != point.image_sha256:
+        raise DataError(f"{image.path} is not the image of the shipped point")
     codec = codec_from_spec(point.spec)
-    record, _ = measure(Task(codec, point.dataset, picture, DEFAULT_PROTOCOL))
+    record, _ = measure(Task(codec, point.dataset, image, DEFAULT_PROTOCOL))
     if record.error is not None:
         raise RdbenchError(f"{title}: {record.error}")
     psnr_db = record.scores["psnr_rgb"]

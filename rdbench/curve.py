@@ -37,13 +37,13 @@ class Anomaly:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class PerPicture:
+class PerImage:
     """What a curve's means are taken over; rows are the points of the curve.
 
     Attributes:
-        images: names of the pictures.
-        bpp: bits per pixel, (n_points, n_pictures).
-        distortion: metric -> scores, (n_points, n_pictures), NaN where a score is not defined.
+        images: names of the images.
+        bpp: bits per pixel, (n_points, n_images).
+        distortion: metric -> scores, (n_points, n_images), NaN where a score is not defined.
     """
 
     images: tuple[str, ...]
@@ -51,7 +51,7 @@ class PerPicture:
     distortion: Mapping[str, FloatArray]
 
     def quality_db(self, metric: str) -> FloatArray:
-        """Qualities of a metric, (n_points, n_pictures); see `to_quality`."""
+        """Qualities of a metric, (n_points, n_images); see `to_quality`."""
         return to_quality(metric, self.distortion[metric])
 
 
@@ -74,7 +74,7 @@ class Curve:
             each point has weights of its own, None where unknown.
         provenance: where the numbers come from.
         protocol: how they were scored: ``scored``, ``rate``, ``aggregation`` and more.
-        per_picture: the scores behind the means, or None.
+        per_image: the scores behind the means, or None.
         complexity: ``parameters``, ``encoder_macs_per_pixel`` and ``decoder_macs_per_pixel`` of the
             largest network of the curve, as ``rdbench complexity`` counts them; None where unknown.
         notes: what was found while the curve was put together.
@@ -93,7 +93,7 @@ class Curve:
     variable_rate: bool | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
-    per_picture: PerPicture | None = None
+    per_image: PerImage | None = None
     complexity: Mapping[str, float] | None = None
     notes: tuple[Anomaly, ...] = ()
     weights_kind: WeightsKind = ""
@@ -114,9 +114,9 @@ class Curve:
         for column in ("rate_values", "specs"):
             values = getattr(self, column)
             self._set(column, tuple(values[i] for i in order) if values else ())
-        if (table := self.per_picture) is not None:
+        if (table := self.per_image) is not None:
             scores = {k: v[order] for k, v in table.distortion.items()}
-            self._set("per_picture", PerPicture(table.images, table.bpp[order], scores))
+            self._set("per_image", PerImage(table.images, table.bpp[order], scores))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -132,32 +132,32 @@ class Curve:
 
         Args:
             metric: ``psnr_rgb`` (or ``psnr``), ``ms_ssim``, which is given in dB, or another.
-            averaging: how qualities are averaged over pictures; None for the curve's own way,
-                anything else needs the scores of each picture.
+            averaging: how qualities are averaged over images; None for the curve's own way,
+                anything else needs the scores of each image.
 
         Returns:
             Bits per pixel and qualities (see `to_quality`), both (n,).
 
         Raises:
-            UsageError: the curve has no such metric, or no scores of each picture.
+            UsageError: the curve has no such metric, or no scores of each image.
         """
         metric = metric_name(metric)
         if not self.has(metric):
             raise UsageError(f"{self.codec} ({self.source}) on {self.dataset} has no {metric}")
         if averaging in (None, self.averaging(metric)):
             quality = to_quality(metric, self.distortion[metric])
-        elif self.per_picture is not None and is_in_db(metric):
-            quality = mean_db(self.per_picture.quality_db(metric), averaging)
+        elif self.per_image is not None and is_in_db(metric):
+            quality = mean_db(self.per_image.quality_db(metric), averaging)
         else:
             raise UsageError(
-                f"{self.codec} ({self.source}) on {self.dataset} has no scores of each picture to "
+                f"{self.codec} ({self.source}) on {self.dataset} has no scores of each image to "
                 f"average as {averaging}"
             )
         good = np.isfinite(quality)
         return self.bpp[good], quality[good]
 
     def averaging(self, metric: str) -> Averaging:
-        """How this curve's own points average a metric over pictures."""
+        """How this curve's own points average a metric over images."""
         return DEFAULT_AVERAGING.get(metric_name(metric), "mean_of_db")
 
     def row(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Test sets: manifests of names, sizes and SHA-256, folders of pictures, download, verification.
+"""Test sets: manifests of names, sizes and SHA-256, folders of images, download, verification.
 
 A manifest is a TOML file in a package of the entry-point group ``rdbench.datasets``, named like
 the set. It holds ``title``, ``origin``, ``licence``, ``about``, ``n_images``, where to get the
-pictures (``url`` with ``{name}`` for single files, ``archive`` with ``archive_hash`` and
-``archive_folder``, or ``package`` for pictures inside an installed package), and ``[[images]]``
+images (``url`` with ``{name}`` for single files, ``archive`` with ``archive_hash`` and
+``archive_folder``, or ``package`` for images inside an installed package), and ``[[images]]``
 with ``name``, ``width``, ``height`` and ``sha256``. Where the hashes are not known, ``names`` (a
 pattern), ``n_images`` and, for sets of one size, ``width`` and ``height`` say what can be checked.
 """
@@ -34,8 +34,8 @@ GROUP = "rdbench.datasets"
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture of a data set: its name there, its file, its size in pixels and its SHA-256."""
+class ImageFile:
+    """An image of a data set: its name there, its file, its size in pixels and its SHA-256."""
 
     name: str
     path: Path
@@ -50,65 +50,61 @@ class Dataset:
 
     Attributes:
         name: name of the manifest whose files these are, or of the folder.
-        pictures: as the manifest orders them, or by name.
+        files: as the manifest orders them, or by name.
         source: what ``load_dataset`` finds it by: the name, or the folder's absolute path.
     """
 
     name: str
-    pictures: tuple[Picture, ...]
+    files: tuple[ImageFile, ...]
     source: str
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the sorted hashes of the pictures: the same set whatever its name."""
-        return hashlib.sha256(
-            "\n".join(sorted(p.sha256 for p in self.pictures)).encode()
-        ).hexdigest()
+        """SHA-256 over the sorted hashes of the images: the same set whatever its name."""
+        return hashlib.sha256("\n".join(sorted(p.sha256 for p in self.files)).encode()).hexdigest()
 
     @property
     def images(self) -> dict[str, str]:
-        """Name of each picture -> its SHA-256."""
-        return {p.name: p.sha256 for p in self.pictures}
+        """Name of each image -> its SHA-256."""
+        return {p.name: p.sha256 for p in self.files}
 
     def subset(self, names: Sequence[str]) -> "Dataset":
-        """Some of the pictures, as a set of its own called ``name[a,b]``.
+        """Some of the images, as a set of its own called ``name[a,b]``.
 
         Args:
-            names: names of pictures, with or without suffix.
+            names: names of images, with or without suffix.
 
         Raises:
-            UsageError: no such picture, or several.
+            UsageError: no such image, or several.
         """
-        chosen = sorted({self._picture(name) for name in names}, key=lambda p: p.name)
+        chosen = sorted({self._image(name) for name in names}, key=lambda p: p.name)
         label = "[" + ",".join(self._short(p).replace(",", "\\,") for p in chosen) + "]"
         return Dataset(self.name + label, tuple(chosen), self.source + label)
 
-    def _picture(self, name: str) -> Picture:
+    def _image(self, name: str) -> ImageFile:
         found = self._called(name) or self._called(name.strip())
         if not found:
-            hint = closest(
-                name, [key for p in self.pictures for key in (p.name, Path(p.name).stem)]
-            )
-            raise UsageError(f"data set {self.name!r} has no picture {name!r}{hint}")
+            hint = closest(name, [key for p in self.files for key in (p.name, Path(p.name).stem)])
+            raise UsageError(f"data set {self.name!r} has no image {name!r}{hint}")
         if len(found) > 1:
             names = " and ".join(p.name for p in found)
             raise UsageError(f"{name!r} in data set {self.name!r} is {names}; give the suffix too")
         return found[0]
 
-    def _called(self, name: str) -> list[Picture]:
-        """The picture of that whole name, or all that are called so without their suffix."""
-        whole = [p for p in self.pictures if p.name == name]
-        return whole or [p for p in self.pictures if Path(p.name).stem == name]
+    def _called(self, name: str) -> list[ImageFile]:
+        """The image of that whole name, or all that are called so without their suffix."""
+        whole = [p for p in self.files if p.name == name]
+        return whole or [p for p in self.files if Path(p.name).stem == name]
 
-    def _short(self, picture: Picture) -> str:
-        """The picture's name without suffix, where that is enough to find it again."""
-        stem = Path(picture.name).stem
-        return stem if self._called(stem) == [picture] else picture.name
+    def _short(self, image: ImageFile) -> str:
+        """The image's name without suffix, where that is enough to find it again."""
+        stem = Path(image.name).stem
+        return stem if self._called(stem) == [image] else image.name
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A picture as the manifest describes it."""
+    """An image as the manifest describes it."""
 
     name: str
     width: int
@@ -169,7 +165,7 @@ def manifest(name: str) -> Manifest:
 
 
 def folder_of(name: str) -> Path:
-    """Where the pictures of the set ``name`` are, or will be after a fetch.
+    """Where the images of the set ``name`` are, or will be after a fetch.
 
     The first of: the installed package that ships them, ``$RDBENCH_DATA/NAME`` where it exists,
     the user's data folder.
@@ -185,13 +181,13 @@ def load_dataset(name: str) -> Dataset:
     """A data set by name or folder, every file checked.
 
     Args:
-        name: a registered name (``kodak``), a folder of pictures (``./photos``), either with a
-            choice of pictures in brackets (``kodak[kodim03,kodim23]``); a comma in the name of a
-            picture is written ``\\,``.
+        name: a registered name (``kodak``), a folder of images (``./photos``), either with a
+            choice of images in brackets (``kodak[kodim03,kodim23]``); a comma in the name of a
+            image is written ``\\,``.
 
     Raises:
-        UsageError: no such data set or picture.
-        DataError: a picture is wrong, missing, extra, resized or corrupt; the message names it.
+        UsageError: no such data set or image.
+        DataError: an image is wrong, missing, extra, resized or corrupt; the message names it.
     """
     base, choice = _split(name)
     if base in manifests():
@@ -206,9 +202,9 @@ def load_dataset(name: str) -> Dataset:
 
 
 def _split(name: str) -> tuple[str, list[str] | None]:
-    """Data set or folder, and the pictures chosen of it.
+    """Data set or folder, and the images chosen of it.
 
-    A bracket may belong to a folder's or a picture's name: the longest name that exists is meant.
+    A bracket may belong to a folder's or an image's name: the longest name that exists is meant.
     """
     if name in manifests() or _is_folder(name) or not name.endswith("]"):
         return name, None
@@ -219,16 +215,16 @@ def _split(name: str) -> tuple[str, list[str] | None]:
 
 
 def names_of_list(text: str) -> list[str]:
-    """Names of pictures written with commas between them; a comma in a name is written ``\\,``."""
+    """Names of images written with commas between them; a comma in a name is written ``\\,``."""
     return [name.replace("\\,", ",") for name in re.split(r"(?<!\\),", text)]
 
 
 def files_of(name: str, names: Iterable[str]) -> list[Path]:
-    """Where pictures of a data set are by its name or folder, or would be; none is read.
+    """Where images of a data set are by its name or folder, or would be; none is read.
 
     Args:
         name: as `load_dataset` takes it.
-        names: of pictures.
+        names: of images.
     """
     base, _ = _split(name)
     folder = folder_of(base) if base in manifests() else _path(base)
@@ -257,27 +253,27 @@ def _path(name: str) -> Path:
 
 
 def from_folder(folder: Path) -> Dataset:
-    """All pictures directly in ``folder``, each decoded once to see that it can be read.
+    """All images directly in ``folder``, each decoded once to see that it can be read.
 
     A folder that holds the files of a registered set is that set. Any other is called like the
     folder; one that a registered set is called like gets its parent's name too.
 
     Raises:
-        DataError: no pictures, or one that cannot be read.
+        DataError: no images, or one that cannot be read.
     """
-    paths, left_out = _pictures_in(folder)
+    paths, left_out = _images_in(folder)
     if not paths:
         raise DataError(
-            f"no pictures in {printable(folder)} (looked for {', '.join(SUFFIXES)})"
+            f"no images in {printable(folder)} (looked for {', '.join(SUFFIXES)})"
             + (f"; it holds {_listed(left_out)}" if left_out else "")
         )
     if left_out:
         warnings.warn(f"left out of {printable(folder)}: {_listed(left_out)}", RdbenchWarning, 2)
     whole = folder.resolve()
-    pictures = tuple(_look_at(path) for path in paths)
+    images = tuple(_look_at(path) for path in paths)
     source = printable(whole)
     for wanted in manifests().values():
-        if same := _as_registered(wanted, whole, pictures):
+        if same := _as_registered(wanted, whole, images):
             return Dataset(wanted.name, same, source)
     if whole.name in manifests():
         name = f"{printable(whole.parent.name)}/{whole.name}"
@@ -287,19 +283,19 @@ def from_folder(folder: Path) -> Dataset:
             RdbenchWarning,
             2,
         )
-        return Dataset(name, pictures, source)
-    return Dataset(printable(whole.name), pictures, source)
+        return Dataset(name, images, source)
+    return Dataset(printable(whole.name), images, source)
 
 
 def _as_registered(
-    wanted: Manifest, folder: Path, pictures: Sequence[Picture]
-) -> tuple[Picture, ...]:
-    """The pictures of a folder as those of a registered set; () where they are others."""
+    wanted: Manifest, folder: Path, images: Sequence[ImageFile]
+) -> tuple[ImageFile, ...]:
+    """The images of a folder as those of a registered set; () where they are others."""
     if not wanted.images:
-        same = folder.name == wanted.name and _unpinned_fault(wanted, folder, pictures) is None
-        return tuple(pictures) if same else ()
-    by_hash = {p.sha256: p for p in pictures}
-    if len(pictures) != wanted.n_images or by_hash.keys() != {e.sha256 for e in wanted.images}:
+        same = folder.name == wanted.name and _unpinned_fault(wanted, folder, images) is None
+        return tuple(images) if same else ()
+    by_hash = {p.sha256: p for p in images}
+    if len(images) != wanted.n_images or by_hash.keys() != {e.sha256 for e in wanted.images}:
         return ()
     return tuple(_entry_at(e, by_hash[e.sha256].path) for e in wanted.images)
 
@@ -309,11 +305,11 @@ _OTHER_SUFFIXES = (
     ".heif", ".hif", ".j2k", ".jls", ".jp2", ".jpf", ".jph", ".jpx", ".jxl", ".jxr", ".nef", ".orf",
     ".pam", ".pfm", ".psd", ".qoi", ".raf", ".raw", ".rgb", ".rw2", ".svg", ".tga", ".y4m", ".yuv",
 )  # fmt: skip
-"""Types of pictures that are not read."""
+"""Types of images that are not read."""
 
 
-def _pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
-    """The pictures directly in a folder by name, and what may be meant as one but is none."""
+def _images_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """The images directly in a folder by name, and what may be meant as one but is none."""
     paths, left_out = [], []
     try:
         entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
@@ -324,7 +320,7 @@ def _pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
         if path.is_symlink() and not path.exists():
             left_out.append(f"{name} (a link to nothing)")
         elif path.is_dir():
-            if suffix in SUFFIXES or _holds_pictures(path):
+            if suffix in SUFFIXES or _holds_images(path):
                 left_out.append(f"{name} (a folder)")
         elif suffix in SUFFIXES and path.is_file():
             paths.append(path)
@@ -335,7 +331,7 @@ def _pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
     return paths, left_out
 
 
-def _holds_pictures(folder: Path) -> bool:
+def _holds_images(folder: Path) -> bool:
     try:
         return any(p.suffix.lower() in SUFFIXES for p in folder.iterdir())
     except OSError:
@@ -347,9 +343,9 @@ def _listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _look_at(path: Path) -> Picture:
+def _look_at(path: Path) -> ImageFile:
     height, width, _ = read_image(path).shape
-    return Picture(printable(path.name), path, width, height, sha256_of(path))
+    return ImageFile(printable(path.name), path, width, height, sha256_of(path))
 
 
 def sha256_of(path: Path) -> str:
@@ -366,13 +362,13 @@ def sha256_of(path: Path) -> str:
 
 
 def verify(name: str, choice: Sequence[str] | None = None) -> Dataset:
-    """Check the files of a registered set, or of a choice of its pictures, against its manifest.
+    """Check the files of a registered set, or of a choice of its images, against its manifest.
 
-    Where the manifest holds no hashes, the names, the number and the readability of the pictures
+    Where the manifest holds no hashes, the names, the number and the readability of the images
     are checked, and the hashes of the first fetch where it left them in ``SHA256SUMS``.
 
     Raises:
-        DataError: a picture is wrong, missing, extra, resized or corrupt; the message names it.
+        DataError: an image is wrong, missing, extra, resized or corrupt; the message names it.
     """
     wanted = manifest(name)
     folder = folder_of(name)
@@ -388,55 +384,55 @@ def verify(name: str, choice: Sequence[str] | None = None) -> Dataset:
         _refuse_extra(wanted, folder)
     named = Dataset(name, tuple(_entry_at(e, folder / e.name) for e in wanted.images), name)
     chosen = named if choice is None else named.subset(choice)
-    for picture in chosen.pictures:
-        _verify_picture(wanted, picture)
+    for image in chosen.files:
+        _verify_image(wanted, image)
     return chosen
 
 
-def _entry_at(entry: Entry, path: Path) -> Picture:
-    return Picture(entry.name, path, entry.width, entry.height, entry.sha256)
+def _entry_at(entry: Entry, path: Path) -> ImageFile:
+    return ImageFile(entry.name, path, entry.width, entry.height, entry.sha256)
 
 
 def _refuse_extra(wanted: Manifest, folder: Path) -> None:
     names = {image.name for image in wanted.images}
-    for path in _pictures_in(folder)[0]:
+    for path in _images_in(folder)[0]:
         if path.name not in names:
             raise DataError(f"{path} does not belong to data set {wanted.name!r}; move it away")
 
 
-def _verify_picture(wanted: Manifest, picture: Picture) -> None:
-    path = picture.path
+def _verify_image(wanted: Manifest, image: ImageFile) -> None:
+    path = image.path
     if not path.is_file():
         raise DataError(
             f"data set {wanted.name!r}: {path} is missing; `rdbench datasets fetch {wanted.name}`"
         )
     actual = sha256_of(path)
-    if actual != picture.sha256:
-        raise DataError(f"data set {wanted.name!r}: {path} {_difference(picture, actual)}")
+    if actual != image.sha256:
+        raise DataError(f"data set {wanted.name!r}: {path} {_difference(image, actual)}")
 
 
-def _difference(picture: Picture, actual: str) -> str:
-    """What is wrong with a picture whose hash is not the manifest's."""
+def _difference(image: ImageFile, actual: str) -> str:
+    """What is wrong with an image whose hash is not the manifest's."""
     try:
-        height, width, _ = read_image(picture.path).shape
+        height, width, _ = read_image(image.path).shape
     except DataError as error:
         return f"is corrupt ({error})"
-    if (width, height) != (picture.width, picture.height):
-        return f"is {width}x{height}, not {picture.width}x{picture.height}: a resized copy"
+    if (width, height) != (image.width, image.height):
+        return f"is {width}x{height}, not {image.width}x{image.height}: a resized copy"
     return (
-        f"is not the original file (SHA-256 {actual[:16]}..., expected {picture.sha256[:16]}...); "
+        f"is not the original file (SHA-256 {actual[:16]}..., expected {image.sha256[:16]}...); "
         "delete it and fetch again"
     )
 
 
 def _verify_unpinned(wanted: Manifest, folder: Path) -> Dataset:
-    paths, _ = _pictures_in(folder)
+    paths, _ = _images_in(folder)
     fault = _name_fault(wanted, folder, [p.name for p in paths])
-    pictures = () if fault else tuple(_look_at(path) for path in paths)
-    fault = fault or _unpinned_fault(wanted, folder, pictures)
+    images = () if fault else tuple(_look_at(path) for path in paths)
+    fault = fault or _unpinned_fault(wanted, folder, images)
     if fault:
         raise DataError(fault)
-    return Dataset(wanted.name, pictures, wanted.name)
+    return Dataset(wanted.name, images, wanted.name)
 
 
 def _name_fault(wanted: Manifest, folder: Path, names: Sequence[str]) -> str | None:
@@ -444,18 +440,16 @@ def _name_fault(wanted: Manifest, folder: Path, names: Sequence[str]) -> str | N
         if not fnmatch.fnmatch(name, wanted.names):
             return f"{folder / name} does not belong to data set {wanted.name!r}"
     if len(names) != wanted.n_images:
-        return (
-            f"data set {wanted.name!r} has {wanted.n_images} pictures, {folder} holds {len(names)}"
-        )
+        return f"data set {wanted.name!r} has {wanted.n_images} images, {folder} holds {len(names)}"
     return None
 
 
-def _unpinned_fault(wanted: Manifest, folder: Path, pictures: Sequence[Picture]) -> str | None:
-    """Why these pictures are not those of a set whose hashes are not known, or None."""
-    if fault := _name_fault(wanted, folder, [p.name for p in pictures]):
+def _unpinned_fault(wanted: Manifest, folder: Path, images: Sequence[ImageFile]) -> str | None:
+    """Why these images are not those of a set whose hashes are not known, or None."""
+    if fault := _name_fault(wanted, folder, [p.name for p in images]):
         return fault
     first = _read_sums(folder / "SHA256SUMS")
-    for p in pictures:
+    for p in images:
         if wanted.width and (p.width, p.height) != (wanted.width, wanted.height):
             return f"{p.path} is {p.width}x{p.height}, not {wanted.width}x{wanted.height}"
         if first and first.get(p.name) != p.sha256:
@@ -489,7 +483,7 @@ def fetch(name: str, progress: bool = True) -> Dataset:
         _fetch_archive(wanted, folder, progress)
     elif not wanted.package:
         raise DataError(f"data set {name!r} has no direct address: get it from {wanted.origin} "
-                        f"and put its {wanted.n_images} pictures into {folder}")  # fmt: skip
+                        f"and put its {wanted.n_images} images into {folder}")  # fmt: skip
     return verify(name)
 
 
@@ -526,11 +520,11 @@ def _fetch_archive(wanted: Manifest, folder: Path, progress: bool) -> None:
 
 
 _MOST_BYTES = 64 * 2**20
-"""No picture of a data set is larger than this where its size in pixels is not known."""
+"""No image of a data set is larger than this where its size in pixels is not known."""
 
 
 def _unpack(archive: Path, wanted: Manifest, folder: Path) -> None:
-    """The pictures of ``archive`` into ``folder``, which appears only when it is whole."""
+    """The images of ``archive`` into ``folder``, which appears only when it is whole."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -554,7 +548,7 @@ def _unpack(archive: Path, wanted: Manifest, folder: Path) -> None:
 
 
 def _members(bundle: zipfile.ZipFile, wanted: Manifest) -> dict[str, zipfile.ZipInfo]:
-    """The pictures of a data set in its archive by name.
+    """The images of a data set in its archive by name.
 
     Nothing is unpacked before all of them are what the manifest says: a small archive can hold
     gigabytes. ``zipfile`` writes no more bytes than an entry declares.
@@ -576,7 +570,7 @@ def _members(bundle: zipfile.ZipFile, wanted: Manifest) -> dict[str, zipfile.Zip
         found[path.name] = member
     if len(found) != wanted.n_images:
         raise DataError(
-            f"{wanted.archive} holds {len(found)} pictures, data set {wanted.name!r} has "
+            f"{wanted.archive} holds {len(found)} images, data set {wanted.name!r} has "
             f"{wanted.n_images}; nothing was unpacked"
         )
     return found
@@ -595,7 +589,5 @@ def _member_fault(member: zipfile.ZipInfo, most: int) -> str | None:
     if member.flag_bits & 1:
         return "is encrypted"
     if member.file_size > most:
-        return (
-            f"is {member.file_size:,} bytes large, more than the {most:,} that a picture may have"
-        )
+        return f"is {member.file_size:,} bytes large, more than the {most:,} that an image may have"
     return None

@@ -1,7 +1,7 @@
-"""Qualities in dB and the two ways to average them over pictures.
+"""Qualities in dB and the two ways to average them over images.
 
 A quality in dB is ``-10 log10(error)``: for PSNR the error is MSE / peak^2, for MS-SSIM it is
-1 - MS-SSIM. The mean over pictures is taken before or after the logarithm; by Jensen's inequality
+1 - MS-SSIM. The mean over images is taken before or after the logarithm; by Jensen's inequality
 the mean of the dBs is never the smaller of the two.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Averaging = Literal["mean_of_db", "db_of_mean"]
-"""``mean_of_db``: mean of the pictures' dBs. ``db_of_mean``: dB of the pictures' mean error, which
+"""``mean_of_db``: mean of the images' dBs. ``db_of_mean``: dB of the images' mean error, which
 is the PSNR of the mean MSE, and ``-10 log10(1 - mean MS-SSIM)``."""
 
 AVERAGINGS: tuple[Averaging, ...] = get_args(Averaging)
@@ -42,12 +42,12 @@ def ms_ssim_to_db(ms_ssim: npt.ArrayLike) -> FloatArray:
 
 
 def mean_db(db: FloatArray, averaging: Averaging, weights: FloatArray | None = None) -> FloatArray:
-    """Mean over pictures of qualities in dB.
+    """Mean over images of qualities in dB.
 
     Args:
-        db: (n_points, n_pictures).
+        db: (n_points, n_images).
         averaging: before or after the logarithm.
-        weights: (n_resamples, n_pictures), each row with sum 1; or None for equal weights.
+        weights: (n_resamples, n_images), each row with sum 1; or None for equal weights.
 
     Returns:
         (n_points,), or (n_resamples, n_points) with weights.

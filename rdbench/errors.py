@@ -2,10 +2,10 @@
 
 RdbenchError        one line that says what to do; the command line prints it alone
 ├── UsageError      a name, setting or option that does not exist or does not fit
-├── DataError       a picture, data set, curve file or folder that is not what it must be
+├── DataError       an image, data set, curve file or folder that is not what it must be
 ├── Unavailable     what cannot be had here (program, weights, device), and the way to get it
 ├── BitstreamError  bytes that cannot be decoded: cut, corrupt, foreign, of other weights
-├── EncoderError    a picture that a codec could not encode: too small, program failed
+├── EncoderError    an image that a codec could not encode: too small, program failed
 └── WorkerError     a worker process that died or ran out of time
 Stopped             the user's signal to end; no error
 RdbenchWarning      a result that stands but must be read with care
@@ -21,7 +21,7 @@ class UsageError(RdbenchError):
 
 
 class DataError(RdbenchError):
-    """A picture, data set, curve file or report folder that is not what it must be."""
+    """An image, data set, curve file or report folder that is not what it must be."""
 
 
 class Unavailable(RdbenchError):
@@ -33,7 +33,7 @@ class BitstreamError(RdbenchError):
 
 
 class EncoderError(RdbenchError):
-    """A picture that this codec could not encode."""
+    """An image that this codec could not encode."""
 
 
 class WorkerError(RdbenchError):

@@ -1,14 +1,14 @@
-"""Reading and writing pictures: what becomes an 8-bit sRGB array, and what is refused.
+"""Reading and writing images: what becomes an 8-bit sRGB array, and what is refused.
 
 ======================  ==========================================================================
 8-bit RGB               as it is; colour profiles are ignored, as the literature does
 8-bit grey, palette     converted to RGB, which changes no pixel
-EXIF orientation        applied, so that the picture is measured as it is seen; other metadata is
+EXIF orientation        applied, so that the image is measured as it is seen; other metadata is
                         not read, so it cannot be in the way
 opaque alpha            dropped
-transparent alpha       refused: put the picture on a background first
+transparent alpha       refused: put the image on a background first
 over 8 bits, CMYK, ...  refused: convert first, so that the conversion is yours and known
-animation, pages        refused; of a camera's JPEG with a preview behind it, the picture is read
+animation, pages        refused; of a camera's JPEG with a preview behind it, the image is read
 cut or corrupt file     refused where the file shows it: checksums (PNG), code words (JPEG), length
 ======================  ==========================================================================
 """
@@ -34,7 +34,7 @@ SUFFIXES = (
     ".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
     ".tiff", ".webp",
 )  # fmt: skip
-"""File types that a folder of pictures may hold."""
+"""File types that a folder of images may hold."""
 
 _FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _DIRECT = ("1", "L", "RGB", "P")
@@ -49,11 +49,11 @@ _UPRIGHT = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what turns the picture upright."""
+"""EXIF orientation -> what turns the image upright."""
 
 
 def read_image(path: Path) -> Image:
-    """Read a picture as 8-bit sRGB.
+    """Read an image as 8-bit sRGB.
 
     Args:
         path: a file of one of SUFFIXES.
@@ -71,12 +71,12 @@ def read_image(path: Path) -> Image:
         raise
     except PIL.UnidentifiedImageError:
         raise DataError(
-            f"{shown} is not a picture that can be read (BMP, JPEG, PNG, PNM, TIFF, WebP)"
+            f"{shown} is not an image that can be read (BMP, JPEG, PNG, PNM, TIFF, WebP)"
         ) from None
     except PIL.Image.DecompressionBombError:
         raise DataError(
             f"{shown} has more than {2 * (PIL.Image.MAX_IMAGE_PIXELS or 0):,} pixels, "
-            "the most that a picture may have; cut it into smaller ones"
+            "the most that an image may have; cut it into smaller ones"
         ) from None
     except Exception as error:
         # Broken files raise anything inside Pillow (struct.error, KeyError, ...): always say whose.
@@ -89,7 +89,7 @@ def printable(path: Path | str) -> str:
 
 
 def write_image(image: Image, path: Path) -> None:
-    """Write an 8-bit sRGB picture; the suffix decides the type. Folders are made as needed.
+    """Write an 8-bit sRGB image; the suffix decides the type. Folders are made as needed.
 
     Raises:
         DataError: it cannot be written.
@@ -105,7 +105,7 @@ def _content(path: Path, shown: str) -> bytes:
     try:
         if not path.is_file():  # a pipe would be waited for without end
             what = "is not a file" if path.exists() else "does not exist"
-            raise DataError(f"no picture at {shown}: it {what}")
+            raise DataError(f"no image at {shown}: it {what}")
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{shown} cannot be read: {error.strerror or error}") from None
@@ -113,46 +113,46 @@ def _content(path: Path, shown: str) -> bytes:
 
 def _decode(shown: str, data: bytes) -> Image:
     data = _without_ancillary(data) if data.startswith(_PNG) else data
-    with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-        _refuse_what_needs_a_choice(shown, picture)
-        picture.load()
-        if picture.format in ("JPEG", "MPO"):
+    with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        _refuse_what_needs_a_choice(shown, image)
+        image.load()
+        if image.format in ("JPEG", "MPO"):
             _refuse_corrupt_jpeg(data)
-        return np.asarray(_opaque(shown, _upright(picture)).convert("RGB"))
+        return np.asarray(_opaque(shown, _upright(image)).convert("RGB"))
 
 
-def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
+def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
     try:
-        turn = _UPRIGHT.get(picture.getexif().get(PIL.ExifTags.Base.Orientation, 1))
+        turn = _UPRIGHT.get(image.getexif().get(PIL.ExifTags.Base.Orientation, 1))
     except Exception:  # unreadable metadata says nothing; the pixels are whole
-        return picture
-    return picture if turn is None else picture.transpose(turn)
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
-def _refuse_what_needs_a_choice(shown: str, picture: PIL.Image.Image) -> None:
-    n_frames = getattr(picture, "n_frames", 1)
-    if n_frames > 1 and picture.format != "MPO":  # MPO: a JPEG and its previews
+def _refuse_what_needs_a_choice(shown: str, image: PIL.Image.Image) -> None:
+    n_frames = getattr(image, "n_frames", 1)
+    if n_frames > 1 and image.format != "MPO":  # MPO: a JPEG and its previews
         raise DataError(f"{shown} holds {n_frames} frames; save one as a PNG")
-    if picture.mode not in _DIRECT + _ALPHA or _bits_per_sample(picture) > 8:
+    if image.mode not in _DIRECT + _ALPHA or _bits_per_sample(image) > 8:
         raise DataError(
-            f"{shown} is not 8-bit RGB or grey (mode {picture.mode}, "
-            f"{_bits_per_sample(picture)} bits a sample); convert it to 8-bit RGB first"
+            f"{shown} is not 8-bit RGB or grey (mode {image.mode}, "
+            f"{_bits_per_sample(image)} bits a sample); convert it to 8-bit RGB first"
         )
 
 
-def _bits_per_sample(picture: PIL.Image.Image) -> int:
+def _bits_per_sample(image: PIL.Image.Image) -> int:
     """Bits a sample in the file; Pillow reads 16-bit RGB as 8-bit without a word."""
-    for _, _, _, arguments in picture.tile:  # type: ignore[attr-defined]
+    for _, _, _, arguments in image.tile:  # type: ignore[attr-defined]
         raw_mode, *rest = arguments if isinstance(arguments, tuple) else (arguments,)
-        if ";16" in str(raw_mode) or (picture.format == "PPM" and rest and rest[0] > 255):
+        if ";16" in str(raw_mode) or (image.format == "PPM" and rest and rest[0] > 255):
             return 16
-    return {"I": 32, "F": 32}.get(picture.mode, 16 if picture.mode.startswith("I;16") else 8)
+    return {"I": 32, "F": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
 
 
-def _opaque(shown: str, picture: PIL.Image.Image) -> PIL.Image.Image:
-    if picture.mode not in _ALPHA and "transparency" not in picture.info:
-        return picture
-    rgba = picture.convert("RGBA")
+def _opaque(shown: str, image: PIL.Image.Image) -> PIL.Image.Image:
+    if image.mode not in _ALPHA and "transparency" not in image.info:
+        return image
+    rgba = image.convert("RGBA")
     if rgba.getchannel("A").getextrema() != (255, 255):
         raise DataError(f"{shown} is transparent in places; put it on a background first")
     return rgba
@@ -198,7 +198,7 @@ _MOST_TEXT = 2**20  # bytes; Pillow's own limit for one text of a PNG
 def _without_ancillary(data: bytes) -> bytes:
     """The PNG with nothing but what decides its pixels and its orientation.
 
-    Pillow inflates every text and colour profile, and refuses the picture for a large or broken
+    Pillow inflates every text and colour profile, and refuses the image for a large or broken
     one; and it does not look at the checksums of the pixels.
 
     Raises:

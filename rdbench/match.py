@@ -1,4 +1,4 @@
-"""Codecs at one rate or one quality, picture by picture: a comparison without interpolation."""
+"""Codecs at one rate or one quality, image by image: a comparison without interpolation."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rdbench.datasets import Dataset, Picture, load_dataset
+from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import DataError, UsageError
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, score
@@ -40,16 +40,16 @@ _MAX_ENCODES = 20
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A picture coded to a target.
+    """An image coded to a target.
 
     Attributes:
         codec: name of the codec.
         curve: its settings without the rate, and its weights.
-        dataset, image: the picture.
+        dataset, image: the image.
         target, value: what was asked for: a key of TARGETS, and how much.
         spec: the operating point found; "" where none was.
         n_bytes, bpp: size.
-        scores: metric -> score, of the picture decoded from the bytes.
+        scores: metric -> score, of the image decoded from the bytes.
         n_encodes: encodes that the search took.
         met: whether the target is met within 1 %.
         bitstream_sha256: names the kept bitstream.
@@ -84,7 +84,7 @@ class Match:
 class _Task:
     codec: Codec
     dataset: str
-    picture: Picture
+    image: ImageFile
     target: str
     value: float
 
@@ -100,26 +100,26 @@ def match_codecs(
     threads: int = 1,
     on_progress: Callable[[int, int], None] = lambda done, n: None,
 ) -> list[Match]:
-    """Code every picture to one target with every codec.
+    """Code every image to one target with every codec.
 
     What the report folder already holds is not searched again, unless its bitstream is missing or
     damaged.
 
     Args:
         codecs: specs without a rate parameter.
-        dataset: data set, its name, or a folder of pictures.
+        dataset: data set, its name, or a folder of images.
         target: a key of TARGETS.
         value: bits per pixel, dB, or MS-SSIM to meet.
         out: the report folder, which keeps the results and their bitstreams.
         jobs: processes to work in; 0 works in this one.
         threads: threads that numerical libraries may use in each.
-        on_progress: called with (pictures done, pictures in all).
+        on_progress: called with (images done, images in all).
 
     Returns:
-        Matches in the order of codecs and pictures; one that failed says why.
+        Matches in the order of codecs and images; one that failed says why.
 
     Raises:
-        UsageError, DataError: a name, setting or picture is wrong, no such target or value.
+        UsageError, DataError: a name, setting or image is wrong, no such target or value.
         Unavailable: a codec cannot run here.
     """
     if target not in TARGETS:
@@ -131,9 +131,7 @@ def match_codecs(
         point.check()
     with Store(out) as store:
         data = remember(store, data)
-        wanted = [
-            _Task(point, data.name, p, target, value) for point in points for p in data.pictures
-        ]
+        wanted = [_Task(point, data.name, p, target, value) for point in points for p in data.files]
         tasks = {_key(task): task for task in reversed(wanted)}  # equal files are searched once
         tasks = dict(reversed(tasks.items()))
         for point in points:
@@ -150,7 +148,7 @@ def match_codecs(
                     store.put_result("match", keys[task], dataclasses.asdict(match))
                 found[keys[task]] = match
                 on_progress(len(found), len(tasks))
-    return [dataclasses.replace(found[_key(task)], image=task.picture.name) for task in wanted]
+    return [dataclasses.replace(found[_key(task)], image=task.image.name) for task in wanted]
 
 
 def _points(specs: Sequence[str]) -> list[Codec]:
@@ -166,13 +164,13 @@ def _points(specs: Sequence[str]) -> list[Codec]:
 
 
 def _key(task: _Task) -> tuple[str, ...]:
-    codec, picture = task.codec, task.picture
+    codec, image = task.codec, task.image
     curve = spec_of(codec, leave_out=codec.rate_parameters)
     return (
         curve,
         codec.fingerprint(),
         task.dataset,
-        picture.sha256,
+        image.sha256,
         task.target,
         repr(task.value),
         DEFAULT_PROTOCOL.fingerprint,
@@ -215,7 +213,7 @@ def _blank(task: _Task) -> Match:
         codec=codec.name,
         curve=curve_of(codec),
         dataset=task.dataset,
-        image=task.picture.name,
+        image=task.image.name,
         target=task.target,
         value=task.value,
         weights_kind=codec.weights_kind(),
@@ -224,7 +222,7 @@ def _blank(task: _Task) -> Match:
 
 def _match(task: _Task) -> tuple[Match, bytes]:
     """Search, decode with another object, score."""
-    image = read_image(task.picture.path)
+    image = read_image(task.image.path)
     found = TARGETS[task.target](task.codec, image, task.value, _MAX_ENCODES)
     decoder = dataclasses.replace(found.codec)  # type: ignore[type-var]
     data = found.bitstream.data
@@ -243,7 +241,7 @@ def _match(task: _Task) -> tuple[Match, bytes]:
 
 
 def match_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
-    """One line a codec: means over the pictures, and what it gains over the first codec.
+    """One line a codec: means over the images, and what it gains over the first codec.
 
     The gain is in rate (%) where a quality was matched, and in PSNR (dB) where the rate was. A mean
     is taken over a complete set or not at all.
@@ -277,8 +275,8 @@ def _mean(group: Sequence[Match], name: str) -> float | None:
 
 
 def _gain(group: Sequence[Match], first: Sequence[Match]) -> tuple[str | None, str | None]:
-    """Mean gain over the first codec, and on how many pictures there is one."""
-    measure = partial(_gain_on_picture, by_rate=group[0].target == "bpp")
+    """Mean gain over the first codec, and on how many images there is one."""
+    measure = partial(_gain_on_image, by_rate=group[0].target == "bpp")
     gains = [measure(a, b) for a, b in zip(group, first, strict=True)]
     known = [gain for gain in gains if gain is not None]
     if group is first or len(known) < len(gains):
@@ -287,7 +285,7 @@ def _gain(group: Sequence[Match], first: Sequence[Match]) -> tuple[str | None, s
     return f"{fmean(known):+.3f}", f"{better}/{len(known)}"
 
 
-def _gain_on_picture(match: Match, first: Match, by_rate: bool) -> float | None:
+def _gain_on_image(match: Match, first: Match, by_rate: bool) -> float | None:
     if match.error is not None or first.error is not None:
         return None
     if not by_rate:

@@ -3,7 +3,7 @@
 Curves come from the packages registered under the entry-point group ``rdbench.curves``. Such a
 package holds ``published/DATASET/CODEC.json``: a curve with its points, source and protocol. Beside
 these may be ``published/codecs.json``, which says of a codec if one model serves all rates and
-what it costs, and ``published/anchors.json``, pictures with the bytes and PSNR that a codec must
+what it costs, and ``published/anchors.json``, images with the bytes and PSNR that a codec must
 reproduce.
 """
 
@@ -340,11 +340,11 @@ def _parsed(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class AnchorPoint:
-    """A picture through an anchor, as it must come out wherever the anchor is set up right.
+    """An image through an anchor, as it must come out wherever the anchor is set up right.
 
     Attributes:
         spec: the operating point, such as ``vtm18:qp=37``.
-        dataset, image, image_sha256: the picture.
+        dataset, image, image_sha256: the image.
         n_bytes: size of its bitstream.
         psnr_rgb: its PSNR in dB.
     """

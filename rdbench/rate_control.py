@@ -20,13 +20,13 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Found:
-    """A picture coded to a target.
+    """An image coded to a target.
 
     Attributes:
         codec: the operating point that meets it, or comes nearest.
-        bitstream: what it made of the picture.
+        bitstream: what it made of the image.
         value: what was reached, in the unit of the target.
-        n_encodes: how many times the picture was encoded.
+        n_encodes: how many times the image was encoded.
         met: whether it is met within 1 %; False where the steps of the parameter are too large.
     """
 
@@ -38,11 +38,11 @@ class Found:
 
 
 def encode_to_bytes(codec: Codec, image: Image, n_bytes: float, max_encodes: int = 10) -> Found:
-    """Code a picture to a file of ``n_bytes`` bytes, give or take 1 %.
+    """Code an image to a file of ``n_bytes`` bytes, give or take 1 %.
 
     Args:
         codec: any operating point of a codec with a rate parameter.
-        image: the picture.
+        image: the image.
         n_bytes: size wanted.
         max_encodes: encodes at most.
 
@@ -55,7 +55,7 @@ def encode_to_bytes(codec: Codec, image: Image, n_bytes: float, max_encodes: int
 
 
 def encode_to_bpp(codec: Codec, image: Image, bpp: float, max_encodes: int = 10) -> Found:
-    """Code a picture to ``bpp`` bits per pixel, give or take 1 %; see `encode_to_bytes`."""
+    """Code an image to ``bpp`` bits per pixel, give or take 1 %; see `encode_to_bytes`."""
     check_target("bpp", bpp)
     n_pixels = image.shape[0] * image.shape[1]
 
@@ -66,7 +66,7 @@ def encode_to_bpp(codec: Codec, image: Image, bpp: float, max_encodes: int = 10)
 
 
 def encode_to_psnr(codec: Codec, image: Image, psnr_db: float, max_encodes: int = 10) -> Found:
-    """Code a picture to a PSNR in dB, its mean squared error met within 1 %; see `encode_to_bytes`.
+    """Code an image to a PSNR in dB, its mean squared error met within 1 %; see `encode_to_bytes`.
 
     The PSNR is that of the reconstruction as the codec gives it, over all samples.
     """
@@ -75,10 +75,10 @@ def encode_to_psnr(codec: Codec, image: Image, psnr_db: float, max_encodes: int 
 
 
 def encode_to_ms_ssim(codec: Codec, image: Image, ms_ssim: float, max_encodes: int = 10) -> Found:
-    """Code a picture to an MS-SSIM, its distance to 1 met within 1 %; see `encode_to_bytes`.
+    """Code an image to an MS-SSIM, its distance to 1 met within 1 %; see `encode_to_bytes`.
 
     Raises:
-        UsageError: the picture is too small for MS-SSIM, or no value below 1 is asked for.
+        UsageError: the image is too small for MS-SSIM, or no value below 1 is asked for.
     """
     check_target("ms_ssim", ms_ssim)
     return _search(codec, image, ms_ssim, "MS-SSIM", _ms_ssim, _log_of_ms_ssim, max_encodes)
@@ -94,7 +94,7 @@ _TARGETS: dict[str, tuple[float, float, str]] = {
 
 
 def check_target(name: str, value: float) -> None:
-    """Refuse a target that no picture can meet.
+    """Refuse a target that no image can meet.
 
     Args:
         name: ``bytes``, ``bpp``, ``psnr_rgb`` or ``ms_ssim``.
@@ -242,10 +242,10 @@ def _ms_ssim(codec: Codec, image: Image, bitstream: Bitstream) -> float:
 
     value = ms_ssim(image, codec.decode(bitstream.data))
     if value is None:
-        raise UsageError("the picture is too small for MS-SSIM")
+        raise UsageError("the image is too small for MS-SSIM")
     return value
 
 
 def _log_of_ms_ssim(ms_ssim: float) -> float:
-    """Logarithm of the inverse distance to 1, which is infinite for equal pictures."""
+    """Logarithm of the inverse distance to 1, which is infinite for equal images."""
     return -math.log(1 - ms_ssim) if ms_ssim < 1 else math.inf

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rdbench.datasets import Picture, load_dataset
+from rdbench.datasets import ImageFile, load_dataset
 from rdbench.errors import DataError, RdbenchError
 from rdbench.images import read_image
 from rdbench.metrics import METRICS, Protocol, available, score
@@ -37,7 +37,7 @@ class _Task:
     codec: Codec
     metrics: tuple[str, ...]
     scored: Any
-    picture: Picture
+    image: ImageFile
     folder: Path
 
 
@@ -87,22 +87,20 @@ def rescore(
 def _tasks(
     store: Store, records: Iterable[Record], wanted: set[str], problems: list[str]
 ) -> Iterator[_Task]:
-    """What there is to do; a line in ``problems`` for each record that lacks codec or picture."""
+    """What there is to do; a line in ``problems`` for each record that lacks codec or image."""
     protocols = store.protocols()
     codecs: dict[tuple[str, str], Codec | RdbenchError] = {}
-    pictures: dict[str, dict[str, Picture] | RdbenchError] = {}
+    images: dict[str, dict[str, ImageFile] | RdbenchError] = {}
     for record in records:
         what = record.spec, record.fingerprint
         if what not in codecs:
             codecs[what] = _or_error(functools.partial(store.codec_of, record))
-        if record.dataset not in pictures:
-            pictures[record.dataset] = _or_error(
-                functools.partial(_pictures, store, record.dataset)
-            )
+        if record.dataset not in images:
+            images[record.dataset] = _or_error(functools.partial(_images, store, record.dataset))
         try:
-            codec, files = _known(codecs[what]), _known(pictures[record.dataset])
+            codec, files = _known(codecs[what]), _known(images[record.dataset])
             if record.image_sha256 not in files:
-                raise DataError("the picture is no longer in its data set, or was changed")
+                raise DataError("the image is no longer in its data set, or was changed")
             if record.protocol not in protocols:
                 raise DataError(f"protocol {record.protocol} is not known; measure it again")
         except RdbenchError as error:
@@ -134,9 +132,9 @@ def _known(found: T | RdbenchError) -> T:
     return found
 
 
-def _pictures(store: Store, dataset: str) -> dict[str, Picture]:
-    """SHA-256 -> picture."""
-    return {p.sha256: p for p in load_dataset(store.source_of(dataset)).pictures}
+def _images(store: Store, dataset: str) -> dict[str, ImageFile]:
+    """SHA-256 -> image."""
+    return {p.sha256: p for p in load_dataset(store.source_of(dataset)).files}
 
 
 def _line(record: Record, error: BaseException) -> str:
@@ -147,4 +145,4 @@ def _rescore(task: _Task) -> dict[str, float]:
     with Store(task.folder, create=False) as store:
         data = store.bitstream(task.record.bitstream_sha256)
     decoded = task.codec.decode(data)
-    return score(Protocol(task.scored, task.metrics), read_image(task.picture.path), decoded)
+    return score(Protocol(task.scored, task.metrics), read_image(task.image.path), decoded)

@@ -1,7 +1,7 @@
 """Records and bitstreams of a report folder.
 
 ``records.sqlite`` (WAL) holds one row a record under a unique key over what makes it: spec,
-fingerprint, data set, picture and protocol. ``bitstreams/ab/abcd...`` holds each distinct bitstream
+fingerprint, data set, image and protocol. ``bitstreams/ab/abcd...`` holds each distinct bitstream
 once, named by its SHA-256. A bitstream is in place before its record is; a record is written whole
 or not at all; a verified record is never overwritten, a failed one is replaced when tried again.
 ``descriptions`` holds the files that describe codecs, so that their records can be decoded later.
@@ -497,7 +497,7 @@ class Store:
             )
 
     def remember_dataset(self, name: str, source: str, images: Mapping[str, str]) -> str:
-        """Keep where a set comes from and which pictures (name -> SHA-256) make it up.
+        """Keep where a set comes from and which images (name -> SHA-256) make it up.
 
         A mean is over all of them or there is none.
 
@@ -525,7 +525,7 @@ class Store:
         Args:
             name: what it is called by itself.
             source: its registered name, or the path of its folder.
-            images: picture's name -> SHA-256.
+            images: image's name -> SHA-256.
         """
         with self._errors():
             rows = self._db.execute("SELECT name, source, images FROM datasets ORDER BY name")
@@ -559,7 +559,7 @@ class Store:
         return str(found[0])
 
     def datasets(self) -> dict[str, dict[str, str]]:
-        """Data sets of this folder: name -> (picture's name -> SHA-256)."""
+        """Data sets of this folder: name -> (image's name -> SHA-256)."""
         with self._errors("read"):
             rows = self._db.execute("SELECT name, images FROM datasets ORDER BY name")
             return dict(self._readable("data set", rows))

@@ -1,4 +1,4 @@
-"""Codecs x pictures -> records: encode, decode from the bytes, score, keep; go on where it was."""
+"""Codecs x images -> records: encode, decode from the bytes, score, keep; go on where it was."""
 
 import datetime
 import functools
@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rdbench.datasets import Dataset, Picture, load_dataset, sha256_of
+from rdbench.datasets import Dataset, ImageFile, load_dataset, sha256_of
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
@@ -25,11 +25,11 @@ from rdbench.workers import check_settings, workers
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One picture through one operating point."""
+    """One image through one operating point."""
 
     codec: Codec
     dataset: str
-    picture: Picture
+    image: ImageFile
     protocol: Protocol
 
 
@@ -103,21 +103,21 @@ def run(
     Args:
         codecs: operating points, or specs such as ``"jpeg"`` (its default ladder) and
             ``"vtm18:qp=22,27"``.
-        datasets: data sets, their names, or folders of pictures.
+        datasets: data sets, their names, or folders of images.
         out: the report folder.
         jobs: processes to work in; 0 works in this one, and a codec that crashes takes it along.
         threads: threads that numerical libraries may use in each process.
-        timeout_s: seconds one picture may take, or None; needs ``jobs`` of at least 1.
+        timeout_s: seconds one image may take, or None; needs ``jobs`` of at least 1.
         scheduler: address of a Dask scheduler to work on instead of this machine; its workers,
             not ``jobs``, decide how much runs at a time, and no time limit can be given.
-        protocol: how pictures are scored.
+        protocol: how images are scored.
         on_progress: called at the start, after every record, and when the sweep has to wait.
 
     Returns:
         All records asked for, and how many are new.
 
     Raises:
-        UsageError, DataError: a name, setting, picture or folder is wrong; nothing was measured.
+        UsageError, DataError: a name, setting, image or folder is wrong; nothing was measured.
         Unavailable: a codec cannot run here; nothing was measured.
         DataError: the report folder was moved, deleted or replaced meanwhile.
         WorkerError: worker processes keep dying as they start, or the cluster is gone.
@@ -164,19 +164,19 @@ def run(
 
 
 def _tasks(sets: Iterable[Dataset], points: Iterable[Codec], protocol: Protocol) -> dict[Key, Task]:
-    """Every picture through every operating point; paths are absolute, for workers elsewhere."""
+    """Every image through every operating point; paths are absolute, for workers elsewhere."""
     return {
-        _key(codec, data.name, picture, protocol): Task(
-            codec, data.name, replace(picture, path=picture.path.absolute()), protocol
+        _key(codec, data.name, image, protocol): Task(
+            codec, data.name, replace(image, path=image.path.absolute()), protocol
         )
         for data in sets
         for codec in points
-        for picture in data.pictures
+        for image in data.files
     }
 
 
 def remember(store: Store, data: Dataset) -> Dataset:
-    """Keep in a report folder which pictures a data set has; the set under its name there."""
+    """Keep in a report folder which images a data set has; the set under its name there."""
     return replace(data, name=store.remember_dataset(data.name, data.source, data.images))
 
 
@@ -197,8 +197,8 @@ def _operating_points(codecs: Sequence[Codec | str]) -> list[Codec]:
     return points
 
 
-def _key(codec: Codec, dataset: str, picture: Picture, protocol: Protocol) -> Key:
-    return spec_of(codec), codec.fingerprint(), dataset, picture.sha256, protocol.fingerprint
+def _key(codec: Codec, dataset: str, image: ImageFile, protocol: Protocol) -> Key:
+    return spec_of(codec), codec.fingerprint(), dataset, image.sha256, protocol.fingerprint
 
 
 def _command() -> str:
@@ -216,14 +216,14 @@ def _record_and_bytes(
 
 
 def measure(task: Task) -> tuple[Record, bytes | None]:
-    """Encode a picture, decode the bytes with another object, and score what came out.
+    """Encode an image, decode the bytes with another object, and score what came out.
 
     Returns:
         The record, with the reason where something failed, and the bitstream where there is one.
     """
     record, bitstream = _blank(task), None
     try:
-        image = _read(task.picture)
+        image = _read(task.image)
         _prepare(task.codec)
         started = time.perf_counter()
         bitstream = task.codec.encode(image)
@@ -252,11 +252,11 @@ def _prepare(codec: Codec) -> None:
     codec.prepare()
 
 
-def _read(picture: Picture) -> Image:
-    """The pixels, read-only; small pictures stay in memory for the next operating point."""
-    small = picture.width * picture.height <= 2**21
+def _read(image_file: ImageFile) -> Image:
+    """The pixels, read-only; small images stay in memory for the next operating point."""
+    small = image_file.width * image_file.height <= 2**21
     read = _read_small if small else _read_checked
-    image = read(picture.path, picture.sha256)
+    image = read(image_file.path, image_file.sha256)
     image.flags.writeable = False
     return image
 
@@ -267,7 +267,7 @@ def _read_small(path: Path, sha256: str) -> Image:
 
 
 def _read_checked(path: Path, sha256: str) -> Image:
-    """The pixels of the file that the record will name: a sweep of hours may outlive a picture."""
+    """The pixels of the file that the record will name: a sweep of hours may outlive an image."""
     image = read_image(path)
     if sha256_of(path) != sha256:
         raise DataError(f"{path} was changed while the sweep ran; run the same command again")
@@ -282,7 +282,7 @@ def reason(error: BaseException) -> str:
 
 def _blank(task: Task) -> Record:
     """The record of a task before anything is known of its result."""
-    codec, picture = task.codec, task.picture
+    codec, image = task.codec, task.image
     parameter, value = rate_of(codec)
     return Record(
         codec=codec.name,
@@ -293,10 +293,10 @@ def _blank(task: Task) -> Record:
         fingerprint=codec.fingerprint(),
         weights_kind=codec.weights_kind(),
         dataset=task.dataset,
-        image=picture.name,
-        image_sha256=picture.sha256,
-        width=picture.width,
-        height=picture.height,
+        image=image.name,
+        image_sha256=image.sha256,
+        width=image.width,
+        height=image.height,
         protocol=task.protocol.fingerprint,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         provenance={

@@ -1,7 +1,7 @@
 """How long encoding and decoding take: alone, warmed up, synchronized, stage by stage.
 
 Each operating point gets a process of its own, with the given number of threads on as many cores.
-Every size of picture is coded once to warm up, every picture several times; its time is the median.
+Every size of image is coded once to warm up, every image several times; its time is the median.
 Times are wall time; where a GPU works, the clock waits for it.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from rdbench.datasets import Dataset, Picture, load_dataset
+from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import Unavailable, UsageError
 from rdbench.images import read_image
 from rdbench.registry import codecs_from_spec, rate_of, spec_of
@@ -38,7 +38,7 @@ _OTHER = "other"  # what no stage accounts for
 
 @dataclass(frozen=True, slots=True)
 class Quartiles:
-    """25 %, 50 % and 75 % of the pictures take no longer, in seconds."""
+    """25 %, 50 % and 75 % of the images take no longer, in seconds."""
 
     low: float
     median: float
@@ -46,23 +46,23 @@ class Quartiles:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Self:
-        """Quartiles of one time a picture."""
+        """Quartiles of one time an image."""
         return cls(*(float(q) for q in np.quantile(seconds, (0.25, 0.5, 0.75))))
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long one operating point takes on the pictures of a data set.
+    """How long one operating point takes on the images of a data set.
 
     Attributes:
         codec, spec: name and operating point.
         rate: the setting that gives its rate, as in a spec; "" where there is none.
         fingerprint: of its weights.
         dataset: name of the data set.
-        n_pictures: pictures timed.
+        n_images: images timed.
         n_repeats: how many times each was coded after the warm-up.
-        encode_s, decode_s: quartiles over the pictures of each picture's median.
-        stages: ``encode`` and ``decode`` -> stage -> median over the pictures, in seconds; {} where
+        encode_s, decode_s: quartiles over the images of each image's median.
+        stages: ``encode`` and ``decode`` -> stage -> median over the images, in seconds; {} where
             the codec tells no stages. ``other`` is what belongs to none.
         device: name of the processor or GPU.
         on_gpu: whether a GPU worked.
@@ -81,7 +81,7 @@ class Timing:
     rate: str
     fingerprint: str
     dataset: str
-    n_pictures: int
+    n_images: int
     n_repeats: int
     encode_s: Quartiles
     decode_s: Quartiles
@@ -164,7 +164,7 @@ class Timing:
 @dataclass(frozen=True, slots=True)
 class _Task:
     codec: Codec
-    pictures: tuple[Picture, ...]
+    images: tuple[ImageFile, ...]
     n_repeats: int
     threads: int
 
@@ -184,15 +184,15 @@ def time_codecs(
     Args:
         codecs: specs; without its rate parameter a codec is timed at the highest rate of its
             ladder, as in QARV's Table 1.
-        dataset: data set, its name, or a folder of pictures.
+        dataset: data set, its name, or a folder of images.
         out: the report folder; an earlier timing of the same on the same machine is replaced.
         threads: threads of numerical libraries, and cores that may be used.
-        n_repeats: how many times each picture is coded.
+        n_repeats: how many times each image is coded.
         on_busy_machine: time even where other processes use the machine; the result says so.
         on_progress: called with (operating points timed, operating points in all).
 
     Raises:
-        UsageError, DataError: a name, setting or picture is wrong.
+        UsageError, DataError: a name, setting or image is wrong.
         Unavailable: a codec cannot run here, or the machine is busy.
         RdbenchError: whatever the codec raises.
     """
@@ -253,7 +253,7 @@ def _rate(codec: Codec) -> str:
 
 def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Timing:
     """Time an operating point in a process of its own."""
-    task = _Task(codec, data.pictures, n_repeats, threads)
+    task = _Task(codec, data.files, n_repeats, threads)
 
     def run() -> Any:
         # The process is waited for here, so that its time counts as ours.
@@ -271,7 +271,7 @@ def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Ti
         fingerprint=codec.fingerprint(),
         weights_kind=codec.weights_kind(),
         dataset=data.name,
-        n_pictures=len(data.pictures),
+        n_images=len(data.files),
         n_repeats=n_repeats,
         threads=threads,
         others_cores=others_cores,
@@ -282,7 +282,7 @@ def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Ti
 
 
 def _measure(task: _Task) -> dict[str, Any]:
-    """What the process of its own does: every picture, both directions."""
+    """What the process of its own does: every image, both directions."""
     import cv2
 
     if hasattr(os, "sched_setaffinity"):
@@ -292,8 +292,8 @@ def _measure(task: _Task) -> dict[str, Any]:
     sizes: set[tuple[int, ...]] = set()
     encoded: list[_Run] = []
     decoded: list[_Run] = []
-    for picture in task.pictures:
-        image = read_image(picture.path)
+    for image_file in task.images:
+        image = read_image(image_file.path)
         if image.shape not in sizes:
             decoder.decode(codec.encode(image).data)
             sizes.add(image.shape)
@@ -338,7 +338,7 @@ def _one_run(call: Callable[[], object]) -> _Run:
 
 
 def _stages(runs: Sequence[_Run]) -> dict[str, float]:
-    """Stage -> median over the pictures."""
+    """Stage -> median over the images."""
     names = dict.fromkeys(name for run in runs for name in run.stages)
     return {name: median(run.stages.get(name, 0.0) for run in runs) for name in names}
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from rdbench.errors import UsageError
 
 Image = npt.NDArray[np.uint8]
-"""An 8-bit sRGB picture, shape (height, width, 3)."""
+"""An 8-bit sRGB image, shape (height, width, 3)."""
 
 Reconstruction = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-"""A decoded picture, shape (height, width, 3): uint8, or float32 in [0, 1]."""
+"""A decoded image, shape (height, width, 3): uint8, or float32 in [0, 1]."""
 
 
 WeightsKind = Literal["", "published", "reduced", "random", "other"]
@@ -27,6 +27,21 @@ WeightsKind = Literal["", "published", "reduced", "random", "other"]
     random      random numbers
     other       of a network of full size, but not of a published file
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Identity of the weights that an operating point uses.
+
+    Attributes:
+        kind: decided by the hash and the network, never by the name of a file.
+        sha256: hash of the file, or of the configuration of random weights.
+        configuration: what tells the network from others of its codec, such as ``N=128 M=192``.
+    """
+
+    kind: WeightsKind
+    sha256: str
+    configuration: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +62,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Bitstream:
-    """What an encoder made of one picture; every byte of ``data`` is counted as rate.
+    """What an encoder made of one image; every byte of ``data`` is counted as rate.
 
     Attributes:
         data: all that the decoder gets.
@@ -98,7 +113,7 @@ class Codec(ABC):
         """Encode ``image``.
 
         Raises:
-            EncoderError: this picture cannot be encoded.
+            EncoderError: this image cannot be encoded.
             Unavailable: a program, weights or a device are missing.
         """
 
@@ -107,7 +122,7 @@ class Codec(ABC):
         """Decode ``data``, seeing nothing but it and the codec's own fields.
 
         Returns:
-            The picture at the height and width that was encoded.
+            The image at the height and width that was encoded.
 
         Raises:
             BitstreamError: ``data`` cannot be decoded.
@@ -142,7 +157,7 @@ class Codec(ABC):
         return
 
     def self_checks(self) -> Iterable[Check]:
-        """What can be verified of an installation without a picture (version, configuration)."""
+        """What can be verified of an installation without an image (version, configuration)."""
         return ()
 
     def bit_maps(self, image: Image) -> Mapping[str, npt.NDArray[np.float32]]:
@@ -174,18 +189,28 @@ class Codec(ABC):
         """
         return None
 
+    def identify_weights(self) -> Weights | None:
+        """Identity of the weights, or None for a codec without weights.
+
+        Raises:
+            Unavailable: the weights are missing.
+        """
+        return None
+
     def fingerprint(self) -> str:
         """Hash of what decides the result beside the fields (weights, a configuration file)."""
-        return ""
+        weights = self.identify_weights()
+        return weights.sha256 if weights else ""
 
     def weights_kind(self) -> WeightsKind:
-        """What the weights are, by their hash and their network, never by the name of a file."""
-        return ""
+        """Kind of the weights, see WeightsKind."""
+        weights = self.identify_weights()
+        return weights.kind if weights else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One picture through one operating point, verified, or the reason why not. Never a mean.
+    """One image through one operating point, verified, or the reason why not. Never a mean.
 
     Attributes:
         codec: name of the codec.
@@ -197,8 +222,8 @@ class Record:
         fingerprint: the codec's fingerprint (weights, configuration files), or "".
         weights_kind: what the codec's weights are, see WeightsKind.
         dataset: name of the data set.
-        image: name of the picture in the data set.
-        image_sha256: hash of the picture's file.
+        image: name of the image in the data set.
+        image_sha256: hash of the image's file.
         width, height: size in pixels.
         n_bytes: size of the whole bitstream in bytes; None where encoding failed.
         scores: metric name -> value (``psnr_rgb`` in dB, ``ms_ssim`` in [0, 1]).

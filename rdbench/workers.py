@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 # glibc gives arrays of over 128 KiB back to the system when they are freed and has every page
-# zeroed again at the next: 10,000 page faults a Kodak picture, more than JPEG and PSNR together.
+# zeroed again at the next: 10,000 page faults a Kodak image, more than JPEG and PSNR together.
 _KEEP_FREED_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
@@ -384,7 +384,7 @@ def _blocked_ctrl_c() -> Iterator[None]:
 def dask(address: str, threads: int, on_wait: Say = lambda _: None) -> Iterator[Results]:
     """Work on the Dask cluster whose scheduler listens at ``address`` (``tcp://host:8786``).
 
-    Its workers need rdbench and the pictures at the same paths; records are written here alone.
+    Its workers need rdbench and the images at the same paths; records are written here alone.
 
     Args:
         address: where the scheduler listens.

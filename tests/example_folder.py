@@ -15,32 +15,32 @@ WIDTH, HEIGHT = 768, 512
 def fill(
     folder: Path,
     codecs: tuple[str, ...] = ("alpha", "beta", "jpeg"),
-    n_pictures: int = 4,
+    n_images: int = 4,
     n_rates: int = 5,
     failing: str = "",
     title: str = "kodak",
 ) -> None:
-    """Write records of every codec, picture and rate.
+    """Write records of every codec, image and rate.
 
     Args:
         failing: a codec whose last record failed.
         title: what the machine of the records calls itself.
     """
-    images = {f"kodim{i + 1:02d}.png": _digest(f"kodim{i}") for i in range(n_pictures)}
+    images = {f"kodim{i + 1:02d}.png": _digest(f"kodim{i}") for i in range(n_images)}
     protocol = DEFAULT_PROTOCOL
     with Store(folder) as store:
         store.remember_protocol(protocol.fingerprint, protocol.description)
         store.remember_dataset("kodak", "kodak", images)
         for number, codec in enumerate(codecs):
             for rate in range(n_rates):
-                for picture, (image, sha256) in enumerate(images.items()):
+                for image_file, (image, sha256) in enumerate(images.items()):
                     store.add(
                         _record(
                             number,
                             codec,
                             rate,
                             n_rates,
-                            picture,
+                            image_file,
                             image,
                             sha256,
                             title,
@@ -49,13 +49,13 @@ def fill(
                     )
 
 
-def _record(number, codec, rate, n_rates, picture, image, sha256, title, fails) -> Record:
-    noise = np.random.default_rng((number, rate, picture)).normal(0, 0.03, 2)
-    bpp = 0.1 * 20 ** (rate / (n_rates - 1)) * (1 + 0.15 * picture)
-    psnr = 30 + 6 * np.log2(bpp / (0.4 + 0.05 * number)) / 2 + noise[0] - 0.8 * picture
+def _record(number, codec, rate, n_rates, image_file, image, sha256, title, fails) -> Record:
+    noise = np.random.default_rng((number, rate, image_file)).normal(0, 0.03, 2)
+    bpp = 0.1 * 20 ** (rate / (n_rates - 1)) * (1 + 0.15 * image_file)
+    psnr = 30 + 6 * np.log2(bpp / (0.4 + 0.05 * number)) / 2 + noise[0] - 0.8 * image_file
     ms_ssim = 1 - 10 ** (-(12 + 5 * np.log2(bpp / 0.4) / 2 + noise[1]) / 10)
     n_bytes = round(bpp * WIDTH * HEIGHT / 8)
-    failed = fails and rate == n_rates - 1 and picture == 0
+    failed = fails and rate == n_rates - 1 and image_file == 0
     z, y = n_bytes // 5, n_bytes - n_bytes // 5 - 20
     parts = (Segment("header", 20), Segment("z", z, 8.0 * z), Segment("y", y, 8.0 * (y - 10)))
     return Record(
@@ -66,8 +66,8 @@ def _record(number, codec, rate, n_rates, picture, image, sha256, title, fails) 
         n_bytes=None if failed else n_bytes,
         scores={} if failed else {"psnr_rgb": psnr, "ms_ssim": ms_ssim},
         segments=parts if number == 0 and not failed else (),
-        encode_s=0.02 * (1 + number), decode_s=0.01 * (1 + number) * (1 + 0.1 * picture),
-        timed_alone=number != 1, bitstream_sha256=_digest(f"{codec}{rate}{picture}"),
+        encode_s=0.02 * (1 + number), decode_s=0.01 * (1 + number) * (1 + 0.1 * image_file),
+        timed_alone=number != 1, bitstream_sha256=_digest(f"{codec}{rate}{image_file}"),
         provenance={
             "command": f"rdbench run --codec {codec}", "jobs": 1, "threads": 1,
             "machine": {"processor": title, "cores": 2, "system": "Linux"},

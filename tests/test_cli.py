@@ -78,7 +78,7 @@ def test_measured_against_measured(reports):
     assert (status, row["codec"], row["source"]) == (0, "webp", "measured")
     assert row["ci_low"] < row["bd_rate_percent"] < row["ci_high"] < 0
     assert (row["n_wins"], row["n_losses"]) == (3, 0)
-    status, text, _ = rdbench(*words[:-2], "--per-picture", "--json", reports)
+    status, text, _ = rdbench(*words[:-2], "--per-image", "--json", reports)
     assert {r["image"] for r in json.loads(text)} == {"astronaut.png", "coffee.png", "chelsea.png"}
 
 
@@ -139,7 +139,7 @@ WRONG = [
     (("run", "--codec", "jpeg:quality=300"), 1, "quality=300 is not between 1 and 100"),
     (("run", "--codec", "x.toml"), 1, "no codec description at 'x.toml'"),
     (("run", "--codec", "null", "--dataset", "kodac"), 1, "did you mean 'kodak'?"),
-    (("run", "--codec", "null", "--dataset", "{empty}"), 1, "no pictures in"),
+    (("run", "--codec", "null", "--dataset", "{empty}"), 1, "no images in"),
     (("run", "--codec", "null", "--dataset", "{deep}"), 1, "convert it to 8-bit RGB"),
     (("run", "--codec", "null", "--dataset", "{cut}"), 1, "cut.png cannot be read"),
     (("run", "--codec", "null", "--scored", "10-bit"), 1, "8-bit"),
@@ -246,10 +246,10 @@ def test_latents_of_a_learned_codec(tmp_path):
     assert "random weights" in rdbench("plot", tmp_path)[2]
 
 
-def test_a_picture_of_maps_is_looked_for_before_anything_is_measured(tmp_path):
+def test_an_image_of_maps_is_looked_for_before_anything_is_measured(tmp_path):
     codec, out = "qarv:weights=random-tiny,lambda=16", tmp_path / "out"
     status, _, errors = rdbench("latents", "--codec", codec, "--out", out, "--map", "nosuch")
-    assert (status, "has no picture 'nosuch'" in errors) == (1, True), errors
+    assert (status, "has no image 'nosuch'" in errors) == (1, True), errors
     assert not out.exists()
 
 

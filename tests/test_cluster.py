@@ -103,16 +103,16 @@ def first_line(program):
 
 
 @needs_dask
-def test_a_sweep_waits_for_workers_and_finds_pictures_by_absolute_paths(
+def test_a_sweep_waits_for_workers_and_finds_images_by_absolute_paths(
     cluster, tmp_path, monkeypatch
 ):
     _, address = cluster
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    images = tmp_path / "pictures"
+    images.mkdir()
     import numpy as np
     import PIL.Image
 
-    PIL.Image.fromarray(np.full((20, 30, 3), 9, np.uint8)).save(pictures / "a.png")
+    PIL.Image.fromarray(np.full((20, 30, 3), 9, np.uint8)).save(images / "a.png")
     monkeypatch.chdir(tmp_path)
     words = ("--codec", "null", "--dataset", "pictures", "--out", "out")
     sweep = start("run", *words, "--scheduler", address)

@@ -1,4 +1,4 @@
-"""``bdrate`` and ``tables`` on one's own pictures: own curves first, and a reason where there is no
+"""``bdrate`` and ``tables`` on one's own images: own curves first, and a reason where there is no
 figure, with a command that helps."""
 
 import json
@@ -27,7 +27,7 @@ def call(*words):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "my data"
     folder.mkdir()
     ramp = np.linspace(0, 200, 48)[:, None, None] + np.zeros((48, 48, 3))
@@ -40,12 +40,12 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def own(pictures, tmp_path_factory):
-    """A report folder with JPEG at two subsamplings and WebP on pictures of one's own."""
+def own(images, tmp_path_factory):
+    """A report folder with JPEG at two subsamplings and WebP on images of one's own."""
     out = tmp_path_factory.mktemp("reports") / "my reports"
     codecs = (f"jpeg:{LADDER}", f"jpeg:{LADDER},subsampling=444", f"webp:{LADDER}")
     words = [word for codec in codecs for word in ("--codec", codec)]
-    status, _, said = call("run", *words, "--dataset", pictures, "--out", out)
+    status, _, said = call("run", *words, "--dataset", images, "--out", out)
     assert status == 0, said
     return out
 
@@ -53,24 +53,24 @@ def own(pictures, tmp_path_factory):
 @pytest.mark.parametrize(
     "command", [("bdrate",), ("bdrate", "-d", "my data"), ("tables", "-t", "bdrate")]
 )
-def test_a_missing_anchor_is_said_with_what_to_do(own, pictures, command):
+def test_a_missing_anchor_is_said_with_what_to_do(own, images, command):
     status, text, said = call(*command, own)
     assert status == 1
     assert ("qarv" in text) == ("-d" not in command)
     assert "no vtm18 on my data: measure it with `rdbench run --codec vtm18" in said
     (hint,) = re.findall(r"`(rdbench run [^`]*)`", said)
-    assert shlex.split(hint)[-4:] == ["--dataset", str(pictures), "--out", str(own)]
+    assert shlex.split(hint)[-4:] == ["--dataset", str(images), "--out", str(own)]
     assert "choose --anchor among jpeg:subsampling=420, jpeg:subsampling=444, webp" in said
     assert said.strip().splitlines()[-1].endswith("your own curves: see above")
 
 
-def test_the_hints_help(own, pictures, tmp_path):
+def test_the_hints_help(own, images, tmp_path):
     _, _, said = call("bdrate", "--anchor", "jpeg2000", "-d", "my data", own)
     (hint,) = re.findall(r"`rdbench (run [^`]*)`", said)
     words = shlex.split(hint)
     words[-1] = str(tmp_path)
     assert call(*words)[0] == 0
-    assert call("run", "-c", f"webp:{LADDER}", "-d", pictures, "--out", tmp_path)[0] == 0
+    assert call("run", "-c", f"webp:{LADDER}", "-d", images, "--out", tmp_path)[0] == 0
     assert call("bdrate", "--anchor", "jpeg2000", "-d", "my data", tmp_path)[0] == 0
     _, _, said = call("plot", tmp_path / "none")
     (hint,) = re.findall(r"`rdbench (run [^`]*)`", said)
@@ -78,7 +78,7 @@ def test_the_hints_help(own, pictures, tmp_path):
     assert call("plot", tmp_path / "none", "--out", tmp_path)[0] == 0
 
 
-def test_own_rows_come_first_and_are_marked(own, pictures):
+def test_own_rows_come_first_and_are_marked(own, images):
     _, text, _ = call("bdrate", "--anchor", "webp", own)
     header, *rows = text.splitlines()
     assert header.split()[0] == "own"
@@ -100,9 +100,9 @@ def test_metrics_that_records_lack(own, command, tmp_path):
     assert f"compute it with `rdbench rescore '{own}' --metric vif`" in said
 
 
-def test_a_hint_to_rescore_helps(pictures, tmp_path):
+def test_a_hint_to_rescore_helps(images, tmp_path):
     codecs = ("-c", f"jpeg:{LADDER}", "-c", f"webp:{LADDER}")
-    assert call("run", *codecs, "-d", pictures, "--out", tmp_path)[0] == 0
+    assert call("run", *codecs, "-d", images, "--out", tmp_path)[0] == 0
     words = ("bdrate", "--anchor", "webp", "-d", "my data", "--metric", "psnr_hvs_m", tmp_path)
     _, _, said = call(*words)
     (hint,) = re.findall(r"`rdbench (rescore [^`]*)`", said)
@@ -115,7 +115,7 @@ def test_no_hint_to_rescore_where_it_would_not_help(own):
         "bdrate", "--anchor", "webp", "-d", "my data", "--metric", "ms_ssim", own
     )
     assert status == 1
-    assert "has no ms_ssim: its points are lossless, or the pictures too small for it" in said
+    assert "has no ms_ssim: its points are lossless, or the images too small for it" in said
     assert "rescore" not in said
 
 
@@ -159,8 +159,8 @@ def test_a_name_that_stands_for_two_curves_is_said(own):
     assert "may also be" not in said
 
 
-def test_an_anchor_alone(pictures, tmp_path):
-    assert call("run", "-c", f"webp:{LADDER}", "-d", pictures, "--out", tmp_path)[0] == 0
+def test_an_anchor_alone(images, tmp_path):
+    assert call("run", "-c", f"webp:{LADDER}", "-d", images, "--out", tmp_path)[0] == 0
     status, _, said = call("bdrate", "--anchor", "webp", "-d", "my data", tmp_path)
     assert status == 1
     assert "it is the anchor, and there is no other curve on my data" in said
@@ -201,7 +201,7 @@ def test_a_fit_that_leaves_the_points_is_said_by_both_commands(tmp_path):
 
 
 def test_tables_say_it_too(tmp_path, monkeypatch):
-    from rdbench.analysis import gather as gathering
+    from rdbench.analysis import selection as gathering
     from rdbench.curve import Curve
 
     def curve(codec, bpp, psnr):
@@ -220,14 +220,14 @@ def test_tables_say_it_too(tmp_path, monkeypatch):
 
 
 TARGETS = [
-    (("encode", "{picture}", "-c", "jpeg", "--target-bpp", "-1"), "pixel above 0, not -1"),
-    (("encode", "{picture}", "-c", "jpeg", "--target-bpp", "0"), "pixel above 0, not 0"),
-    (("encode", "{picture}", "-c", "jpeg", "--target-bpp", "nan"), "pixel above 0, not nan"),
-    (("encode", "{picture}", "-c", "jpeg", "--target-bpp", "inf"), "pixel above 0, not inf"),
-    (("encode", "{picture}", "-c", "jpeg", "--target-psnr", "nan"), "dB above 0, not nan"),
-    (("encode", "{picture}", "-c", "jpeg", "--target-psnr", "-inf"), "dB above 0, not -inf"),
-    (("encode", "{picture}", "-c", "jpeg", "--target-bytes", "0.5"), "bytes from 1, not 0.5"),
-    (("encode", "{picture}", "-c", "jpeg", "--target-ms-ssim", "nan"), "below 1, not nan"),
+    (("encode", "{image}", "-c", "jpeg", "--target-bpp", "-1"), "pixel above 0, not -1"),
+    (("encode", "{image}", "-c", "jpeg", "--target-bpp", "0"), "pixel above 0, not 0"),
+    (("encode", "{image}", "-c", "jpeg", "--target-bpp", "nan"), "pixel above 0, not nan"),
+    (("encode", "{image}", "-c", "jpeg", "--target-bpp", "inf"), "pixel above 0, not inf"),
+    (("encode", "{image}", "-c", "jpeg", "--target-psnr", "nan"), "dB above 0, not nan"),
+    (("encode", "{image}", "-c", "jpeg", "--target-psnr", "-inf"), "dB above 0, not -inf"),
+    (("encode", "{image}", "-c", "jpeg", "--target-bytes", "0.5"), "bytes from 1, not 0.5"),
+    (("encode", "{image}", "-c", "jpeg", "--target-ms-ssim", "nan"), "below 1, not nan"),
     (("match", "-c", "jpeg", "--bpp", "nan", "--out", "{out}"), "pixel above 0, not nan"),
     (("match", "-c", "jpeg", "--psnr", "inf", "--out", "{out}"), "dB above 0, not inf"),
     (("match", "-c", "jpeg", "--ms-ssim", "1", "--out", "{out}"), "below 1, not 1"),
@@ -239,14 +239,14 @@ TARGETS = [
 
 
 @pytest.mark.parametrize(("words", "says"), TARGETS, ids=[" ".join(w) for w, _ in TARGETS])
-def test_targets_that_are_no_numbers_are_refused(pictures, tmp_path, monkeypatch, words, says):
+def test_targets_that_are_no_numbers_are_refused(images, tmp_path, monkeypatch, words, says):
     from rdbench_codecs.conventional.jpeg import Jpeg
 
     def encode(self, image):
         raise AssertionError("work started")
 
     monkeypatch.setattr(Jpeg, "encode", encode)
-    places = {"picture": pictures / "0.png", "out": tmp_path / "out"}
+    places = {"picture": images / "0.png", "out": tmp_path / "out"}
     status, _, said = call(*(word.format(**places) for word in words))
     assert status == (2 if words[0] == "plot" else 1)
     assert says in " ".join(said.split())

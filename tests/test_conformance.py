@@ -1,4 +1,4 @@
-"""Every network against the published program: same parameters and picture, same integers.
+"""Every network against the published program: same parameters and image, same integers.
 
 ``--conformance-dir DIR`` names the folder of vectors; its README says what they hold.
 """
@@ -22,7 +22,7 @@ LARGEST_HEADER = 40
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a network made of a picture.
+    """What a network made of an image.
 
     Attributes:
         symbols: name of the latent -> integers, (channels, height, width).
@@ -38,7 +38,7 @@ class Outcome:
 
 
 Network = Callable[[npt.NDArray[np.uint8], dict[str, Any]], Outcome]
-"""Runs one case: (picture, what the case was run with)."""
+"""Runs one case: (image, what the case was run with)."""
 
 
 def qarv(layout: dict[str, list[int]], recipe: ModuleType) -> Network:

@@ -30,7 +30,7 @@ def draw(path, size=(12, 8), seed=0):
 
 @pytest.fixture
 def toys(tmp_path, monkeypatch):
-    """A pinned data set ``toys`` of three pictures, in ``data/toys``."""
+    """A pinned data set ``toys`` of three images, in ``data/toys``."""
     folder = tmp_path / "data" / "toys"
     folder.mkdir(parents=True)
     for i in range(3):
@@ -52,7 +52,7 @@ def register(monkeypatch, manifest):
 
 def test_sample_is_there_without_a_network():
     sample = load_dataset("sample")
-    assert [(p.name, p.width, p.height) for p in sample.pictures] == [
+    assert [(p.name, p.width, p.height) for p in sample.files] == [
         ("astronaut.png", 512, 512),
         ("coffee.png", 600, 400),
         ("chelsea.png", 451, 300),
@@ -74,7 +74,7 @@ def test_manifests_are_whole():
 
 def test_right_files_pass_and_identify_the_set(toys):
     whole = load_dataset("toys")
-    assert len(whole.pictures) == 3
+    assert len(whole.files) == 3
     copy = toys.parent.parent / "copy"
     shutil.copytree(toys, copy)
     assert load_dataset(str(copy)).fingerprint == whole.fingerprint
@@ -110,17 +110,17 @@ def test_absent_set_and_unknown_names(toys):
         load_dataset("toys")
     with pytest.raises(UsageError, match="did you mean 'kodak'"):
         load_dataset("kodac")
-    with pytest.raises(UsageError, match="no picture 'x'"):
+    with pytest.raises(UsageError, match="no image 'x'"):
         load_dataset("sample[x]")
 
 
 def test_folders(tmp_path):
-    with pytest.raises(DataError, match="no pictures in"):
+    with pytest.raises(DataError, match="no images in"):
         load_dataset(str(tmp_path))
     draw(tmp_path / "b.png")
     draw(tmp_path / "a.PNG", seed=1)
-    (tmp_path / "notes.txt").write_text("no picture")
-    assert [p.name for p in load_dataset(str(tmp_path)).pictures] == ["a.PNG", "b.png"]
+    (tmp_path / "notes.txt").write_text("no image")
+    assert [p.name for p in load_dataset(str(tmp_path)).files] == ["a.PNG", "b.png"]
     (tmp_path / "c.png").write_bytes((tmp_path / "b.png").read_bytes()[:60])
     with pytest.raises(DataError, match=r"c\.png"):
         load_dataset(str(tmp_path))
@@ -147,7 +147,7 @@ def test_fetch_files_keeps_what_is_right(toys, server, tmp_path, monkeypatch):
     register(monkeypatch, Manifest(**{**vars(manifest), "url": server + "/{name}"}))
     (toys / "0.png").unlink()
     (tmp_path / "web" / "1.png").unlink()  # not asked for again
-    assert len(datasets.fetch("toys", progress=False).pictures) == 3
+    assert len(datasets.fetch("toys", progress=False).files) == 3
     (toys / "0.png").unlink()
     (tmp_path / "web" / "0.png").write_bytes(b"something else")
     with pytest.raises(DataError, match="is not the file it was"):
@@ -172,7 +172,7 @@ def test_fetch_archive_and_notice_later_changes(tmp_path, server, monkeypatch):
         Manifest("boxed", "Boxed", "here", "CC0", "", 2, archive=f"{server}/set.zip",
                  archive_folder="deep/down", names="x_*.png", width=12, height=8),
     )  # fmt: skip
-    assert [p.name for p in datasets.fetch("boxed", progress=False).pictures] == [
+    assert [p.name for p in datasets.fetch("boxed", progress=False).files] == [
         "x_1.png",
         "x_2.png",
     ]
@@ -184,7 +184,7 @@ def test_fetch_archive_and_notice_later_changes(tmp_path, server, monkeypatch):
     with pytest.raises(DataError, match=r"x_2\.png is 4x4, not 12x8"):
         load_dataset("boxed")
     (folder / "x_2.png").unlink()
-    with pytest.raises(DataError, match="has 2 pictures"):
+    with pytest.raises(DataError, match="has 2 images"):
         load_dataset("boxed")
 
 
@@ -209,8 +209,8 @@ def test_a_folder_called_like_a_registered_set_is_that_set_only_with_its_files(t
     (tmp_path / "copy" / "0.png").rename(tmp_path / "copy" / "zero.png")
     same = load_dataset(str(tmp_path / "copy"))
     assert (same.name, same.source) == ("toys", str(tmp_path / "copy"))
-    assert [p.name for p in same.pictures] == ["0.png", "1.png", "2.png"]
-    assert same.pictures[0].path.name == "zero.png"
+    assert [p.name for p in same.files] == ["0.png", "1.png", "2.png"]
+    assert same.files[0].path.name == "zero.png"
     draw(tmp_path / "copy" / "more.png", seed=8)
     assert load_dataset(str(tmp_path / "copy")).name == "copy"
 
@@ -284,11 +284,11 @@ def test_choices_of_two_folders_of_one_name_are_two_sets(tmp_path):
 # Choices in brackets.
 
 
-def test_brackets_in_the_names_of_folders_and_pictures(tmp_path):
+def test_brackets_in_the_names_of_folders_and_images(tmp_path):
     for name in ("pics", "pics [old]", "pics[1]"):
         (tmp_path / name).mkdir()
-        for picture in ("img[a].png", "a,b.png", "b.png", " c.png"):
-            draw(tmp_path / name / picture)
+        for image in ("img[a].png", "a,b.png", "b.png", " c.png"):
+            draw(tmp_path / name / image)
     chosen = {
         "pics[img[a]]": "pics[img[a]]",
         "pics[img[a].png]": "pics[img[a]]",
@@ -303,11 +303,11 @@ def test_brackets_in_the_names_of_folders_and_pictures(tmp_path):
         found = load_dataset(str(tmp_path / asked))
         assert found.name == name
         assert load_dataset(found.source) == found
-    with pytest.raises(UsageError, match=r"no picture 'x'"):
+    with pytest.raises(UsageError, match=r"no image 'x'"):
         load_dataset(str(tmp_path / "pics[x]"))
     with pytest.raises(UsageError, match="no data set or folder 'kodac'"):
         load_dataset("kodac[kodim01]")
-    with pytest.raises(UsageError, match="no picture"):
+    with pytest.raises(UsageError, match="no image"):
         load_dataset(str(tmp_path / f"pics[{'x,' * 300}y]"))
     for nothing in ("", "[a]", "pics[", "x" * 300, str(tmp_path / ("x" * 300)), "a\0b"):
         with pytest.raises(UsageError, match="no data set or folder"):
@@ -330,16 +330,16 @@ def test_one_stem_with_two_suffixes_needs_the_suffix(tmp_path):
         assert load_dataset(found.source) == found
 
 
-def test_only_the_chosen_pictures_of_a_registered_set_are_hashed(toys):
+def test_only_the_chosen_images_of_a_registered_set_are_hashed(toys):
     (toys / "1.png").write_bytes(b"broken")
-    assert [p.name for p in load_dataset("toys[2]").pictures] == ["2.png"]
+    assert [p.name for p in load_dataset("toys[2]").files] == ["2.png"]
     with pytest.raises(DataError, match=r"1\.png is corrupt"):
         load_dataset("toys[1,2]")
     with pytest.raises(DataError, match=r"1\.png is corrupt"):
         load_dataset("toys")
 
 
-# What a folder holds beside its pictures.
+# What a folder holds beside its images.
 
 
 def test_more_suffixes_are_read_and_what_is_left_out_is_said(tmp_path):
@@ -356,7 +356,7 @@ def test_more_suffixes_are_read_and_what_is_left_out_is_said(tmp_path):
     for name in ("x.HEIC", "x.avif", "x.gif", "._c.png", ".hidden.png", "Thumbs.db", "notes.txt"):
         (tmp_path / name).write_bytes(b"?")
     with pytest.warns(RdbenchWarning) as caught:
-        names = [p.name for p in load_dataset(str(tmp_path)).pictures]
+        names = [p.name for p in load_dataset(str(tmp_path)).files]
     assert names == ["a.jfif", "b.jpe", "c.JPG", "d.PgM", "link.png"]
     (said,) = (str(w.message) for w in caught)
     left_out = said.split(": ", 1)[1]
@@ -366,9 +366,9 @@ def test_more_suffixes_are_read_and_what_is_left_out_is_said(tmp_path):
     )
 
 
-def test_a_folder_without_readable_pictures_says_what_it_holds(tmp_path):
+def test_a_folder_without_readable_images_says_what_it_holds(tmp_path):
     (tmp_path / "x.heic").write_bytes(b"?")
-    with pytest.raises(DataError, match=r"no pictures in .*; it holds x\.heic"):
+    with pytest.raises(DataError, match=r"no images in .*; it holds x\.heic"):
         load_dataset(str(tmp_path))
     (tmp_path / "empty.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"empty\.png"), pytest.warns(RdbenchWarning):
@@ -387,14 +387,14 @@ def test_names_that_are_not_utf8_are_measured_under_a_printable_name(tmp_path):
     with Store(tmp_path / "out") as store:
         (record,) = store.records()
         assert (record.dataset, record.image) == (r"d\xe9", r"caf\xe9.png")
-        assert load_dataset(store.source_of(r"d\xe9")).pictures[0].name == r"caf\xe9.png"
+        assert load_dataset(store.source_of(r"d\xe9")).files[0].name == r"caf\xe9.png"
 
 
 # Archives: what they would become is known before anything is unpacked.
 
 
 def boxed(tmp_path, server, monkeypatch, write):
-    """Register a set ``boxed`` of two pictures whose archive ``write`` fills."""
+    """Register a set ``boxed`` of two images whose archive ``write`` fills."""
     monkeypatch.setenv("RDBENCH_DATA", str(tmp_path / "data"))
     with zipfile.ZipFile(tmp_path / "web" / "set.zip", "w", zipfile.ZIP_DEFLATED) as bundle:
         write(bundle)
@@ -419,8 +419,8 @@ def _encrypted(bundle):
 
 BAD_ARCHIVES = {
     "large": (lambda b: [b.writestr(f"in/{n}.png", bytes(2**22)) for n in "ab"], "bytes large"),
-    "many": (lambda b: [b.writestr(f"in/{n}.png", "x") for n in range(9)], "holds 9 pictures"),
-    "few": (lambda b: b.writestr("in/a.png", "x"), "holds 1 pictures"),
+    "many": (lambda b: [b.writestr(f"in/{n}.png", "x") for n in range(9)], "holds 9 images"),
+    "few": (lambda b: b.writestr("in/a.png", "x"), "holds 1 images"),
     "twice": (lambda b: [b.writestr(f"{n}/in/a.png", "x") for n in "ab"], "is there twice"),
     "outside": (lambda b: [b.writestr(f"../../within/{n}.png", "x") for n in "ab"], "holds 0"),
     "link": (_link, "is a link"),
@@ -446,7 +446,7 @@ def test_paths_in_an_archive_lead_nowhere_else(tmp_path, server, monkeypatch):
         bundle.writestr("//in/b.png", whole)
 
     boxed(tmp_path, server, monkeypatch, write)
-    assert len(datasets.fetch("boxed", progress=False).pictures) == 2
+    assert len(datasets.fetch("boxed", progress=False).files) == 2
     assert [p.name for p in (tmp_path / "data").iterdir()] == ["boxed"]
 
 

@@ -103,13 +103,13 @@ def test_a_default_name_never_replaces(tmp_path):
 
 
 def test_an_input_is_never_replaced(tmp_path):
-    picture, folder = fill(tmp_path / "a.png"), tmp_path / "bitstreams"
+    image, folder = fill(tmp_path / "a.png"), tmp_path / "bitstreams"
     folder.mkdir()
-    (tmp_path / "soft.png").symlink_to(picture)
-    (tmp_path / "hard.png").hardlink_to(picture)
+    (tmp_path / "soft.png").symlink_to(image)
+    (tmp_path / "hard.png").hardlink_to(image)
     for path in ("a.png", "soft.png", "hard.png", "bitstreams/../a.png"):
         with pytest.raises(UsageError, match="would be replaced, which is read here"):
-            output_file(tmp_path / path, tmp_path / "b", [tmp_path / "gone", picture], force=True)
+            output_file(tmp_path / path, tmp_path / "b", [tmp_path / "gone", image], force=True)
     with pytest.raises(UsageError, match="would be replaced"):
         output_file(fill(folder / "x"), tmp_path / "b", [folder])
     for path in (folder / "new", tmp_path / "gone"):  # a journal of SQLite, say

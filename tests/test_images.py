@@ -38,9 +38,9 @@ def test_grey_and_palette_become_rgb(tmp_path):
     grey = read_image(save(tmp_path / "g.png", RGB, "L"))
     assert grey.shape == (20, 30, 3)
     assert np.array_equal(grey[..., 0], grey[..., 2])
-    picture = PIL.Image.fromarray(RGB).quantize(16)
-    picture.save(tmp_path / "p.png")
-    assert np.array_equal(read_image(tmp_path / "p.png"), np.asarray(picture.convert("RGB")))
+    image = PIL.Image.fromarray(RGB).quantize(16)
+    image.save(tmp_path / "p.png")
+    assert np.array_equal(read_image(tmp_path / "p.png"), np.asarray(image.convert("RGB")))
 
 
 def test_exif_rotation_is_applied(tmp_path):
@@ -70,9 +70,7 @@ def test_over_eight_bits_is_refused(tmp_path):
     header = b"P6\n30 20\n65535\n"
     (tmp_path / "deep.ppm").write_bytes(header + deep.astype(">u2").tobytes())
     for name in ("rgb.png", "rgb.tif", "grey.png", "deep.ppm"):
-        with pytest.raises(
-            DataError, match=r"convert it to 8-bit RGB|cannot be read|not a picture"
-        ):
+        with pytest.raises(DataError, match=r"convert it to 8-bit RGB|cannot be read|not an image"):
             read_image(tmp_path / name)
 
 
@@ -88,7 +86,7 @@ def test_cmyk_and_animation_are_refused(tmp_path):
 def test_broken_files_are_named(tmp_path):
     whole = save(tmp_path / "w.png", RGB).read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty.png").write_bytes(b"")
     for name in ("cut.png", "text.png", "empty.png", "missing.png"):
         with pytest.raises(DataError, match=name):
@@ -189,20 +187,20 @@ def test_checksums_of_the_pixels_are_checked(tmp_path):
         read_image(tmp_path / "b.png")
 
 
-def test_the_first_picture_of_a_camera_file_is_read(tmp_path):
+def test_the_first_image_of_a_camera_file_is_read(tmp_path):
     first = PIL.Image.fromarray(RGB)
     first.save(tmp_path / "a.mpo", save_all=True, append_images=[first.resize((8, 8))])
     (tmp_path / "a.mpo").rename(tmp_path / "a.jpg")
-    with PIL.Image.open(tmp_path / "a.jpg") as picture:
-        assert picture.n_frames == 2
-        assert np.array_equal(read_image(tmp_path / "a.jpg"), np.asarray(picture))
+    with PIL.Image.open(tmp_path / "a.jpg") as image:
+        assert image.n_frames == 2
+        assert np.array_equal(read_image(tmp_path / "a.jpg"), np.asarray(image))
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp", "tif"])
 def test_frames_and_pages_are_refused(tmp_path, kind):
     frame = PIL.Image.fromarray(RGB)
     frame.save(tmp_path / f"a.{kind}", save_all=True, append_images=[frame.rotate(90)])
-    with pytest.raises(DataError, match=rf"a\.{kind} (holds 2 frames|is not a picture)"):
+    with pytest.raises(DataError, match=rf"a\.{kind} (holds 2 frames|is not an image)"):
         read_image(tmp_path / f"a.{kind}")
 
 
@@ -238,11 +236,11 @@ def test_corrupt_jpegs_are_refused(tmp_path):
 )
 def test_unusual_but_whole_jpegs_are_read(tmp_path, data):
     (tmp_path / "a.jpg").write_bytes(data)
-    with PIL.Image.open(tmp_path / "a.jpg") as picture:
-        assert np.array_equal(read_image(tmp_path / "a.jpg"), np.asarray(picture))
+    with PIL.Image.open(tmp_path / "a.jpg") as image:
+        assert np.array_equal(read_image(tmp_path / "a.jpg"), np.asarray(image))
 
 
-def test_a_picture_over_the_limit_says_the_limit(tmp_path, monkeypatch):
+def test_an_image_over_the_limit_says_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(DataError, match=r"a\.png has more than 200 pixels"):
         read_image(save(tmp_path / "a.png", RGB))

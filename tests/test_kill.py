@@ -172,7 +172,7 @@ def test_workers_that_always_die_as_they_start_end_the_sweep(tmp_path):
     assert sweep.returncode == 1
     (line,) = said.splitlines()
     assert "5 worker processes in a row died as they started (SIGKILL" in line
-    assert check_whole(tmp_path) == 0  # no picture is blamed
+    assert check_whole(tmp_path) == 0  # no image is blamed
 
 
 def test_two_sweeps_into_one_folder(tmp_path):

@@ -1,4 +1,4 @@
-"""Matching: the target is met on every picture, results are kept, failures say why."""
+"""Matching: the target is met on every image, results are kept, failures say why."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ def matched(tmp_path_factory):
     return out, match_codecs(["jpeg2000", "jpeg"], "sample", "bpp", 0.5, out)
 
 
-def test_every_picture_is_at_the_rate(matched):
+def test_every_image_is_at_the_rate(matched):
     out, found = matched
     assert [m.codec for m in found] == ["jpeg2000"] * 3 + ["jpeg"] * 3
     for m in found[:3]:
@@ -39,8 +39,8 @@ def test_every_picture_is_at_the_rate(matched):
 def _image(match):
     from rdbench.datasets import load_dataset
 
-    (picture,) = load_dataset("sample").subset([match.image]).pictures
-    return read_image(picture.path)
+    (image,) = load_dataset("sample").subset([match.image]).files
+    return read_image(image.path)
 
 
 def test_what_was_found_is_not_searched_again(matched, monkeypatch):
@@ -92,17 +92,17 @@ def test_a_codec_asked_for_twice_is_one(matched):
 
 
 def test_a_failure_has_its_codec_and_no_number(tmp_path):
-    words = ["match", "-c", "jpeg", "--bpp", "50", "--per-picture", "-o", str(tmp_path)]
+    words = ["match", "-c", "jpeg", "--bpp", "50", "--per-image", "-o", str(tmp_path)]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
     assert "nan" not in result.stdout
     assert result.stdout.count("jpeg:subsampling=420,optimize=False") == 3
 
 
-def test_pictures_that_miss_the_rate_are_said(matched):
+def test_images_that_miss_the_rate_are_said(matched):
     words = ["match", "-c", "jpeg2000", "-c", "jpeg", "--bpp", "0.5", "-o", str(matched[0])]
     result = CliRunner().invoke(app, words)
     n_missed = sum(not m.met for m in matched[1] if m.codec == "jpeg")
     assert n_missed > 0
-    assert f"jpeg:subsampling=420,optimize=False: {n_missed} pictures are as near" in result.stderr
+    assert f"jpeg:subsampling=420,optimize=False: {n_missed} images are as near" in result.stderr
     assert "jpeg2000:" not in result.stderr

@@ -56,7 +56,7 @@ def folder(tmp_path, monkeypatch):
 def reports(tmp_path_factory):
     """A report folder."""
     folder = tmp_path_factory.mktemp("reports")
-    fill(folder, n_pictures=24)
+    fill(folder, n_images=24)
     return folder
 
 
@@ -157,7 +157,7 @@ def test_records_are_never_replaced(reports, out):
     for words in (
         ("export", reports, "--output", reports / out),
         ("export", reports, "--format", "parquet", "--output", reports / out),
-        ("report", reports, "--pictures", "0", "--out", reports / out),
+        ("report", reports, "--images", "0", "--out", reports / out),
     ):
         refused(*words, says="is read here")
     with Store(reports, create=False) as store:
@@ -181,7 +181,7 @@ def test_folders_of_others_are_filled_but_nothing_is_replaced(reports, folder):
 def test_what_is_the_reports_own_is_refreshed(reports):
     for words in (
         ("plot", reports, "--published", "none"),
-        ("report", reports, "--pictures", "0"),
+        ("report", reports, "--images", "0"),
         ("reproduce", "qvrf", reports),
     ):
         done(*words)
@@ -214,7 +214,7 @@ main()
 @pytest.mark.parametrize(
     "words",
     [
-        ("report", "reports", "--pictures", "0", "--out", "out/page.html"),
+        ("report", "reports", "--images", "0", "--out", "out/page.html"),
         ("plot", "reports", "--published", "none", "--out", "out"),
         ("export", "reports", "--output", "out/records.csv"),
         ("export", "reports", "--format", "parquet", "--output", "out/records.parquet"),

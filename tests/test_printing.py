@@ -64,7 +64,7 @@ def test_nothing_is_cut_short(capsys):
     assert f"{'x' * 255}  {'y' * 4000}" in capsys.readouterr().out
 
 
-def test_pictures_and_data_sets_in_brackets(tmp_path):
+def test_images_and_data_sets_in_brackets(tmp_path):
     folder = tmp_path / "pics"
     folder.mkdir()
     names = ["[red]x.png", "img[a].png", "s:smile:.png", "plain.png"]
@@ -74,7 +74,7 @@ def test_pictures_and_data_sets_in_brackets(tmp_path):
     words = ("run", "--codec", "jpeg:quality=20,40,60,80", "--codec", "webp:quality=20,40,60,80")
     status, _, said = rdbench(*words, "--dataset", folder, "--out", "out", cwd=tmp_path)
     assert status == 0, said
-    words = ("bdrate", "-a", "jpeg", "-d", "pics", "--per-picture", "out")
+    words = ("bdrate", "-a", "jpeg", "-d", "pics", "--per-image", "out")
     status, text, said = rdbench(*words, cwd=tmp_path)
     assert status == 0, said
     assert all(name in text for name in names), text

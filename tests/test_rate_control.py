@@ -153,7 +153,7 @@ def test_qarv_meets_a_size():
 @pytest.mark.parametrize("codec", [Jpeg, Webp])
 @pytest.mark.parametrize("grey", [7, 77, 177])
 def test_a_lossless_end_is_searched_from(search, target, codec, grey):
-    """A flat picture is coded without loss at some qualities, where PSNR is infinite."""
+    """A flat image is coded without loss at some qualities, where PSNR is infinite."""
     flat = np.full((200, 200, 3), grey, np.uint8)
     with contextlib.suppress(EncoderError):
         assert search(codec(), flat, target).n_encodes <= 10

@@ -137,7 +137,7 @@ def test_no_such_paper():
         load_paper("qar")
 
 
-def test_pictures_from_some_of_their_latents(monkeypatch):
+def test_images_from_some_of_their_latents(monkeypatch):
     from rdbench_codecs.qarv import Qarv
     from rdbench_literature.papers import subsets
 
@@ -150,7 +150,7 @@ def test_pictures_from_some_of_their_latents(monkeypatch):
 
 @pytest.fixture(scope="module")
 def measured_folder(tmp_path_factory):
-    """Records of a QARV that needs a tenth more than VTM on the one picture of a ``kodak``."""
+    """Records of a QARV that needs a tenth more than VTM on the one image of a ``kodak``."""
     out = tmp_path_factory.mktemp("reports")
     anchor = load_curve("kodak", "vtm18")
     with Store(out) as store:
@@ -279,7 +279,7 @@ TIMING = Timing(
     rate="lambda=2048",
     fingerprint="abc",
     dataset="kodak",
-    n_pictures=24,
+    n_images=24,
     n_repeats=3,
     encode_s=Quartiles(0.8, 0.9, 1.0),
     decode_s=Quartiles(0.3, 0.4, 0.5),

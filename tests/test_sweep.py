@@ -23,7 +23,7 @@ from rdbench_codecs.conventional.null import Null
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder of two pictures, 40x20 and 30x20."""
+    """A folder of two images, 40x20 and 30x20."""
     folder = tmp_path_factory.mktemp("photos")
     for width in (40, 30):
         pixels = np.random.default_rng(width).integers(0, 256, (20, width, 3), dtype=np.uint8)
@@ -37,7 +37,7 @@ def test_a_record_says_everything(photos, tmp_path):
     assert (record.codec, record.spec) == ("toy", "toy:step=16,trouble=,width=0")
     assert (record.rate_parameter, record.rate_value) == ("step", 16.0)
     assert record.image == "30.png"
-    assert record.image_sha256 == load_dataset(photos).pictures[0].sha256
+    assert record.image_sha256 == load_dataset(photos).files[0].sha256
     assert record.n_bytes == 4 + 3 * 20 * 30 == sum(s.n_bytes for s in record.segments)
     assert record.bpp == pytest.approx(24 + 32 / 600)
     assert 20 < record.scores["psnr_rgb"] < 40
@@ -95,7 +95,7 @@ def test_a_failure_is_a_row_with_a_reason(photos, tmp_path, trouble, says):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_dying_worker_fails_its_own_picture_only(photos, tmp_path, jobs):
+def test_a_dying_worker_fails_its_own_image_only(photos, tmp_path, jobs):
     codecs = [Toy(trouble="die in decode", width=40), Toy(step=8), Toy(step=4)]
     outcome = run(codecs, photos, tmp_path, jobs=jobs)
     assert len(outcome.records) == 6
@@ -116,7 +116,7 @@ def test_a_dying_worker_fails_its_own_picture_only(photos, tmp_path, jobs):
         ("kill in decode", "worker process died (SIGKILL; out of memory?)"),
     ],
 )
-def test_trouble_with_processes_fails_its_own_pictures_only(photos, tmp_path, trouble, says):
+def test_trouble_with_processes_fails_its_own_images_only(photos, tmp_path, trouble, says):
     codecs = [Toy(trouble=trouble), Toy(step=8), Toy(step=4)]
     outcome = run(codecs, photos, tmp_path, jobs=2)
     assert [says in r.error for r in outcome.failures] == [True] * 2, outcome.failures
@@ -271,10 +271,10 @@ def test_an_operating_point_is_prepared_once_before_it_is_timed(photos, tmp_path
     points = [Toy(step=step, trouble="count") for step in (11, 13)]
     run(points, photos, tmp_path / "out")
     made = calls.read_text().splitlines()
-    n_pictures = len(load_dataset(photos).pictures)
+    n_images = len(load_dataset(photos).files)
     for step in (11, 13):
         mine = [call for call in made if call.endswith(f" {step}")]
-        coded = [f"encode {step}", f"decode {step}"] * n_pictures
+        coded = [f"encode {step}", f"decode {step}"] * n_images
         assert mine == [f"prepare {step}", *coded]
 
 

@@ -29,7 +29,7 @@ def test_quartiles_are_in_order_and_memory_is_that_of_a_process(timed):
         for q in (t.encode_s, t.decode_s):
             assert 0 < q.low <= q.median <= q.high
         assert 20 * 2**20 < t.peak_memory_bytes < 2**32
-        assert (t.n_pictures, t.n_repeats, t.threads, t.on_gpu) == (3, 2, 1, False)
+        assert (t.n_images, t.n_repeats, t.threads, t.on_gpu) == (3, 2, 1, False)
 
 
 def test_stages_add_up_to_about_the_whole(timed):
@@ -117,4 +117,4 @@ def test_the_heading_of_the_stages_is_one_line(tmp_path):
     result = CliRunner().invoke(app, [*words, "-o", str(tmp_path)])
     assert result.exit_code == 0, result.stderr
     assert "\\n" not in result.stdout
-    assert "\n\nstages, median seconds a picture" in result.stdout
+    assert "\n\nstages, median seconds an image" in result.stdout

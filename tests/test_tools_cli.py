@@ -51,7 +51,7 @@ def test_match(folder):
     found = json.loads(call(*words, "--json").stdout)
     assert len(found) == 6
     assert all(m["met"] for m in found[:3])
-    assert "jpeg2000:bpp=" in call(*words, "--per-picture").stdout
+    assert "jpeg2000:bpp=" in call(*words, "--per-image").stdout
     assert isinstance(call("match", "-c", "jpeg").exception, UsageError)
 
 

@@ -31,9 +31,9 @@ def test_a_name_too_long_is_one_line(tmp_path, words):
 
 
 def test_the_default_name_of_an_output_may_be_too_long(tmp_path):
-    picture = tmp_path / f"{'n' * 251}.png"
-    write_image(data.astronaut()[:64, :64], picture)
-    status, _, said = rdbench("encode", picture, "--codec", "jpeg")
+    image = tmp_path / f"{'n' * 251}.png"
+    write_image(data.astronaut()[:64, :64], image)
+    status, _, said = rdbench("encode", image, "--codec", "jpeg")
     assert (status, "File name too long" in said, "Traceback" in said) == (1, True, False)
 
 
@@ -47,7 +47,7 @@ def test_a_report_folder_that_is_a_file(tmp_path):
     assert (tmp_path / "taken").read_text() == "mine"
 
 
-def test_pictures_with_a_comma_in_their_name_can_be_looked_at(tmp_path):
+def test_images_with_a_comma_in_their_name_can_be_looked_at(tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     write_image(data.astronaut()[:64, :64], photos / "a,b.png")
@@ -55,29 +55,29 @@ def test_pictures_with_a_comma_in_their_name_can_be_looked_at(tmp_path):
     out = tmp_path / "out"
     assert rdbench("run", "--codec", "jpeg:quality=20,50", "-d", photos, "-o", out)[0] == 0
     for wanted in (r"a\,b", r"c,a\,b.png"):
-        status, _, said = rdbench("report", out, "--pictures", wanted)
+        status, _, said = rdbench("report", out, "--images", wanted)
         assert status == 0, said
-    assert "no data set here has a picture 'a'" in rdbench("report", out, "--pictures", "a,b")[2]
+    assert "no data set here has an image 'a'" in rdbench("report", out, "--images", "a,b")[2]
 
 
-def test_a_report_replaces_no_picture_and_no_journal(tmp_path):
+def test_a_report_replaces_no_image_and_no_journal(tmp_path):
     """SQLite takes a file of the name for its journal, though none is there now."""
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
-    picture = photos / "a\tb.png"
-    write_image(data.astronaut()[:64, :64], picture)
-    before = picture.read_bytes()
+    image = photos / "a\tb.png"
+    write_image(data.astronaut()[:64, :64], image)
+    before = image.read_bytes()
     assert rdbench("run", "--codec", "jpeg:quality=20", "-d", photos, "-o", out)[0] == 0
-    (tmp_path / "link.html").symlink_to(picture)
+    (tmp_path / "link.html").symlink_to(image)
     names = ("records.sqlite-wal", "records.sqlite-journal", "bitstreams/new.html")
-    for target in (picture, tmp_path / "link.html", *(out / name for name in names)):
+    for target in (image, tmp_path / "link.html", *(out / name for name in names)):
         status, _, said = rdbench("report", out, "--out", target)
         assert (status, "read here; name another file" in said) == (1, True), (target, said)
     status, _, said = rdbench("export", out, "-O", out / "records.sqlite-wal")
     assert (status, "read here" in said) == (1, True)
     status, _, said = rdbench("plot", out, "--out", out / "bitstreams")
     assert (status, "read here" in said) == (1, True)
-    assert picture.read_bytes() == before
+    assert image.read_bytes() == before
     assert rdbench("verify", out)[0] == 0
     assert rdbench("report", out, "--out", photos / "page.html")[0] == 0
 
@@ -90,7 +90,7 @@ def test_damaged_files_are_told_without_addresses_in_memory(tmp_path, codec):
     assert "header is damaged" in said
 
 
-def test_a_picture_that_changes_during_a_sweep_is_not_measured_as_what_it_was(tmp_path):
+def test_an_image_that_changes_during_a_sweep_is_not_measured_as_what_it_was(tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in ("1.png", "2.png"):

@@ -19,11 +19,11 @@ from rdbench.verify import verify
 
 TOOL = """import sys, PIL.Image
 mode, source, target, *quality = sys.argv[1:]
-picture = PIL.Image.open(source)
+image = PIL.Image.open(source)
 if mode == "encode":
-    picture.save(target, "JPEG", quality=int(quality[0]))
+    image.save(target, "JPEG", quality=int(quality[0]))
 else:
-    picture.point(lambda v: {change}).save(target, "PNG")
+    image.point(lambda v: {change}).save(target, "PNG")
 """
 
 
@@ -42,7 +42,7 @@ def description(folder, name, change="v"):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder of two pictures."""
+    """A folder of two images."""
     folder = tmp_path_factory.mktemp("photos")
     for seed in (1, 2):
         pixels = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)
@@ -89,7 +89,7 @@ def test_described_codecs_travel_with_their_records(photos, tmp_path):
     with Store(out) as store:
         after = {r.image: r.scores["psnr_rgb"] for r in store.records()}
     assert after == {r.image: r.scores["psnr_rgb"] for r in before}
-    status, _, said = rdbench("report", out, "--pictures", "2", cwd=tmp_path / "elsewhere")
+    status, _, said = rdbench("report", out, "--images", "2", cwd=tmp_path / "elsewhere")
     assert (status, said) == (0, "")
     assert rdbench("audit", out)[0] == 0
 
@@ -252,7 +252,7 @@ def test_a_record_that_cannot_be_read_is_named_and_measured_again(photos, measur
         "n_bytes = NULL",
         "n_bytes = n_bytes + 1",
         "width = 0",
-        "image_sha256 = 'of another picture'",
+        "image_sha256 = 'of another image'",
         "rate_value = 'high'",
         "scores = '[1, 2]'",
         'scores = \'{"psnr_rgb": "good"}\'',
@@ -349,7 +349,7 @@ def test_equal_files_give_one_mean_everywhere(photos, tmp_path):
     assert row["psnr_rgb"] == pytest.approx(curve.distortion["psnr_rgb"][0], rel=1e-12)
     status, printed, _ = rdbench("audit", out, "--json")
     assert json.loads(printed)[0]["bpp"] == pytest.approx(row["bpp"], rel=1e-12)
-    assert rdbench("report", out, "--pictures", "3")[0] == 0
+    assert rdbench("report", out, "--images", "3")[0] == 0
     command = ("match", "-c", "jpeg", "--bpp", "4", "-d", folder, "-o", out, "--json")
     assert [m["image"] for m in json.loads(rdbench(*command)[1])] == [
         "1.png",

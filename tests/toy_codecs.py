@@ -40,7 +40,7 @@ def revived(step, trouble, width):
 
 @dataclass(frozen=True)
 class Toy(Codec):
-    """Quantises to multiples of ``step``; ``trouble`` befalls pictures of ``width``, or all."""
+    """Quantises to multiples of ``step``; ``trouble`` befalls images of ``width``, or all."""
 
     name: ClassVar[str] = "toy"
     title: ClassVar[str] = "toy"

@@ -139,7 +139,7 @@ def qvrf_fix(
 ) -> None:
     """Write the fixed-rate network that a QVRF network is at one rate.
 
-    It makes the same integers and the same picture, and can be trained on at that rate.
+    It makes the same integers and the same image, and can be trained on at that rate.
 
     Example: rdbench qvrf fix --codec qvrf-mbt2018-mean:index=3 --out fixed.safetensors
     """

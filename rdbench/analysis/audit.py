@@ -21,12 +21,12 @@ from rdbench.store import Store
 from rdbench.types import Codec, Record
 
 TOLERANCE, TOLERANCE_BYTES = 0.005, 64
-"""What a good entropy coder may take beyond the ideal: a share of it, and bytes a picture."""
+"""What a good entropy coder may take beyond the ideal: a share of it, and bytes an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """One operating point of a codec on a data set, means over the pictures.
+    """One operating point of a codec on a data set, means over the images.
 
     Attributes:
         codec, dataset: names.
@@ -168,7 +168,7 @@ def _audit(records: Sequence[Record], not_in_file: str | None, problems: tuple[s
 def not_in_file(store: Store, records: Sequence[Record]) -> str | None:
     """What a decoder must be told besides the file of one operating point, or None.
 
-    The smallest picture's file is decoded by the operating point itself and by the codec at another
+    The smallest image's file is decoded by the operating point itself and by the codec at another
     rate.
     """
     record = min(records, key=lambda r: r.width * r.height)

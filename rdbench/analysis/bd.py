@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rdbench.analysis.bootstrap import bootstrap, each_picture, paired, swinging_pictures
+from rdbench.analysis.bootstrap import bootstrap, each_image, paired, swinging_images
 from rdbench.analysis.delta import (
     METHODS,
     PSNR,
@@ -55,7 +55,7 @@ class Delta:
     Attributes:
         codec, label, dataset, source: the test curve's.
         anchor, anchor_source: the anchor's codec and source.
-        metric, method, averaging: what was compared, how points were joined, how pictures averaged.
+        metric, method, averaging: what was compared, how points were joined, how images averaged.
         overlap: the range compared.
         n_points, n_anchor_points: points of the test curve and of the anchor; of those that share
             what is fitted over (the quality of a BD-rate), one counts.
@@ -63,11 +63,11 @@ class Delta:
             method puts through the points rises all over the common range.
         warnings: why the figure must be read with care; one line each.
         fit_warnings: those of the warnings that say that the method does not follow the points.
-        ci_low, ci_high: 95 % confidence interval by paired bootstrap over the pictures; None where
-            either side lacks the scores of each picture.
-        per_picture: (picture, delta) for every picture, None where a picture's points do not allow
-            one; () where either side lacks the scores of each picture.
-        wins, losses: pictures on which the test curve is better, worse.
+        ci_low, ci_high: 95 % confidence interval by paired bootstrap over the images; None where
+            either side lacks the scores of each image.
+        per_image: (image, delta) for every image, None where an image's points do not allow
+            one; () where either side lacks the scores of each image.
+        wins, losses: images on which the test curve is better, worse.
     """
 
     codec: str
@@ -87,7 +87,7 @@ class Delta:
     fit_warnings: tuple[str, ...]
     ci_low: float | None
     ci_high: float | None
-    per_picture: tuple[tuple[str, float | None], ...]
+    per_image: tuple[tuple[str, float | None], ...]
     wins: tuple[str, ...]
     losses: tuple[str, ...]
 
@@ -110,8 +110,8 @@ class Delta:
             "anchor_n_points": self.n_anchor_points,
             "anchor_source": self.anchor_source,
             "averaging": self.averaging,
-            "n_wins": len(self.wins) if self.per_picture else None,
-            "n_losses": len(self.losses) if self.per_picture else None,
+            "n_wins": len(self.wins) if self.per_image else None,
+            "n_losses": len(self.losses) if self.per_image else None,
             "monotonic": self.monotonic,
             "warnings": list(self.warnings),
         }
@@ -159,7 +159,7 @@ def bd_rate(
         metric: ``psnr``, or ``ms_ssim``, which is compared in its dB form.
         method: ``poly3``, least-squares third-order polynomial, as in VCEG-M33 and most papers;
             ``pchip`` or ``akima``, interpolation through all points.
-        averaging: of qualities over pictures; None for the usual one of the metric.
+        averaging: of qualities over images; None for the usual one of the metric.
         n_resamples: bootstrap resamples for the confidence interval.
         seed: of the bootstrap.
 
@@ -209,7 +209,7 @@ def _compare(
     if anchor.dataset != test.dataset:
         raise UsageError(
             f"{test.codec} on {test.dataset} cannot be compared with {anchor.codec} on "
-            f"{anchor.dataset}: the pictures differ"
+            f"{anchor.dataset}: the images differ"
         )
     if method not in METHODS:
         raise UsageError(f"no method {method!r}; there are {', '.join(METHODS)}")
@@ -224,11 +224,11 @@ def _compare(
     ]
     doubts = [_swing(label, method) for label in swings]
     doubts += _disagreement(kind, points, method, anchor.label)
-    pictures = paired(anchor, test, metric)
-    beside = _swinging_pictures(swinging_pictures(kind, pictures) if method == "poly3" else ())
-    interval = bootstrap(kind, pictures, method, averaging, n_resamples, seed)
-    per_picture = each_picture(kind, pictures, method)
-    scored = [(name, kind.better * v) for name, v in per_picture if v is not None]
+    images = paired(anchor, test, metric)
+    beside = _swinging_images(swinging_images(kind, images) if method == "poly3" else ())
+    interval = bootstrap(kind, images, method, averaging, n_resamples, seed)
+    per_image = each_image(kind, images, method)
+    scored = [(name, kind.better * v) for name, v in per_image if v is not None]
     return value, {
         "codec": test.codec,
         "label": test.label,
@@ -247,7 +247,7 @@ def _compare(
         "fit_warnings": tuple(doubts),
         "ci_low": interval[0],
         "ci_high": interval[1],
-        "per_picture": per_picture,
+        "per_image": per_image,
         "wins": tuple(name for name, v in scored if v > 0),
         "losses": tuple(name for name, v in scored if v < 0),
     }
@@ -258,11 +258,11 @@ def _swing(label: str, method: Method) -> str:
     return f"the {method} curve of {label} does not rise all over the common range; {more}"
 
 
-def _swinging_pictures(names: tuple[str, ...]) -> list[str]:
+def _swinging_images(names: tuple[str, ...]) -> list[str]:
     if not names:
         return []
     text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return [f"the figures of these pictures rest on a poly3 that does not rise: {text}"]
+    return [f"the figures of these images rest on a poly3 that does not rise: {text}"]
 
 
 def _disagreement(

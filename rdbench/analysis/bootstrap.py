@@ -1,4 +1,4 @@
-"""Bjontegaard deltas picture by picture, and how sure their mean is.
+"""Bjontegaard deltas image by image, and how sure their mean is.
 
 What is made of one curve alone (its resampled means, their fits) is kept for a while: a table of
 BD-rates against every anchor asks for it again and again.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdbench.analysis.delta import Kind, Method, Stack, deltas, swinging
-from rdbench.curve import Curve, PerPicture, metric_name
+from rdbench.curve import Curve, PerImage, metric_name
 from rdbench.decibel import Averaging, FloatArray, mean_db
 
 CONFIDENCE = 0.95
@@ -19,76 +19,74 @@ _keep = functools.lru_cache(maxsize=256)
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The scores of the same pictures behind two curves.
+class Images:
+    """The scores of the same images behind two curves.
 
     Attributes:
-        images: names of the pictures.
+        images: names of the images.
         anchor, test: the scores.
         metric: the metric compared.
     """
 
     images: tuple[str, ...]
-    anchor: PerPicture
-    test: PerPicture
+    anchor: PerImage
+    test: PerImage
     metric: str
 
 
-def paired(anchor: Curve, test: Curve, metric: str) -> Pictures | None:
-    """The scores behind both curves, or None where one has none or they are of other pictures."""
-    a, t = anchor.per_picture, test.per_picture
+def paired(anchor: Curve, test: Curve, metric: str) -> Images | None:
+    """The scores behind both curves, or None where one has none or they are of other images."""
+    a, t = anchor.per_image, test.per_image
     if a is None or t is None or set(a.images) != set(t.images):
         return None
-    return Pictures(a.images, a, t, metric_name(metric))
+    return Images(a.images, a, t, metric_name(metric))
 
 
-def each_picture(
-    kind: Kind, pictures: Pictures | None, method: Method
+def each_image(
+    kind: Kind, images: Images | None, method: Method
 ) -> tuple[tuple[str, float | None], ...]:
-    """The figure of each picture alone."""
-    if pictures is None:
+    """The figure of each image alone."""
+    if images is None:
         return ()
     anchor, test = (
-        _single(table, pictures.images, pictures.metric)
-        for table in (pictures.anchor, pictures.test)
+        _single(table, images.images, images.metric) for table in (images.anchor, images.test)
     )
-    return tuple(zip(pictures.images, deltas(kind, anchor, test, method), strict=True))
+    return tuple(zip(images.images, deltas(kind, anchor, test, method), strict=True))
 
 
-def swinging_pictures(kind: Kind, pictures: Pictures | None) -> tuple[str, ...]:
-    """Pictures whose figure under ``poly3`` rests on a cubic that does not rise."""
-    if pictures is None:
+def swinging_images(kind: Kind, images: Images | None) -> tuple[str, ...]:
+    """Images whose figure under ``poly3`` rests on a cubic that does not rise."""
+    if images is None:
         return ()
     anchor, test = (
-        _single(table, pictures.images, pictures.metric)
-        for table in (pictures.anchor, pictures.test)
+        _single(table, images.images, images.metric) for table in (images.anchor, images.test)
     )
     figures = deltas(kind, anchor, test, "poly3")
     if not any(figure is not None for figure in figures):
         return ()
     swings = swinging(kind, anchor, test)
-    names = zip(pictures.images, figures, swings, strict=True)
+    names = zip(images.images, figures, swings, strict=True)
     return tuple(name for name, figure, swing in names if swing and figure is not None)
 
 
 def bootstrap(
     kind: Kind,
-    pictures: Pictures | None,
+    images: Images | None,
     method: Method,
     averaging: Averaging,
     n_resamples: int,
     seed: int,
 ) -> tuple[float, float] | tuple[None, None]:
-    """Percentile interval of the figure when the pictures are drawn again with replacement.
+    """Percentile interval of the figure when the images are drawn again with replacement.
 
     Both curves are averaged over the same draws (paired). None where there are fewer than two
-    pictures, or where some draw gives no figure.
+    images, or where some draw gives no figure.
     """
-    if pictures is None or len(pictures.images) < 2 or n_resamples < 1:
+    if images is None or len(images.images) < 2 or n_resamples < 1:
         return None, None
     anchor, test = (
-        _resampled(table, pictures.images, pictures.metric, averaging, n_resamples, seed)
-        for table in (pictures.anchor, pictures.test)
+        _resampled(table, images.images, images.metric, averaging, n_resamples, seed)
+        for table in (images.anchor, images.test)
     )
     figures = deltas(kind, anchor, test, method)
     known = [figure for figure in figures if figure is not None]
@@ -99,8 +97,8 @@ def bootstrap(
 
 
 @_keep
-def _single(table: PerPicture, images: tuple[str, ...], metric: str) -> Stack:
-    """A curve for each picture, of the points of which every picture has a score."""
+def _single(table: PerImage, images: tuple[str, ...], metric: str) -> Stack:
+    """A curve for each image, of the points of which every image has a score."""
     order = [table.images.index(name) for name in images]
     quality = table.quality_db(metric)[:, order]
     good = np.isfinite(quality).all(axis=1)
@@ -109,22 +107,22 @@ def _single(table: PerPicture, images: tuple[str, ...], metric: str) -> Stack:
 
 @_keep
 def _resampled(
-    table: PerPicture,
+    table: PerImage,
     images: tuple[str, ...],
     metric: str,
     averaging: Averaging,
     n_resamples: int,
     seed: int,
 ) -> Stack:
-    """A curve of means for each draw of pictures."""
+    """A curve of means for each draw of images."""
     single = _single(table, images, metric)
     weights = _draws(len(images), n_resamples, seed)
     return Stack(weights @ single.bpp, mean_db(single.quality.T, averaging, weights))
 
 
 @_keep
-def _draws(n_pictures: int, n_resamples: int, seed: int) -> FloatArray:
-    """How often each picture is drawn, as a share of the draw, (n_resamples, n_pictures)."""
-    even = np.full(n_pictures, 1 / n_pictures)
-    draws = np.random.default_rng(seed).multinomial(n_pictures, even, n_resamples)
-    return np.asarray(draws / n_pictures)
+def _draws(n_images: int, n_resamples: int, seed: int) -> FloatArray:
+    """How often each image is drawn, as a share of the draw, (n_resamples, n_images)."""
+    even = np.full(n_images, 1 / n_images)
+    draws = np.random.default_rng(seed).multinomial(n_images, even, n_resamples)
+    return np.asarray(draws / n_images)

@@ -128,7 +128,7 @@ def _how_to_score(curve: Curve, metric: str, folder: Path) -> str:
     if curve.source != "measured":
         return ""
     if metric in DEFAULT_PROTOCOL.metrics:
-        return ": its points are lossless, or the pictures too small for it"
+        return ": its points are lossless, or the images too small for it"
     if reason := why_not(METRICS[metric]):
         return f"; {metric} cannot be computed here: {reason}"
     return f"; compute it with `rdbench rescore {shlex.quote(str(folder))} --metric {metric}`"

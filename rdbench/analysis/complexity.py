@@ -1,7 +1,7 @@
 """How much a learned codec computes and stores.
 
 Definition. A MAC is one multiply-accumulate of a convolution or a matrix product, as torch's flop
-counter sees them (two flops) while the codec really encodes and decodes a picture: work that both
+counter sees them (two flops) while the codec really encodes and decodes an image: work that both
 sides do counts on both, taps of a kernel that are never used count nowhere. Element-wise products
 and quotients (normalization, gates, the scaling of variable-rate methods) are counted apart, one
 for each element. Entropy coding itself is not counted.
@@ -17,7 +17,7 @@ import numpy as np
 from rdbench.errors import UsageError
 from rdbench.types import Codec
 
-_SIDE = 256  # of the picture; a multiple of the padding, so that every pixel costs the same
+_SIDE = 256  # of the image; a multiple of the padding, so that every pixel costs the same
 _ELEMENTWISE = ("mul", "mul_", "div", "div_", "addcmul", "addcmul_")
 
 
@@ -88,7 +88,7 @@ class Extra:
 
 
 def complexity(codec: Codec) -> Complexity:
-    """What ``codec`` costs, counted while it encodes and decodes a picture.
+    """What ``codec`` costs, counted while it encodes and decodes an image.
 
     Args:
         codec: a learned codec. ``weights=random`` will do: the numbers do not depend on weights.

@@ -15,11 +15,11 @@ def latent_rows(
 
     Args:
         records: those without segments or of incomplete points give no row.
-        datasets: data set -> (picture's name -> SHA-256).
+        datasets: data set -> (image's name -> SHA-256).
 
     Returns:
         Rows with ``dataset``, ``curve``, ``rate_parameter``, ``rate_value``, ``segment``, ``bpp``
-        (coded, mean over the pictures), ``ideal_bpp`` (None for what is not entropy-coded),
+        (coded, mean over the images), ``ideal_bpp`` (None for what is not entropy-coded),
         ``percent`` of the whole rate, ``total_bpp``; by rate, segments in file order.
     """
     points = complete_points((r for r in records if r.segments), datasets)
@@ -48,11 +48,11 @@ def rows_by_point(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
 def complete_points(
     records: Iterable[Record], datasets: Mapping[str, Mapping[str, str]]
 ) -> list[list[Record]]:
-    """Verified records, a list for each operating point that has all pictures of its data set.
+    """Verified records, a list for each operating point that has all images of its data set.
 
     Args:
         records: in any order.
-        datasets: data set -> (picture's name -> SHA-256).
+        datasets: data set -> (image's name -> SHA-256).
 
     Returns:
         Points by data set, curve and rate parameter.

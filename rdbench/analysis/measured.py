@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from rdbench.curve import Anomaly, Curve, PerPicture, is_in_db
+from rdbench.curve import Anomaly, Curve, PerImage, is_in_db
 from rdbench.errors import DataError
 from rdbench.metrics import METRICS
 from rdbench.types import Record, WeightsKind
 
-__all__ = ["Anomaly", "Curve", "PerPicture", "anomalies", "measured_curves"]
+__all__ = ["Anomaly", "Curve", "PerImage", "anomalies", "measured_curves"]
 
 MIN_POINTS = 4
 MAX_BPP = 24.0
@@ -21,7 +21,7 @@ HIGH_PSNR_DB = 60.0
 LOW_BPP = 0.1
 
 WEIGHTS_NOTES: Mapping[WeightsKind, str] = {
-    "random": "random weights: sizes and times are right, pictures are noise",
+    "random": "random weights: sizes and times are right, images are noise",
     "reduced": "a reduced network, not the published one",
     "other": "not the published weights",
 }
@@ -34,7 +34,7 @@ _KINDS: tuple[WeightsKind, ...] = ("random", "reduced", "other", "published", ""
 def anomalies(curve: Curve) -> list[Anomaly]:
     """What makes a curve hard to believe or unfit to compare; every output shows it."""
     found = list(curve.notes)
-    if not is_random(curve):  # whose pictures are noise at every rate
+    if not is_random(curve):  # whose images are noise at every rate
         for metric in curve.distortion:
             if curve.has(metric):
                 found += _falls(curve, metric)
@@ -94,11 +94,11 @@ def measured_curves(
     """Curves of records: one for each data set, curve and protocol.
 
     A point is a mean over the whole data set or it is not there: a point with missing or failed
-    pictures, or measured with more than one fingerprint (weights, configuration), becomes a note.
+    images, or measured with more than one fingerprint (weights, configuration), becomes a note.
 
     Args:
         records: verified and failed records, in any order.
-        datasets: data set -> (picture's name -> SHA-256), what a mean is taken over.
+        datasets: data set -> (image's name -> SHA-256), what a mean is taken over.
         protocols: fingerprint -> description, for the curves' ``protocol``.
 
     Returns:
@@ -114,7 +114,7 @@ def measured_curves(
     curves = []
     for (dataset, _, _, protocol), group in sorted(groups.items()):
         if dataset not in datasets:
-            raise DataError(f"the pictures of data set {dataset!r} are not known; measure it again")
+            raise DataError(f"the images of data set {dataset!r} are not known; measure it again")
         described = {"fingerprint": protocol, **(protocols or {}).get(protocol, {})}
         curves.append(_curve(group, datasets[dataset], described))
     return _with_labels(curves)
@@ -166,7 +166,7 @@ def settings_in(curve: Curve) -> list[str]:
 def _curve(
     records: Sequence[Record], images: Mapping[str, str], protocol: Mapping[str, Any]
 ) -> Curve:
-    """The curve of records that differ in operating point and picture alone."""
+    """The curve of records that differ in operating point and image alone."""
     by_spec: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_spec[record.spec].append(record)
@@ -194,7 +194,7 @@ def _curve(
         variable_rate="@" in first.curve or not first.fingerprint,
         provenance={"curve": first.curve, "records": sum(map(len, points.values()))},
         protocol=protocol,
-        per_picture=table,
+        per_image=table,
         weights_kind=kind,
         notes=(
             *([Anomaly(kind, WEIGHTS_NOTES[kind])] if kind in WEIGHTS_NOTES else []),
@@ -219,7 +219,7 @@ def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Anomaly | 
     why = f" ({reasons[missing[0]]})" if missing[0] in reasons else ""
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     n_good = len(images) - len(missing)
-    return Anomaly("incomplete", f"{n_good} of {len(images)} pictures; no {missing[0]}{why}{more}")
+    return Anomaly("incomplete", f"{n_good} of {len(images)} images; no {missing[0]}{why}{more}")
 
 
 def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Anomaly]:
@@ -233,7 +233,7 @@ def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Anomaly]:
     return [Anomaly("conflict", f"points made by different versions of {', '.join(differing)}")]
 
 
-def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerPicture:
+def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerImage:
     """Rates and scores, a row a point; a score that a record lacks is NaN."""
     shape = (len(points), len(images))
     present = {name for group in points for r in group for name in r.scores}
@@ -245,16 +245,16 @@ def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerPi
         for metric in METRICS
         if metric in present
     }
-    return PerPicture(images, bpp, scores)
+    return PerImage(images, bpp, scores)
 
 
-def _undefined(table: PerPicture, specs: tuple[str, ...]) -> list[Anomaly]:
-    """A note for every point that lacks the mean of a metric because a picture lacks its score."""
+def _undefined(table: PerImage, specs: tuple[str, ...]) -> list[Anomaly]:
+    """A note for every point that lacks the mean of a metric because an image lacks its score."""
     return [
         Anomaly(
             "undefined",
             f"no mean {metric} for {spec}: "
-            + (f"{n_missing} pictures have none" if n_missing > 1 else "1 picture has none"),
+            + (f"{n_missing} images have none" if n_missing > 1 else "1 image has none"),
             metric,
         )
         for metric, scores in table.distortion.items()

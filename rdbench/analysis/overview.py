@@ -117,7 +117,7 @@ def _bd_row(label: str, figures: Mapping[str, BdRate], datasets: Sequence[str]) 
 def points(request: Request) -> Rows:
     """Every measured operating point: rate, scores, times.
 
-    Where not all were scored on 8-bit pictures, each says how it was.
+    Where not all were scored on 8-bit images, each says how it was.
     """
     with Store(request.folder, create=False) as store:
         records = [r for r in store.records() if request.wants(r.dataset, r.codec)]
@@ -134,7 +134,7 @@ def times(request: Request) -> Rows:
 
 TABLES: Mapping[str, tuple[str, Callable[[Request], Rows]]] = {
     "bdrate": ("BD-rate in percent", bd_rates),
-    "points": ("Operating points, means over the pictures", points),
-    "timing": ("Latency in seconds, median and quartiles over the pictures", times),
+    "points": ("Operating points, means over the images", points),
+    "timing": ("Latency in seconds, median and quartiles over the images", times),
 }
 """Tables by name: caption, and the function that makes the rows."""

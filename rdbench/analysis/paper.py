@@ -193,7 +193,7 @@ class Evidence:
     def other_scores(self, curve: Curve) -> str | None:
         """How a curve was scored, where the paper scores its network otherwise.
 
-        A codec without weights gives 8-bit pictures, which score the same either way.
+        A codec without weights gives 8-bit images, which score the same either way.
         """
         scored = curve.protocol.get("scored")
         if not curve.weights_kind or scored == self.scored:
@@ -261,7 +261,7 @@ class Evidence:
         return row.get("extra_macs_percent")
 
     def images(self, dataset: str) -> dict[str, str]:
-        """Pictures of a data set of the folder, name -> SHA-256."""
+        """Images of a data set of the folder, name -> SHA-256."""
         with Store(self.folder, create=False) as store:
             return store.datasets()[dataset]
 

@@ -58,15 +58,15 @@ class Sensitivity:
 
 
 def sensitivity(anchor: Curve, test: Curve, metric: str = "psnr") -> Sensitivity:
-    """The BD-rate under every method, averaging over pictures and range of integration.
+    """The BD-rate under every method, averaging over images and range of integration.
 
-    Averagings other than the usual one are tried where both sides have the scores of each picture.
+    Averagings other than the usual one are tried where both sides have the scores of each image.
 
     Raises:
         UsageError: a curve has no such metric.
         DataError: fewer than four points, or not a single variant gives a figure.
     """
-    both = is_in_db(metric_name(metric)) and None not in (anchor.per_picture, test.per_picture)
+    both = is_in_db(metric_name(metric)) and None not in (anchor.per_image, test.per_image)
     variants = []
     for averaging in AVERAGINGS if both else (anchor.averaging(metric),):
         a = points_of(RATE, anchor, metric, averaging)

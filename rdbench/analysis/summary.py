@@ -19,7 +19,7 @@ def summarize(
 
     Args:
         records: verified and failed records.
-        datasets: data set -> (picture's name -> SHA-256), what makes a set complete.
+        datasets: data set -> (image's name -> SHA-256), what makes a set complete.
         scored: fingerprint of a protocol -> what the rows say of it as ``scored``.
 
     Returns:

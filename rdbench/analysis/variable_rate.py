@@ -120,7 +120,7 @@ def variable_rate_penalty(
 def envelope(curves: Sequence[Curve], metric: str = "psnr") -> Curve:
     """The points of all curves that no other point beats in both rate and quality, as one curve.
 
-    A single curve without such points is returned as it is, with the scores of each picture.
+    A single curve without such points is returned as it is, with the scores of each image.
 
     Raises:
         UsageError: no curve, or curves on different data sets.
@@ -148,7 +148,7 @@ def envelope(curves: Sequence[Curve], metric: str = "psnr") -> Curve:
         distortion={name: scores[kept]},
         rate_values=(),
         specs=(),
-        per_picture=None,
+        per_image=None,
     )
 
 

@@ -21,7 +21,7 @@ def verify(
     codec: Annotated[str, typer.Option("--codec", "-c", help="The anchor.")] = "vtm18",
     as_json: AsJson = False,
 ) -> None:
-    """Version, configuration, bit depth, rounding, and pictures encoded against shipped points.
+    """Version, configuration, bit depth, rounding, and images encoded against shipped points.
 
     Example: rdbench anchor verify
     """

@@ -31,8 +31,8 @@ def bdrate(
     spread: Annotated[
         bool, typer.Option("--sensitivity", help="Under every method, averaging and range.")
     ] = False,
-    per_picture: Annotated[
-        bool, typer.Option("--per-picture", help="One row a picture, where both were measured.")
+    per_image: Annotated[
+        bool, typer.Option("--per-image", help="One row an image, where both were measured.")
     ] = False,
     files: Annotated[
         list[Path], typer.Option("--curve", help="A JSON file of CompressAI or lossy-vae, too.")
@@ -63,7 +63,7 @@ def bdrate(
             result = (bd_psnr if psnr else bd_rate)(
                 anchor_curve, test, metric, "poly3" if spread else method
             )
-            rows = _rows(result, anchor_curve, test, spread, per_picture)
+            rows = _rows(result, anchor_curve, test, spread, per_image)
         except (DataError, UsageError) as error:
             warnings.append((test.label, f"no figure on {test.dataset}: {error}"))
             continue
@@ -91,14 +91,14 @@ def _value(result: BdRate | BdPsnr) -> float:
 
 
 def _rows(
-    result: BdRate | BdPsnr, anchor: Curve, test: Curve, spread: bool, per_picture: bool
+    result: BdRate | BdPsnr, anchor: Curve, test: Curve, spread: bool, per_image: bool
 ) -> Rows:
-    """The rows of one figure: itself, its pictures, or its variants."""
+    """The rows of one figure: itself, its images, or its variants."""
     if spread:
         return _sensitivity_rows(anchor, test, result.metric)
-    if per_picture and not result.per_picture:
-        raise DataError("no scores of each picture; both sides must be measured, on the same ones")
-    return _picture_rows(result) if per_picture else [result.row()]
+    if per_image and not result.per_image:
+        raise DataError("no scores of each image; both sides must be measured, on the same ones")
+    return _image_rows(result) if per_image else [result.row()]
 
 
 def _print(rows: Rows, lines: Sequence[str], as_json: bool) -> None:
@@ -118,11 +118,11 @@ def _sensitivity_rows(anchor: Curve, test: Curve, metric: str) -> list[dict[str,
     return [{**head, **row} for row in [*found.rows(), spread]]
 
 
-def _picture_rows(result: BdRate | BdPsnr) -> list[dict[str, Any]]:
+def _image_rows(result: BdRate | BdPsnr) -> list[dict[str, Any]]:
     name = "bd_psnr_db" if isinstance(result, BdPsnr) else "bd_rate_percent"
     return [
         {"codec": result.label, "dataset": result.dataset, "image": image, name: value}
-        for image, value in result.per_picture
+        for image, value in result.per_image
     ]
 
 

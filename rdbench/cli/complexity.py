@@ -28,7 +28,7 @@ def complexity(
 ) -> None:
     """Count parameters and MACs per pixel.
 
-    Encoder and decoder apart, counted while a picture is coded: what both sides compute counts on
+    Encoder and decoder apart, counted while an image is coded: what both sides compute counts on
     both. Element-wise products count in the percentages alone, as one MAC each. Without its rate
     parameter a codec is taken at the highest rate of its ladder; weights=random will do.
 

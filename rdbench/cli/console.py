@@ -26,7 +26,7 @@ from rdbench.report.tables import cell, columns, is_numeric
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
-# Names are printed as they are: rich would take [a] for markup and :smile: for a picture.
+# Names are printed as they are: rich would take [a] for markup and :smile: for an image.
 _PLAIN: Any = {"markup": False, "emoji": False, "highlight": False}
 _WIDTH = 100_000  # tables keep their width: a number or a name cut short is none
 _stdout = Console(width=_WIDTH, **_PLAIN)

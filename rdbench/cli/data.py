@@ -20,22 +20,22 @@ def fetch(name: Name) -> None:
     Example: rdbench datasets fetch kodak
     """
     dataset = fetch_dataset(name)
-    say(f"{name}: {len(dataset.pictures)} pictures in {folder_of(name)}")
+    say(f"{name}: {len(dataset.files)} images in {folder_of(name)}")
 
 
 @app.command()
 def verify(name: Name, as_json: AsJson = False) -> None:
-    """Check every picture of a data set against its manifest, or of any folder for readability.
+    """Check every image of a data set against its manifest, or of any folder for readability.
 
     Example: rdbench datasets verify sample
     """
     dataset = load_dataset(name)
     print_rows(_rows(dataset), as_json)
-    say(f"{name}: {len(dataset.pictures)} pictures, fingerprint {dataset.fingerprint[:16]}")
+    say(f"{name}: {len(dataset.files)} images, fingerprint {dataset.fingerprint[:16]}")
 
 
 def _rows(dataset: Dataset) -> list[dict[str, str | int]]:
     return [
         {"image": p.name, "width": p.width, "height": p.height, "sha256": p.sha256}
-        for p in dataset.pictures
+        for p in dataset.files
     ]

@@ -16,7 +16,7 @@ from rdbench.sweep import machine
 
 def doctor(
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Pictures to measure colour conversions on.")
+        str, typer.Option("--dataset", "-d", help="Images to measure colour conversions on.")
     ] = "sample",
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +64,7 @@ def _version(package: str) -> str | None:
 def _colour_ceilings(names: list[str], dataset: str) -> list[dict[str, object]]:
     """PSNR that codecs which convert colours could reach with no compression at all, in dB."""
     codecs = [codec_class(name)() for name in names]
-    images = [(p.name, read_image(p.path)) for p in load_dataset(dataset).pictures]
+    images = [(p.name, read_image(p.path)) for p in load_dataset(dataset).files]
     found = [(c.name, name, c.colour_ceiling(image)) for c in codecs for name, image in images]
     return [
         {"codec": codec, "image": name, "psnr_rgb": ceiling}

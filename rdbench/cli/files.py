@@ -1,4 +1,4 @@
-"""``rdbench encode`` and ``rdbench decode``: single pictures to files and back."""
+"""``rdbench encode`` and ``rdbench decode``: single images to files and back."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +25,7 @@ CodecSpec = Annotated[str, typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,.
 
 
 def encode(
-    picture: Annotated[Path, typer.Argument(help="Picture to encode.")],
+    image_file: Annotated[Path, typer.Argument(help="Image to encode.")],
     codec: CodecSpec,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; default PICTURE.CODEC.")
@@ -37,14 +37,14 @@ def encode(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Encode one picture, to a target if wanted.
+    """Encode one image, to a target if wanted.
 
     The target is met within 1 % by at most ten encodes, by searching the codec's rate parameter; as
     near as its steps allow where it takes whole numbers only.
 
     Example: rdbench encode photo.png --codec jpeg2000 --target-bpp 0.5
     """
-    image = read_image(picture)
+    image = read_image(image_file)
     targets = [
         (search, target)
         for search, target in (
@@ -59,8 +59,8 @@ def encode(
         raise UsageError("give one target: --target-bpp, -psnr, -ms-ssim or -bytes")
     point = codec_from_spec(codec)
     point.check()
-    default = picture.with_suffix(f".{point.name}")
-    target_file = output_file(out, default, [picture, *files_of_spec(codec)], force)
+    default = image_file.with_suffix(f".{point.name}")
+    target_file = output_file(out, default, [image_file, *files_of_spec(codec)], force)
     if targets:
         search, target = targets[0]
         found = search(point, image, target)
@@ -90,14 +90,14 @@ def decode(
     file: Annotated[Path, typer.Argument(help="File to decode.")],
     codec: CodecSpec,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Picture to write; default FILE.png.")
+        Path | None, typer.Option("--out", "-o", help="Image to write; default FILE.png.")
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Decode what is whole of a file that was cut.")
     ] = False,
     force: Force = False,
 ) -> None:
-    """Decode one file to a picture.
+    """Decode one file to an image.
 
     Example: rdbench decode photo.jpeg2000 --codec jpeg2000
     """
@@ -109,6 +109,6 @@ def decode(
         data = file.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}") from None
-    picture = to_8bit(point.decode_partial(data) if partial else point.decode(data))
-    write_image(picture, target)
-    say(f"{target}: {picture.shape[1]}x{picture.shape[0]}")
+    image = to_8bit(point.decode_partial(data) if partial else point.decode(data))
+    write_image(image, target)
+    say(f"{target}: {image.shape[1]}x{image.shape[0]}")

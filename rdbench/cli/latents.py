@@ -20,13 +20,13 @@ def latents(
         str, typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,...] of a codec with latents.")
     ],
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Data set or folder of pictures.")
+        str, typer.Option("--dataset", "-d", help="Data set or folder of images.")
     ] = "sample",
     out: Annotated[Path, typer.Option("--out", "-o", help="Report folder.")] = Path("reports"),
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads a process may use.")] = 1,
     map_of: Annotated[
-        str | None, typer.Option("--map", help="Picture to draw maps of, at every rate.")
+        str | None, typer.Option("--map", help="Image to draw maps of, at every rate.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +38,7 @@ def latents(
     Example: rdbench latents --codec qarv --dataset kodak[kodim03] --map kodim03
     """
     data = load_dataset(dataset)
-    pictures = data.subset([map_of]).pictures if map_of else ()
+    image_files = data.subset([map_of]).files if map_of else ()
     outcome, images = sweep_with_progress([codec], [dataset], out, jobs=jobs, threads=threads)
     rows = latent_rows(outcome.records, images)
     if not rows:
@@ -47,12 +47,12 @@ def latents(
     from rdbench.report.latents import plot_bit_maps, plot_latents
 
     written = plot_latents(rows, out / "figures")
-    for picture in pictures:
-        image = read_image(picture.path)
+    for image_file in image_files:
+        image = read_image(image_file.path)
         for point in codecs_from_spec(codec):
             name, value = rate_of(point)
             title = f"{curve_of(point)} {name}={value:g}"  # with its weights
-            file = file_name(f"map-{data.name}-{title}-{Path(picture.name).stem}")
+            file = file_name(f"map-{data.name}-{title}-{Path(image_file.name).stem}")
             written += plot_bit_maps(image, point.bit_maps(image), title, out / "figures" / file)
     for path in written:
         typer.echo(path, err=True)

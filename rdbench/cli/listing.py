@@ -58,7 +58,7 @@ def _ladder(values: tuple[Any, ...]) -> str:
 
 @app.command()
 def datasets(as_json: AsJson = False) -> None:
-    """Data sets, and whether their pictures are here.
+    """Data sets, and whether their images are here.
 
     Example: rdbench list datasets
     """

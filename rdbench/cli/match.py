@@ -1,4 +1,4 @@
-"""``rdbench match``: codecs at one rate or one quality, picture by picture."""
+"""``rdbench match``: codecs at one rate or one quality, image by image."""
 
 import dataclasses
 from collections import Counter
@@ -23,21 +23,21 @@ def match(
     psnr: Annotated[float | None, typer.Option(help="PSNR in dB to meet.")] = None,
     ms_ssim: Annotated[float | None, typer.Option("--ms-ssim", help="MS-SSIM to meet.")] = None,
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Data set or folder of pictures.")
+        str, typer.Option("--dataset", "-d", help="Data set or folder of images.")
     ] = "sample",
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Report folder; results are added to it.")
     ] = Path("reports"),
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads a process may use.")] = 1,
-    per_picture: Annotated[
-        bool, typer.Option("--per-picture", help="One row a picture and codec.")
+    per_image: Annotated[
+        bool, typer.Option("--per-image", help="One row an image and codec.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare codecs at one rate or quality.
 
-    Each codec's rate parameter is searched for every picture until the target is met within 1 %, so
+    Each codec's rate parameter is searched for every image until the target is met within 1 %, so
     the table needs no interpolation. What was found before is used.
 
     Example: rdbench match --codec jpeg2000 --codec webp --bpp 0.5
@@ -59,8 +59,8 @@ def match(
             threads=threads,
             on_progress=lambda done, n: bar.update(task, completed=done, total=n),
         )
-    rows = [dataclasses.asdict(m) for m in found] if per_picture or as_json else match_rows(found)
-    if per_picture and not as_json:
+    rows = [dataclasses.asdict(m) for m in found] if per_image or as_json else match_rows(found)
+    if per_image and not as_json:
         rows = [
             {**row, **row["scores"], "spec": m.spec or m.curve, "bpp": m.bpp if m.spec else None}
             for row, m in zip(rows, found, strict=True)
@@ -80,7 +80,7 @@ def _misses(found: Sequence[Match]) -> list[str]:
     """A line for every codec whose steps are too coarse to meet the target."""
     missed = Counter(m.curve for m in found if m.error is None and not m.met)
     return [
-        f"{curve}: {n} pictures are as near as whole numbers of its rate parameter allow, not "
+        f"{curve}: {n} images are as near as whole numbers of its rate parameter allow, not "
         f"within {TOLERANCE:.0%}; what it gains is taken there"
         for curve, n in missed.items()
     ]

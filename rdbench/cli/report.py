@@ -19,9 +19,9 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; default FOLDER/report.html.")
     ] = None,
-    pictures: Annotated[
+    images: Annotated[
         str,
-        typer.Option(help="Pictures to look at: names with commas, or how many of each data set."),
+        typer.Option(help="Images to look at: names with commas, or how many of each data set."),
     ] = "1",
     bpp: Annotated[
         str, typer.Option(help="Rates to look at them at, bits per pixel with commas.")
@@ -32,16 +32,16 @@ def report(
 ) -> None:
     """Write one HTML page that needs no network.
 
-    Curves, BD-rates against any anchor, pictures at matched rates, rate by latent, complexity,
-    times, and where every number comes from. A picture adds about a megabyte for every two codecs
+    Curves, BD-rates against any anchor, images at matched rates, rate by latent, complexity,
+    times, and where every number comes from. An image adds about a megabyte for every two codecs
     and rates.
 
-    Example: rdbench report reports --pictures kodim03,kodim20
+    Example: rdbench report reports --images kodim03,kodim20
     """
     from rdbench.report.page import make_page, write_page
 
     rates = _rates(bpp)
-    read = [*kept_in(folder), *_pictures_of(folder), *files]
+    read = [*kept_in(folder), *_images_of(folder), *files]
     target = output_file(out, folder / "report.html", read, force=True)
     imported = import_curves(files)
     with progress_bar("report") as bar:
@@ -49,7 +49,7 @@ def report(
         page = make_page(
             folder,
             imported,
-            int(pictures) if pictures.isdigit() else [n.strip() for n in names_of_list(pictures)],
+            int(images) if images.isdigit() else [n.strip() for n in names_of_list(images)],
             rates,
             lambda what, done, n: bar.update(task, completed=done, total=n, note=what),
         )
@@ -59,8 +59,8 @@ def report(
     typer.echo(target)
 
 
-def _pictures_of(folder: Path) -> list[Path]:
-    """Every picture that the page may show."""
+def _images_of(folder: Path) -> list[Path]:
+    """Every image that the page may show."""
     with Store(folder, create=False) as store:
         sets = {store.source_of(name): images for name, images in store.datasets().items()}
     return [file for source, images in sets.items() for file in files_of(source, images)]

@@ -30,7 +30,7 @@ def run(
     ],
     dataset: Annotated[
         list[str],
-        typer.Option("--dataset", "-d", help="Data set or folder of pictures. Repeatable."),
+        typer.Option("--dataset", "-d", help="Data set or folder of images. Repeatable."),
     ] = ["sample"],  # noqa: B006
     out: Out = Path("reports"),
     jobs: Annotated[
@@ -38,17 +38,17 @@ def run(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads a process may use.")] = 1,
     timeout: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds a picture may take.")
+        float | None, typer.Option(min=0.001, help="Seconds an image may take.")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler to work on, such as tcp://host:8786.")
     ] = None,
     scored: Annotated[
-        str, typer.Option(help="Score pictures as '8-bit', as files hold them, or as 'float'.")
+        str, typer.Option(help="Score images as '8-bit', as files hold them, or as 'float'.")
     ] = DEFAULT_PROTOCOL.scored,
     as_json: AsJson = False,
 ) -> None:
-    """Measure codecs on pictures.
+    """Measure codecs on images.
 
     Encode, decode from the bytes, score and keep; what is there already is not done again.
 
@@ -79,7 +79,7 @@ def sweep_with_progress(
     """Run a sweep under a progress bar and say on stderr what came of it.
 
     Returns:
-        The outcome, and the pictures that make each data set of the folder complete.
+        The outcome, and the images that make each data set of the folder complete.
     """
     sets = [load_dataset(name) for name in datasets]
     for remark in dict.fromkeys(_remarks(codecs)):

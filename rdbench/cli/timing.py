@@ -15,13 +15,13 @@ def timing(
         typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,...]; device=cuda for a GPU."),
     ],
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Data set or folder of pictures.")
+        str, typer.Option("--dataset", "-d", help="Data set or folder of images.")
     ] = "sample",
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Report folder; results are added to it.")
     ] = Path("reports"),
     threads: Annotated[int, typer.Option(min=1, help="Threads, and cores to use.")] = 1,
-    repeats: Annotated[int, typer.Option(min=1, help="Times that each picture is coded.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Times that each image is coded.")] = 3,
     busy: Annotated[
         bool, typer.Option("--busy", help="Time on a busy machine, too, and mark the result.")
     ] = False,
@@ -53,7 +53,5 @@ def timing(
     rows = [row for t in found for row in t.stage_rows()]
     if rows:
         typer.echo()
-    print_rows(rows, False, "stages, median seconds a picture")
-    say(
-        f"{first.dataset}: {first.n_pictures} pictures, {first.n_repeats} times each; kept in {out}"
-    )
+    print_rows(rows, False, "stages, median seconds an image")
+    say(f"{first.dataset}: {first.n_images} images, {first.n_repeats} times each; kept in {out}")

@@ -33,9 +33,9 @@ def require(metric: str, *weights: str) -> None:
             )
 
 
-def batch(picture: Reconstruction) -> "torch.Tensor":
+def batch(image: Reconstruction) -> "torch.Tensor":
     """A batch of one, (1, 3, height, width), float32 in [0, 1]."""
     import torch
 
-    scaled = picture / np.float32(255) if picture.dtype == np.uint8 else picture
+    scaled = image / np.float32(255) if image.dtype == np.uint8 else image
     return torch.from_numpy(np.ascontiguousarray(scaled, np.float32)).permute(2, 0, 1)[None]

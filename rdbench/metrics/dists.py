@@ -1,4 +1,4 @@
-"""DISTS: structure and texture of two pictures in the features of VGG, as torchmetrics has it."""
+"""DISTS: structure and texture of two images in the features of VGG, as torchmetrics has it."""
 
 import functools
 from typing import Any
@@ -14,7 +14,7 @@ def check() -> None:
 
 
 def dists(image: Image, reconstruction: Reconstruction) -> float | None:
-    """Deep image structure and texture similarity: 0 for equal pictures.
+    """Deep image structure and texture similarity: 0 for equal images.
 
     Source: Ding, Ma, Wang, Simoncelli, "Image quality assessment: unifying structure and texture
     similarity", IEEE Trans. Pattern Analysis and Machine Intelligence 44(5), 2022.

@@ -1,4 +1,4 @@
-"""FSIM: how alike two pictures are in phase congruency and gradient."""
+"""FSIM: how alike two images are in phase congruency and gradient."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ def fsim(image: Image, reconstruction: Reconstruction) -> float | None:
     features from phase congruency", Videre 1(3), 1999, with the settings of the authors' program.
 
     Returns:
-        A value in [0, 1], 1 for equal pictures; None where neither picture has any feature, or
+        A value in [0, 1], 1 for equal images; None where neither image has any feature, or
         where a side has fewer than 16 pixels.
     """
     if min(image.shape[:2]) < SMALLEST_SIDE:

@@ -27,7 +27,7 @@ def iw_ssim(image: Image, reconstruction: Reconstruction) -> float | None:
     Trans. Image Processing 20(5), 2011.
 
     Returns:
-        A value in [0, 1], 1 for equal pictures; None where a side has fewer than 161 pixels or the
+        A value in [0, 1], 1 for equal images; None where a side has fewer than 161 pixels or the
         original has too little content to weigh.
     """
     if min(image.shape[:2]) < SMALLEST_SIDE:
@@ -85,10 +85,10 @@ def _pooled(quality: Plane, information: Plane) -> float:
 
 
 def _information(original: Plane, decoded: Plane, parent: Plane | None) -> Plane:
-    """Information in bits that both pictures together give about each neighbourhood (equation 27).
+    """Information in bits that both images together give about each neighbourhood (equation 27).
 
     The original is a Gaussian scale mixture: a multiplier at each place times neighbourhoods of one
-    covariance. The decoded picture is a gain times the original, and noise.
+    covariance. The decoded image is a gain times the original, and noise.
     """
     gain, noise = _distortion(original, decoded)
     neighbourhoods = _neighbourhoods(original, parent)

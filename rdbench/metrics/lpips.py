@@ -1,4 +1,4 @@
-"""LPIPS: distance of two pictures in the features of AlexNet, as torchmetrics computes it."""
+"""LPIPS: distance of two images in the features of AlexNet, as torchmetrics computes it."""
 
 import functools
 from typing import Any
@@ -14,7 +14,7 @@ def check() -> None:
 
 
 def lpips(image: Image, reconstruction: Reconstruction) -> float | None:
-    """Learned perceptual image patch similarity, AlexNet, version 0.1: 0 for equal pictures.
+    """Learned perceptual image patch similarity, AlexNet, version 0.1: 0 for equal images.
 
     Source: Zhang, Isola, Efros, Shechtman, Wang, "The unreasonable effectiveness of deep features
     as a perceptual metric", CVPR 2018.

@@ -1,4 +1,4 @@
-"""Luma of a picture, which metrics made for grey pictures see."""
+"""Luma of an image, which metrics made for grey images see."""
 
 import cv2
 import numpy as np
@@ -12,17 +12,17 @@ Plane = npt.NDArray[np.float64]
 _WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
 
 
-def luma(picture: Reconstruction) -> Plane:
+def luma(image: Reconstruction) -> Plane:
     """Luma by BT.709 of the gamma-coded samples, full range, not rounded.
 
     Args:
-        picture: (height, width, 3), uint8, or float32 in [0, 1].
+        image: (height, width, 3), uint8, or float32 in [0, 1].
 
     Returns:
         (height, width) in [0, 255].
     """
-    scale = 1.0 if picture.dtype == np.uint8 else 255.0
-    return np.asarray(picture @ (scale * _WEIGHTS), np.float64)
+    scale = 1.0 if image.dtype == np.uint8 else 255.0
+    return np.asarray(image @ (scale * _WEIGHTS), np.float64)
 
 
 def gaussian(size: int, sigma: float) -> npt.NDArray[np.float64]:

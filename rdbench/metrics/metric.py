@@ -1,4 +1,4 @@
-"""What a metric is: a function of two pictures with a name, a unit, a version and a source."""
+"""What a metric is: a function of two images with a name, a unit, a version and a source."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class Metric:
         name: key in the scores of a record.
         title: name in tables and figures.
         unit: unit of the value, ``1`` where it has none.
-        version: raised whenever the same pictures would give another value.
+        version: raised whenever the same images would give another value.
         source: where the formula is defined.
         function: (original, reconstruction), both (height, width, 3), to the value; None where the
-            metric is not defined for these two pictures.
+            metric is not defined for these two images.
         better: whether higher or lower values are better.
         check: raises Unavailable with the way out where the metric cannot be computed here.
     """

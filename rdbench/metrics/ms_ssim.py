@@ -1,6 +1,6 @@
 """MS-SSIM, equal to the package pytorch-msssim, many times as fast.
 
-With ``s = x + y`` and ``d = x - y`` for samples x, y of the two pictures, the SSIM index needs two
+With ``s = x + y`` and ``d = x - y`` for samples x, y of the two images, the SSIM index needs two
 local means m and two local variances:
 
     contrast and structure   (2 cov(x, y) + C2) / (var x + var y + C2)
@@ -8,7 +8,7 @@ local means m and two local variances:
     luminance                (2 m(x) m(y) + C1) / (m(x)^2 + m(y)^2 + C1)
                            = (m(s)^2 - m(d)^2 + 2 C1) / (m(s)^2 + m(d)^2 + 2 C1)
 
-So four planes are blurred instead of five, the next scale halves s and d themselves, and pictures
+So four planes are blurred instead of five, the next scale halves s and d themselves, and images
 that are nearly equal lose no digits, for var d is not a difference of large numbers.
 """
 
@@ -49,7 +49,7 @@ def ms_ssim(image: Image, reconstruction: Reconstruction) -> float | None:
         reconstruction: same shape; uint8, or float32 in [0, 1].
 
     Returns:
-        A value in [0, 1], 1 for equal pictures; None where a side has fewer than 161 pixels, for
+        A value in [0, 1], 1 for equal images; None where a side has fewer than 161 pixels, for
         which MS-SSIM does not exist.
     """
     if min(image.shape[:2]) < SMALLEST_SIDE:

@@ -10,7 +10,7 @@ from rdbench.types import Image, Reconstruction
 _LOW_PASS = np.array([0.05, 0.25, 0.4, 0.25, 0.05])
 
 # By level, finest first: constant, and weights of the neighbours above, left, right, below, fitted
-# by the authors to natural pictures.
+# by the authors to natural images.
 _NORMALIZATION = (
     (0.0248, (0.1011, 0.1493, 0.1460, 0.1015)),
     (0.0185, (0.0757, 0.1986, 0.1846, 0.0837)),
@@ -29,7 +29,7 @@ def nlpd(image: Image, reconstruction: Reconstruction) -> float | None:
     normalized Laplacian pyramid", Human Vision and Electronic Imaging 2016.
 
     Returns:
-        0 for equal pictures, more for worse ones; None where a side has fewer than 64 pixels.
+        0 for equal images, more for worse ones; None where a side has fewer than 64 pixels.
     """
     if min(image.shape[:2]) < SMALLEST_SIDE:
         return None

@@ -44,7 +44,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if self.scored not in ("8-bit", "float"):
-            raise UsageError(f"pictures are scored as '8-bit' or 'float', not {self.scored!r}")
+            raise UsageError(f"images are scored as '8-bit' or 'float', not {self.scored!r}")
         if unknown := set(self.metrics) - METRICS.keys():
             raise UsageError(f"no metric {sorted(unknown)}; there are {', '.join(METRICS)}")
 
@@ -53,7 +53,7 @@ class Protocol:
         """What decides a score; JSON, with the keys of the published curves."""
         return {
             "scored": self.scored,
-            "rate": "bytes of the whole bitstream, over the pixels of the unpadded picture",
+            "rate": "bytes of the whole bitstream, over the pixels of the unpadded image",
             "aggregation": AGGREGATION,
         }
 
@@ -104,7 +104,7 @@ def score(protocol: Protocol, image: Image, reconstruction: Reconstruction) -> d
 
     Returns:
         Metric name -> value. A metric that is not defined here is left out: PSNR of a lossless
-        picture, MS-SSIM of one with a side below 161 pixels. Never NaN, never infinite.
+        image, MS-SSIM of one with a side below 161 pixels. Never NaN, never infinite.
 
     Raises:
         DataError: shapes or types do not fit, or the reconstruction is not finite.

@@ -1,4 +1,4 @@
-"""VIF in the pixel domain: how much of what an eye would learn from a picture is still there."""
+"""VIF in the pixel domain: how much of what an eye would learn from an image is still there."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def vif(image: Image, reconstruction: Reconstruction) -> float | None:
     15(2), 2006, in the form of the authors' program ``vifp_mscale``.
 
     Returns:
-        1 for equal pictures, 0 where all information is lost, more than 1 where contrast was
+        1 for equal images, 0 where all information is lost, more than 1 where contrast was
         raised; None where a side has fewer than 41 pixels, or where the original tells nothing.
     """
     if min(image.shape[:2]) < SMALLEST_SIDE:
@@ -38,7 +38,7 @@ def vif(image: Image, reconstruction: Reconstruction) -> float | None:
 
 
 def _information(original: Plane, decoded: Plane, window: Plane) -> tuple[float, float]:
-    """Information about one scale, in nats, that decoded and original picture give an eye."""
+    """Information about one scale, in nats, that decoded and original image give an eye."""
     mean_x, mean_y = inside(original, window), inside(decoded, window)
     var_x = np.maximum(inside(original**2, window) - mean_x**2, 0)
     var_y = np.maximum(inside(decoded**2, window) - mean_y**2, 0)

@@ -1,4 +1,4 @@
-"""Figures of the rate by latent: shares over the rate parameter, and maps over a picture."""
+"""Figures of the rate by latent: shares over the rate parameter, and maps over an image."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,10 +79,10 @@ def shares_figure(rows: Rows, title: str) -> "Figure":
 def plot_bit_maps(
     image: Image, maps: Mapping[str, npt.NDArray[np.float32]], title: str, path: Path
 ) -> list[Path]:
-    """Draw where in a picture the bits of each latent go, and of all together.
+    """Draw where in an image the bits of each latent go, and of all together.
 
     Args:
-        image: the picture.
+        image: the image.
         maps: name of a latent -> ideal bits at each of its positions, (h, w).
         title: of the figure.
         path: of the files, without suffix.

@@ -214,7 +214,7 @@ def _best_first(panels: Sequence[Panel], keys: Iterable[Key]) -> list[Key]:
 
 
 def _has_points(curve: Curve, metric: str) -> bool:
-    """Whether any point can be drawn; that of a lossless picture has no finite quality."""
+    """Whether any point can be drawn; that of a lossless image has no finite quality."""
     return curve.has(metric) and len(curve.points(metric)[0]) > 0
 
 

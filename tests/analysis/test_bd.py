@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rdbench.analysis.bd import METHODS, bd_psnr, bd_rate, sensitivity
 from rdbench.analysis.delta import RATE, rises
-from rdbench.curve import Anomaly, Curve, PerPicture
+from rdbench.curve import Anomaly, Curve, PerImage
 from rdbench.errors import DataError, UsageError
 from rdbench.published import load_curve
 
@@ -29,11 +29,11 @@ def curve(bpp, psnr, codec="codec", **more) -> Curve:
 
 
 def measured(bpp, psnr, codec="codec") -> Curve:
-    """A curve with the scores of each picture, rows the points."""
+    """A curve with the scores of each image, rows the points."""
     bpp, psnr = np.asarray(bpp, float), np.asarray(psnr, float)
-    images = tuple(f"picture{i}" for i in range(bpp.shape[1]))
-    table = PerPicture(images, bpp, {"psnr_rgb": psnr})
-    return curve(bpp.mean(axis=1), psnr.mean(axis=1), codec, per_picture=table)
+    images = tuple(f"image{i}" for i in range(bpp.shape[1]))
+    table = PerImage(images, bpp, {"psnr_rgb": psnr})
+    return curve(bpp.mean(axis=1), psnr.mean(axis=1), codec, per_image=table)
 
 
 RISING = st.lists(st.floats(0.05, 2), min_size=4, max_size=9).map(np.cumsum)
@@ -175,7 +175,7 @@ def test_interpolation_needs_different_qualities(method):
 
 def test_other_data_sets_metrics_and_methods():
     kodak, tecnick = load_curve("kodak", "vtm18"), load_curve("tecnick", "qarv")
-    with pytest.raises(UsageError, match="pictures differ"):
+    with pytest.raises(UsageError, match="images differ"):
         bd_rate(kodak, tecnick)
     with pytest.raises(UsageError, match="no ms_ssim"):
         bd_rate(kodak, load_curve("kodak", "jpeg"), "ms_ssim")
@@ -185,46 +185,46 @@ def test_other_data_sets_metrics_and_methods():
         bd_rate(kodak, kodak, method="spline")  # type: ignore[arg-type]
 
 
-def pictures(gain, n_pictures=24, seed=0) -> tuple[Curve, Curve]:
-    """Anchor, and a test curve that needs ``gain`` (n_pictures,) times the rate on each picture."""
+def images(gain, n_images=24, seed=0) -> tuple[Curve, Curve]:
+    """Anchor, and a test curve that needs ``gain`` (n_images,) times the rate on each image."""
     rng = np.random.default_rng(seed)
-    hardness = rng.uniform(0.5, 2, n_pictures)
+    hardness = rng.uniform(0.5, 2, n_images)
     bpp = np.outer([0.1, 0.2, 0.4, 0.8, 1.6], hardness)
-    psnr = 30 + 5 * np.log2(np.outer([1, 2, 4, 8, 16], np.ones(n_pictures))) - 3 * hardness
+    psnr = 30 + 5 * np.log2(np.outer([1, 2, 4, 8, 16], np.ones(n_images))) - 3 * hardness
     return measured(bpp, psnr, "anchor"), measured(bpp * gain, psnr, "test")
 
 
-def test_equal_gain_on_every_picture_leaves_no_doubt():
-    result = bd_rate(*pictures(np.full(24, 0.9)))
+def test_equal_gain_on_every_image_leaves_no_doubt():
+    result = bd_rate(*images(np.full(24, 0.9)))
     assert result.bd_rate_percent == pytest.approx(-10)
     assert (result.ci_low, result.ci_high) == (pytest.approx(-10), pytest.approx(-10))
     assert len(result.wins) == 24
     assert result.losses == ()
-    assert dict(result.per_picture)["picture7"] == pytest.approx(-10)
+    assert dict(result.per_image)["image7"] == pytest.approx(-10)
 
 
-def test_pictures_won_and_lost():
+def test_images_won_and_lost():
     gain = np.where(np.arange(24) < 8, 1.2, 0.9)
-    result = bd_rate(*pictures(gain))
-    assert result.losses == tuple(f"picture{i}" for i in range(8))
+    result = bd_rate(*images(gain))
+    assert result.losses == tuple(f"image{i}" for i in range(8))
     assert len(result.wins) == 16
     assert result.ci_low < result.bd_rate_percent < result.ci_high
-    better = bd_psnr(*pictures(gain))
+    better = bd_psnr(*images(gain))
     assert set(better.losses) == set(result.losses)
 
 
 def test_interval_is_that_of_the_bootstrap_done_slowly():
     rng = np.random.default_rng(1)
-    anchor, test = pictures(rng.normal(0.95, 0.1, 12), 12)
+    anchor, test = images(rng.normal(0.95, 0.1, 12), 12)
     lift = rng.normal(0, 2, 12)
-    test = measured(test.per_picture.bpp, test.per_picture.distortion["psnr_rgb"] + lift, "test")
+    test = measured(test.per_image.bpp, test.per_image.distortion["psnr_rgb"] + lift, "test")
     fast = bd_rate(anchor, test, n_resamples=200, seed=3)
     counts = np.random.default_rng(3).multinomial(12, np.full(12, 1 / 12), 200)
     figures = []
     for row in counts:
         chosen = np.repeat(np.arange(12), row)
         a, t = (
-            measured(c.per_picture.bpp[:, chosen], c.per_picture.distortion["psnr_rgb"][:, chosen])
+            measured(c.per_image.bpp[:, chosen], c.per_image.distortion["psnr_rgb"][:, chosen])
             for c in (anchor, test)
         )
         figures.append(bd_rate(a, t, n_resamples=0).bd_rate_percent)
@@ -233,39 +233,39 @@ def test_interval_is_that_of_the_bootstrap_done_slowly():
 
 
 def test_interval_covers_the_truth_about_as_often_as_it_says():
-    """30 sets of 24 pictures with a true mean of -5 %: some 28 intervals must hold it."""
+    """30 sets of 24 images with a true mean of -5 %: some 28 intervals must hold it."""
     hits = 0
     for seed in range(30):
         gain = np.exp(np.random.default_rng(100 + seed).normal(np.log(0.95), 0.05, 24))
-        result = bd_rate(*pictures(gain, seed=seed), n_resamples=200)
+        result = bd_rate(*images(gain, seed=seed), n_resamples=200)
         hits += result.ci_low <= -5 <= result.ci_high
     assert hits >= 24
 
 
-def test_pictures_are_paired_by_name():
-    anchor, test = pictures(np.linspace(0.8, 1.2, 24))
-    table = test.per_picture
-    back = PerPicture(
+def test_images_are_paired_by_name():
+    anchor, test = images(np.linspace(0.8, 1.2, 24))
+    table = test.per_image
+    back = PerImage(
         table.images[::-1],
         table.bpp[:, ::-1],
         {"psnr_rgb": table.distortion["psnr_rgb"][:, ::-1]},
     )
-    turned = curve(test.bpp, test.distortion["psnr_rgb"], "test", per_picture=back)
-    assert bd_rate(anchor, turned).per_picture == bd_rate(anchor, test).per_picture
+    turned = curve(test.bpp, test.distortion["psnr_rgb"], "test", per_image=back)
+    assert bd_rate(anchor, turned).per_image == bd_rate(anchor, test).per_image
 
 
-def test_other_pictures_give_no_interval():
-    anchor, _ = pictures(np.ones(24))
-    _, test = pictures(np.ones(23), 23)
+def test_other_images_give_no_interval():
+    anchor, _ = images(np.ones(24))
+    _, test = images(np.ones(23), 23)
     result = bd_rate(anchor, test)
-    assert (result.ci_low, result.ci_high, result.per_picture) == (None, None, ())
+    assert (result.ci_low, result.ci_high, result.per_image) == (None, None, ())
 
 
-def test_averaging_changes_the_figure_where_pictures_differ():
+def test_averaging_changes_the_figure_where_images_differ():
     rng = np.random.default_rng(0)
-    anchor, test = pictures(rng.uniform(0.7, 1.3, 24))
-    spread = test.per_picture.distortion["psnr_rgb"] + rng.normal(0, 2, 24)
-    test = measured(test.per_picture.bpp, spread, "test")
+    anchor, test = images(rng.uniform(0.7, 1.3, 24))
+    spread = test.per_image.distortion["psnr_rgb"] + rng.normal(0, 2, 24)
+    test = measured(test.per_image.bpp, spread, "test")
     usual = bd_rate(anchor, test)
     other = bd_rate(anchor, test, averaging="db_of_mean")
     assert usual.averaging == "mean_of_db"
@@ -273,7 +273,7 @@ def test_averaging_changes_the_figure_where_pictures_differ():
 
 
 def test_published_curves_have_one_averaging():
-    with pytest.raises(UsageError, match="no scores of each picture"):
+    with pytest.raises(UsageError, match="no scores of each image"):
         bd_rate(load_curve("kodak", "vtm18"), load_curve("kodak", "qarv"), averaging="db_of_mean")
 
 
@@ -290,7 +290,7 @@ def test_sensitivity_of_published_curves():
 
 
 def test_sensitivity_tries_both_averagings_of_measured_curves():
-    found = sensitivity(*pictures(np.linspace(0.8, 1.2, 24)))
+    found = sensitivity(*images(np.linspace(0.8, 1.2, 24)))
     assert len(found.variants) == 18
     assert {v.averaging for v in found.variants} == {"mean_of_db", "db_of_mean"}
 
@@ -386,30 +386,30 @@ def test_equal_points_and_equal_qualities_count_once(method):
     assert five.n_points == 4
 
 
-def test_a_picture_with_three_different_qualities_has_no_figure():
-    anchor, test = pictures(np.ones(4), 4)
-    psnr = test.per_picture.distortion["psnr_rgb"].copy()
+def test_an_image_with_three_different_qualities_has_no_figure():
+    anchor, test = images(np.ones(4), 4)
+    psnr = test.per_image.distortion["psnr_rgb"].copy()
     psnr[:, 1] = [30, 33, 33, 36, 36]
-    result = bd_rate(anchor, measured(test.per_picture.bpp, psnr, "test"))
-    assert [v is None for _, v in result.per_picture] == [False, True, False, False]
+    result = bd_rate(anchor, measured(test.per_image.bpp, psnr, "test"))
+    assert [v is None for _, v in result.per_image] == [False, True, False, False]
 
 
-def test_a_picture_whose_cubic_leaves_the_points_is_said():
+def test_an_image_whose_cubic_leaves_the_points_is_said():
     (_, psnr_a), (_, psnr_t) = WILD[:2]
     bpp = np.array([[2.0, 0.1], [3.0, 0.2], [4.0, 0.4], [5.0, 0.8]])
     steady = np.array([80.0, 83, 86, 89])
     anchor = measured(bpp, np.stack([psnr_a, steady], 1), "anchor")
     test = measured(bpp, np.stack([psnr_t, steady], 1), "test")
-    (said,) = [w for w in bd_rate(anchor, test).warnings if "of these pictures" in w]
-    assert said.endswith(": picture0")
+    (said,) = [w for w in bd_rate(anchor, test).warnings if "of these images" in w]
+    assert said.endswith(": image0")
     joined = bd_rate(anchor, test, method="pchip")
-    assert not any("of these pictures" in w for w in joined.warnings)
+    assert not any("of these images" in w for w in joined.warnings)
 
 
 def test_what_another_metric_lacks_is_not_said():
     notes = (
-        Anomaly("undefined", "no mean ms_ssim for c:q=1: 1 picture has none", "ms_ssim"),
-        Anomaly("undefined", "no mean psnr_rgb for c:q=9: 1 picture has none", "psnr_rgb"),
+        Anomaly("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
+        Anomaly("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),
     )
     noted, other = curve(BPP, [30, 33, 36, 39], notes=notes), curve(BPP, [31, 34, 37, 40])
     said = "\n".join(bd_rate(noted, other).warnings)
@@ -419,9 +419,9 @@ def test_what_another_metric_lacks_is_not_said():
 
 def test_too_few_points_say_where_the_others_went():
     notes = (
-        Anomaly("undefined", "no mean ms_ssim for c:q=1: 1 picture has none", "ms_ssim"),
-        Anomaly("undefined", "no mean psnr_rgb for c:q=9: 1 picture has none", "psnr_rgb"),
+        Anomaly("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
+        Anomaly("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),
     )
     few = curve(BPP, [30, 33, 36, np.nan], notes=notes)
-    with pytest.raises(DataError, match=r"needs 4 \(no mean psnr_rgb for c:q=9: 1 picture has"):
+    with pytest.raises(DataError, match=r"needs 4 \(no mean psnr_rgb for c:q=9: 1 image has"):
         bd_rate(few, curve(BPP, [31, 34, 37, 40]))

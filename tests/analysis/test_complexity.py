@@ -20,7 +20,7 @@ def codec(name: str, **settings: object) -> Codec:
 
 
 def test_macs_of_a_scale_hyperprior_by_hand() -> None:
-    """Per pixel of the picture: kernel x input x output over the square of the stride so far."""
+    """Per pixel of the image: kernel x input x output over the square of the stride so far."""
     taps = 25
     g_a = taps * (3 * N / 4 + N * N / 16 + N * N / 64 + N * M / 256)
     gdn = N * N / 4 + N * N / 16 + N * N / 64

@@ -50,7 +50,7 @@ def kinds(curve: Curve) -> list[str]:
 
 
 @given(st.permutations(records()))
-def test_means_over_pictures_in_any_order_of_records(shuffled):
+def test_means_over_images_in_any_order_of_records(shuffled):
     (curve,) = measured_curves(shuffled, SETS)
     np.testing.assert_allclose(curve.bpp, [1.5, 3, 4.5, 6])
     np.testing.assert_allclose(curve.distortion["psnr_rgb"], [31.5, 33, 34.5, 36])
@@ -58,9 +58,9 @@ def test_means_over_pictures_in_any_order_of_records(shuffled):
     assert curve.rate_values == (1, 2, 3, 4)
     assert curve.specs[0] == "toy:quality=1"
     assert curve.source == "measured"
-    assert curve.per_picture is not None
-    assert curve.per_picture.images == ("a.png", "b.png")
-    np.testing.assert_allclose(curve.per_picture.bpp[0], [1, 2])
+    assert curve.per_image is not None
+    assert curve.per_image.images == ("a.png", "b.png")
+    np.testing.assert_allclose(curve.per_image.bpp[0], [1, 2])
     assert anomalies(curve) == []
 
 
@@ -72,14 +72,14 @@ def test_both_averagings():
     assert curve.points("ms_ssim")[1][0] == pytest.approx(-10 * np.log10(0.09))
 
 
-def test_a_missing_picture_leaves_a_gap_that_is_said():
+def test_a_missing_image_leaves_a_gap_that_is_said():
     (curve,) = measured_curves(records()[1:], SETS)
     np.testing.assert_allclose(curve.bpp, [3, 4.5, 6])
     assert kinds(curve) == ["incomplete", "short"]
-    assert "toy:quality=1: 1 of 2 pictures; no a.png" in anomalies(curve)[0].message
+    assert "toy:quality=1: 1 of 2 images; no a.png" in anomalies(curve)[0].message
 
 
-def test_a_failed_picture_leaves_a_gap_with_its_reason():
+def test_a_failed_image_leaves_a_gap_with_its_reason():
     failed = record(2, "b.png", error="encoder ran out of time", n_bytes=None, scores={})
     kept = [r for r in records() if (r.rate_value, r.image) != (2, "b.png")]
     (curve,) = measured_curves([*kept, failed], SETS)
@@ -87,7 +87,7 @@ def test_a_failed_picture_leaves_a_gap_with_its_reason():
     assert "no b.png (encoder ran out of time)" in curve.notes[0].message
 
 
-def test_a_picture_of_that_name_with_other_bytes_does_not_count():
+def test_an_image_of_that_name_with_other_bytes_does_not_count():
     other = [
         dataclasses.replace(r, image_sha256="other") if r.image == "a.png" else r for r in records()
     ]
@@ -98,7 +98,7 @@ def test_a_picture_of_that_name_with_other_bytes_does_not_count():
     assert curve.row()["bpp"] is None
 
 
-def test_a_picture_beyond_the_set_does_not_count():
+def test_an_image_beyond_the_set_does_not_count():
     (curve,) = measured_curves([*records(), record(1, "c.png", image_sha256="hash-c")], SETS)
     assert curve.bpp[0] == 1.5
 

@@ -23,7 +23,7 @@ from rdbench_codecs.external.description import load
 SIZES = [(1, 1), (1, 17), (17, 1), (7, 9), (33, 47), (64, 40)]
 FEW_SIZES = [(1, 1), (33, 47)]
 SLOW = {"vtm18", "qarv", "qarv-scalable", "mbt2018", "bmshj2018-hyperprior"}
-"""Codecs that take long for the smallest picture: fewer sizes, smaller pictures."""
+"""Codecs that take long for the smallest image: fewer sizes, smaller images."""
 
 TINY = "random-tiny"
 """Weights of the learned codecs that have none here."""
@@ -169,7 +169,7 @@ def test_round_trip_at_every_size(codec: Codec) -> None:
             # One pixel in a padding of zeros is little: better than black, and no more.
             least_db = 14 if image.size > 3 else psnr_db(image, np.zeros_like(image))
             quality_db = psnr_db(image, decoded)
-            assert quality_db > least_db, f"{width}x{height}: another picture came back"
+            assert quality_db > least_db, f"{width}x{height}: another image came back"
     assert all(reasons), "an EncoderError must say why"
 
 
@@ -179,8 +179,8 @@ def test_same_input_same_bytes(codec: Codec) -> None:
     before.flags.writeable = False
     first = codec.encode(before).data
     assert type(first) is bytes
-    assert np.array_equal(before, image), "encode changed the picture"
-    assert fresh(codec).encode(image).data == first, "a view of a larger picture, not contiguous"
+    assert np.array_equal(before, image), "encode changed the image"
+    assert fresh(codec).encode(image).data == first, "a view of a larger image, not contiguous"
 
 
 @pytest.mark.parametrize("name", TRAINED)

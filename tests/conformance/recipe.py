@@ -59,7 +59,7 @@ def weight(key: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def image(name: str, height: int, width: int) -> np.ndarray:
-    """A test picture, uint8, (height, width, 3), RGB: smooth shading, edges and texture."""
+    """A test image, uint8, (height, width, 3), RGB: smooth shading, edges and texture."""
     rng = rng_for(name)
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     planes = []

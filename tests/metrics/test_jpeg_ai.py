@@ -1,6 +1,6 @@
 """The metrics of the JPEG AI set against other implementations, and what all metrics promise.
 
-FSIM and IW-SSIM of piq 0.8.0 (which needs torchvision, so it is not run here) on pictures of
+FSIM and IW-SSIM of piq 0.8.0 (which needs torchvision, so it is not run here) on images of
 ``sample`` whose green channel was quantized to 8 levels; VIF and PSNR-HVS-M of sewar and psnr_hvsm
 as they are run here; NLPD by plain convolutions.
 """
@@ -28,8 +28,8 @@ LUMA = ("psnr_hvs_m", "vif", "fsim", "iw_ssim", "nlpd")
 
 def grey(name, height, width):
     """(original, coarsely quantized), green channel three times."""
-    (picture,) = load_dataset("sample").subset([name]).pictures
-    plane = read_image(picture.path)[:height, :width, 1:2]
+    (image,) = load_dataset("sample").subset([name]).files
+    plane = read_image(image.path)[:height, :width, 1:2]
     return tuple(np.repeat(p, 3, 2) for p in (plane, (plane // 32 * 32 + 16).astype(np.uint8)))
 
 
@@ -96,7 +96,7 @@ def test_nlpd_is_that_of_plain_convolutions(pair):
 
 
 @pytest.mark.parametrize("name", LUMA)
-def test_equal_pictures(name):
+def test_equal_images(name):
     image, _ = grey("chelsea.png", 200, 210)
     best = {"psnr_hvs_m": None, "nlpd": 0.0}.get(name, 1.0)
     assert METRICS[name].function(image, image.copy()) == (
@@ -134,7 +134,7 @@ def test_too_small_is_none(name, side):
 
 @pytest.mark.parametrize("name", LUMA)
 @pytest.mark.parametrize("shape", [(1, 1, 3), (7, 300, 3), (171, 168, 3)])
-def test_flat_pictures_give_a_number_or_none(name, shape):
+def test_flat_images_give_a_number_or_none(name, shape):
     value = METRICS[name].function(np.full(shape, 7, np.uint8), np.full(shape, 9, np.uint8))
     assert value is None or np.isfinite(value)
 

@@ -28,8 +28,8 @@ def oracle(image: Image, reconstruction: Reconstruction, dtype: torch.dtype) -> 
     return float(reference(x, y, data_range=255))
 
 
-def picture(kind: str, height: int, width: int, rng: np.random.Generator) -> Image:
-    """Pictures of very different statistics."""
+def make_image(kind: str, height: int, width: int, rng: np.random.Generator) -> Image:
+    """Images of very different statistics."""
     if kind == "noise":
         return rng.integers(0, 256, (height, width, 3), np.uint8)
     if kind == "flat":
@@ -42,7 +42,7 @@ def picture(kind: str, height: int, width: int, rng: np.random.Generator) -> Ima
 
 
 def distorted(image: Image, by: str, rng: np.random.Generator) -> Image:
-    """The picture after damage of one sort."""
+    """The image after damage of one sort."""
     levels = image.astype(np.float64)
     if by == "noise":
         levels += rng.normal(0, rng.uniform(0.5, 40), levels.shape)
@@ -66,7 +66,7 @@ def distorted(image: Image, by: str, rng: np.random.Generator) -> Image:
 )
 def test_equals_pytorch_msssim(height, width, kind, by, as_float, seed):
     rng = np.random.default_rng(seed)
-    image = picture(kind, height, width, rng)
+    image = make_image(kind, height, width, rng)
     decoded: Reconstruction = distorted(image, by, rng)
     if as_float:
         noise = rng.uniform(-0.5, 0.5, decoded.shape)
@@ -93,7 +93,7 @@ def test_equals_pytorch_msssim_on_jpeg(name, quality):
 def test_extremes_stay_near_the_reference_in_double_precision(kind, by):
     """Flat and anticorrelated areas, where the reference in single precision is 1e-4 off."""
     rng = np.random.default_rng(3)
-    image = picture(kind, 171, 190, rng)
+    image = make_image(kind, 171, 190, rng)
     decoded = distorted(image, by, rng)
     value = ms_ssim(image, decoded)
     assert value is not None
@@ -102,16 +102,16 @@ def test_extremes_stay_near_the_reference_in_double_precision(kind, by):
 
 
 @pytest.mark.parametrize(("height", "width"), [(512, 768), (333, 1001), (161, 640)])
-def test_equals_pytorch_msssim_on_larger_pictures(height, width):
+def test_equals_pytorch_msssim_on_larger_images(height, width):
     rng = np.random.default_rng(height)
-    image = picture("waves", height, width, rng)
+    image = make_image("waves", height, width, rng)
     decoded = distorted(image, "blocks", rng)
     assert ms_ssim(image, decoded) == pytest.approx(oracle(image, decoded, torch.float64), abs=1e-5)
 
 
 def test_threads_do_not_change_the_value():
     rng = np.random.default_rng(4)
-    image = picture("waves", 180, 200, rng)
+    image = make_image("waves", 180, 200, rng)
     decoded = distorted(image, "noise", rng)
     before = cv2.getNumThreads()
     try:
@@ -132,7 +132,7 @@ def test_window_is_that_of_pytorch_msssim():
 
 def test_channels_are_averaged_after_the_product_over_scales():
     rng = np.random.default_rng(5)
-    image = picture("waves", 200, 200, rng)
+    image = make_image("waves", 200, 200, rng)
     decoded = image.copy()
     decoded[..., 1] = distorted(image, "noise", rng)[..., 1]
     value = ms_ssim(image, decoded)
@@ -153,13 +153,13 @@ def test_a_scale_that_is_anticorrelated_makes_it_zero():
 
 
 @pytest.mark.parametrize("kind", ["noise", "flat", "ramp", "waves"])
-def test_equal_pictures_give_exactly_one(kind):
-    image = picture(kind, 170, 190, np.random.default_rng(1))
+def test_equal_images_give_exactly_one(kind):
+    image = make_image(kind, 170, 190, np.random.default_rng(1))
     assert ms_ssim(image, image.copy()) == 1.0
 
 
-def test_nearly_equal_pictures_keep_their_digits():
-    image = picture("waves", 200, 200, np.random.default_rng(2))
+def test_nearly_equal_images_keep_their_digits():
+    image = make_image("waves", 200, 200, np.random.default_rng(2))
     decoded = image.copy()
     decoded[100, 100, 0] ^= 1
     value = ms_ssim(image, decoded)
@@ -168,12 +168,12 @@ def test_nearly_equal_pictures_keep_their_digits():
 
 
 @pytest.mark.parametrize(("height", "width"), [(160, 400), (400, 160), (1, 1)])
-def test_small_pictures_have_none(height, width):
+def test_small_images_have_none(height, width):
     image = np.zeros((height, width, 3), np.uint8)
     assert ms_ssim(image, image) is None
 
 
-def test_smallest_picture_has_one():
+def test_smallest_image_has_one():
     image = np.zeros((SMALLEST_SIDE, SMALLEST_SIDE, 3), np.uint8)
     value = ms_ssim(image, image + np.uint8(255))
     assert value is not None

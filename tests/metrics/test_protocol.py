@@ -55,7 +55,7 @@ def test_what_cannot_be_scored(decoded, message):
         score(DEFAULT_PROTOCOL, np.zeros((4, 4, 3), np.uint8), decoded)
 
 
-def test_original_must_be_a_picture():
+def test_original_must_be_an_image():
     with pytest.raises(DataError, match="an original is uint8"):
         score(DEFAULT_PROTOCOL, np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8))
 

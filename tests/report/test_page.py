@@ -22,7 +22,7 @@ from rdbench.errors import DataError, UsageError
 from rdbench.match import match_codecs
 from rdbench.registry import codec_from_spec
 from rdbench.report.page import make_page, render, write_page
-from rdbench.report.page.pictures import bits_per_pixel
+from rdbench.report.page.album import bits_per_pixel
 from rdbench.store import Store
 from rdbench.timing import time_codecs
 
@@ -155,16 +155,16 @@ def test_times_taken_alone_find_their_curve(folder, tmp_path):
     assert timing["decode_s"]["median"] > 0
 
 
-def test_pictures_are_those_nearest_to_a_rate(tmp_path):
+def test_images_are_those_nearest_to_a_rate(tmp_path):
     run("jpeg:quality=10,50,90", "sample", tmp_path)
-    page = make_page(tmp_path, pictures=["coffee"], rates_bpp=[0.3, 3.0])
-    (picture,) = page.data["datasets"][0]["pictures"]
-    low, high = picture["views"]
+    page = make_page(tmp_path, images=["coffee"], rates_bpp=[0.3, 3.0])
+    (image,) = page.data["datasets"][0]["pictures"]
+    low, high = image["views"]
     assert (low["spec"].split(",")[0], high["spec"].split(",")[0]) == (
         "jpeg:quality=10", "jpeg:quality=90",
     )  # fmt: skip
     with Store(tmp_path) as store:
-        records = {r.spec: r for r in store.records() if r.image == picture["image"]}
+        records = {r.spec: r for r in store.records() if r.image == image["image"]}
         files = {spec: store.bitstream(r.bitstream_sha256) for spec, r in records.items()}
     for view in (low, high):
         shown = PIL.Image.open(io.BytesIO(b64decode(page.album.images[view["image"]])))
@@ -176,22 +176,22 @@ def test_pictures_are_those_nearest_to_a_rate(tmp_path):
 def test_what_match_found_is_nearer(tmp_path):
     run("jpeg:quality=10,90", "sample", tmp_path)
     match_codecs(["jpeg"], "sample", "bpp", 0.8, tmp_path)
-    page = make_page(tmp_path, pictures=1, rates_bpp=[0.8])
+    page = make_page(tmp_path, images=1, rates_bpp=[0.8])
     (view,) = page.data["datasets"][0]["pictures"][0]["views"]
     assert view["bpp"] == pytest.approx(0.8, rel=0.2)
     assert "quality=90" not in view["spec"]
     assert "quality=10," not in view["spec"]
 
 
-def test_a_picture_nobody_has_is_named(folder):
+def test_an_image_nobody_has_is_named(folder):
     with pytest.raises(UsageError, match="kodim99"):
-        make_page(folder, pictures=["kodim99"])
+        make_page(folder, images=["kodim99"])
 
 
-def test_pictures_that_are_gone_are_said(folder, monkeypatch, tmp_path):
+def test_images_that_are_gone_are_said(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("RDBENCH_DATA", str(tmp_path))
-    page = make_page(folder, pictures=1)
-    assert page.missing[0].startswith("no pictures of kodak")
+    page = make_page(folder, images=1)
+    assert page.missing[0].startswith("no images of kodak")
     assert kodak(page.data)["pictures"] == []
 
 
@@ -263,12 +263,12 @@ def test_a_place_that_cannot_be_written_is_one_line(page, tmp_path):
         write_page(page, tmp_path / "file" / "report.html")
 
 
-def test_a_lossless_picture_has_no_number_of_db(tmp_path):
+def test_a_lossless_image_has_no_number_of_db(tmp_path):
     pixels = np.full((200, 200, 3), 77, np.uint8)
     (tmp_path / "flat").mkdir()
     PIL.Image.fromarray(pixels).save(tmp_path / "flat" / "a.png")
     run(["null", "jpeg:quality=50"], str(tmp_path / "flat"), tmp_path / "out")
-    page = make_page(tmp_path / "out", pictures=1)
+    page = make_page(tmp_path / "out", images=1)
     views = [v for d in page.data["datasets"] for p in d["pictures"] for v in p["views"]]
     assert next(v["quality"] for v in views if v["key"] == "null") == {}
     render(page)
@@ -278,7 +278,7 @@ def test_a_curve_on_another_data_set_is_said(tmp_path, folder):
     body = {"name": "X", "test-set": "elsewhere"}
     body["results"] = {"bpp": [0.1, 0.2, 0.4, 0.8], "psnr": [26, 29, 32, 35]}
     (tmp_path / "x.json").write_text(json.dumps(body))
-    words = ["report", str(folder), "--curve", str(tmp_path / "x.json"), "--pictures", "0"]
+    words = ["report", str(folder), "--curve", str(tmp_path / "x.json"), "--images", "0"]
     result = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "r.html")])
     assert result.exit_code == 0
     assert "X is not shown: it is on elsewhere, and the page on" in result.stderr

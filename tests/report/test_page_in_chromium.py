@@ -39,21 +39,21 @@ CODECS = (
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A page of two data sets: a large one without pictures, a small one with pictures."""
+    """A page of two data sets: a large one without images, a small one with images."""
     folder = tmp_path_factory.mktemp("reports")
     fill(folder)
-    pictures = tmp_path_factory.mktemp("data") / "small"
-    pictures.mkdir()
+    images = tmp_path_factory.mktemp("data") / "small"
+    images.mkdir()
     y, x = np.mgrid[:176, :240] / 240
     for name, phase in (("one.png", 0), ("two.png", 1)):
         waves = np.stack([np.sin(9 * x * y + c + phase) for c in range(3)], axis=-1)
-        PIL.Image.fromarray(np.uint8(127 + 120 * waves)).save(pictures / name)
-    run(CODECS, str(pictures), folder)
+        PIL.Image.fromarray(np.uint8(127 + 120 * waves)).save(images / name)
+    run(CODECS, str(images), folder)
     out = folder / "report.html"
     with pytest.MonkeyPatch.context() as patch:
         cost = Complexity(1, 7, {"total": 7}, Work(2.0, 0.0), Work(3.0, 0.0))
         patch.setattr("rdbench.report.page.data.complexity", lambda codec: cost)  # takes seconds
-        page = make_page(folder, pictures=2, rates_bpp=(0.5, 1.0))
+        page = make_page(folder, images=2, rates_bpp=(0.5, 1.0))
     write_page(page, out)
     return out.as_uri()
 
@@ -277,7 +277,7 @@ def test_costs_of_published_and_measured_codecs(open_page):
     assert tab.locator("#complexity-chart svg [aria-label=dot] path").count() == 3
 
 
-def test_a_picture_is_picked_in_the_strip(open_page):
+def test_an_image_is_picked_in_the_strip(open_page):
     tab = open_page("anchor=alpha")
     stage = tab.locator("#strip-chart .stage")
     stage.focus()

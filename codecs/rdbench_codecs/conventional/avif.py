@@ -1,6 +1,6 @@
 """AVIF through libavif and libaom.
 
-Library: Pillow, because it alone hands options to libaom. libavif 1.4 tunes still pictures for the
+Library: Pillow, because it alone hands options to libaom. libavif 1.4 tunes still images for the
 eye (``tune=iq``), which costs 8 % of rate at equal PSNR on Kodak; here the default is
 ``tune=psnr``, and the other choices are a setting.
 
@@ -82,9 +82,9 @@ class Avif(Codec):
     def decode(self, data: bytes) -> Image:
         """The pixels."""
         self.check()
-        with decoding(), PilImage.open(io.BytesIO(data), formats=("AVIF",)) as picture:
-            require_size(*picture.size)
-            return require_rgb(np.asarray(picture))
+        with decoding(), PilImage.open(io.BytesIO(data), formats=("AVIF",)) as image:
+            require_size(*image.size)
+            return require_rgb(np.asarray(image))
 
     def versions(self) -> Mapping[str, str]:
         """Of the binding and the library."""

@@ -83,10 +83,10 @@ class Hevc(Codec):
     def decode(self, data: bytes) -> Image:
         """The pixels."""
         with decoding():
-            picture = pillow_heif.open_heif(data)
-            require_size(*picture.size)
+            image = pillow_heif.open_heif(data)
+            require_size(*image.size)
             pillow_heif.options.DECODE_THREADS = 1
-            return require_rgb(np.asarray(picture))
+            return require_rgb(np.asarray(image))
 
     def versions(self) -> Mapping[str, str]:
         """Of the binding and the libraries."""

@@ -5,7 +5,7 @@ one that sets subsampling and Huffman optimisation without a detour.
 
 Defaults: 4:2:0 and the standard's example Huffman tables, which is what libjpeg and Pillow do when
 not told otherwise and what CompressAI's published Kodak curve was made with (0.22115 bpp at
-quality 5, as here). ``optimize=true`` fits the tables to the picture: the same pixels in fewer
+quality 5, as here). ``optimize=true`` fits the tables to the image: the same pixels in fewer
 bytes, 36 % fewer at quality 5 and 3 % at 95. Baseline sequential, integer DCT; no metadata beside
 the 18 bytes of JFIF.
 
@@ -39,7 +39,7 @@ class Jpeg(Codec):
     Attributes:
         quality: libjpeg's quality, 1 to 100.
         subsampling: chroma sampling.
-        optimize: Huffman tables made for the picture.
+        optimize: Huffman tables made for the image.
     """
 
     name: ClassVar[str] = "jpeg"

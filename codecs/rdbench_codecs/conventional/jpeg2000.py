@@ -65,9 +65,9 @@ class Jpeg2000(Codec):
 
     def decode(self, data: bytes) -> Image:
         """The pixels."""
-        with decoding(), PilImage.open(io.BytesIO(data), formats=("JPEG2000",)) as picture:
-            require_size(*picture.size)
-            return require_rgb(np.asarray(picture))
+        with decoding(), PilImage.open(io.BytesIO(data), formats=("JPEG2000",)) as image:
+            require_size(*image.size)
+            return require_rgb(np.asarray(image))
 
     def versions(self) -> Mapping[str, str]:
         """Of the binding and the library."""

@@ -3,7 +3,7 @@
 Library: imagecodecs, the best-kept binding with wheels everywhere; it sets Butteraugli distance and
 effort and writes the bare codestream. Effort 7 is libjxl's default. libjxl optimises for the eye
 (XYB colour, adaptive quantisation), so PSNR is not what it is best at, and a lower effort can have
-the higher PSNR at equal rate. From distance 20 up it codes the picture at half the size.
+the higher PSNR at equal rate. From distance 20 up it codes the image at half the size.
 One thread.
 
 Source: ISO/IEC 18181-1; https://github.com/libjxl/libjxl.

@@ -1,4 +1,4 @@
-"""What the conventional codecs share: limits on pictures, and the errors of foreign libraries."""
+"""What the conventional codecs share: limits on images, and the errors of foreign libraries."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from rdbench.errors import BitstreamError, EncoderError, RdbenchError, UsageErro
 from rdbench.types import Codec, Image
 
 MAX_PIXELS = 89_478_485
-"""Largest picture that is encoded or decoded: a quarter of a GiB as RGB, the limit of Pillow."""
+"""Largest image that is encoded or decoded: a quarter of a GiB as RGB, the limit of Pillow."""
 
 
 def require_range(codec: Codec, name: str, low: float, high: float) -> None:
@@ -23,7 +23,7 @@ def require_range(codec: Codec, name: str, low: float, high: float) -> None:
 
 @contextmanager
 def encoding(image: Image) -> Iterator[None]:
-    """Turn whatever a library raises into EncoderError, and refuse pictures over the limit."""
+    """Turn whatever a library raises into EncoderError, and refuse images over the limit."""
     height, width = image.shape[:2]
     if height * width > MAX_PIXELS:
         raise EncoderError(f"{width}x{height} pixels are over the limit of {MAX_PIXELS:,}")
@@ -47,7 +47,7 @@ def decoding() -> Iterator[None]:
 
 
 def require_size(width: int, height: int) -> None:
-    """Raise BitstreamError for a picture that is empty or over the limit, before it is decoded."""
+    """Raise BitstreamError for an image that is empty or over the limit, before it is decoded."""
     if not 0 < width * height <= MAX_PIXELS:
         raise BitstreamError(
             f"the header claims {width}x{height} pixels; the limit is {MAX_PIXELS:,}"
@@ -64,5 +64,5 @@ def require_rgb(pixels: Any) -> Image:
 
 def _line(error: Exception) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):  # it says where in memory its bytes lie
-        return "the bytes are no picture that Pillow knows, or their header is damaged"
+        return "the bytes are no image that Pillow knows, or their header is damaged"
     return " ".join(str(error).split()) or type(error).__name__

@@ -4,7 +4,7 @@ The recipe of the published curves, argument by argument: RGB to planar 8-bit YU
 ``EncoderApp -c encoder_intra_vtm.cfg --InputChromaFormat=444 --FrameRate=1 --FramesToBeEncoded=1``;
 ``DecoderApp -d 8``; back to RGB with OpenCV. The rate is the VVC bitstream and nothing else. The
 decoder is asked for a Y4M file, whose first line says the width and height it found in the
-bitstream; the samples are the same as in its plain YUV file. Pictures whose sides are not multiples
+bitstream; the samples are the same as in its plain YUV file. Images whose sides are not multiples
 of 8, the smallest coding unit, are padded by VTM itself (``--ConformanceWindowMode=1``).
 
 The programs are built by the user from https://vcgit.hhi.fraunhofer.de/jvet/VVCSoftware_VTM, tag
@@ -142,7 +142,7 @@ class Vtm18(Codec):
         return hashlib.sha256(self._vtm().config.read_bytes()).hexdigest()
 
     def self_checks(self) -> Iterator[Check]:
-        """Version, configuration, colour conversion, and bit depths of a small coded picture."""
+        """Version, configuration, colour conversion, and bit depths of a small coded image."""
         vtm, seen = self._vtm(), self.fingerprint()
         yield Check(
             "program version", self.version == "18.0", f"{vtm.encoder} is VTM {self.version}"
@@ -215,21 +215,21 @@ def _version(program: Path, mtime_ns: int) -> str:
 
 
 def _read_y4m(data: bytes) -> tuple[str, npt.NDArray[np.uint8]]:
-    """Sample format and planes (3, height, width) of a file of one 4:4:4 picture."""
+    """Sample format and planes (3, height, width) of a file of one 4:4:4 image."""
     header = _Y4M.match(data)
     if not header or not header[3].startswith(b"444"):
-        raise BitstreamError("the decoder did not write a 4:4:4 picture")
+        raise BitstreamError("the decoder did not write a 4:4:4 image")
     width, height, sample_format = int(header[1]), int(header[2]), header[3].decode()
     require_size(width, height)
     n_bytes = 3 * width * height * (1 if sample_format == "444" else 2)
     if len(data) - header.end() != n_bytes:
-        raise BitstreamError(f"the decoder did not write one picture of {width}x{height} pixels")
+        raise BitstreamError(f"the decoder did not write one image of {width}x{height} pixels")
     samples = np.frombuffer(data, np.uint8, offset=header.end())
     return sample_format, samples.reshape(3, height, -1)
 
 
 def _pattern() -> Image:
-    """A smooth 40x72 picture of moderate colours."""
+    """A smooth 40x72 image of moderate colours."""
     y, x = np.mgrid[0:40, 0:72]
     waves = [np.sin(x / 9), np.cos(y / 7), np.sin((x + y) / 11)]
     return np.stack([128 + 60 * w for w in waves], axis=-1).round().astype(np.uint8)

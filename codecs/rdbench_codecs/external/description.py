@@ -5,7 +5,7 @@
     name = "cjxl"
     encode = "cjxl {input} {output} -q {quality}"
     decode = "djxl {input} {output}"
-    format = "png"                # of the pictures the commands read and write: png, ppm, yuv444
+    format = "png"                # of the images the commands read and write: png, ppm, yuv444
     ladder = {quality = [10, 30, 50, 70, 90]}     # the rate parameter; lowest rate first
     extension = "jxl"             # of the compressed file (default: bin)
     title = "JPEG XL, cjxl"       # for people (default: the name)
@@ -17,20 +17,20 @@ points. A codec without ``ladder`` has one point.
 
 Commands are split into words as a shell would, but no shell runs them. ``{input}`` and ``{output}``
 are files in a private folder in which the command runs; ``{width}`` and ``{height}`` are the
-picture's size; ``{here}`` is the folder of the TOML file, for programs kept beside it. The rate
+image's size; ``{here}`` is the folder of the TOML file, for programs kept beside it. The rate
 parameter may stand in ``encode`` only: a decoder must not need what its file does not carry.
 
-``yuv444`` is planar 8-bit YUV as :mod:`rdbench_codecs.conventional.colour` makes
-it, without a header. As its decoder cannot see the size of the picture, the bitstream begins with four bytes of width and height
-(2 x uint16, little-endian), counted as rate (segment ``header``); so ``decode`` may use ``{width}``
-and ``{height}`` with this format alone.
+``yuv444`` is planar 8-bit YUV as :mod:`rdbench_codecs.conventional.colour` makes it, without a
+header. As its decoder cannot see the size of the image, the bitstream begins with four bytes of
+width and height (2 x uint16, little-endian), counted as rate (segment ``header``); so ``decode``
+may use ``{width}`` and ``{height}`` with this format alone.
 
-The rules of pictures (:mod:`rdbench.images`) hold for what the decoder writes: grey and palettes
+The rules of images (:mod:`rdbench.images`) hold for what the decoder writes: grey and palettes
 are converted, opaque alpha is dropped; transparency and more than 8 bits per sample are refused,
 because how to come down to 8 bits is the codec's choice and not ours.
 
-A command may write files of eight times the uncompressed picture (at least 64 MiB each; where the
-decoder alone knows the size, of the largest picture allowed), four times that in all, and print
+A command may write files of eight times the uncompressed image (at least 64 MiB each; where the
+decoder alone knows the size, of the largest image allowed), four times that in all, and print
 64 MiB. Whatever it left running is killed.
 
 Times include starting the program and reading and writing its files.
@@ -114,14 +114,14 @@ class CommandCodec(Codec):
         """The file that the command wrote, behind a header of the size for ``yuv444``."""
         self.check()
         height, width = image.shape[:2]
-        picture, compressed = _file_names(self.definition)
+        image_file, compressed = _file_names(self.definition)
         settings = {p: getattr(self, p) for p in self.rate_parameters}
         with encoding(image), private_folder() as folder:
-            _write(folder.path / picture, image, self.definition.format)
+            _write(folder.path / image_file, image, self.definition.format)
             command = _command(
                 self.definition,
                 self.definition.encode,
-                {"input": picture, "output": compressed, "width": width, "height": height}
+                {"input": image_file, "output": compressed, "width": width, "height": height}
                 | settings,
             )
             folder.run(command, self.definition.timeout_s, limits_for(image.nbytes))
@@ -133,20 +133,20 @@ class CommandCodec(Codec):
             return Bitstream(header + payload, segments)
 
     def decode(self, data: bytes) -> Image:
-        """The picture that the command wrote."""
+        """The image that the command wrote."""
         self.check()
-        picture, compressed = _file_names(self.definition)
+        image, compressed = _file_names(self.definition)
         size: dict[str, int] = {}
         if self.definition.format == "yuv444":
             size, data = _split(data)
         with decoding(), private_folder() as folder:
             (folder.path / compressed).write_bytes(data)
-            names = {"input": compressed, "output": picture}
+            names = {"input": compressed, "output": image}
             command = _command(self.definition, self.definition.decode, names | size)
             n_pixels = size["width"] * size["height"] if size else MAX_PIXELS
             folder.run(command, self.definition.timeout_s, limits_for(3 * n_pixels))
-            path = folder.output(picture)
-            return _read_planes(path, **size) if size else _read_picture(path)
+            path = folder.output(image)
+            return _read_planes(path, **size) if size else _read_image(path)
 
     def check(self) -> None:
         """Unavailable where a program is missing."""
@@ -309,7 +309,7 @@ def _listed(names: set[str]) -> str:
 
 
 def _file_names(definition: Definition) -> tuple[str, str]:
-    return f"picture.{definition.format}", f"compressed.{definition.extension}"
+    return f"image.{definition.format}", f"compressed.{definition.extension}"
 
 
 def _command(definition: Definition, text: str, values: Mapping[str, Any]) -> list[str | Path]:
@@ -340,14 +340,14 @@ def _write(path: Path, image: Image, file_format: str) -> None:
         PilImage.fromarray(image).save(path, file_format, compress_level=1)
 
 
-def _read_picture(path: Path) -> Image:
-    with PilImage.open(path, formats=("PNG", "PPM")) as picture:
-        require_size(*picture.size)
+def _read_image(path: Path) -> Image:
+    with PilImage.open(path, formats=("PNG", "PPM")) as image:
+        require_size(*image.size)
     try:
         return read_image(path)
     except DataError as error:
         reason = str(error).replace(str(path), path.name)
-        raise BitstreamError(f"the decoder's picture is refused: {reason}") from None
+        raise BitstreamError(f"the decoder's image is refused: {reason}") from None
 
 
 def _split(data: bytes) -> tuple[dict[str, int], bytes]:

@@ -82,7 +82,7 @@ class Limits(NamedTuple):
 
 
 def limits_for(raw_bytes: int) -> Limits:
-    """Limits of a program that works on a picture of so many bytes: eight times that, or 64 MiB.
+    """Limits of a program that works on an image of so many bytes: eight times that, or 64 MiB.
 
     There is no limit on memory: runtimes such as Java's or CUDA's reserve far more than they use.
     """

@@ -1,6 +1,6 @@
 """Codecs of the hyperprior family: fixed-rate networks, QVRF, and the methods it is compared with.
 
-A file holds a header (size of the picture, rate parameter, fingerprint of the weights) and the
+A file holds a header (size of the image, rate parameter, fingerprint of the weights) and the
 latents: z, then y. The rate parameter is QVRF's regulator a, a rival's level, or 1.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rdbench_codecs.training.objective import Objective
 
 _CONTAINER = "hyperprior"
-_MULTIPLE = 64  # that height and width of a picture are padded to
+_MULTIPLE = 64  # that height and width of an image are padded to
 _MAX_LEVEL = 7.0
 _RANDOM = ("random", "random-tiny")
 _TINY = (16, 24)  # channels n and m
@@ -86,7 +86,7 @@ class HyperpriorCodec(Trainable):
             that comes along with some, ``default``: which becomes the first of these that is here,
             the path of a file, ``random``: a network that shows how fast a codec is and nothing
             else, or ``random-tiny``: one that shows that it works.
-        padding: how a picture is brought to multiples of 64 pixels, at the right and at the
+        padding: how an image is brought to multiples of 64 pixels, at the right and at the
             bottom: with zeros, as the published programs do, or with copies of its edge.
         device: where the network runs, ``cpu`` or ``cuda``. A file is decoded on the kind of device
             that made it: others compute the parameters of its symbols with other last bits.

@@ -1,4 +1,4 @@
-"""Pictures to coded latents and back, with one of the networks.
+"""Images to coded latents and back, with one of the networks.
 
 What encoder and decoder must agree on to the last bit, the parameters of the Gaussians of y, is
 computed on one thread: matrix products round differently when they are shared out differently.
@@ -33,7 +33,7 @@ _CODER_STATE_BITS = 128  # that the entropy coder may hold beyond its bytes
 
 @dataclass(frozen=True, eq=False)
 class CodedLatent:
-    """One latent of a picture.
+    """One latent of an image.
 
     Attributes:
         name: ``z`` or ``y``.
@@ -49,11 +49,11 @@ class CodedLatent:
 
 
 class Coder(ABC):
-    """Codes pictures whose sides are multiples of 64."""
+    """Codes images whose sides are multiples of 64."""
 
     @abstractmethod
     def encode(self, x: Tensor, point: RatePoint) -> list[CodedLatent]:
-        """Latents of a picture in the order of the file.
+        """Latents of an image in the order of the file.
 
         Args:
             x: (1, 3, height, width), 1 is white.
@@ -65,7 +65,7 @@ class Coder(ABC):
 
     @abstractmethod
     def decode(self, latents: Sequence[bytes], height: int, width: int, point: RatePoint) -> Tensor:
-        """The picture, (1, 3, height, width), not clamped.
+        """The image, (1, 3, height, width), not clamped.
 
         Raises:
             BitstreamError: the latents are not what the encoder wrote.
@@ -177,10 +177,10 @@ class _FactorizedLatent:
     def decode(self, data: bytes, height: int, width: int) -> Tensor:
         """The latent, (1, channels, height, width)."""
         n_channels = len(self._medians)
-        # A forged header may claim a huge picture: refuse it before arrays are made.
+        # A forged header may claim a huge image: refuse it before arrays are made.
         if self._least_bits * height * width > 1.01 * 8 * len(data) + _CODER_STATE_BITS:
             raise BitstreamError(
-                f"latent {self._name} has {len(data)} bytes, too few for a picture of the size "
+                f"latent {self._name} has {len(data)} bytes, too few for an image of the size "
                 "that the header claims"
             )
         with stage("entropy coding"):

@@ -1,7 +1,7 @@
 """The transforms rearranged for coding on a CPU: same function, other order of the sums.
 
 torch chooses between libraries by the number of threads, and oneDNN's transposed convolution shares
-out its sums by it, so that pictures would differ in their last bits. Here all goes through oneDNN's
+out its sums by it, so that images would differ in their last bits. Here all goes through oneDNN's
 convolution and linear layers on channels-last tensors, which do not:
 
 - A transposed convolution of stride 2 is four convolutions, one for each parity of its output.

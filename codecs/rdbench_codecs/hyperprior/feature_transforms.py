@@ -1,7 +1,7 @@
 """Spatially adaptive feature transforms on the baselines: Song et al. 2021.
 
 "Variable-rate deep image compression through spatially-adaptive feature transform",
-https://arxiv.org/abs/2108.09551. A quality map, here one value for the whole picture, conditions
+https://arxiv.org/abs/2108.09551. A quality map, here one value for the whole image, conditions
 the encoder; the decoder's condition comes from the latents themselves.
 """
 
@@ -62,7 +62,7 @@ class FeatureTransformBlock(nn.Module):
 class EncoderTransforms(nn.Module):
     """What Song 2021 adds to an encoder: transforms after each stage of g_a, at y and at z.
 
-    Their conditions come from the quality map with the picture or with y.
+    Their conditions come from the quality map with the image or with y.
 
     Args:
         n, m: channels of the network.
@@ -79,7 +79,7 @@ class EncoderTransforms(nn.Module):
         self.z = nn.ModuleList(FeatureTransformBlock(n) for _ in range(2))
 
     def analysis(self, g_a: nn.Sequential, x: Tensor, quality: Tensor) -> Tensor:
-        """y of pictures, (batch, 3, height, width), and a quality map (batch, 1, height, width)."""
+        """y of images, (batch, 3, height, width), and a quality map (batch, 1, height, width)."""
         condition = self.g_a_condition(torch.cat((x, quality), 1))
         down, transforms = iter(self.g_a_down), iter(self.g_a)
         for layer in g_a:
@@ -116,7 +116,7 @@ class DecoderTransforms(nn.Module):
         self.g_s = nn.ModuleList(FeatureTransform(n) for _ in range(3))
 
     def synthesis(self, g_s: nn.Sequential, y_hat: Tensor, z_hat: Tensor) -> Tensor:
-        """Pictures, not clamped."""
+        """Images, not clamped."""
         condition = self.condition(torch.cat((y_hat, self.z_features(z_hat)), 1))
         x = _apply(self.y, y_hat, condition)
         up, transforms = iter(self.g_s_up), iter(self.g_s)

@@ -62,7 +62,7 @@ class Loaded:
     device: str
 
     def encode(self, image: Image, parameter: float, threads: int | None) -> list[CodedLatent]:
-        """Latents of a picture.
+        """Latents of an image.
 
         Args:
             image: (height, width, 3), sides multiples of 64.
@@ -83,7 +83,7 @@ class Loaded:
         parameter: float,
         threads: int | None,
     ) -> npt.NDArray[np.float32]:
-        """The picture, (height, width, 3) in [0, 1]; BitstreamError where there is none."""
+        """The image, (height, width, 3) in [0, 1]; BitstreamError where there is none."""
         with torch.inference_mode(), n_threads(threads), _exact_convolutions():
             point = POINTS[self.method](self.network, parameter)
             x_hat = self.coder.decode(latents, height, width, point).clamp_(0, 1)

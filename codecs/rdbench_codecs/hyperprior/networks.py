@@ -8,7 +8,7 @@
                             without and with attention
 
 A network is used in two ways. ``forward`` is for training: rounding is replaced by noise or by its
-straight-through estimate, and the likelihoods of the latents come with the picture. The coder
+straight-through estimate, and the likelihoods of the latents come with the image. The coder
 (coder.py) calls the transforms and ``decode_y`` and works on the integers themselves.
 """
 
@@ -88,11 +88,11 @@ class Network(nn.Module):
         self.g_s = self._make_g_s()
 
     def analysis(self, x: Tensor, point: RatePoint) -> Tensor:
-        """y, (batch, m, height / 16, width / 16), of pictures (batch, 3, height, width)."""
+        """y, (batch, m, height / 16, width / 16), of images (batch, 3, height, width)."""
         return times(self.g_a(x), point.y_gain)
 
     def synthesis(self, y_hat: Tensor, z_hat: Tensor, point: RatePoint) -> Tensor:
-        """Pictures, not clamped, of the decoded latents."""
+        """Images, not clamped, of the decoded latents."""
         x_hat: Tensor = self.g_s(times(y_hat, point.y_inverse_gain))
         return x_hat
 
@@ -124,7 +124,7 @@ class FactorizedPrior(Network):
     def forward(
         self, x: Tensor, point: RatePoint = FIXED_RATE, straight_through: bool = False
     ) -> Estimate:
-        """Picture and likelihood of y in training."""
+        """Image and likelihood of y in training."""
         y = self.analysis(x, point).float()
         noisy = add_noise(y)
         y_hat = round_around(y, self.entropy_bottleneck.medians) if straight_through else noisy
@@ -159,7 +159,7 @@ class ScaleHyperprior(Network):
         return features, torch.zeros_like(features)
 
     def decode_y(self, features: Tensor, point: RatePoint, quantize: Quantize) -> Tensor:
-        """y_hat of one picture, of integers that ``quantize`` gives.
+        """y_hat of one image, of integers that ``quantize`` gives.
 
         Args:
             features: of `hyper_synthesis`, (1, channels, height, width).
@@ -175,10 +175,10 @@ class ScaleHyperprior(Network):
     def forward(
         self, x: Tensor, point: RatePoint = FIXED_RATE, straight_through: bool = False
     ) -> Estimate:
-        """Picture and likelihoods in training.
+        """Image and likelihoods in training.
 
         Args:
-            x: pictures, (batch, 3, height, width), 1 is white; sides multiples of 64.
+            x: images, (batch, 3, height, width), 1 is white; sides multiples of 64.
             point: the rate.
             straight_through: decode from rounded latents, whose gradient is that of the latents
                 themselves, instead of latents with additive noise. Likelihoods are of noisy

@@ -28,9 +28,9 @@ class HyperpriorObjective(Objective):
     """Rate in bits a pixel plus lambda * 255^2 * mean squared error.
 
     Settings of a stage:
-        levels: whole levels of which each picture draws one, all by default; level i has the
+        levels: whole levels of which each image draws one, all by default; level i has the
             Lagrange multiplier LAMBDAS[i]. A fixed-rate network takes one.
-        lambda_balance: each picture's loss is divided by lambda to this power (0: not at all, as in
+        lambda_balance: each image's loss is divided by lambda to this power (0: not at all, as in
             the papers), so that those of small lambda are not drowned by the others.
         variable_rate: false trains the network alone, as if at a fixed rate (QVRF's first stage).
         quantization: ``noise``, or ``straight-through``: rounded latents, whose gradient is that of

@@ -53,7 +53,7 @@ def add_gain_units(network: Network, n_levels: int = N_LEVELS) -> None:
 
 
 def level_points(network: Network, method: str, levels: Tensor) -> RatePoint:
-    """The rate point of each picture's level in training, with the gradient of what sets it.
+    """The rate point of each image's level in training, with the gradient of what sets it.
 
     QVRF's first regulator stays at 1.
 
@@ -76,7 +76,7 @@ def level_points(network: Network, method: str, levels: Tensor) -> RatePoint:
 
 @torch.no_grad()
 def fold_regulator(network: Network, regulator: float) -> None:
-    """Make a network at regulator 1 what it is at ``regulator``: same integers, same picture.
+    """Make a network at regulator 1 what it is at ``regulator``: same integers, same image.
 
     The regulator moves into the layers around y: what makes it, what reads it, what predicts it.
 

@@ -29,7 +29,7 @@ CODECS = {"qarv": 1, "hyperprior": 2}
 """Number of each codec in the first byte of a file."""
 
 MAX_PIXELS = 2**28
-"""Largest picture; bounds what a header can make the decoder allocate."""
+"""Largest image; bounds what a header can make the decoder allocate."""
 
 _MAGIC = 0xA0
 _FINGERPRINT_BYTES = 4
@@ -43,7 +43,7 @@ class Header:
 
     Attributes:
         codec: name in CODECS.
-        height, width: size of the picture in pixels.
+        height, width: size of the image in pixels.
         parameter: the rate parameter, rounded to float32 when written.
         fingerprint: SHA-256 of the weights as hexadecimal digits; its first 8 digits are kept.
     """
@@ -127,7 +127,7 @@ def _read_header(data: bytes) -> tuple[Header, list[int], int]:
     if zlib.crc32(data[:end]) != _CRC.unpack_from(data, end)[0]:
         raise BitstreamError("the header is corrupt (CRC mismatch)")
     if not 0 < height * width <= MAX_PIXELS or not math.isfinite(parameter):
-        raise BitstreamError(f"no picture has {width}x{height} pixels and parameter {parameter}")
+        raise BitstreamError(f"no image has {width}x{height} pixels and parameter {parameter}")
     packed = int.from_bytes(data[at:end], "little")
     lengths = [(packed >> (n_bits * i)) & ((1 << n_bits) - 1) for i in range(n_segments)]
     return (

@@ -231,7 +231,7 @@ def kind_of(path: Path, checkpoints: Sequence[Checkpoint], is_reduced: bool) -> 
 def remark(codec: str, weights: str, kind: WeightsKind, fingerprint: str) -> str:
     """A line that says which weights a codec works with."""
     if kind == "random":
-        return f"{codec}: random weights; sizes and times are right, pictures are noise"
+        return f"{codec}: random weights; sizes and times are right, images are noise"
     bundle = bundled(codec)
     is_bundled = bundle.is_file() and fingerprint == sha256(bundle)
     origin = f" bundled with rdbench, {bundle.with_suffix('.md').name}" if is_bundled else ""

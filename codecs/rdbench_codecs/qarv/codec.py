@@ -1,4 +1,4 @@
-"""QARV as a codec: pictures to bytes and back, one segment a latent."""
+"""QARV as a codec: images to bytes and back, one segment a latent."""
 
 import hashlib
 import re
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _LEAST_LAMBDA, _LARGEST_LAMBDA = LAMBDAS
 
-Picture = npt.NDArray[np.float32]
+FloatImage = npt.NDArray[np.float32]
 """(height, width, 3) in [0, 1]."""
 
 
@@ -152,8 +152,8 @@ class Qarv(Trainable):
         ]
         return Bitstream(data, (Segment("header", n_header), *segments))
 
-    def decode(self, data: bytes) -> Picture:
-        """The picture; lambda is read from the file."""
+    def decode(self, data: bytes) -> FloatImage:
+        """The image; lambda is read from the file."""
         header, segments = self._unpack(data)
         if None in segments:
             raise BitstreamError(
@@ -162,8 +162,8 @@ class Qarv(Trainable):
             )
         return self._decode(header, segments)
 
-    def decode_partial(self, data: bytes) -> Picture:
-        """The picture from the latents that are whole; the prior mean stands for the rest.
+    def decode_partial(self, data: bytes) -> FloatImage:
+        """The image from the latents that are whole; the prior mean stands for the rest.
 
         A file cut after any segment is a file of lower quality (Figure 15).
 
@@ -173,11 +173,11 @@ class Qarv(Trainable):
         return self._decode(*self._unpack(data))
 
     def latents(self, image: Image) -> list["Latent"]:
-        """The latents of a picture: integers, code length of each, values."""
+        """The latents of an image: integers, code length of each, values."""
         from rdbench_codecs.qarv.model import threads
 
         if image.shape[0] * image.shape[1] > container.MAX_PIXELS:
-            raise EncoderError(f"the picture has more than {container.MAX_PIXELS} pixels")
+            raise EncoderError(f"the image has more than {container.MAX_PIXELS} pixels")
         with threads(self.threads):
             return self._model().encode(image, self._lambda())
 
@@ -196,12 +196,12 @@ class Qarv(Trainable):
 
     def reconstruct(
         self, values: Sequence[npt.NDArray[np.float32] | None], height: int, width: int
-    ) -> Picture:
-        """A picture from values of the latents.
+    ) -> FloatImage:
+        """An image from values of the latents.
 
         Args:
             values: z1 ... zN, (channels, height, width) each; None for the mean of the prior.
-            height, width: size of the picture in pixels.
+            height, width: size of the image in pixels.
         """
         from rdbench_codecs.qarv.model import threads
 
@@ -214,11 +214,13 @@ class Qarv(Trainable):
         with threads(self.threads):
             return model.top_down(height, width, self._lambda(), choose)
 
-    def sample(self, height: int, width: int, seed: int = 0, temperature: float = 1.0) -> Picture:
+    def sample(
+        self, height: int, width: int, seed: int = 0, temperature: float = 1.0
+    ) -> FloatImage:
         """An unconditional sample: every latent drawn from its prior.
 
         Args:
-            height, width: size of the picture in pixels.
+            height, width: size of the image in pixels.
             seed: of the random numbers.
             temperature: factor on the spread; 0 gives the mean of every prior.
         """
@@ -258,7 +260,7 @@ class Qarv(Trainable):
     def _unpack(self, data: bytes) -> tuple[container.Header, list[bytes | None]]:
         return container.unpack_partial(data, Qarv.name, self.fingerprint())
 
-    def _decode(self, header: container.Header, segments: Sequence[bytes | None]) -> Picture:
+    def _decode(self, header: container.Header, segments: Sequence[bytes | None]) -> FloatImage:
         from rdbench_codecs.qarv.model import threads
 
         model = self._model()
@@ -313,4 +315,4 @@ def _random_config(weights: str) -> QarvConfig | None:
 
 
 def _weights_path(weights: str) -> Path:
-    return locate("qarv", weights, CHECKPOINTS, "; or weights=random, whose pictures are noise")
+    return locate("qarv", weights, CHECKPOINTS, "; or weights=random, whose images are noise")

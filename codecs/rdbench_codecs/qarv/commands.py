@@ -1,4 +1,4 @@
-"""``rdbench qarv``: what the latents carry, samples, pictures in between."""
+"""``rdbench qarv``: what the latents carry, samples, images in between."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rdbench_codecs.qarv import Qarv
 
 app = typer.Typer(
-    help="What the latents of QARV carry: subsets, samples, pictures in between.",
+    help="What the latents of QARV carry: subsets, samples, images in between.",
     no_args_is_help=True,
 )
 
@@ -26,7 +26,7 @@ SheetOut = Annotated[Path | None, typer.Option("--out", "-o", help="Sheet to wri
 
 @app.command()
 def subsets(
-    picture: Annotated[Path, typer.Argument(help="Picture to take apart.")],
+    image_file: Annotated[Path, typer.Argument(help="Image to take apart.")],
     codec: CodecSpec = "qarv",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder to write; default PICTURE-latents.")
@@ -34,9 +34,9 @@ def subsets(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Decode a picture from its first latents, from all but one, and from one alone.
+    """Decode an image from its first latents, from all but one, and from one alone.
 
-    Writes every picture and a contact sheet (Figure 11 of the paper), prints the rate of the
+    Writes every image and a contact sheet (Figure 11 of the paper), prints the rate of the
     latents that were kept and the PSNR. The prior mean stands for latents that are left out.
 
     Example: rdbench qarv subsets photo.png --codec qarv:lambda=64
@@ -48,18 +48,18 @@ def subsets(
     from rdbench_codecs.qarv.contact_sheet import GAP, contact_sheet
     from rdbench_codecs.qarv.explore import KINDS
 
-    point, image = _qarv(codec), read_image(picture)
-    folder = out or picture.with_name(f"{picture.stem}-latents")
+    point, image = _qarv(codec), read_image(image_file)
+    folder = out or image_file.with_name(f"{image_file.stem}-latents")
     numbers = range(1, point.config().n_latents + 1)
     files = [folder / f"{kind}-{i}.png" for kind in KINDS for i in numbers]
-    output_files([*files, folder / "sheet.png"], [picture, *files_of_spec(codec)], force)
+    output_files([*files, folder / "sheet.png"], [image_file, *files_of_spec(codec)], force)
     sheet = {kind: [GAP] for kind in KINDS}
     sheet["first"] = [("original", image)]
     rows = []
     with progress_bar("subsets") as bar:
         task = bar.add_task("", total=len(KINDS) * point.config().n_latents, note="")
         for subset in explore.subsets(point, image):
-            decoded, kept = to_8bit(subset.picture), KINDS[subset.kind].format(subset.latent)
+            decoded, kept = to_8bit(subset.image), KINDS[subset.kind].format(subset.latent)
             row = {
                 "spec": spec_of(point),
                 "kept": kept,
@@ -92,7 +92,7 @@ def sample(
     out: SheetOut = None,
     force: Force = False,
 ) -> None:
-    """Draw pictures from the prior alone, by default into samples.png.
+    """Draw images from the prior alone, by default into samples.png.
 
     Example: rdbench qarv sample --codec qarv:lambda=16 --count 8
     """
@@ -115,14 +115,14 @@ def sample(
 
 @app.command()
 def interpolate(
-    first: Annotated[Path, typer.Argument(help="Picture to start from.")],
-    second: Annotated[Path, typer.Argument(help="Picture of the same size to end at.")],
+    first: Annotated[Path, typer.Argument(help="Image to start from.")],
+    second: Annotated[Path, typer.Argument(help="Image of the same size to end at.")],
     codec: CodecSpec = "qarv",
-    steps: Annotated[int, typer.Option(min=2, help="Pictures, both ends included.")] = 7,
+    steps: Annotated[int, typer.Option(min=2, help="Images, both ends included.")] = 7,
     out: SheetOut = None,
     force: Force = False,
 ) -> None:
-    """Mix the latents of two pictures, by default into interpolation.png.
+    """Mix the latents of two images, by default into interpolation.png.
 
     Example: rdbench qarv interpolate a.png b.png --codec qarv:lambda=64
     """
@@ -135,16 +135,16 @@ def interpolate(
     inputs = [first, second, *files_of_spec(codec)]
     target = output_file(out, Path("interpolation.png"), inputs, force)
     images = read_image(first), read_image(second)
-    _refuse_giant(images[0].shape[0] * images[0].shape[1] * steps, "--steps, or smaller pictures")
+    _refuse_giant(images[0].shape[0] * images[0].shape[1] * steps, "--steps, or smaller images")
     weights = [i / (steps - 1) for i in range(steps)]
-    pictures = explore.interpolate(point, *images, weights)
-    row = [(f"{w:.2f}", to_8bit(p)) for w, p in zip(weights, pictures, strict=True)]
+    image_files = explore.interpolate(point, *images, weights)
+    row = [(f"{w:.2f}", to_8bit(p)) for w, p in zip(weights, image_files, strict=True)]
     write_image(contact_sheet([row], side=256), target)
     say(f"{target}: {spec_of(point)}")
 
 
 def _refuse_giant(n_pixels: int, options: str) -> None:
-    """UsageError where the pictures of a sheet have more pixels than one may have."""
+    """UsageError where the images of a sheet have more pixels than one may have."""
     if n_pixels > MAX_PIXELS:
         raise UsageError(
             f"that is {n_pixels:,} pixels in all, the limit is {MAX_PIXELS:,}; give less: {options}"

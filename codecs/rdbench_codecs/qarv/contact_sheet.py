@@ -1,4 +1,4 @@
-"""Contact sheets: small pictures side by side, a caption under each."""
+"""Contact sheets: small images side by side, a caption under each."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ import PIL.ImageFont
 from rdbench.types import Image
 
 Tile = tuple[str, Image]
-"""Caption and picture."""
+"""Caption and image."""
 
 GAP: Tile = ("", np.full((1, 1, 3), 255, np.uint8))
 """Leaves a place empty."""
@@ -23,9 +23,9 @@ def contact_sheet(rows: Sequence[Sequence[Tile]], side: int = 192) -> Image:
 
     Args:
         rows: tiles of each row.
-        side: longest side of a tile in pixels; larger pictures are scaled down.
+        side: longest side of a tile in pixels; larger images are scaled down.
     """
-    tiles = [[(caption, _thumbnail(picture, side)) for caption, picture in row] for row in rows]
+    tiles = [[(caption, _thumbnail(image, side)) for caption, image in row] for row in rows]
     width = max(tile.width for row in tiles for _, tile in row)
     height = max(tile.height for row in tiles for _, tile in row)
     step_x, step_y = width + _MARGIN, height + _CAPTION + _MARGIN
@@ -40,7 +40,7 @@ def contact_sheet(rows: Sequence[Sequence[Tile]], side: int = 192) -> Image:
     return np.asarray(sheet)
 
 
-def _thumbnail(picture: Image, side: int) -> PIL.Image.Image:
-    image = PIL.Image.fromarray(picture)
+def _thumbnail(image_file: Image, side: int) -> PIL.Image.Image:
+    image = PIL.Image.fromarray(image_file)
     image.thumbnail((side, side), PIL.Image.Resampling.LANCZOS)
     return image

@@ -1,4 +1,4 @@
-"""What each latent of QARV carries, and pictures in between (Section 5.5)."""
+"""What each latent of QARV carries, and images in between (Section 5.5)."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from rdbench.errors import UsageError
 from rdbench.types import Image
-from rdbench_codecs.qarv.codec import Picture, Qarv
+from rdbench_codecs.qarv.codec import FloatImage, Qarv
 
 if TYPE_CHECKING:
     from rdbench_codecs.qarv.model import Latent
@@ -19,23 +19,23 @@ KINDS = {"first": "z1 to z{}", "without": "all but z{}", "alone": "z{} alone"}
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """A picture from some of its latents.
+    """An image from some of its latents.
 
     Attributes:
         kind: key of KINDS.
         latent: i, from 1.
         ideal_bits: code length of the latents that were kept.
-        picture: (height, width, 3) in [0, 1].
+        image: (height, width, 3) in [0, 1].
     """
 
     kind: str
     latent: int
     ideal_bits: float
-    picture: Picture
+    image: FloatImage
 
 
 def subsets(codec: Qarv, image: Image) -> Iterator[Subset]:
-    """A picture from its first latents, from all but one, from one alone (Figure 11)."""
+    """An image from its first latents, from all but one, from one alone (Figure 11)."""
     latents = codec.latents(image)
     everything = range(1, len(latents) + 1)
     for kind in KINDS:
@@ -45,12 +45,12 @@ def subsets(codec: Qarv, image: Image) -> Iterator[Subset]:
             yield Subset(kind, i, bits, _from_kept(codec, image, latents, kept))
 
 
-def keep(codec: Qarv, image: Image, kept: Collection[int]) -> Picture:
-    """A picture from some of its latents, the prior mean for the others.
+def keep(codec: Qarv, image: Image, kept: Collection[int]) -> FloatImage:
+    """An image from some of its latents, the prior mean for the others.
 
     Args:
         codec: the operating point.
-        image: the picture.
+        image: the image.
         kept: numbers of the latents to keep, from 1.
 
     Raises:
@@ -64,19 +64,19 @@ def keep(codec: Qarv, image: Image, kept: Collection[int]) -> Picture:
 
 def interpolate(
     codec: Qarv, first: Image, second: Image, weights: Sequence[float]
-) -> list[Picture]:
-    """Pictures between two of the same size: their latents mixed.
+) -> list[FloatImage]:
+    """Images between two of the same size: their latents mixed.
 
     Args:
         codec: the operating point.
-        first, second: the pictures.
+        first, second: the images.
         weights: share of the second in each, 0 to 1.
 
     Raises:
         UsageError: the sizes differ.
     """
     if first.shape != second.shape:
-        raise UsageError("pictures of different sizes have no latents in between")
+        raise UsageError("images of different sizes have no latents in between")
     pairs = [
         (a.value, b.value) for a, b in zip(codec.latents(first), codec.latents(second), strict=True)
     ]
@@ -90,6 +90,6 @@ def interpolate(
 
 def _from_kept(
     codec: Qarv, image: Image, latents: Sequence["Latent"], kept: Collection[int]
-) -> Picture:
+) -> FloatImage:
     values = [latent.value if i + 1 in kept else None for i, latent in enumerate(latents)]
     return codec.reconstruct(values, *image.shape[:2])

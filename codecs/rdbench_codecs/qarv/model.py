@@ -1,4 +1,4 @@
-"""A loaded QARV network that turns pictures into integers, and integers into pictures."""
+"""A loaded QARV network that turns images into integers, and integers into images."""
 
 import contextlib
 import zlib
@@ -35,7 +35,7 @@ TABLES = GaussianTables(np.exp(np.linspace(np.log(0.11), np.log(20), 64)))
 
 @dataclass(frozen=True, eq=False)
 class Latent:
-    """One latent variable of one picture; every array is (channels, height, width).
+    """One latent variable of one image; every array is (channels, height, width).
 
     Attributes:
         symbols: the integers that are coded.
@@ -87,7 +87,7 @@ class Model:
         self._condition = lru_cache(maxsize=32)(self._new_condition)
 
     def encode(self, image: Image, lambda_: float) -> list[Latent]:
-        """The latents of a picture, in coding order.
+        """The latents of an image, in coding order.
 
         Args:
             image: (height, width, 3).
@@ -117,7 +117,7 @@ class Model:
     def top_down(
         self, height: int, width: int, lambda_: float, choose: Choice
     ) -> npt.NDArray[np.float32]:
-        """Picture of (height, width, 3) in [0, 1] from latents that ``choose`` gives."""
+        """Image of (height, width, 3) in [0, 1] from latents that ``choose`` gives."""
         with _exact(), stage("transform"):
             condition = self._condition(lambda_)
             feature = self._start(height, width)

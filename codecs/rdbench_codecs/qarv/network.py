@@ -3,7 +3,7 @@
 One module serves the published model and the variants of the paper; `QarvConfig` tells them apart.
 Parameters carry the published names. Features are (batch, channels, height, width).
 
-A bottom-up path takes features of the picture at s64, s32, s16, s8 (pixels a side of one position).
+A bottom-up path takes features of the image at s64, s32, s16, s8 (pixels a side of one position).
 A top-down path starts from a constant and takes in one latent after the other, z1 ... zN:
 
     feature = network.start(rows, columns)
@@ -26,7 +26,7 @@ from torch.nn import functional
 from rdbench_codecs.qarv.config import QarvConfig
 
 STRIDE = 64
-"""Pixels a side of one position of the coarsest latent; pictures are padded to a multiple."""
+"""Pixels a side of one position of the coarsest latent; images are padded to a multiple."""
 
 DISCRETE_LAMBDAS = (16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0)
 """What CConv and QSF are trained for (equation 23); in between they interpolate in log lambda."""
@@ -306,7 +306,7 @@ class LatentBlock(nn.Module):
         return feature, mean, torch.exp(functional.softplus(raw + 2.3) - 2.3)
 
     def posterior_mean(self, feature: Tensor, tap: Tensor, condition: Condition) -> Tensor:
-        """Mean mu of the posterior given the feature of `to_prior` and that of the picture."""
+        """Mean mu of the posterior given the feature of `to_prior` and that of the image."""
         merged = self.posterior0(tap, condition)
         if self.bidirectional:
             merged = torch.cat([self.posterior1(feature, condition), merged], dim=1)
@@ -398,7 +398,7 @@ class QarvNetwork(nn.Module):
         return Condition(lambda_, _discrete_weights(lambda_))
 
     def analyse(self, image: Tensor, condition: Condition) -> list[Tensor]:
-        """Features of a picture.
+        """Features of an image.
 
         Args:
             image: (batch, 3, height, width) in [0, 1], sides multiples of 64.

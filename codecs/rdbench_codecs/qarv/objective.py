@@ -1,4 +1,4 @@
-"""The loss of QARV: rate plus lambda times distortion, lambda drawn for every picture."""
+"""The loss of QARV: rate plus lambda times distortion, lambda drawn for every image."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,8 +21,8 @@ class QarvObjective(Objective):
     Settings of a stage:
         lambda_sampling: ``cube root`` (the paper's, equation 24), ``log``, or ``discrete``: one of
             the eight values that CConv and QSF are trained for.
-        lambda: one value for all pictures instead.
-        lambda_balance: each picture's loss is divided by lambda to this power (0: not at all, as in
+        lambda: one value for all images instead.
+        lambda_balance: each image's loss is divided by lambda to this power (0: not at all, as in
             the paper), so that those of small lambda are not drowned by the others.
         distortion: ``mse`` on the [-1, 1] scale, or ``ms-ssim`` for 1 - MS-SSIM.
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from rdbench.errors import BitstreamError, EncoderError, Unavailable
 from rdbench.types import Bitstream, Image
-from rdbench_codecs.qarv.codec import Picture, Qarv
+from rdbench_codecs.qarv.codec import FloatImage, Qarv
 from rdbench_codecs.qarv.config import BASE
 
 
@@ -49,8 +49,8 @@ class QarvScalable(Qarv):
         segments = whole.segments[: 1 + self.kept]
         return Bitstream(whole.data[: sum(s.n_bytes for s in segments)], segments)
 
-    def decode(self, data: bytes) -> Picture:
-        """The picture; the file must hold ``kept`` latents and nothing else."""
+    def decode(self, data: bytes) -> FloatImage:
+        """The image; the file must hold ``kept`` latents and nothing else."""
         header, segments = self._unpack(data)
         n_whole = len(segments) - segments.count(None)
         if n_whole != self.kept:

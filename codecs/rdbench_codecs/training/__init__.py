@@ -1,1 +1,1 @@
-"""Training of the learned codecs: pictures, recipes, the loop. Each codec brings its objective."""
+"""Training of the learned codecs: images, recipes, the loop. Each codec brings its objective."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def train(
     codec: Annotated[str, typer.Argument(help="Codec to train, such as qarv or qvrf-mbt2018.")],
-    data: Annotated[Path, typer.Option(help="Folder of training pictures, and those below.")],
+    data: Annotated[Path, typer.Option(help="Folder of training images, and those below.")],
     config: Annotated[
         str, typer.Option(help="A recipe that comes along, such as paper or lite, or a .toml file.")
     ] = "paper",
@@ -27,7 +27,7 @@ def train(
     start: Annotated[str, typer.Option(help="File of weights to begin with.")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, max=4096, help="Of the CPU, a process.")] = 2,
-    loaders: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 0,
+    loaders: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
     compile_: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     validate: Annotated[
         str, typer.Option(help="Data set to measure the weights on, by real files.")
@@ -96,7 +96,7 @@ def _line(progress: "Progress") -> str:
     minutes = progress.seconds_left / 60
     return (
         f"loss {progress.loss:.4f}, {progress.bpp:.3f} bpp, {progress.psnr:.2f} dB, "
-        f"{progress.images_per_s:.1f} pictures/s, {minutes:.0f} min left"
+        f"{progress.images_per_s:.1f} images/s, {minutes:.0f} min left"
     )
 
 

@@ -1,4 +1,4 @@
-"""Training pictures: random crops of a folder's pictures, flipped at random."""
+"""Training images: random crops of a folder's images, flipped at random."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ from rdbench_codecs.training.recipe import Recipe
 _CACHE_BYTES = 4 << 30
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """Every picture in a folder and those below, sorted; DataError where there is none."""
+def image_files(folder: Path) -> list[Path]:
+    """Every image in a folder and those below, sorted; DataError where there is none."""
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not files:
-        raise DataError(f"no pictures in {folder}")
+        raise DataError(f"no images in {folder}")
     return files
 
 
@@ -28,7 +28,7 @@ class Crops(Dataset[Tensor]):
     """Batches of crops, one a step; which ones depends on the seed and the step alone.
 
     Args:
-        files: pictures; those smaller than a crop are left out as they are met.
+        files: images; those smaller than a crop are left out as they are met.
         recipe: seed, and size of crops and batch by step.
         rank, world_size: of this process among those that share a batch.
     """
@@ -61,7 +61,7 @@ class Crops(Dataset[Tensor]):
             top, left = rng.integers(rows + 1), rng.integers(columns + 1)
             crop = image[top : top + side, left : left + side]
             return crop[:, ::-1] if rng.integers(2) else crop
-        raise DataError(f"pictures of {side} x {side} pixels and more are too rare for such crops")
+        raise DataError(f"images of {side} x {side} pixels and more are too rare for such crops")
 
     def _read(self, path: Path) -> Image:
         if path in self._cache:
@@ -69,7 +69,7 @@ class Crops(Dataset[Tensor]):
         try:
             image = read_image(path)
         except RdbenchError as error:
-            raise DataError(f"training picture {error}") from error
+            raise DataError(f"training image {error}") from error
         if self._cached_bytes + image.nbytes <= _CACHE_BYTES:
             self._cache[path] = image
             self._cached_bytes += image.nbytes

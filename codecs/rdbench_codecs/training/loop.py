@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from rdbench.errors import DataError, RdbenchWarning, Unavailable, UsageError
 from rdbench.files import replacing, write_bytes, write_text
 from rdbench_codecs.learned.weights import read
-from rdbench_codecs.training.data import Crops, picture_files
+from rdbench_codecs.training.data import Crops, image_files
 from rdbench_codecs.training.objective import Losses, Objective
 from rdbench_codecs.training.optimizers import Optimizers
 from rdbench_codecs.training.recipe import PRINCIPAL_COMPONENTS, Recipe
@@ -41,7 +41,7 @@ class Machine:
 
     Attributes:
         device: ``cpu`` or ``cuda``; with torchrun, each process takes a GPU of its own.
-        loaders: processes that read pictures; 0 reads them between the steps.
+        loaders: processes that read images; 0 reads them between the steps.
         compile: let torch.compile make programs for the network: minutes at the start, then faster.
         rank, world_size: of this process and among how many, as torchrun tells.
     """
@@ -109,7 +109,7 @@ def train(
             cannot be written, or training went wrong.
     """
     machine = machine or Machine()
-    files = picture_files(data)
+    files = image_files(data)
     with _process_group(machine), _stop_on_signal() as must_stop:
         run = _Run(objective, recipe, machine, out)
         crops = Crops(files, recipe, machine.rank, machine.world_size)

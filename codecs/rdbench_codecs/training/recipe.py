@@ -45,8 +45,8 @@ class Stage:
 
     Attributes:
         steps: number of updates.
-        batch: pictures a step, over all processes.
-        crop: pixels a side of the square that is cut from each picture, a multiple of 64.
+        batch: images a step, over all processes.
+        crop: pixels a side of the square that is cut from each image, a multiple of 64.
         learning_rate: of the optimizer at the first step.
         final_learning_rate: at the last step, reached along a cosine; None for a constant rate.
         precision: ``bfloat16`` for mixed precision.
@@ -66,7 +66,7 @@ class Stage:
     def __post_init__(self) -> None:
         if self.steps < 1 or not 1 <= self.batch <= _MAX_BATCH:
             raise DataError(
-                f"a stage has at least one step, and 1 to {_MAX_BATCH} pictures a step (batch)"
+                f"a stage has at least one step, and 1 to {_MAX_BATCH} images a step (batch)"
             )
         if not 64 <= self.crop <= _MAX_CROP or self.crop % 64:
             raise DataError(
@@ -84,7 +84,7 @@ class Recipe:
         network: settings of the network, told to the codec's objective.
         stages: in order.
         start: file of weights to begin with; ``principal components`` for a transform codec made
-            from the training pictures; "" for random numbers.
+            from the training images; "" for random numbers.
         start_parts: parameters whose names begin so (``g_a.``) are taken from that file; all of
             them by default.
         seed: of all random numbers; what step i draws depends on the seed and i alone.

@@ -35,7 +35,7 @@ class Trainable(Codec):
     recipes: ClassVar[str]
 
     def prepare(self) -> None:
-        """Load the weights and compile the entropy coder, by a small picture there and back."""
+        """Load the weights and compile the entropy coder, by a small image there and back."""
         self.decode(self.encode(np.full((64, 64, 3), 128, np.uint8)).data)
 
     @classmethod

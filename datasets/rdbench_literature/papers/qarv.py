@@ -64,7 +64,7 @@ def _table_1(evidence: Evidence) -> Finding:
         "codec together",
         "mbt2018: 158.54 M parameters, which the paper cuts to 158",
         "latencies of the paper: Core i7-10700K, 8 threads, and GTX 1080 Ti, highest rate of each, "
-        "mean of the 24 pictures; here: median of the 24 pictures, on other machines",
+        "mean of the 24 images; here: median of the 24 images, on other machines",
         *(n for d in DATASETS for n in measured_notes(evidence, d, _OURS)),
         *_timing_notes(evidence),
     )
@@ -249,7 +249,7 @@ def _table_7(evidence: Evidence) -> Finding:
 def _table_8(evidence: Evidence) -> Finding:
     names = {3: "c3", 5: "n5", 7: "n7", 9: "base", 11: "n11"}
     values = [_count(f"N = {n}", name, None) for n, name in names.items() if n != 3]
-    notes = ("the paper prints this table as a picture; its numbers are not at hand",)
+    notes = ("the paper prints this table as an image; its numbers are not at hand",)
     return Finding(tuple(values), notes=notes, missing=(_untrained(evidence, "n5", "n7", "n11"),))
 
 
@@ -343,13 +343,13 @@ def _figure_11(evidence: Evidence) -> Finding:
     try:
         codec.check()
     except Unavailable as error:
-        return Finding(missing=(Missing("pictures from some of their latents", str(error)),))
+        return Finding(missing=(Missing("images from some of their latents", str(error)),))
     from rdbench_literature.papers.subsets import subsets_figure
 
     reduced = ", a reduced network" if codec.weights_kind() == "reduced" else ""
     note = (
-        f"drawn with weights={codec.weights}{reduced}, pictures of the data set sample; "
-        "`rdbench qarv subsets` does it for any picture"
+        f"drawn with weights={codec.weights}{reduced}, images of the data set sample; "
+        "`rdbench qarv subsets` does it for any image"
     )
     plot = Plot("figure-11", lambda: subsets_figure(codec))
     return Finding(plots=(plot,), notes=(note,))
@@ -468,7 +468,7 @@ PAPER = Paper(
         diagram("Figure 8", "Positions of the adaptive affine"),
         Item("Figure 9", "Ranges of lambda in training", _figure_9),
         diagram("Figure 10", "Latent blocks A, B, C"),
-        Item("Figure 11", "Pictures decoded from some of their latents", _figure_11),
+        Item("Figure 11", "Images decoded from some of their latents", _figure_11),
         Item("Figure 12", "Equal shares of lambda on the curve", _figure_12),
         Item("Figure 13", "MS-SSIM over rate on three test sets", _figure_13),
         Item("Figure 14", "Loss and BD-rate over training", _figure_14),

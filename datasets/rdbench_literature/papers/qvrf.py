@@ -330,7 +330,7 @@ def _curves(
 
 
 def _of_baseline(evidence: Evidence, dataset: str, baseline: str) -> list[Curve]:
-    """Every method on a baseline, and its fixed-rate models of the same pictures."""
+    """Every method on a baseline, and its fixed-rate models of the same images."""
     methods = evidence.curves(dataset, *(f"{method}-{baseline}" for method in _METHODS))
     fixed = evidence.curves(dataset, FIXED[baseline]) if dataset == "kodak" else []
     return methods + fixed + evidence.drawable(dataset, baseline)
@@ -357,7 +357,7 @@ def _figure_5(evidence: Evidence) -> Finding:
     found = _two_metrics(evidence, "figure-5", "CLIC validation", "clic2020-valid-professional")
     note = (
         "CompressAI publishes mbt2018 on the CLIC 2020 test sets only (clic2020-test-professional, "
-        "clic2020-test-mobile): other pictures, not drawn"
+        "clic2020-test-mobile): other images, not drawn"
     )
     return replace(found, notes=(note, *found.notes))
 

@@ -1,4 +1,4 @@
-"""QARV's Figure 11: pictures decoded from some of their latents."""
+"""QARV's Figure 11: images decoded from some of their latents."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -42,7 +42,7 @@ def subsets_figure(codec: "Qarv") -> "Figure":
         for subset in subsets(replace(codec, lambda_=lambda_), image):
             row = list(KINDS).index(subset.kind) * len(groups) + number
             axes[row, 0].imshow(image)
-            axes[row, subset.latent].imshow(np.clip(subset.picture, 0, 1))
+            axes[row, subset.latent].imshow(np.clip(subset.image, 0, 1))
             axes[row, 0].set_ylabel(f"λ = {lambda_:g}", fontsize=6)
     for kind, first in zip(KINDS.values(), range(0, n_rows, len(groups)), strict=True):
         for latent in range(1, n_latents + 1):
@@ -56,8 +56,8 @@ def subsets_figure(codec: "Qarv") -> "Figure":
 
 
 def _crop(name: str) -> Image:
-    """The middle of a picture, 256x256."""
-    (picture,) = load_dataset("sample").subset([name]).pictures
-    image = read_image(picture.path)
+    """The middle of an image, 256x256."""
+    (image_file,) = load_dataset("sample").subset([name]).files
+    image = read_image(image_file.path)
     y, x = ((side - _SIDE) // 2 for side in image.shape[:2])
     return np.ascontiguousarray(image[y : y + _SIDE, x : x + _SIDE])

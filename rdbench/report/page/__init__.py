@@ -18,14 +18,14 @@ from urllib.parse import quote
 
 from rdbench.curve import Curve
 from rdbench.files import write_text
+from rdbench.report.page.album import Album, Wanted, check_names, image_json
 from rdbench.report.page.data import Json, comparison_json, comparisons, costs_of, metrics_json
-from rdbench.report.page.pictures import Album, Wanted, check_names, picture_json
 from rdbench.report.plots import LANDMARKS
 from rdbench.store import Store
 from rdbench.timing import timings
 
 RATES_BPP = (0.25, 0.5, 1.0)
-"""Rates at which pictures are looked at unless told otherwise, in bits per pixel."""
+"""Rates at which images are looked at unless told otherwise, in bits per pixel."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, of how many)."""
@@ -37,7 +37,7 @@ class Page:
 
     Attributes:
         data: figures and tables, ready for JSON.
-        album: the pictures.
+        album: the images.
         missing: a line for each thing that was asked for and could not be shown.
     """
 
@@ -49,7 +49,7 @@ class Page:
 def make_page(
     folder: str | Path,
     imported: Iterable[Curve] = (),
-    pictures: Wanted = 0,
+    images: Wanted = 0,
     rates_bpp: Sequence[float] = RATES_BPP,
     on_progress: Progress = lambda what, done, n: None,
 ) -> Page:
@@ -58,33 +58,33 @@ def make_page(
     Args:
         folder: report folder.
         imported: curves from files, to be shown beside.
-        pictures: to look at: so many of each data set, or names.
+        images: to look at: so many of each data set, or names.
         rates_bpp: the rates at which codecs are looked at, in bits per pixel.
         on_progress: called as work goes on.
 
     Raises:
         DataError: the folder holds no records.
-        UsageError: no data set has a picture of that name.
+        UsageError: no data set has an image of that name.
     """
     album, datasets = Album(), []
     timed, imported = timings(folder), list(imported)
     with Store(folder, create=False) as store:
         found = comparisons(store, imported)
         missing = _elsewhere(imported, [comparison.dataset for comparison in found])
-        check_names(pictures, found)
+        check_names(images, found)
         for comparison in found:
             name = comparison.dataset
             costs = costs_of(store, comparison, partial(on_progress, f"complexity on {name}"))
             figures = comparison_json(
                 comparison, timed, costs, partial(on_progress, f"BD-rates on {name}")
             )
-            shown, lacking = picture_json(
+            shown, lacking = image_json(
                 store,
                 comparison,
-                pictures,
+                images,
                 rates_bpp,
                 album,
-                partial(on_progress, f"{name} pictures"),
+                partial(on_progress, f"{name} images"),
             )
             datasets.append({**figures, "pictures": shown, "missing": lacking})
             missing += lacking

@@ -40,7 +40,7 @@ class Comparison:
 
     Attributes:
         dataset: its name.
-        images: picture's name -> SHA-256.
+        images: image's name -> SHA-256.
         curves: key -> curve; measured ones first, then imported, then published.
         records: key of a measured curve -> the records behind it, failed ones too.
     """
@@ -121,7 +121,7 @@ def comparison_json(
     costs: Mapping[str, Json] = MappingProxyType({}),
     on_progress: Callable[[int, int], None] = lambda done, n: None,
 ) -> Json:
-    """All that the page says of one data set but its pictures.
+    """All that the page says of one data set but its images.
 
     Args:
         comparison: its curves.
@@ -188,7 +188,7 @@ def costs_of(
 
 
 def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray) -> Json:
-    table = curve.per_picture
+    table = curve.per_image
     metrics = metrics_of([curve])
     return {
         "key": key,
@@ -201,7 +201,7 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "bpp": _rounded(curve.bpp, 6),
         "quality": {m: _rounded(to_quality(m, curve.distortion[m]), 5) for m in metrics},
         "n_bytes": None if table is None else (table.bpp * pixels / 8).mean(axis=1).tolist(),
-        "per_picture": _per_picture(curve, metrics),
+        "per_picture": _per_image(curve, metrics),
         "weights": sorted({r.fingerprint for r in records if r.fingerprint}),
         "notes": [{"kind": a.kind, "message": a.message} for a in anomalies(curve)],
         "times": _times(records) if records else None,
@@ -211,9 +211,9 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
     }
 
 
-def _per_picture(curve: Curve, metrics: Iterable[str]) -> Json | None:
-    """Rates and qualities of each point and picture."""
-    if (table := curve.per_picture) is None:
+def _per_image(curve: Curve, metrics: Iterable[str]) -> Json | None:
+    """Rates and qualities of each point and image."""
+    if (table := curve.per_image) is None:
         return None
     return {
         "bpp": _rounded(table.bpp, 5),
@@ -232,7 +232,7 @@ def _rounded(values: FloatArray, digits: int) -> list[Any]:
 
 
 def _times(records: Iterable[Record]) -> Json:
-    """Median and quartiles over all pictures and rates, in seconds."""
+    """Median and quartiles over all images and rates, in seconds."""
     good = [r for r in records if r.error is None]
     return {
         "n": len(good),
@@ -301,9 +301,9 @@ def _bd_row(result: BdRate) -> Json:
         "ci": None if result.ci_low is None else [result.ci_low, result.ci_high],
         "overlap": [result.overlap.low, result.overlap.high, result.overlap.of_union],
         "points": [result.n_points, result.n_anchor_points],
-        "wins": len(result.wins) if result.per_picture else None,
-        "losses": len(result.losses) if result.per_picture else None,
-        "pictures": [None if v is None else round(v, 3) for _, v in result.per_picture],
+        "wins": len(result.wins) if result.per_image else None,
+        "losses": len(result.losses) if result.per_image else None,
+        "pictures": [None if v is None else round(v, 3) for _, v in result.per_image],
         "warnings": list(result.warnings),
     }
 

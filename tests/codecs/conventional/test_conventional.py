@@ -95,14 +95,14 @@ def test_chroma_sampling_is_what_it_is_called(codec: Codec, keeps: bool) -> None
 
 
 def test_hevc_is_coded_as_stated() -> None:
-    picture = pillow_heif.open_heif(Hevc(qp=27).encode(PHOTO).data)
-    assert picture.info["chroma"] == 444
-    assert picture.info["bit_depth"] == 8
-    nclx = picture.info["nclx_profile"]
+    image = pillow_heif.open_heif(Hevc(qp=27).encode(PHOTO).data)
+    assert image.info["chroma"] == 444
+    assert image.info["bit_depth"] == 8
+    nclx = image.info["nclx_profile"]
     assert (nclx["matrix_coefficients"], nclx["full_range_flag"]) == (6, 1)
-    assert not picture.info["exif"]
-    assert not picture.info["metadata"]
-    assert not picture.info["thumbnails"]
+    assert not image.info["exif"]
+    assert not image.info["metadata"]
+    assert not image.info["thumbnails"]
 
 
 def test_hevc_qp_is_that_of_luma_and_chroma() -> None:
@@ -137,7 +137,7 @@ def test_jpeg2000_converts_to_luma_and_chroma() -> None:
 
 
 def test_avif_is_tuned_for_psnr() -> None:
-    """At no more bytes than libavif's own choice for still pictures, a higher PSNR."""
+    """At no more bytes than libavif's own choice for still images, a higher PSNR."""
 
     def point(codec: Codec) -> tuple[int, float]:
         data = codec.encode(PHOTO).data
@@ -226,13 +226,13 @@ def test_damaged_files_decode_or_say_so(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK"])
-def test_pictures_that_are_not_rgb(mode: str) -> None:
+def test_images_that_are_not_rgb(mode: str) -> None:
     file = io.BytesIO()
     codec, kind = (Webp(), "WEBP") if mode == "RGBA" else (Jpeg(), "JPEG")
-    picture = PilImage.fromarray(PHOTO).convert(mode)
+    image = PilImage.fromarray(PHOTO).convert(mode)
     if mode == "RGBA":
-        picture.putalpha(128)
-    picture.save(file, kind)
+        image.putalpha(128)
+    image.save(file, kind)
     with pytest.raises(BitstreamError):
         codec.decode(file.getvalue())
 
@@ -256,7 +256,7 @@ def test_settings_out_of_range(make, reason: str) -> None:
         make()
 
 
-def test_pictures_over_the_limit_are_refused() -> None:
+def test_images_over_the_limit_are_refused() -> None:
     giant = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (1, MAX_PIXELS + 1, 3))
     for codec in FILES.values():
         with pytest.raises(EncoderError, match="over the limit of"):

@@ -1,8 +1,9 @@
-"""Bitstreams kept in ``tests/golden`` must decode, today and tomorrow, to the pictures beside them.
+"""Bitstreams kept in ``tests/golden`` must decode, today and tomorrow, to the images beside them.
 
 Where the format fixes every sample, exactly; elsewhere (inverse wavelets and colour conversions in
-floating point) to within a rounding step or two. ``python tests/codecs/conventional/test_golden.py``
-makes the files that are missing; making one again is a change of format and belongs into the changelog.
+floating point) to within a rounding step or two. ``python
+tests/codecs/conventional/test_golden.py`` makes the files that are missing; making one again is a
+change of format and belongs into the changelog.
 """
 
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_golden_bitstream(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_golden_pictures_show_the_photo(name: str) -> None:
+def test_golden_images_show_the_photo(name: str) -> None:
     expected = np.asarray(PilImage.open(GOLDEN / f"{name}.png")).astype(float)
     mse = np.mean((expected - photo()) ** 2)
     assert 10 * np.log10(255**2 / max(mse, 1e-9)) > 27

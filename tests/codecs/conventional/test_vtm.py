@@ -65,7 +65,7 @@ def codec(programs: Programs) -> Vtm18:
     return Vtm18(qp=47, programs=str(programs.folder))
 
 
-def picture(height: int, width: int) -> np.ndarray:
+def make_image(height: int, width: int) -> np.ndarray:
     return np.ascontiguousarray(photos.astronaut()[:height, :width])
 
 
@@ -74,7 +74,7 @@ def leftovers() -> list[Path]:
 
 
 def test_round_trip_is_the_colour_conversion_alone(codec: Vtm18) -> None:
-    image = picture(24, 40)
+    image = make_image(24, 40)
     bitstream = codec.encode(image)
     decoded = Vtm18(qp=47, programs=codec.programs).decode(bitstream.data)
     assert np.array_equal(decoded, from_yuv444(to_yuv444(image)))
@@ -82,7 +82,7 @@ def test_round_trip_is_the_colour_conversion_alone(codec: Vtm18) -> None:
 
 
 def test_command_lines_are_the_published_recipe(codec: Vtm18, programs: Programs) -> None:
-    codec.decode(codec.encode(picture(24, 40)).data)
+    codec.decode(codec.encode(make_image(24, 40)).data)
     assert programs.arguments("encoder") == [
         "-c",
         str(programs.folder / "encoder_intra_vtm.cfg"),
@@ -102,7 +102,7 @@ def test_command_lines_are_the_published_recipe(codec: Vtm18, programs: Programs
 def test_only_sizes_that_are_no_multiple_of_8_are_padded(
     codec: Vtm18, programs: Programs, height: int, width: int
 ) -> None:
-    assert codec.decode(codec.encode(picture(height, width)).data).shape == (height, width, 3)
+    assert codec.decode(codec.encode(make_image(height, width)).data).shape == (height, width, 3)
     assert programs.arguments("encoder")[-1] == "--ConformanceWindowMode=1"
 
 
@@ -110,7 +110,7 @@ def test_only_sizes_that_are_no_multiple_of_8_are_padded(
 def test_failing_encoder(codec: Vtm18, programs: Programs, mode: str) -> None:
     programs.behave(encoder=mode)
     with pytest.raises(EncoderError, match=r"failed as told|wrote no output\.vvc"):
-        codec.encode(picture(8, 8))
+        codec.encode(make_image(8, 8))
     assert leftovers() == []
 
 
@@ -119,15 +119,15 @@ def test_failing_encoder(codec: Vtm18, programs: Programs, mode: str) -> None:
     [
         ("fail", "status 3.*failed as told"),
         ("nothing", "wrote no output.y4m"),
-        ("noise", "did not write a 4:4:4 picture"),
-        ("chroma", "did not write a 4:4:4 picture"),
-        ("short", "did not write one picture"),
-        ("two", "did not write one picture"),
+        ("noise", "did not write a 4:4:4 image"),
+        ("chroma", "did not write a 4:4:4 image"),
+        ("short", "did not write one image"),
+        ("two", "did not write one image"),
         ("bomb", "the header claims"),
     ],
 )
 def test_failing_decoder(codec: Vtm18, programs: Programs, mode: str, reason: str) -> None:
-    data = codec.encode(picture(8, 8)).data
+    data = codec.encode(make_image(8, 8)).data
     programs.behave(decoder=mode)
     with pytest.raises(BitstreamError, match=reason):
         codec.decode(data)
@@ -155,7 +155,7 @@ def test_hanging_programs_are_stopped(programs: Programs) -> None:
     codec.check()
     programs.behave(encoder="hang", decoder="hang")
     with pytest.raises(EncoderError, match=r"EncoderAppStatic was stopped after 0\.3 s"):
-        codec.encode(picture(8, 8))
+        codec.encode(make_image(8, 8))
     with pytest.raises(BitstreamError, match=r"DecoderAppStatic was stopped after 0\.3 s"):
         codec.decode(b"anything")
     assert is_free(programs.folder / "hanging")
@@ -194,7 +194,7 @@ def test_another_version_is_refused_unless_told(programs: Programs, role: str) -
     for name in ("EncoderAppStatic", "DecoderAppStatic"):
         os.utime(programs.folder / name, ns=(1, 1))  # versions are read once per build
     told.check()
-    assert told.decode(told.encode(picture(8, 8)).data).shape == (8, 8, 3)
+    assert told.decode(told.encode(make_image(8, 8)).data).shape == (8, 8, 3)
     assert told != Vtm18()
 
 
@@ -267,7 +267,7 @@ def test_bad_qp() -> None:
 def test_colour_conversion_is_opencv_on_bgr() -> None:
     import cv2
 
-    image = picture(64, 64)
+    image = make_image(64, 64)
     reference = cv2.cvtColor(image[..., ::-1].copy(), cv2.COLOR_BGR2YUV)
     assert np.array_equal(to_yuv444(image).transpose(1, 2, 0), reference)
     assert np.array_equal(
@@ -276,7 +276,7 @@ def test_colour_conversion_is_opencv_on_bgr() -> None:
 
 
 def test_colour_ceiling_shows_rounding_and_saturation() -> None:
-    assert 52 < colour_ceiling(picture(512, 512)) < 54
+    assert 52 < colour_ceiling(make_image(512, 512)) < 54
     assert colour_ceiling(np.full((8, 8, 3), 128, np.uint8)) == float("inf")
     red = np.zeros((8, 8, 3), np.uint8)
     red[..., 0] = 255
@@ -300,7 +300,7 @@ def test_real_programs_pass_their_checks(real: Vtm18) -> None:
 
 def test_real_programs_code_a_photograph(real: Vtm18) -> None:
     """Bytes and pixels of VTM 18.0 itself, run by hand with the published arguments."""
-    image = picture(64, 96)
+    image = make_image(64, 96)
     data = real.encode(image).data
     assert (len(data), hashlib.sha256(data).hexdigest()[:16]) == (127, "de001ffadbbe6c62")
     decoded = real.decode(data)

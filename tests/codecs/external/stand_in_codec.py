@@ -16,11 +16,11 @@ import zlib
 def main(action: str, *arguments: str) -> None:
     if action == "encode":
         source, target, quality = arguments
-        image = open_picture(source)
+        image = open_image(source)
         image.save(target, "JPEG", quality=int(float(quality)))
     elif action == "decode":
         source, target = arguments
-        open_picture(source, "JPEG").save(target)
+        open_image(source, "JPEG").save(target)
     elif action == "encode-yuv":
         source, target, width, height = arguments
         planes = pathlib.Path(source).read_bytes()
@@ -34,13 +34,13 @@ def main(action: str, *arguments: str) -> None:
     elif action == "wrong-size":
         pathlib.Path(arguments[1]).write_bytes(b"12345")
     elif action.startswith("as-"):
-        open_picture(arguments[0]).convert(action.removeprefix("as-")).save(arguments[1])
+        open_image(arguments[0]).convert(action.removeprefix("as-")).save(arguments[1])
     elif action == "transparent":
-        picture = open_picture(arguments[0]).convert("RGBA")
-        picture.putalpha(128)
-        picture.save(arguments[1])
+        image_file = open_image(arguments[0]).convert("RGBA")
+        image_file.putalpha(128)
+        image_file.save(arguments[1])
     elif action == "deep":
-        write_deep(open_picture(arguments[0]), arguments[1])
+        write_deep(open_image(arguments[0]), arguments[1])
     elif action == "version":
         print("\nstand-in 1.2\nmore")
     elif action == "fail":
@@ -49,13 +49,13 @@ def main(action: str, *arguments: str) -> None:
         time.sleep(600)
 
 
-def open_picture(path: str, *formats: str):
+def open_image(path: str, *formats: str):
     from PIL import Image
 
     return Image.open(path, formats=formats or None)
 
 
-def write_deep(picture, path: str) -> None:
+def write_deep(image, path: str) -> None:
     """A PNG file of 16 bits per sample, which Pillow cannot write."""
     import struct
 
@@ -64,8 +64,8 @@ def write_deep(picture, path: str) -> None:
             struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
         )
 
-    width, height = picture.size
-    samples = bytes(v for sample in picture.convert("RGB").tobytes() for v in (sample, 0))
+    width, height = image.size
+    samples = bytes(v for sample in image.convert("RGB").tobytes() for v in (sample, 0))
     rows = (samples[i : i + 6 * width] for i in range(0, len(samples), 6 * width))
     header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
     content = zlib.compress(b"".join(b"\0" + row for row in rows))

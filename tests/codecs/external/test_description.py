@@ -14,6 +14,7 @@ from rdbench.errors import BitstreamError, DataError, EncoderError, Unavailable
 from rdbench.registry import codecs_from_spec
 from rdbench.types import Segment
 from rdbench_codecs.conventional.colour import from_yuv444, to_yuv444
+from rdbench_codecs.external import description
 from rdbench_codecs.external.description import CommandCodec, load
 
 STAND_IN = Path(__file__).with_name("stand_in_codec.py")
@@ -71,7 +72,7 @@ def test_class_follows_the_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("file_format", ["png", "ppm"])
-def test_round_trip_through_picture_files(folder: Path, file_format: str) -> None:
+def test_round_trip_through_image_files(folder: Path, file_format: str) -> None:
     codec = described(folder, JPEG | {"format": file_format, "extension": "jpg"})()
     bitstream = codec.encode(IMAGE)
     assert bitstream.segments == ()
@@ -165,11 +166,11 @@ def test_encoder_that_fails(folder: Path, action: str, reason: str) -> None:
     ("action", "reason"),
     [
         ("fail", r"failed \(status 1\): progress \| this is why"),
-        ("nothing", "wrote no picture.png"),
+        ("nothing", "wrote no image.png"),
         ("hang", r"stopped after 0\.5 s"),
-        ("wrong-size", "no picture that Pillow knows"),
-        ("deep", "refused: picture.png is not 8-bit RGB or grey .*16 bits a sample"),
-        ("transparent", "refused: picture.png is transparent in places"),
+        ("wrong-size", "no image that Pillow knows"),
+        ("deep", "refused: image.png is not 8-bit RGB or grey .*16 bits a sample"),
+        ("transparent", "refused: image.png is transparent in places"),
     ],
 )
 def test_decoder_that_fails(folder: Path, action: str, reason: str) -> None:
@@ -183,7 +184,7 @@ def test_decoder_that_fails(folder: Path, action: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "L", "LA", "P"])
-def test_reconstructions_follow_the_rules_of_pictures(folder: Path, mode: str) -> None:
+def test_reconstructions_follow_the_rules_of_images(folder: Path, mode: str) -> None:
     decode = f"{PYTHON} as-{mode} {{input}} {{output}}"
     keys = {k: v for k, v in JPEG.items() if k != "ladder"}
     codec = described(folder, keys | {"encode": "cp {input} {output}", "decode": decode})

@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_entered_is_deleted() -> None:
     assert not folder.path.exists()
 
 
-def test_limits_follow_the_picture() -> None:
+def test_limits_follow_the_image() -> None:
     assert programs.limits_for(1000).file_bytes == 64 << 20
     assert programs.limits_for(100 << 20).file_bytes == 800 << 20
 

@@ -64,7 +64,7 @@ def tiny(name: str, **settings: object) -> HyperpriorCodec:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pictures_survive_at_both_ends_of_the_ladder(name: str) -> None:
+def test_images_survive_at_both_ends_of_the_ladder(name: str) -> None:
     image = photo()
     sizes = []
     for codec in (tiny(name).ladder()[0], tiny(name).ladder()[-1]):
@@ -132,7 +132,7 @@ def test_gaussians_do_not_depend_on_threads(
 
 
 @pytest.mark.parametrize("spec", ["qvrf-mbt2018:a=2.5", "qvrf-mbt2018-mean:lambda=0.05"])
-def test_another_process_decodes_the_same_picture(spec: str, tmp_path: Path) -> None:
+def test_another_process_decodes_the_same_image(spec: str, tmp_path: Path) -> None:
     (codec,) = codecs_from_spec(f"{spec},weights=random-tiny")
     stream = codec.encode(photo())
     (tmp_path / "file").write_bytes(stream.data)

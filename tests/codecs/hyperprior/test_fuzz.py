@@ -45,7 +45,7 @@ def test_mutated_files(name: str, pytestconfig: pytest.Config) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_forged_headers(name: str) -> None:
-    """A header with a right checksum may claim anything: a picture or a BitstreamError."""
+    """A header with a right checksum may claim anything: an image or a BitstreamError."""
     codec = highest_rate(name)
     stream = codec.encode(IMAGE)
     outcomes: Counter[str] = Counter()

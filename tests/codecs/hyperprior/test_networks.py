@@ -28,7 +28,7 @@ VARIANTS = [
 ]
 
 
-def pictures(n: int) -> Tensor:
+def images(n: int) -> Tensor:
     return torch.rand(n, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
@@ -42,7 +42,7 @@ def test_training_reaches_every_parameter(
     randomize(network)
     network.entropy_bottleneck.quantiles.data += 0.3  # so that rounded z is not all zeros
     estimate = network(
-        pictures(2), level_points(network, method, torch.tensor([3, 6])), straight_through
+        images(2), level_points(network, method, torch.tensor([3, 6])), straight_through
     )
     assert estimate.x_hat.shape == (2, 3, 64, 64)
     bits = sum(-likelihood.log2().sum() for likelihood in estimate.likelihoods.values())
@@ -58,7 +58,7 @@ def test_training_reaches_every_parameter(
 def test_straight_through_training_sees_what_the_decoder_gives(name: str) -> None:
     network = build(name, "qvrf", 8, 12).eval()
     randomize(network)
-    x = pictures(1)
+    x = images(1)
     point = POINTS["qvrf"](network, network.Gain[4].item())
     with torch.no_grad():
         trained = network(x, point, straight_through=True).x_hat
@@ -71,7 +71,7 @@ def test_straight_through_training_sees_what_the_decoder_gives(name: str) -> Non
 def test_noisy_likelihoods_are_near_the_ideal_code_length() -> None:
     network = build("mbt2018-mean", "qvrf", 16, 24).eval()
     randomize(network)
-    x, point = pictures(1), POINTS["qvrf"](network, 3.0)
+    x, point = images(1), POINTS["qvrf"](network, 3.0)
     with torch.no_grad():
         noisy = network(x, point).likelihoods["y"]
         _, y = make_coder(network).encode(x, point)
@@ -88,13 +88,13 @@ def test_the_first_regulator_of_training_is_1() -> None:
 
 @pytest.mark.parametrize(("baseline", "method"), VARIANTS)
 @pytest.mark.parametrize("straight_through", [False, True])
-def test_pictures_of_a_batch_have_levels_of_their_own(
+def test_images_of_a_batch_have_levels_of_their_own(
     baseline: str, method: str, straight_through: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(networks, "add_noise", lambda x: x)
     network = build(baseline, method, 8, 12).eval()
     randomize(network)
-    x, levels = pictures(2), torch.tensor([6, 1])
+    x, levels = images(2), torch.tensor([6, 1])
     with torch.no_grad():
         together = network(x, level_points(network, method, levels), straight_through).x_hat
         for i in range(2):

@@ -78,7 +78,7 @@ def test_wavefronts_give_what_raster_order_gives(
         torch.testing.assert_close(ours_hat, y_hat, atol=1e-5, rtol=1e-5)
 
 
-def test_a_batch_is_decoded_like_its_pictures() -> None:
+def test_a_batch_is_decoded_like_its_images() -> None:
     net = network()
     features, y = torch.randn(3, 18, 5, 8), 3 * torch.randn(3, 9, 5, 8)
     _, together, _ = in_wavefronts(net, features, y, 2.0)

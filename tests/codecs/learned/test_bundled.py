@@ -84,7 +84,7 @@ def test_every_one_has_a_card(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_cards_name_test_pictures_that_they_were_trained_on(name: str) -> None:
+def test_cards_name_test_images_that_they_were_trained_on(name: str) -> None:
     card = " ".join(CliRunner().invoke(app, ["weights", "card", name]).stdout.split())
     assert "180 of its training part and 41 of its validation part" in card
     assert "Results of these weights on CID22 or CQ100 are not independent" in card

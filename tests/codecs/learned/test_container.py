@@ -93,7 +93,7 @@ def test_foreign_files_say_what_they_are():
         (5, 5, np.inf),
     ],
 )
-def test_impossible_pictures_are_refused(height, width, parameter):
+def test_impossible_images_are_refused(height, width, parameter):
     data = pack(Header("qarv", height, width, parameter, WEIGHTS), SEGMENTS)
     with pytest.raises(BitstreamError):
         unpack(data, "qarv", WEIGHTS)
@@ -113,5 +113,5 @@ def test_a_header_that_claims_more_than_the_file_can_hold_is_refused(name, size)
     codec = codec_from_spec(f"{name}:weights=random-tiny")
     n_latents = 1 if name == "bmshj2018-factorized" else 2
     header = Header("hyperprior", *size, 1.0, codec.fingerprint())
-    with pytest.raises(BitstreamError, match="too few for a picture of the size"):
+    with pytest.raises(BitstreamError, match="too few for an image of the size"):
         codec.decode(pack(header, [b"12345678"] * n_latents))

@@ -15,7 +15,7 @@ import torch
 
 from rdbench.errors import BitstreamError, DataError, Unavailable, UsageError
 from rdbench_codecs.learned import container
-from rdbench_codecs.qarv import Qarv, fast
+from rdbench_codecs.qarv import Qarv, cpu
 from rdbench_codecs.qarv.config import CONFIGS
 from rdbench_codecs.qarv.model import Model, pad, random_network
 
@@ -41,14 +41,14 @@ def photo(height, width, seed=0):
     return np.clip(shading[..., None] + noise, 0, 255).astype(np.uint8)
 
 
-def test_another_process_with_other_threads_decodes_the_same_pictures():
-    pictures = [photo(*size, seed) for seed, size in enumerate(SIZES)]
+def test_another_process_with_other_threads_decodes_the_same_images():
+    images = [photo(*size, seed) for seed, size in enumerate(SIZES)]
     lambdas = np.exp(RNG.uniform(np.log(16), np.log(2048), len(SIZES)))
     codecs = [replace(TINY, lambda_=float(value)) for value in lambdas]
-    streams = [codec.encode(p) for codec, p in zip(codecs, pictures, strict=True)]
+    streams = [codec.encode(p) for codec, p in zip(codecs, images, strict=True)]
     decoded = [TINY.decode(stream.data) for stream in streams]
-    for picture, stream, result in zip(pictures, streams, decoded, strict=True):
-        assert result.shape == picture.shape
+    for image, stream, result in zip(images, streams, decoded, strict=True):
+        assert result.shape == image.shape
         assert result.dtype == np.float32
         ideal = sum(s.ideal_bits or 0 for s in stream.segments) / 8
         assert len(stream.data) <= 1.005 * ideal + 64
@@ -61,20 +61,18 @@ def test_another_process_with_other_threads_decodes_the_same_pictures():
 
 
 def test_the_number_of_threads_does_not_change_the_bytes():
-    pictures = [photo(100, 130), photo(64, 64, 1), photo(192, 320, 2)]
-    files = [
-        [replace(TINY, threads=n).encode(picture).data for picture in pictures] for n in (1, 2, 5)
-    ]
+    images = [photo(100, 130), photo(64, 64, 1), photo(192, 320, 2)]
+    files = [[replace(TINY, threads=n).encode(image).data for image in images] for n in (1, 2, 5)]
     before = torch.get_num_threads()
     assert files[0] == files[1] == files[2]
     assert torch.get_num_threads() == before
 
 
 def test_decoded_integers_are_the_encoded_ones():
-    picture = photo(70, 130)
-    latents = TINY.latents(picture)
+    image = photo(70, 130)
+    latents = TINY.latents(image)
     from_values = TINY.reconstruct([latent.value for latent in latents], 70, 130)
-    np.testing.assert_array_equal(TINY.decode(TINY.encode(picture).data), from_values)
+    np.testing.assert_array_equal(TINY.decode(TINY.encode(image).data), from_values)
     assert [latent.symbols.shape for latent in latents][:2] == [(4, 2, 3), (4, 4, 6)]
     assert any(latent.symbols.any() for latent in latents)
 
@@ -92,14 +90,14 @@ def test_segments_account_for_every_byte():
 
 
 def test_lambda_travels_as_float32_and_changes_the_file():
-    picture = photo(64, 64)
-    data = replace(TINY, lambda_=0.1 + 200).encode(picture).data
+    image = photo(64, 64)
+    data = replace(TINY, lambda_=0.1 + 200).encode(image).data
     np.testing.assert_array_equal(
         replace(TINY, lambda_=16.0).decode(data), replace(TINY, lambda_=2048.0).decode(data)
     )
     header, _ = container.unpack(data, "qarv", TINY.fingerprint())
     assert header.parameter == np.float32(200.1)
-    assert data != replace(TINY, lambda_=201.0).encode(picture).data
+    assert data != replace(TINY, lambda_=201.0).encode(image).data
 
 
 def test_padding_repeats_the_edges():
@@ -110,9 +108,9 @@ def test_padding_repeats_the_edges():
 
 
 def test_a_file_cut_after_a_segment_is_a_file_of_lower_quality():
-    picture = photo(64, 128)
-    stream = TINY.encode(picture)
-    values = [latent.value for latent in TINY.latents(picture)]
+    image = photo(64, 128)
+    stream = TINY.encode(image)
+    values = [latent.value for latent in TINY.latents(image)]
     ends = np.cumsum([segment.n_bytes for segment in stream.segments])
     for n, end in enumerate(ends):
         cut = stream.data[:end]
@@ -134,12 +132,12 @@ def test_any_latent_can_be_left_out_or_kept_alone():
     values = [
         rng.normal(0, 2, latent.value.shape).astype("f4") for latent in TINY.latents(photo(64, 64))
     ]
-    pictures = [TINY.reconstruct(values, 64, 64), TINY.reconstruct([None] * 9, 64, 64)]
+    images = [TINY.reconstruct(values, 64, 64), TINY.reconstruct([None] * 9, 64, 64)]
     for i in range(9):
         without = [None if k == i else value for k, value in enumerate(values)]
         alone = [value if k == i else None for k, value in enumerate(values)]
-        pictures += [TINY.reconstruct(without, 64, 64), TINY.reconstruct(alone, 64, 64)]
-    assert len({p.tobytes() for p in pictures}) == len(pictures)
+        images += [TINY.reconstruct(without, 64, 64), TINY.reconstruct(alone, 64, 64)]
+    assert len({p.tobytes() for p in images}) == len(images)
 
 
 def test_samples_come_from_the_prior():
@@ -196,22 +194,22 @@ def test_weights_from_files(tmp_path):
     published = {"model": {**state, "dec_blocks.0.discrete_gaussian._offset": torch.zeros(2)}}
     published["config"] = json.loads(CONFIGS["tiny"].to_json())
     torch.save(published, tmp_path / "tiny.pt")
-    picture = photo(64, 100)
-    expected = TINY.decode(TINY.encode(picture).data)
+    image = photo(64, 100)
+    expected = TINY.decode(TINY.encode(image).data)
     for name in ("tiny.safetensors", "tiny.pt"):
         codec = replace(TINY, weights=str(tmp_path / name))
         sha = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
         assert codec.fingerprint() == sha
-        np.testing.assert_array_equal(codec.decode(codec.encode(picture).data), expected)
+        np.testing.assert_array_equal(codec.decode(codec.encode(image).data), expected)
     state["bias"] = torch.zeros(3)
     save_file(state, tmp_path / "bad.safetensors", {"config": CONFIGS["tiny"].to_json()})
     with pytest.raises(DataError, match=r"parameter bias has shape \(3,\), expected"):
-        replace(TINY, weights=str(tmp_path / "bad.safetensors")).encode(picture)
+        replace(TINY, weights=str(tmp_path / "bad.safetensors")).encode(image)
 
 
 def test_a_file_that_changes_is_loaded_again(tmp_path):
     path = tmp_path / "w.pt"
-    picture = photo(64, 64)
+    image = photo(64, 64)
     streams = []
     for factor in (1.0, 0.5):
         network = random_network(CONFIGS["tiny"])
@@ -222,17 +220,17 @@ def test_a_file_that_changes_is_loaded_again(tmp_path):
                 path,
             )
         os.utime(path, (factor, factor))
-        streams.append(replace(TINY, weights=str(path)).encode(picture).data)
+        streams.append(replace(TINY, weights=str(path)).encode(image).data)
     assert streams[0] != streams[1]
 
 
-def test_half_precision_changes_the_picture_a_little_and_no_entropy_parameter(monkeypatch):
+def test_half_precision_changes_the_image_a_little_and_no_entropy_parameter(monkeypatch):
     with pytest.raises(Unavailable, match="needs a GPU"):
         replace(TINY, precision="half").check()
-    monkeypatch.setattr(fast, "_packs", lambda weight: False)
+    monkeypatch.setattr(cpu, "_packs", lambda weight: False)
     exact, half = (Model(random_network(CONFIGS["tiny"]), half=value) for value in (False, True))
-    picture = photo(64, 128)
-    latents = half.encode(picture, 300.0)
+    image = photo(64, 128)
+    latents = half.encode(image, 300.0)
     results = []
     for model in (half, exact):
         seen = []
@@ -280,5 +278,5 @@ def test_other_rate_controls_code_too(name):
     def from_values(i, prior):
         return model.tensor(latents[i].value)
 
-    picture = model.top_down(64, 64, 100.0, from_symbols)
-    np.testing.assert_array_equal(picture, model.top_down(64, 64, 100.0, from_values))
+    image = model.top_down(64, 64, 100.0, from_symbols)
+    np.testing.assert_array_equal(image, model.top_down(64, 64, 100.0, from_values))

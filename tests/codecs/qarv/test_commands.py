@@ -29,16 +29,16 @@ def rdbench(*words):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Two pictures of one size and one of another."""
+def images(tmp_path):
+    """Two images of one size and one of another."""
     paths = [tmp_path / f"{name}.png" for name in "abc"]
     for path, height in zip(paths, (70, 70, 64), strict=True):
         PIL.Image.fromarray(RNG.integers(0, 255, (height, 100, 3), dtype=np.uint8)).save(path)
     return paths
 
 
-def test_subsets(pictures, tmp_path):
-    rows = json.loads(rdbench("qarv", "subsets", pictures[0], "--codec", SPEC, "--json"))
+def test_subsets(images, tmp_path):
+    rows = json.loads(rdbench("qarv", "subsets", images[0], "--codec", SPEC, "--json"))
     assert [row["kept"] for row in rows[8:11]] == ["z1 to z9", "all but z1", "all but z2"]
     assert rows[26]["kept"] == "z9 alone"
     bpp = [row["ideal_bpp"] for row in rows]
@@ -46,7 +46,7 @@ def test_subsets(pictures, tmp_path):
     assert bpp[9 + 3] + bpp[18 + 3] == pytest.approx(bpp[8])
     folder = tmp_path / "a-latents"
     assert len(list(folder.iterdir())) == 28
-    image = np.asarray(PIL.Image.open(pictures[0]))
+    image = np.asarray(PIL.Image.open(images[0]))
     expected = np.rint(keep(CODEC, image, [1, 2, 4, 5, 6, 7, 8, 9]) * 255)
     np.testing.assert_array_equal(np.asarray(PIL.Image.open(folder / "without-3.png")), expected)
     error = np.mean((expected - image) ** 2)
@@ -62,15 +62,15 @@ def test_samples(tmp_path):
     np.testing.assert_array_equal(sheet[8 : 8 + 64, 96 : 96 + 80], expected)
 
 
-def test_interpolation(pictures, tmp_path):
+def test_interpolation(images, tmp_path):
     out = tmp_path / "i.png"
-    words = ("qarv", "interpolate", *pictures[:2], "--codec", SPEC, "--steps", 3, "--out", out)
+    words = ("qarv", "interpolate", *images[:2], "--codec", SPEC, "--steps", 3, "--out", out)
     rdbench(*words)
     sheet = np.asarray(PIL.Image.open(out))
-    last = CODEC.decode(CODEC.encode(np.asarray(PIL.Image.open(pictures[1]))).data)
+    last = CODEC.decode(CODEC.encode(np.asarray(PIL.Image.open(images[1]))).data)
     np.testing.assert_array_equal(sheet[8:78, 224:324], np.rint(last * 255))
     with pytest.raises(UsageError, match="different sizes"):
-        rdbench("qarv", "interpolate", *pictures[1:], "--codec", SPEC)
+        rdbench("qarv", "interpolate", *images[1:], "--codec", SPEC)
     with pytest.raises(UsageError, match="'jpeg' is not QARV"):
         rdbench("qarv", "sample", "--codec", "jpeg")
 
@@ -85,7 +85,7 @@ def test_interpolation(pictures, tmp_path):
         (("sample", "--temperature", "inf"), None, "--temperature"),
     ],
 )
-def test_giant_sheets_are_refused(pictures, tmp_path, monkeypatch, words, error, reason):
+def test_giant_sheets_are_refused(images, tmp_path, monkeypatch, words, error, reason):
     monkeypatch.chdir(tmp_path)
     words = ["qarv", *map(str, words), "--codec", SPEC, "--out", "sheet.png"]
     if error is None:
@@ -98,7 +98,7 @@ def test_giant_sheets_are_refused(pictures, tmp_path, monkeypatch, words, error,
     assert not Path("sheet.png").exists()
 
 
-def test_no_picture_is_written_of_what_is_not_finite(pictures, tmp_path, monkeypatch):
+def test_no_image_is_written_of_what_is_not_finite(images, tmp_path, monkeypatch):
     monkeypatch.setattr(Qarv, "decode", lambda self, data: np.full((4, 4, 3), np.nan, np.float32))
     (tmp_path / "a.qarv").write_bytes(b"")
     with pytest.raises(DataError, match="not finite"):
@@ -106,9 +106,9 @@ def test_no_picture_is_written_of_what_is_not_finite(pictures, tmp_path, monkeyp
     assert not (tmp_path / "out.png").exists()
 
 
-def test_a_sheet_scales_pictures_down_and_leaves_gaps_white():
-    picture = np.full((100, 400, 3), 7, np.uint8)
-    sheet = contact_sheet([[("one", picture)], [GAP, ("two", picture)]], side=200)
+def test_a_sheet_scales_images_down_and_leaves_gaps_white():
+    image = np.full((100, 400, 3), 7, np.uint8)
+    sheet = contact_sheet([[("one", image)], [GAP, ("two", image)]], side=200)
     assert sheet.shape == (8 + 2 * (50 + 20 + 8), 8 + 2 * (200 + 8), 3)
     assert (sheet[8:58, 8:208] == 7).all()
     assert (sheet[8:58, 216:416] == 255).all()
@@ -117,13 +117,13 @@ def test_a_sheet_scales_pictures_down_and_leaves_gaps_white():
     assert (sheet[58:78, 8:208] < 100).any()
 
 
-def test_a_cut_file_on_the_command_line(pictures, tmp_path):
+def test_a_cut_file_on_the_command_line(images, tmp_path):
     cut, out = tmp_path / "cut.qarv", tmp_path / "cut.png"
-    rdbench("encode", pictures[0], "-o", cut, "--codec", f"qarv-scalable{SPEC[4:]},kept=3")
+    rdbench("encode", images[0], "-o", cut, "--codec", f"qarv-scalable{SPEC[4:]},kept=3")
     with pytest.raises(BitstreamError, match="cut after 3 of its 9 latents"):
         rdbench("decode", cut, "--codec", SPEC)
     rdbench("decode", cut, "--codec", SPEC, "--partial", "-o", out)
-    expected = keep(CODEC, np.asarray(PIL.Image.open(pictures[0])), [1, 2, 3])
+    expected = keep(CODEC, np.asarray(PIL.Image.open(images[0])), [1, 2, 3])
     np.testing.assert_array_equal(np.asarray(PIL.Image.open(out)), np.rint(expected * 255))
     with pytest.raises(UsageError, match="'jpeg' decodes whole files only"):
         rdbench("decode", cut, "--codec", "jpeg", "--partial")
@@ -149,9 +149,9 @@ def test_the_scalable_codec_cuts_the_file_of_qarv():
     assert [[p.kept for p in ladder] for ladder in ladders] == [[*range(1, 10)], [1, 2, 3]]
 
 
-def test_scalable_curves_are_measured_like_others(pictures, tmp_path):
-    folder = pictures[0].parent
-    pictures[2].unlink()
+def test_scalable_curves_are_measured_like_others(images, tmp_path):
+    folder = images[0].parent
+    images[2].unlink()
     outcome = run(
         ["qarv-scalable:weights=random-tiny,lambda=64,2048"], str(folder), tmp_path / "out", jobs=0
     )

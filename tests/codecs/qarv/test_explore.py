@@ -1,4 +1,4 @@
-"""Subsets of latents, bits per position, pictures in between."""
+"""Subsets of latents, bits per position, images in between."""
 
 import numpy as np
 import pytest
@@ -17,13 +17,13 @@ def test_subsets_of_the_latents():
     found = {(s.kind, s.latent): s for s in subsets(CODEC, IMAGE)}
     stream = CODEC.encode(IMAGE)
     assert list(found) == [(kind, i) for kind in KINDS for i in range(1, 10)]
-    np.testing.assert_array_equal(found["first", 9].picture, CODEC.decode(stream.data))
+    np.testing.assert_array_equal(found["first", 9].image, CODEC.decode(stream.data))
     for n, end in enumerate(np.cumsum([segment.n_bytes for segment in stream.segments])):
         if n > 0:
             cut = CODEC.decode_partial(stream.data[:end])
-            np.testing.assert_array_equal(found["first", n].picture, cut)
+            np.testing.assert_array_equal(found["first", n].image, cut)
     for kind, i, kept in (("without", 3, [1, 2, 4, 5, 6, 7, 8, 9]), ("alone", 4, [4])):
-        np.testing.assert_array_equal(found[kind, i].picture, keep(CODEC, IMAGE, kept))
+        np.testing.assert_array_equal(found[kind, i].image, keep(CODEC, IMAGE, kept))
         bits = sum(stream.segments[k].ideal_bits for k in kept)
         assert found[kind, i].ideal_bits == pytest.approx(bits)
 
@@ -33,11 +33,11 @@ def test_latents_that_do_not_exist_are_refused():
         keep(CODEC, IMAGE, [0])
 
 
-def test_interpolation_starts_and_ends_at_the_pictures():
-    pictures = interpolate(CODEC, IMAGE, OTHER, [0, 0.4, 0.5, 1])
-    np.testing.assert_array_equal(pictures[0], keep(CODEC, IMAGE, range(1, 10)))
-    np.testing.assert_array_equal(pictures[3], keep(CODEC, OTHER, range(1, 10)))
-    assert not np.array_equal(pictures[1], pictures[2])
+def test_interpolation_starts_and_ends_at_the_images():
+    images = interpolate(CODEC, IMAGE, OTHER, [0, 0.4, 0.5, 1])
+    np.testing.assert_array_equal(images[0], keep(CODEC, IMAGE, range(1, 10)))
+    np.testing.assert_array_equal(images[3], keep(CODEC, OTHER, range(1, 10)))
+    assert not np.array_equal(images[1], images[2])
     with pytest.raises(UsageError, match="different sizes"):
         interpolate(CODEC, IMAGE, OTHER[:50], [0.5])
 

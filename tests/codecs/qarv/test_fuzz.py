@@ -26,7 +26,7 @@ def test_mutated_files(pytestconfig: pytest.Config) -> None:
 
 
 def test_forged_headers() -> None:
-    """A header with a right checksum may claim anything: a picture or a BitstreamError."""
+    """A header with a right checksum may claim anything: an image or a BitstreamError."""
     stream = CODEC.encode(IMAGE)
     outcomes: Counter[str] = Counter()
     for file in forged(stream.data, stream.segments[0].n_bytes, 300, seed=2):

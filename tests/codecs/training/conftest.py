@@ -23,7 +23,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of three photographs, one of them in a folder below."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "more").mkdir()
-    pictures = {"a.png": data.astronaut(), "b.png": data.cat(), "more/c.png": data.rocket()}
-    for name, picture in pictures.items():
-        PIL.Image.fromarray(np.ascontiguousarray(picture[:256, :384])).save(folder / name)
+    images = {"a.png": data.astronaut(), "b.png": data.cat(), "more/c.png": data.rocket()}
+    for name, image in images.items():
+        PIL.Image.fromarray(np.ascontiguousarray(image[:256, :384])).save(folder / name)
     return folder

@@ -14,7 +14,7 @@ from rdbench_codecs.hyperprior.objective import HyperpriorObjective
 from rdbench_codecs.qarv import Qarv
 from rdbench_codecs.qarv.config import CONFIGS
 from rdbench_codecs.qarv.objective import QarvObjective
-from rdbench_codecs.training.data import Crops, picture_files
+from rdbench_codecs.training.data import Crops, image_files
 from rdbench_codecs.training.loop import train
 from rdbench_codecs.training.principal_components import (
     blocks,
@@ -39,7 +39,7 @@ WIDE = {  # 48 values of a 4x4 block
 @pytest.fixture
 def images(photos: Path) -> Tensor:
     recipe = Recipe.from_dict({"stages": [{"steps": 1, "batch": 24, "crop": 128}]})
-    return Crops(picture_files(photos), recipe)[0].float() / 255
+    return Crops(image_files(photos), recipe)[0].float() / 255
 
 
 FACTORIZED = {"baseline": "bmshj2018-factorized", "n": 16, "m": 16}

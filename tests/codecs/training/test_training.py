@@ -21,7 +21,7 @@ from rdbench_codecs.learned.weights import read
 from rdbench_codecs.qarv import Qarv
 from rdbench_codecs.qarv.config import CONFIGS
 from rdbench_codecs.qarv.objective import QarvObjective
-from rdbench_codecs.training.data import Crops, picture_files
+from rdbench_codecs.training.data import Crops, image_files
 from rdbench_codecs.training.loop import Machine, Progress, train
 from rdbench_codecs.training.objective import Objective
 from rdbench_codecs.training.recipe import Recipe, load_recipe
@@ -291,7 +291,7 @@ def test_the_average_warms_up(photos: Path, tmp_path: Path) -> None:
 
 def test_crops_depend_on_the_step_alone(photos: Path) -> None:
     settings = recipe(6)
-    files = picture_files(photos)
+    files = image_files(photos)
     assert [p.name for p in files] == ["a.png", "b.png", "c.png"]
     once, again = Crops(files, settings), Crops(files, settings)
     steps = [once[i] for i in range(6)]
@@ -301,12 +301,12 @@ def test_crops_depend_on_the_step_alone(photos: Path) -> None:
     assert torch.equal(torch.cat(shared), steps[3])
 
 
-def test_crops_that_fit_no_picture(photos: Path, tmp_path: Path) -> None:
+def test_crops_that_fit_no_image(photos: Path, tmp_path: Path) -> None:
     settings = Recipe.from_dict({"stages": [{"steps": 1, "crop": 512}]})
     with pytest.raises(DataError, match="512 x 512"):
-        Crops(picture_files(photos), settings)[0]
-    with pytest.raises(DataError, match="no pictures"):
-        picture_files(tmp_path)
+        Crops(image_files(photos), settings)[0]
+    with pytest.raises(DataError, match="no images"):
+        image_files(tmp_path)
 
 
 @pytest.mark.parametrize("method", POINTS)
@@ -381,7 +381,7 @@ def test_every_recipe_that_comes_along_makes_a_network(codec: str) -> None:
         ("ema_decay = 2\n[[stages]]\nsteps = 1", "ema_decay between 0 and 1"),
         ("[[stages]]\nsteps = 2.5", "steps = 2.5, .* whole number"),
         ("[[stages]]\nsteps = true", "steps = True, .* whole number"),
-        ("[[stages]]\nsteps = 1\nbatch = 1_000_000_000_000", "pictures a step"),
+        ("[[stages]]\nsteps = 1\nbatch = 1_000_000_000_000", "images a step"),
         ("[[stages]]\nsteps = 1\ncrop = 6400000", "up to"),
         ("[[stages]]\nsteps = 1\nlearning_rate = nan", "learning_rate = nan, .* number"),
         ("[[stages]]\nsteps = 1\nlearning_rate = 1" + 400 * "0", "learning_rate = .* number"),

@@ -23,7 +23,7 @@ const swept = () => currentSet().curves.filter((curve) => curve.times?.n);
 function lede() {
   const { timings, name } = currentSet();
   document.getElementById("timing-lede").textContent = timings.length
-    ? `Taken alone by rdbench timing: warmed up, synchronized, ${plural(timings[0].n_repeats, "repetition")} of ${plural(timings[0].n_pictures, "picture")}. ` +
+    ? `Taken alone by rdbench timing: warmed up, synchronized, ${plural(timings[0].n_repeats, "repetition")} of ${plural(timings[0].n_images, "picture")}. ` +
       "Medians, and the quarter and three quarters that take no longer."
     : `Nothing was timed alone on ${name}: rdbench timing does that, stage by stage.`;
   document.getElementById("sweep-lede").textContent = swept().length

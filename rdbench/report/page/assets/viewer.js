@@ -72,9 +72,9 @@ function fill() {
           el(
             "p",
             {},
-            "There are no pictures in this page. Make it with ",
-            el("code", {}, "rdbench report --pictures 2"),
-            " or with names of pictures.",
+            "There are no images in this page. Make it with ",
+            el("code", {}, "rdbench report --images 2"),
+            " or with names of images.",
           ),
         ]),
     ...missing.map((line) => el("p", {}, line)),

@@ -1,4 +1,4 @@
-"""Pictures for the page: what kept bitstreams decode to, near the same rate for every codec."""
+"""Images for the page: what kept bitstreams decode to, near the same rate for every codec."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import PIL.Image
 
 from rdbench.curve import to_quality
-from rdbench.datasets import Picture, load_dataset
+from rdbench.datasets import ImageFile, load_dataset
 from rdbench.errors import RdbenchError, UsageError
 from rdbench.images import read_image
 from rdbench.match import Match, match_of
@@ -25,11 +25,11 @@ _WHITE_HOT = 0.995  # quantile of a bit map that its brightest colour stands for
 
 
 Point = Record | Match
-"""A picture through an operating point, with a kept bitstream."""
+"""An image through an operating point, with a kept bitstream."""
 
 
 class Album:
-    """Pictures as lossless WebP in base64, each distinct one once.
+    """Images as lossless WebP in base64, each distinct one once.
 
     Attributes:
         images: name, the start of the file's SHA-256 -> base64 text.
@@ -39,7 +39,7 @@ class Album:
         self.images: dict[str, str] = {}
 
     def add(self, image: Image) -> str:
-        """Keep a picture and return its name."""
+        """Keep an image and return its name."""
         file = io.BytesIO()
         PIL.Image.fromarray(image).save(file, "WEBP", lossless=True, quality=60, method=4)
         name = hashlib.sha256(file.getvalue()).hexdigest()[:16]
@@ -48,25 +48,25 @@ class Album:
 
 
 Wanted = int | Sequence[str]
-"""Pictures to look at: so many of each data set, or by name, with or without suffix."""
+"""Images to look at: so many of each data set, or by name, with or without suffix."""
 
 
-def pictures_of(wanted: Wanted, images: Iterable[str]) -> list[str]:
-    """Names of the pictures of a data set that are asked for."""
+def images_of(wanted: Wanted, images: Iterable[str]) -> list[str]:
+    """Names of the images of a data set that are asked for."""
     if isinstance(wanted, int):
         return list(images)[:wanted]
     return [image for image in images if {image, image.rpartition(".")[0]} & set(wanted)]
 
 
 def check_names(wanted: Wanted, comparisons: Iterable[Comparison]) -> None:
-    """Raise UsageError for the name of a picture that no data set has."""
+    """Raise UsageError for the name of an image that no data set has."""
     known = [image for c in comparisons for image in c.images]
     for name in () if isinstance(wanted, int) else wanted:
-        if not pictures_of([name], known):
-            raise UsageError(f"no data set here has a picture {name!r}{closest(name, known)}")
+        if not images_of([name], known):
+            raise UsageError(f"no data set here has an image {name!r}{closest(name, known)}")
 
 
-def picture_json(
+def image_json(
     store: Store,
     comparison: Comparison,
     wanted: Wanted,
@@ -76,27 +76,27 @@ def picture_json(
 ) -> tuple[list[Json], list[str]]:
     """What the viewer shows of a data set.
 
-    For every picture, measured curve and rate, what is nearest to the rate is decoded from its kept
+    For every image, measured curve and rate, what is nearest to the rate is decoded from its kept
     bitstream: a record, or what `rdbench match` found.
 
     Args:
         store: the open report folder.
         comparison: the curves.
-        wanted: pictures asked for.
+        wanted: images asked for.
         rates_bpp: rates to match, in bits per pixel.
         album: takes the pixels.
-        on_progress: called with (pictures decoded, pictures in all).
+        on_progress: called with (images decoded, images in all).
 
     Returns:
-        An entry for each picture, and a line for each thing that could not be shown.
+        An entry for each image, and a line for each thing that could not be shown.
     """
-    names = pictures_of(wanted, comparison.images)
+    names = images_of(wanted, comparison.images)
     if not names:
         return [], []
     try:
-        files = {p.name: p for p in load_dataset(store.source_of(comparison.dataset)).pictures}
+        files = {p.name: p for p in load_dataset(store.source_of(comparison.dataset)).files}
     except RdbenchError as error:
-        return [], [f"no pictures of {comparison.dataset}: {error}"]
+        return [], [f"no images of {comparison.dataset}: {error}"]
     bodies = store.results("match").values()
     matches = [m for body in bodies if (m := match_of(body)) is not None]
     changed = [n for n in names if n in files and files[n].sha256 != comparison.images[n]]
@@ -134,34 +134,34 @@ def _of(comparison: Comparison, key: str, matches: Iterable[Match]) -> list[Matc
 
 
 def _names_of_file(comparison: Comparison, image: str) -> set[str]:
-    """The names under which a data set has a picture's file; equal files are measured once."""
+    """The names under which a data set has an image's file; equal files are measured once."""
     sha256 = comparison.images[image]
     return {name for name, other in comparison.images.items() if other == sha256}
 
 
 def nearest(points: Iterable[Point], images: Collection[str], rate_bpp: float) -> Point | None:
-    """The verified point of a picture whose rate is closest to ``rate_bpp`` as a ratio.
+    """The verified point of an image whose rate is closest to ``rate_bpp`` as a ratio.
 
     Args:
-        points: of any pictures.
-        images: names that the picture goes by.
+        points: of any images.
+        images: names that the image goes by.
         rate_bpp: bits per pixel.
     """
     good = [p for p in points if p.image in images and p.error is None and p.bpp]
     return min(good, key=lambda p: abs(math.log((p.bpp or 1) / rate_bpp)), default=None)
 
 
-def _entry(picture: Picture, album: Album) -> Json:
+def _entry(image: ImageFile, album: Album) -> Json:
     return {
-        "image": picture.name,
-        "width": picture.width,
-        "height": picture.height,
-        "original": album.add(read_image(picture.path)),
+        "image": image.name,
+        "width": image.width,
+        "height": image.height,
+        "original": album.add(read_image(image.path)),
         "views": [],
     }
 
 
-def _view(store: Store, point: Point, picture: Picture, album: Album) -> Json:
+def _view(store: Store, point: Point, image: ImageFile, album: Album) -> Json:
     codec = store.codec_of(point)
     decoded = to_8bit(codec.decode(store.bitstream(point.bitstream_sha256)))
     known = {
@@ -169,7 +169,7 @@ def _view(store: Store, point: Point, picture: Picture, album: Album) -> Json:
         for name, score in point.scores.items()
         if score is not None
     }
-    # An MS-SSIM of 1 is no number of dB; like the PSNR of a lossless picture it is left out.
+    # An MS-SSIM of 1 is no number of dB; like the PSNR of a lossless image it is left out.
     quality = {name: value for name, value in known.items() if math.isfinite(value)}
     return {
         "spec": point.spec,
@@ -177,13 +177,13 @@ def _view(store: Store, point: Point, picture: Picture, album: Album) -> Json:
         "n_bytes": point.n_bytes,
         "quality": quality,
         "image": album.add(decoded),
-        "maps": list(_bit_maps(codec, picture, album)),
+        "maps": list(_bit_maps(codec, image, album)),
     }
 
 
-def _bit_maps(codec: Codec, picture: Picture, album: Album) -> Iterator[Json]:
+def _bit_maps(codec: Codec, image_file: ImageFile, album: Album) -> Iterator[Json]:
     """Where the bits of each latent go and, first, of all together."""
-    image = read_image(picture.path)
+    image = read_image(image_file.path)
     maps = {name: bits_per_pixel(m, *image.shape[:2]) for name, m in codec.bit_maps(image).items()}
     if len(maps) > 1:
         maps = {"all latents": sum(maps.values(), np.zeros(image.shape[:2], np.float32)), **maps}
@@ -203,8 +203,8 @@ def bits_per_pixel(
     """Bits at each position of a latent, spread over the pixels that it stands for.
 
     Args:
-        bits: (rows, columns), over the picture padded to a whole number of positions.
-        height, width: of the picture. A position is a square of pixels whose side is a power of
+        bits: (rows, columns), over the image padded to a whole number of positions.
+        height, width: of the image. A position is a square of pixels whose side is a power of
             two.
 
     Returns:

@@ -138,6 +138,10 @@ class Codec(ABC):
         """
         raise UsageError(f"codec {self.name!r} decodes whole files only")
 
+    def decoded_part(self, data: bytes) -> str:
+        """Say what `decode_partial` takes from ``data``, such as ``3 of 9 latents``."""
+        return ""
+
     def ladder(self) -> tuple[Self, ...]:
         """The default sweep, lowest rate first, with every other setting kept."""
         if not self.ladder_values:

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +55,17 @@ class Verified:
     faults: tuple[Fault, ...]
 
 
-def verify(folder: str | Path, repair: bool = False) -> Verified:
+def verify(
+    folder: str | Path,
+    repair: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, n: None,
+) -> Verified:
     """Check every record and bitstream of a report folder.
 
     Args:
         folder: the report folder.
         repair: True to move damaged bitstreams to ``damaged/``, so that the next run replaces them.
+        on_progress: called with (bitstreams checked, bitstreams in all).
 
     Raises:
         DataError: the folder holds no records, or its database cannot be read at all.
@@ -72,7 +77,8 @@ def verify(folder: str | Path, repair: bool = False) -> Verified:
             needed, n_records, n_results = _needed(store, faults)
         faults += [Fault("damaged", str(store.path), "", str(w.message)) for w in caught]
         found = _files(store)
-        for digest, users in needed.items():
+        for done, (digest, users) in enumerate(needed.items()):
+            on_progress(done, len(needed))
             if users and (reason := _wrong(store, digest)):
                 path = store.bitstream_path(digest)
                 kind = "damaged" if os.path.lexists(path) else "missing"

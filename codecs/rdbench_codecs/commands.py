@@ -6,20 +6,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rdbench.cli.console import AsJson, print_rows, say
+from rdbench.cli.console import print_rows, progress, say
+from rdbench.cli.options import AsJson, CodecSpec
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_figure
 
 if TYPE_CHECKING:
     from rdbench_codecs.hyperprior.codec import Qvrf
 
-weights = typer.Typer(help="Weights of the learned codecs.", no_args_is_help=True)
-qvrf = typer.Typer(help="Regulators of QVRF.", no_args_is_help=True)
+weights = typer.Typer(help="List and fetch weights of learned codecs.", no_args_is_help=True)
+qvrf = typer.Typer(help="Analyse and convert networks of QVRF.", no_args_is_help=True)
+
+
+def _bundled_names() -> list[str]:
+    """Codecs with bundled weights, for completion."""
+    from rdbench_codecs.learned.weights import all_bundled
+
+    return [path.stem for path in all_bundled()]
+
+
+def _published_names() -> list[str]:
+    """Checkpoints, and codecs that have some, for completion."""
+    from rdbench_codecs.learned.weights import known
+
+    return list(dict.fromkeys(name for c in known() for name in (c.codec, c.name)))
 
 
 @weights.command("list")
 def weights_list(as_json: AsJson = False) -> None:
-    """Weights that come along and published ones, and which are here.
+    """List bundled and published weights, and which are on this machine.
 
     Example: rdbench weights list
     """
@@ -52,25 +67,33 @@ def weights_list(as_json: AsJson = False) -> None:
 
 @weights.command("card")
 def weights_card(
-    codec: Annotated[str, typer.Argument(help="Codec whose weights come along.")],
+    codec: Annotated[
+        str,
+        typer.Argument(help="Codec with bundled weights.", autocompletion=_bundled_names),
+    ],
 ) -> None:
-    """Print what is known of the weights that come along: data, training, results.
+    """Print the card of bundled weights: data, training, results.
 
     Example: rdbench weights card qarv
     """
-    from rdbench_codecs.learned.weights import all_bundled, bundled
+    from rdbench_codecs.learned.weights import bundled
 
-    if not bundled(codec).is_file():
-        names = ", ".join(path.stem for path in all_bundled())
-        raise UsageError(f"no weights are bundled for {codec!r}; there are some for {names}")
+    if codec not in _bundled_names():
+        raise UsageError(f"no weights are bundled for {codec!r}, but {', '.join(_bundled_names())}")
     typer.echo(bundled(codec).with_suffix(".md").read_text())
 
 
 @weights.command("fetch")
 def weights_fetch(
-    name: Annotated[str, typer.Argument(help="Name of weights, or of a codec for all of its.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Checkpoint name, or a codec name to fetch all of its checkpoints.",
+            autocompletion=_published_names,
+        ),
+    ],
 ) -> None:
-    """Download published weights and check them: hash as far as known, names, shapes.
+    """Download published weights and check their hash, parameter names and shapes.
 
     Example: rdbench weights fetch qarv
     """
@@ -82,7 +105,7 @@ def weights_fetch(
 
 
 def _check_network(codec: str, path: Path) -> None:
-    """DataError where a file does not hold the network of a codec."""
+    """DataError if a file does not hold the network of a codec."""
     if codec == "qarv":
         from rdbench_codecs.qarv.model import load_network
 
@@ -98,31 +121,26 @@ def _check_network(codec: str, path: Path) -> None:
         network_of(cls.baseline, cls.method, read(path)[0], path)
 
 
-@qvrf.callback()
-def _qvrf_group() -> None:
-    """Regulators of QVRF."""
-
-
 @qvrf.command("fit")
 def qvrf_fit(
-    codec: Annotated[
-        str, typer.Option("--codec", "-c", help="A QVRF codec with its weights.")
-    ] = "qvrf-cheng2020-attn",
+    codec: CodecSpec = "qvrf-cheng2020-attn",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Figure to write, such as fit.pdf.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit the line between regulators and lambda.
+    """Fit the line between the regulators of a QVRF codec and lambda.
 
-    sqrt(lambda / lambda_ref) = slope * a + intercept, equation 7 and Figure 3 of QVRF.
+    sqrt(lambda / lambda_ref) = slope * a + intercept: equation 7 and Figure 3 of the paper.
 
     Example: rdbench qvrf fit --codec qvrf-mbt2018:weights=my.pth --out fit.pdf
     """
     point = _qvrf_point(codec)
     if out:
+        _require_figure(out)
         output_file(out, out, files_of_spec(codec))
-    fit = point.regulator_fit()
+    with progress("fitting"):
+        fit = point.regulator_fit()
     row = {"codec": codec, "slope": fit.slope, "intercept": fit.intercept, "r2": fit.r2}
     print_rows([row], as_json)
     if out:
@@ -132,14 +150,12 @@ def qvrf_fit(
 
 @qvrf.command("fix")
 def qvrf_fix(
-    codec: Annotated[
-        str, typer.Option("--codec", "-c", help="A QVRF codec at one rate, with its weights.")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .safetensors.")],
+    codec: CodecSpec,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: NAME.safetensors.")],
 ) -> None:
-    """Write the fixed-rate network that a QVRF network is at one rate.
+    """Write a QVRF network at one rate as a fixed-rate network.
 
-    It makes the same integers and the same image, and can be trained on at that rate.
+    It gives the same latents and the same image, and can be trained further at that rate.
 
     Example: rdbench qvrf fix --codec qvrf-mbt2018-mean:index=3 --out fixed.safetensors
     """
@@ -152,14 +168,23 @@ def qvrf_fix(
 
 
 def _qvrf_point(spec: str) -> "Qvrf":
-    """The operating point of a spec; UsageError where it is of another family."""
+    """The operating point of a spec; UsageError if it is of another family."""
     from rdbench.registry import codec_from_spec
     from rdbench_codecs.hyperprior.codec import Qvrf
 
     point = codec_from_spec(spec)
     if not isinstance(point, Qvrf):
-        raise UsageError(f"{spec!r} is no QVRF codec")
+        raise UsageError(f"{spec!r} is not a QVRF codec")
     return point
+
+
+def _require_figure(path: Path) -> None:
+    """UsageError, before the work, for a suffix that no figure is written with."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    formats = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.removeprefix(".") not in formats:
+        raise UsageError(f"cannot draw {path}; its suffix must be one of {', '.join(formats)}")
 
 
 def _draw_fit(fit: Any, title: str, out: Path) -> None:

@@ -135,6 +135,12 @@ def _how_to_score(curve: Curve, metric: str, folder: Path) -> str:
 
 
 def _no_anchor(test: Curve, anchor: str, curves: Sequence[Curve], metric: str, folder: Path) -> str:
+    if test.source == "imported":
+        file = Path(test.provenance["path"]).name
+        return (
+            f"no {anchor} on {test.dataset}, the data set that {file} or its folder names; if that "
+            "is wrong, give the right one with --dataset"
+        )
     ways = []
     source = _source(test, folder)
     if source and is_codec(anchor):

@@ -1,14 +1,15 @@
 """``rdbench anchor``: is the anchor here the anchor of the literature?"""
 
-from typing import Annotated
-
 import typer
 
 from rdbench.anchor import verify_anchor
-from rdbench.cli.console import AsJson, print_rows
+from rdbench.cli.console import print_rows, progress
+from rdbench.cli.options import AsJson, CodecSpec
 from rdbench.errors import RdbenchError
 
-app = typer.Typer(help="Check the anchor that BD-rates refer to.", no_args_is_help=True)
+app = typer.Typer(
+    name="anchor", help="Check the anchor that BD-rates refer to.", no_args_is_help=True
+)
 
 
 @app.callback()
@@ -17,15 +18,13 @@ def _group() -> None:
 
 
 @app.command()
-def verify(
-    codec: Annotated[str, typer.Option("--codec", "-c", help="The anchor.")] = "vtm18",
-    as_json: AsJson = False,
-) -> None:
-    """Version, configuration, bit depth, rounding, and images encoded against shipped points.
+def verify(codec: CodecSpec = "vtm18", as_json: AsJson = False) -> None:
+    """Compare the anchor's version and configuration, and two encoded images, with known results.
 
     Example: rdbench anchor verify
     """
-    checks = list(verify_anchor(codec))
+    with progress(f"checking {codec}"):
+        checks = list(verify_anchor(codec))
     rows = [{"check": c.name, "ok": c.ok, "detail": c.detail} for c in checks]
     print_rows(rows, as_json)
     bad = [c.name for c in checks if not c.ok]

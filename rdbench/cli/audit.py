@@ -2,28 +2,28 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from rdbench.analysis.audit import Audit, published_gaps, segment_rows
 from rdbench.analysis.audit import audit as audit_folder
-from rdbench.cli.console import AsJson, print_rows, progress_bar, say
+from rdbench.cli.console import print_rows, progress, say, warn
+from rdbench.cli.options import REPORTS, AsJson, Folder
 from rdbench.store import Store
 
 
 def audit(
-    folder: Annotated[Path, typer.Argument(help="Report folder.")] = Path("reports"),
+    folder: Folder = REPORTS,
     by_segment: Annotated[
-        bool, typer.Option("--segments", help="Coded and ideal rate of every segment instead.")
+        bool, typer.Option("--segments", help="Print coded and ideal rate of every segment.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Account for every byte.
 
-    Coded against ideal bits, headers, overhead of the coder, and what a decoder must be told that
-    the file does not carry. Published curves that leave something out of the rate are named, too.
+    Shows coded and ideal bits, headers, the overhead of the entropy coder, and what a decoder needs
+    that is not in the file. Names published curves whose rate leaves something out.
 
     Example: rdbench audit reports
     """
@@ -32,16 +32,15 @@ def audit(
             rows = segment_rows(store.records(), store.datasets())
         print_rows(rows if as_json else [_short(row) for row in rows], as_json)
         return
-    with progress_bar("audit") as bar:
-        task = bar.add_task("", total=None, note="")
-        found = audit_folder(folder, lambda done, n: bar.update(task, completed=done, total=n))
+    with progress("audit") as advance:
+        found = audit_folder(folder, advance)
     if as_json:
         print_rows([{**dataclasses.asdict(a), "flag": a.flag} for a in found], True)
     else:
         _print(found)
     problems = [line for a in found for line in a.problems]
     for line in problems:
-        say(f"not checked: {line}")
+        warn(f"not checked: {line}")
     if problems:
         raise typer.Exit(1)
 
@@ -52,7 +51,7 @@ def _print(found: Sequence[Audit]) -> None:
     silent = sorted({a.codec for a in found if a.header_bytes is None} - flagged)
     print_rows([a.row() for a in found if a.codec not in silent], False)
     if silent:
-        say(f"nothing to account for, as these tell no parts of their files: {', '.join(silent)}")
+        say(f"these codecs report no parts of their files: {', '.join(silent)}")
     gaps = published_gaps({a.dataset for a in found})
     for rate in dict.fromkeys(gap["rate"] for gap in gaps):
         codecs = ", ".join(gap["codec"] for gap in gaps if gap["rate"] == rate)

@@ -1,58 +1,57 @@
 """``rdbench bdrate``: how much rate a codec saves at equal quality."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rdbench.analysis.bd import METHODS, BdPsnr, BdRate, bd_psnr, bd_rate, sensitivity
+from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate, sensitivity
 from rdbench.analysis.comparison import compare, is_own
 from rdbench.analysis.selection import gather
-from rdbench.cli.console import AsJson, grouped, print_rows, say
+from rdbench.cli.console import grouped, print_rows, say
+from rdbench.cli.options import (
+    ALL,
+    REPORTS,
+    Anchor,
+    AsJson,
+    CurveFiles,
+    CurveNames,
+    Folder,
+    Method,
+    Metric,
+    OnlyDataset,
+    PerImage,
+)
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.published import import_curves
 
 
 def bdrate(
-    anchor: Annotated[str, typer.Option("--anchor", "-a", help="Codec compared with.")] = "vtm18",
-    codec: Annotated[
-        list[str], typer.Option("--codec", "-c", help="Only these; default all. Repeatable.")
-    ] = [],  # noqa: B006
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Only this data set.")
-    ] = None,
-    metric: Annotated[str, typer.Option(help="psnr, ms_ssim, or another metric.")] = "psnr",
-    method: Annotated[str, typer.Option(help=f"{', '.join(METHODS)}.")] = "poly3",
+    anchor: Anchor = "vtm18",
+    codec: CurveNames = ALL,
+    dataset: OnlyDataset = None,
+    metric: Metric = "psnr",
+    method: Method = "poly3",
     psnr: Annotated[
-        bool, typer.Option("--bd-psnr", help="Difference of quality at equal rate instead.")
+        bool, typer.Option("--bd-psnr", help="Print the quality gained at equal rate.")
     ] = False,
     spread: Annotated[
-        bool, typer.Option("--sensitivity", help="Under every method, averaging and range.")
+        bool, typer.Option("--sensitivity", help="Try every method, averaging and range.")
     ] = False,
-    per_image: Annotated[
-        bool, typer.Option("--per-image", help="One row an image, where both were measured.")
-    ] = False,
-    files: Annotated[
-        list[Path], typer.Option("--curve", help="A JSON file of CompressAI or lossy-vae, too.")
-    ] = [],  # noqa: B006
-    folder: Annotated[Path, typer.Argument(help="Report folder; it need not exist.")] = Path(
-        "reports"
-    ),
+    per_image: PerImage = False,
+    files: CurveFiles = ALL,
+    folder: Folder = REPORTS,
     as_json: AsJson = False,
 ) -> None:
-    """Rate saved at equal quality (BD-rate).
+    """Print BD-rates: how much rate codecs save at equal quality.
 
-    Of measured and published curves against an anchor; your own come first, with a star.
-
-    A warning says where a method does not follow the points, or where poly3 and pchip are more than
-    5 % of the rate (0.2 dB) apart.
+    Compares measured and published curves with an anchor. Your own curves come first, marked with a
+    star. Remarks name curves that a method does not follow, or on which poly3 and pchip differ by
+    more than 5 % of the rate (0.2 dB).
 
     Example: rdbench bdrate --anchor vtm18 --dataset kodak
     """
-    if method not in METHODS:
-        raise UsageError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
     imported = import_curves(files, dataset)
     found = compare(gather(folder, dataset, imported), anchor, codec, metric, folder)
     warnings: list[tuple[str, str]] = []
@@ -67,7 +66,7 @@ def bdrate(
         except (DataError, UsageError) as error:
             warnings.append((test.label, f"no figure on {test.dataset}: {error}"))
             continue
-        ranked.append(((not is_own(test), test.dataset, _value(result)), rows))
+        ranked.append(((not is_own(test), test.dataset, _best_first(result)), rows))
         own_is_compared |= is_own(test) or is_own(anchor_curve)
         warnings += [(test.label, text.removeprefix(f"{test.label}: ")) for text in result.warnings]
     warnings += [
@@ -86,8 +85,9 @@ def bdrate(
 Rows = list[dict[str, Any]]
 
 
-def _value(result: BdRate | BdPsnr) -> float:
-    return result.bd_psnr_db if isinstance(result, BdPsnr) else result.bd_rate_percent
+def _best_first(result: BdRate | BdPsnr) -> float:
+    """A number that is lower the better the result: less rate, or more quality."""
+    return -result.bd_psnr_db if isinstance(result, BdPsnr) else result.bd_rate_percent
 
 
 def _rows(

@@ -7,35 +7,36 @@ import typer
 
 from rdbench.analysis.complexity import complexity as count
 from rdbench.analysis.complexity import extra
-from rdbench.cli.console import AsJson, print_rows
+from rdbench.cli.console import print_rows, track
+from rdbench.cli.options import AsJson, CodecSpecs, WeightsOf, with_settings
 from rdbench.registry import codecs_from_spec
 from rdbench.store import Store
 from rdbench.types import Codec
 
 
 def complexity(
-    codec: Annotated[
-        list[str], typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,...]. Repeatable.")
-    ],
+    codec: CodecSpecs,
     reference: Annotated[
         str | None,
-        typer.Option(help="Also print what each has more than this one, in percent."),
+        typer.Option(help="Also print what each codec has more than this one, in percent."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Report folder to keep the numbers in.")
+        Path | None, typer.Option("--out", "-o", help="Report folder that keeps the results.")
     ] = None,
+    weights: WeightsOf = None,
     as_json: AsJson = False,
 ) -> None:
     """Count parameters and MACs per pixel.
 
-    Encoder and decoder apart, counted while an image is coded: what both sides compute counts on
-    both. Element-wise products count in the percentages alone, as one MAC each. Without its rate
-    parameter a codec is taken at the highest rate of its ladder; weights=random will do.
+    Encoder and decoder are counted separately while an image is coded; what both compute counts for
+    both. Element-wise products count only in the percentages, as one MAC each. A codec without a
+    rate is counted at the highest rate of its ladder. The numbers do not depend on weights.
 
-    Example: rdbench complexity --codec qarv:weights=random
+    Example: rdbench complexity --codec qarv --weights random
     """
+    specs = with_settings(codec, weights=weights)
     rows: list[dict[str, Any]] = []
-    for spec in codec:
+    for spec in track("complexity", specs):
         point = _highest_rate(spec)
         cost = count(point)
         row: dict[str, Any] = {

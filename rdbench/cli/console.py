@@ -1,16 +1,25 @@
-"""Printing: results to stdout as tables or JSON, everything else to stderr."""
+"""Printing: results to stdout as tables or JSON, everything else to stderr.
+
+========================  =========  ==========  =======================================
+what                      --quiet    neither     --verbose
+========================  =========  ==========  =======================================
+results, errors, `warn`   printed    printed     printed
+remarks, `say`            -          printed     printed
+`progress`                -          a bar [1]_  a bar [1]_, and a line for each step
+========================  =========  ==========  =======================================
+
+.. [1] where stderr is a terminal
+"""
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
@@ -23,9 +32,6 @@ from rich.text import Text
 from rdbench.printable import printable
 from rdbench.report.tables import cell, columns, is_numeric
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
-
 # Names are printed as they are: rich would take [a] for markup and :smile: for an image.
 _PLAIN: Any = {"markup": False, "emoji": False, "highlight": False}
 _WIDTH = 100_000  # tables keep their width: a number or a name cut short is none
@@ -33,10 +39,24 @@ _stdout = Console(width=_WIDTH, **_PLAIN)
 _stderr = Console(stderr=True, soft_wrap=True, **_PLAIN)
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
+
+
+class Verbosity:
+    """What is printed beside results and errors; the program's options set it."""
+
+    quiet = False
+    verbose = False
 
 
 def say(*lines: str) -> None:
-    """Lines for people, on stderr; control characters in them are escaped."""
+    """Print remarks on stderr, unless --quiet is given; control characters are escaped."""
+    if not Verbosity.quiet:
+        warn(*lines)
+
+
+def warn(*lines: str) -> None:
+    """Print lines that nobody should miss on stderr; control characters are escaped."""
     for line in lines:
         _stderr.print(printable(line))
 
@@ -101,19 +121,45 @@ class _Plain(ProgressColumn):
         return Text(printable(self._text_of(task)))
 
 
+class Advance(Protocol):
+    """Say how far a command is."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
 @contextmanager
-def progress_bar(what: str) -> Iterator[Progress]:
-    """A progress bar on stderr with the time left."""
+def progress(what: str) -> Iterator[Advance]:
+    """Show on stderr that a command works, and how far it is; see the top of this module.
+
+    Example:
+        with progress("rescoring") as advance:
+            rescore(folder, on_progress=advance)
+    """
     with Progress(
         _Plain(lambda _: what),
         BarColumn(),
-        MofNCompleteColumn(),
-        _Plain(lambda task: str(task.fields.get("note", ""))),
+        _Plain(lambda task: f"{task.completed:.0f}/{task.total:.0f}" if task.total else ""),
+        _Plain(lambda task: str(task.fields["note"])),
         TimeElapsedColumn(),
-        _Plain(lambda _: "left"),
+        _Plain(lambda task: "left" if task.total else ""),
         TimeRemainingColumn(),
         console=_stderr,
         transient=True,
-        disable=not _stderr.is_terminal,
+        disable=Verbosity.quiet or not _stderr.is_terminal,
     ) as bar:
-        yield bar
+        task = bar.add_task("", total=None, note="")
+
+        def advance(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note)
+            if Verbosity.verbose:
+                say(f"{what}: {done} of {total}" + (f", {note}" if note else ""))
+
+        yield advance
+
+
+def track(what: str, items: Collection[T]) -> Iterator[T]:
+    """Yield the items of a loop, and show `progress`."""
+    with progress(what) as advance:
+        for done, item in enumerate(items):
+            advance(done, len(items))
+            yield item

@@ -2,27 +2,23 @@
 
 import os
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Annotated
 
 import typer
 
-from rdbench.cli.console import AsJson, print_json, print_rows
-from rdbench.cli.listing import codec_row
+from rdbench.cli.codecs import codec_row
+from rdbench.cli.console import print_json, print_rows
+from rdbench.cli.options import AsJson, ImageSet
 from rdbench.datasets import load_dataset
 from rdbench.images import read_image
 from rdbench.registry import codec_class, codec_names
 from rdbench.sweep import machine
 
 
-def doctor(
-    dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Images to measure colour conversions on.")
-    ] = "sample",
-    as_json: AsJson = False,
-) -> None:
-    """Tell what is installed and what not.
+def doctor(dataset: ImageSet = "sample", as_json: AsJson = False) -> None:
+    """Report installed and missing components.
 
-    Machine, packages, codecs that can and cannot run, and what colour conversion alone costs.
+    Shows the machine, packages, which codecs can run here, and what colour conversion alone costs
+    on the images.
 
     Example: rdbench doctor
     """

@@ -3,56 +3,82 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from rdbench.analysis.latents import latent_rows, rows_by_point
-from rdbench.cli.console import AsJson, print_rows
+from rdbench.cli.console import print_rows, progress, say
+from rdbench.cli.options import (
+    REPORTS,
+    AsJson,
+    CodecSpec,
+    Device,
+    ImageSet,
+    Jobs,
+    OutFolder,
+    Threads,
+    WeightsOf,
+    with_settings,
+)
 from rdbench.cli.run import sweep_with_progress
 from rdbench.datasets import load_dataset
-from rdbench.errors import UsageError
+from rdbench.errors import RdbenchError, UsageError
 from rdbench.images import read_image
 from rdbench.registry import codecs_from_spec, curve_of, rate_of
 from rdbench.report.export import file_name
 
 
 def latents(
-    codec: Annotated[
-        str, typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,...] of a codec with latents.")
-    ],
-    dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Data set or folder of images.")
-    ] = "sample",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Report folder.")] = Path("reports"),
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads a process may use.")] = 1,
+    codec: CodecSpec,
+    dataset: ImageSet = "sample",
+    out: OutFolder = REPORTS,
+    jobs: Jobs = 1,
+    threads: Threads = 1,
     map_of: Annotated[
         str | None, typer.Option("--map", help="Image to draw maps of, at every rate.")
     ] = None,
+    device: Device = None,
+    weights: WeightsOf = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the rate of each latent.
 
-    A table of bits per pixel, in all and of each part of the files, and figures in percent, too;
-    ideal rates with --json. What is measured already is used.
+    Prints bits per pixel of the whole files and of each part, and draws figures. `--json` adds the
+    ideal rates. Existing results are used.
 
     Example: rdbench latents --codec qarv --dataset kodak[kodim03] --map kodim03
     """
     data = load_dataset(dataset)
     image_files = data.subset([map_of]).files if map_of else ()
-    outcome, images = sweep_with_progress([codec], [dataset], out, jobs=jobs, threads=threads)
+    (spec,) = with_settings([codec], device=device, weights=weights)
+    _require_segments(spec)
+    outcome, images = sweep_with_progress([spec], [dataset], out, jobs=jobs, threads=threads)
     rows = latent_rows(outcome.records, images)
     if not rows:
-        raise UsageError(f"{codec} does not tell the rate of its parts, or not all was measured")
+        raise RdbenchError(f"no operating point of {spec} was measured on all images: see above")
     print_rows(rows if as_json else rows_by_point(rows), as_json)
     from rdbench.report.latents import plot_bit_maps, plot_latents
 
-    written = plot_latents(rows, out / "figures")
-    for image_file in image_files:
-        image = read_image(image_file.path)
-        for point in codecs_from_spec(codec):
-            name, value = rate_of(point)
-            title = f"{curve_of(point)} {name}={value:g}"  # with its weights
-            file = file_name(f"map-{data.name}-{title}-{Path(image_file.name).stem}")
-            written += plot_bit_maps(image, point.bit_maps(image), title, out / "figures" / file)
+    with progress("figures"):
+        written = plot_latents(rows, out / "figures")
+        for image_file in image_files:
+            image = read_image(image_file.path)
+            for point in codecs_from_spec(spec):
+                name, value = rate_of(point)
+                title = f"{curve_of(point)} {name}={value:g}"  # with its weights
+                file = (
+                    out
+                    / "figures"
+                    / file_name(f"map-{data.name}-{title}-{Path(image_file.name).stem}")
+                )
+                written += plot_bit_maps(image, point.bit_maps(image), title, file)
     for path in written:
-        typer.echo(path, err=True)
+        say(str(path))
+
+
+def _require_segments(spec: str) -> None:
+    """UsageError, before a sweep, where a codec does not report the parts of its files."""
+    point = codecs_from_spec(spec)[0]
+    point.check()
+    if not point.encode(np.zeros((64, 64, 3), np.uint8)).segments:
+        raise UsageError(f"codec {point.name!r} does not report the rate of its parts")

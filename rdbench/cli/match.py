@@ -3,42 +3,52 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from rdbench.cli.console import AsJson, print_rows, progress_bar, say
+from rdbench.cli.console import print_rows, progress, warn
+from rdbench.cli.options import (
+    REPORTS,
+    Anchor,
+    AsJson,
+    CodecSpecs,
+    Device,
+    ImageSet,
+    Jobs,
+    OutFolder,
+    PerImage,
+    Threads,
+    ToBpp,
+    ToMsSsim,
+    ToPsnr,
+    WeightsOf,
+    with_settings,
+)
 from rdbench.errors import UsageError
 from rdbench.match import Match, match_codecs, match_rows
 from rdbench.rate_control import TOLERANCE
 
 
 def match(
-    codec: Annotated[
-        list[str],
-        typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,...]; the first is compared with."),
-    ],
-    bpp: Annotated[float | None, typer.Option(help="Bits per pixel to meet.")] = None,
-    psnr: Annotated[float | None, typer.Option(help="PSNR in dB to meet.")] = None,
-    ms_ssim: Annotated[float | None, typer.Option("--ms-ssim", help="MS-SSIM to meet.")] = None,
-    dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Data set or folder of images.")
-    ] = "sample",
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Report folder; results are added to it.")
-    ] = Path("reports"),
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads a process may use.")] = 1,
-    per_image: Annotated[
-        bool, typer.Option("--per-image", help="One row an image and codec.")
-    ] = False,
+    codec: CodecSpecs,
+    anchor: Anchor = "",
+    bpp: ToBpp = None,
+    psnr: ToPsnr = None,
+    ms_ssim: ToMsSsim = None,
+    dataset: ImageSet = "sample",
+    out: OutFolder = REPORTS,
+    jobs: Jobs = 1,
+    threads: Threads = 1,
+    per_image: PerImage = False,
+    device: Device = None,
+    weights: WeightsOf = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare codecs at one rate or quality.
 
-    Each codec's rate parameter is searched for every image until the target is met within 1 %, so
-    the table needs no interpolation. What was found before is used.
+    The rate parameter of each codec is searched for every image until the target is met within 1 %,
+    so nothing is interpolated. Gains are relative to the anchor, or to the first codec without one.
+    Existing results are used.
 
     Example: rdbench match --codec jpeg2000 --codec webp --bpp 0.5
     """
@@ -47,17 +57,17 @@ def match(
     if len(given) != 1:
         raise UsageError("give one target: --bpp, --psnr or --ms-ssim")
     ((target, value),) = given
-    with progress_bar("matching") as bar:
-        task = bar.add_task("", total=None, note="")
+    specs = with_settings([anchor] * bool(anchor) + codec, device=device, weights=weights)
+    with progress("matching") as advance:
         found = match_codecs(
-            codec,
+            specs,
             dataset,
             target,
             value,
             out,
             jobs=jobs,
             threads=threads,
-            on_progress=lambda done, n: bar.update(task, completed=done, total=n),
+            on_progress=advance,
         )
     rows = [dataclasses.asdict(m) for m in found] if per_image or as_json else match_rows(found)
     if per_image and not as_json:
@@ -68,10 +78,10 @@ def match(
         shown = ("image", "spec", "bpp", "psnr_rgb", "ms_ssim", "n_encodes", "met")
         rows = [{name: row.get(name) for name in shown} for row in rows]
     print_rows(rows, as_json)
-    say(*_misses(found))
+    warn(*_misses(found))
     failures = [m for m in found if m.error is not None]
     for m in failures:
-        say(f"failed: {m.curve} on {m.image}: {m.error}")
+        warn(f"failed: {m.curve} on {m.image}: {m.error}")
     if failures:
         raise typer.Exit(1)
 
@@ -80,7 +90,7 @@ def _misses(found: Sequence[Match]) -> list[str]:
     """A line for every codec whose steps are too coarse to meet the target."""
     missed = Counter(m.curve for m in found if m.error is None and not m.met)
     return [
-        f"{curve}: {n} images are as near as whole numbers of its rate parameter allow, not "
-        f"within {TOLERANCE:.0%}; what it gains is taken there"
+        f"{curve}: {n} images miss the target by more than {TOLERANCE:.0%}, because its rate "
+        "parameter takes integers only; the gains are at the nearest rates"
         for curve, n in missed.items()
     ]

@@ -9,7 +9,8 @@ import typer
 
 from rdbench.analysis.measured import anomalies
 from rdbench.analysis.selection import measured, named
-from rdbench.cli.console import Force, say
+from rdbench.cli.console import progress, say
+from rdbench.cli.options import ALL, REPORTS, CurveNames, Folder, Force, OnlyDataset
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
 from rdbench.files import output_files
@@ -19,34 +20,35 @@ from rdbench.store import kept_in
 
 
 def plot(
-    folder: Annotated[Path, typer.Argument(help="Report folder.")] = Path("reports"),
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Only this data set.")
-    ] = None,
+    folder: Folder = REPORTS,
+    codec: CurveNames = ALL,
+    dataset: OnlyDataset = None,
     published: Annotated[
-        str, typer.Option(help="Published curves: 'none', 'all', or names with commas.")
+        str, typer.Option(help="Published curves: none, all, or names separated by commas.")
     ] = ",".join(LANDMARKS),
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where to; default FOLDER/figures.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder to write; default: FOLDER/figures."),
     ] = None,
     width: Annotated[
         float,
         typer.Option(
             min=2.0,
             max=100.0,
-            help=f"Inches; {COLUMN_IN} is a column of a paper, {PAGE_IN} a page.",
+            help=f"Width in inches: {COLUMN_IN} for a column of a paper, {PAGE_IN} for a page.",
         ),
     ] = PAGE_IN,
     force: Force = False,
 ) -> None:
     """Draw rate-distortion curves.
 
-    PSNR and MS-SSIM over rate for every data set, as PNG, PDF and SVG.
+    Shows PSNR and MS-SSIM over rate for each data set, as PNG, PDF and SVG. `--codec` chooses
+    among your own curves.
 
     Example: rdbench plot reports
     """
     every = measured(folder)
-    own = [c for c in every if dataset in (None, c.dataset)]
+    own = [c for c in (named(every, codec) if codec else every) if dataset in (None, c.dataset)]
     datasets = {dataset} if dataset else {c.dataset for c in own}
     literature = [c for c in list_curves() if c.dataset in datasets]
     curves = own + _chosen(literature, published)
@@ -57,8 +59,9 @@ def plot(
     replace, target = force or out is None, out or folder / "figures"
     output_files([target], kept_in(folder), force=True)
     names = {c.dataset for c in every}
-    for path in plot_curves(curves, target, FORMATS, width, replace, names):
-        typer.echo(path)
+    with progress("drawing"):
+        written = plot_curves(curves, target, FORMATS, width, replace, names)
+    typer.echo("\n".join(map(str, written)))
     for curve in own:
         for anomaly in anomalies(curve):
             say(f"{curve.label} on {curve.dataset}: {anomaly.message}")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rdbench.cli.console import progress_bar, say
+from rdbench.cli.console import progress, warn
+from rdbench.cli.options import ALL, REPORTS, CurveFiles, Folder
 from rdbench.datasets import files_of, names_of_list
 from rdbench.errors import UsageError
 from rdbench.files import output_file
@@ -15,26 +16,24 @@ from rdbench.store import Store, kept_in
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="Report folder.")] = Path("reports"),
+    folder: Folder = REPORTS,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; default FOLDER/report.html.")
+        Path | None, typer.Option("--out", "-o", help="File to write; default: FOLDER/report.html.")
     ] = None,
     images: Annotated[
         str,
-        typer.Option(help="Images to look at: names with commas, or how many of each data set."),
+        typer.Option(help="Images to show: names separated by commas, or a number per data set."),
     ] = "1",
     bpp: Annotated[
-        str, typer.Option(help="Rates to look at them at, bits per pixel with commas.")
+        str, typer.Option(help="Rates to show them at: bits per pixel separated by commas.")
     ] = "0.25,0.5,1",
-    files: Annotated[
-        list[Path], typer.Option("--curve", help="A JSON file of CompressAI or lossy-vae, too.")
-    ] = [],  # noqa: B006
+    files: CurveFiles = ALL,
 ) -> None:
     """Write one HTML page that needs no network.
 
-    Curves, BD-rates against any anchor, images at matched rates, rate by latent, complexity,
-    times, and where every number comes from. An image adds about a megabyte for every two codecs
-    and rates.
+    Shows curves, BD-rates against any anchor, images at matched rates, rate by latent, complexity,
+    times, and the source of each number. An image adds about a megabyte per two codecs and rates.
+    The exit status is 1 if something asked for cannot be shown.
 
     Example: rdbench report reports --images kodim03,kodim20
     """
@@ -44,19 +43,19 @@ def report(
     read = [*kept_in(folder), *_images_of(folder), *files]
     target = output_file(out, folder / "report.html", read, force=True)
     imported = import_curves(files)
-    with progress_bar("report") as bar:
-        task = bar.add_task("", total=None, note="")
+    with progress("report") as advance:
         page = make_page(
             folder,
             imported,
             int(images) if images.isdigit() else [n.strip() for n in names_of_list(images)],
             rates,
-            lambda what, done, n: bar.update(task, completed=done, total=n, note=what),
+            lambda what, done, n: advance(done, n, what),
         )
-    for line in page.missing:
-        say(line)
+    warn(*page.missing)
     write_page(page, target)
     typer.echo(target)
+    if page.missing:
+        raise typer.Exit(1)
 
 
 def _images_of(folder: Path) -> list[Path]:
@@ -72,5 +71,5 @@ def _rates(text: str) -> list[float]:
     except ValueError:
         rates = []
     if not rates or not all(0 < rate < math.inf for rate in rates):
-        raise UsageError(f"--bpp is rates in bits per pixel with commas, not {text!r}")
+        raise UsageError(f"--bpp takes rates in bits per pixel, separated by commas, not {text!r}")
     return rates

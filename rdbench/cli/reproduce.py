@@ -6,35 +6,32 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.paper import Evidence, Finding, load_paper
-from rdbench.cli.console import AsJson, Force, print_json, print_rows, progress_bar, say
+from rdbench.cli.console import print_json, print_rows, progress, say, track
+from rdbench.cli.options import REPORTS, AsJson, Folder, Force
 from rdbench.report.reproduce import as_json as findings_as_json
 from rdbench.report.reproduce import check_files, value_rows, write
 
 
 def reproduce(
     paper: Annotated[str, typer.Argument(help="qarv, qvrf, or another registered paper.")],
-    folder: Annotated[Path, typer.Argument(help="Report folder; it need not exist.")] = Path(
-        "reports"
-    ),
+    folder: Folder = REPORTS,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where to; default FOLDER/reproduce-PAPER.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder to write; default: FOLDER/reproduce-PAPER."),
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a paper's tables and figures against the evidence.
+    """Compare a paper's tables and figures with published and measured results.
 
-    Published values, recomputed ones from published curves, those measured or counted here, the
-    difference; what is missing and how to get it. Written as Markdown, LaTeX, HTML, JSON, figures.
+    Shows each printed value beside the one recomputed from published curves and the one measured
+    here, and the command for what is missing. Writes Markdown, LaTeX, HTML, JSON and figures.
 
     Example: rdbench reproduce qarv
     """
     description = load_paper(paper)
     evidence = Evidence(folder, description.scored)
-    found = []
-    with progress_bar(paper) as bar:
-        for item in bar.track(description.items):
-            found.append((item, item.find(evidence)))
+    found = [(item, item.find(evidence)) for item in track(paper, description.items)]
     target = out or folder / f"reproduce-{paper}"
     check_files(description, found, target, force or out is None)
     if as_json:
@@ -43,8 +40,9 @@ def reproduce(
         say(description.title, description.url)
         for item, finding in found:
             _show(f"{item.name}. {item.caption}", finding)
-    for path in write(description, found, target):
-        typer.echo(path, err=True)
+    with progress("writing"):
+        written = write(description, found, target)
+    say(*map(str, written))
 
 
 def _show(title: str, finding: Finding) -> None:

@@ -9,60 +9,68 @@ import typer
 
 from rdbench.analysis.measured import anomalies, measured_curves
 from rdbench.analysis.summary import summarize
-from rdbench.cli.console import AsJson, print_rows, progress_bar, say
+from rdbench.cli.console import print_rows, progress, say, warn
+from rdbench.cli.options import (
+    REPORTS,
+    AsJson,
+    CodecSpecs,
+    Device,
+    ImageSets,
+    OutFolder,
+    Threads,
+    WeightsOf,
+    choice,
+    with_settings,
+)
 from rdbench.datasets import load_dataset
-from rdbench.errors import Stopped, Unavailable, UsageError
+from rdbench.errors import Stopped, Unavailable
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
 from rdbench.registry import codecs_from_spec
 from rdbench.store import Store
 from rdbench.sweep import Outcome, Progress
 from rdbench.sweep import run as run_sweep
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="Report folder; results are added to it.")]
+SAMPLE = ["sample"]
 
 
 def run(
-    codec: Annotated[
-        list[str],
-        typer.Option(
-            "--codec", "-c", help="NAME[:KEY=VALUE,...], or a .toml description. Repeatable."
-        ),
-    ],
-    dataset: Annotated[
-        list[str],
-        typer.Option("--dataset", "-d", help="Data set or folder of images. Repeatable."),
-    ] = ["sample"],  # noqa: B006
-    out: Out = Path("reports"),
+    codec: CodecSpecs,
+    dataset: ImageSets = SAMPLE,
+    out: OutFolder = REPORTS,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Processes.", show_default="1")
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Number of processes.", show_default="1"),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads a process may use.")] = 1,
+    threads: Threads = 1,
     timeout: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds an image may take.")
+        float | None, typer.Option(min=0.001, help="Time limit per image in seconds.")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler to work on, such as tcp://host:8786.")
     ] = None,
     scored: Annotated[
-        str, typer.Option(help="Score images as '8-bit', as files hold them, or as 'float'.")
+        str, choice("--scored", ("8-bit", "float"), "Reconstructed images that are scored")
     ] = DEFAULT_PROTOCOL.scored,
+    device: Device = None,
+    weights: WeightsOf = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure codecs on images.
 
-    Encode, decode from the bytes, score and keep; what is there already is not done again.
+    Encodes each image, decodes it from the bytes, scores it and keeps the result. Run the same
+    command again to resume: existing results are not measured again.
 
     Example: rdbench run --codec jpeg --codec webp:quality=50,75 --dataset sample --jobs 2
     """
     outcome, images = sweep_with_progress(
-        codec,
+        with_settings(codec, device=device, weights=weights),
         dataset,
         out,
         jobs=jobs or (0 if scheduler else 1),
         threads=threads,
         timeout_s=timeout,
         scheduler=scheduler,
-        protocol=_protocol(scored),
+        protocol=Protocol(scored=scored),
     )
     print_rows(summarize(outcome.records, images), as_json)
     for curve in measured_curves(outcome.records, images):
@@ -76,7 +84,7 @@ def run(
 def sweep_with_progress(
     codecs: Sequence[str], datasets: Sequence[str], out: Path, **settings: Any
 ) -> tuple[Outcome, dict[str, dict[str, str]]]:
-    """Run a sweep under a progress bar and say on stderr what came of it.
+    """Run a sweep with progress and report its outcome on stderr.
 
     Returns:
         The outcome, and the images that make each data set of the folder complete.
@@ -84,25 +92,25 @@ def sweep_with_progress(
     sets = [load_dataset(name) for name in datasets]
     for remark in dict.fromkeys(_remarks(codecs)):
         say(remark)
-    with _progress_bar(", ".join(datasets)) as on_progress:
+    with _progress(", ".join(datasets)) as on_progress:
         try:
             outcome = run_sweep(codecs, sets, out, on_progress=on_progress, **settings)
         except Stopped as stop:
             stop.add_note(f"what was measured is in {out}; run the same command again to resume")
             raise
     for failure in outcome.failures:
-        say(f"failed: {failure.spec} on {failure.image}: {failure.error}")
+        warn(f"failed: {failure.spec} on {failure.image}: {failure.error}")
     n_failed = len(outcome.failures)
     n_done = len(outcome.records) - outcome.n_measured - n_failed
     say(f"{outcome.n_measured} measured, {n_done} already done, {n_failed} failed: {out}")
     if outcome.n_missing:
-        say(f"{outcome.n_missing} were not measured; run the same command again to resume")
+        warn(f"{outcome.n_missing} were not measured; run the same command again to resume")
     with Store(out) as store:
         return outcome, store.datasets()
 
 
 def _remarks(codecs: Sequence[str]) -> Iterator[str]:
-    """What the codecs have to say that can run here; of the others the sweep tells."""
+    """Remarks of the codecs that can run here; the sweep reports the others."""
     for spec in codecs:
         for point in codecs_from_spec(spec):
             try:
@@ -113,21 +121,14 @@ def _remarks(codecs: Sequence[str]) -> Iterator[str]:
                 yield remark
 
 
-def _protocol(scored: str) -> Protocol:
-    if scored not in ("8-bit", "float"):
-        raise UsageError(f"--scored is 8-bit or float, not {scored!r}")
-    return Protocol(scored=scored)  # type: ignore[arg-type]
-
-
 @contextmanager
-def _progress_bar(what: str) -> Iterator[Callable[[Progress], None]]:
-    with progress_bar(what) as bar:
-        task = bar.add_task(what, total=None, note="")
+def _progress(what: str) -> Iterator[Callable[[Progress], None]]:
+    with progress(what) as advance:
 
-        def on_progress(progress: Progress) -> None:
-            if progress.waits_for:
-                say(progress.waits_for)
-            note = f"{progress.n_failed} failed" if progress.n_failed else ""
-            bar.update(task, total=progress.n_left, completed=progress.n_made, note=note)
+        def on_progress(state: Progress) -> None:
+            if state.waits_for:
+                say(state.waits_for)
+            failed = f"{state.n_failed} failed" if state.n_failed else ""
+            advance(state.n_made, state.n_left, failed)
 
         yield on_progress

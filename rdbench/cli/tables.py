@@ -1,45 +1,43 @@
 """``rdbench tables``: the tables of a comparison, ready for a paper."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from rdbench.analysis.bd import METHODS
 from rdbench.analysis.overview import TABLES, Request, compared
 from rdbench.cli.console import grouped, say
-from rdbench.errors import RdbenchError, UsageError
+from rdbench.cli.options import (
+    ALL,
+    REPORTS,
+    Anchor,
+    CurveNames,
+    Folder,
+    Method,
+    Metric,
+    OnlyDataset,
+    choice,
+)
+from rdbench.errors import RdbenchError
 from rdbench.report.tables import FORMS, table
 
 
 def tables(
-    folder: Annotated[Path, typer.Argument(help="Report folder.")] = Path("reports"),
-    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMS)}.")] = "markdown",
+    folder: Folder = REPORTS,
+    form: Annotated[str, choice("--format", FORMS, "Format")] = "markdown",
     name: Annotated[
-        list[str], typer.Option("--table", "-t", help=f"{', '.join(TABLES)}; default all.")
-    ] = [],  # noqa: B006
-    anchor: Annotated[str, typer.Option("--anchor", "-a", help="Codec compared with.")] = "vtm18",
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Only this data set.")
-    ] = None,
-    codec: Annotated[
-        list[str], typer.Option("--codec", "-c", help="Only these; default all. Repeatable.")
-    ] = [],  # noqa: B006
-    metric: Annotated[str, typer.Option(help="psnr, ms_ssim, or another metric.")] = "psnr",
-    method: Annotated[str, typer.Option(help=f"{', '.join(METHODS)}.")] = "poly3",
+        list[str], choice("--table", TABLES, "Only this table; default: all", "-t")
+    ] = ALL,
+    anchor: Anchor = "vtm18",
+    dataset: OnlyDataset = None,
+    codec: CurveNames = ALL,
+    metric: Metric = "psnr",
+    method: Method = "poly3",
 ) -> None:
     """Print tables for a paper.
 
-    BD-rates by data set, operating points, latencies; LaTeX needs booktabs and
-    longtable.
+    Shows BD-rates by data set, operating points and latencies. LaTeX needs booktabs and longtable.
 
     Example: rdbench tables reports --format latex --table bdrate
     """
-    if unknown := set(name) - TABLES.keys():
-        raise UsageError(f"no table {min(unknown)!r}; there are {', '.join(TABLES)}")
-    if method not in METHODS:
-        raise UsageError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
     request = Request(folder, anchor, dataset, metric, method, codec)
     texts, own_is_compared = [], True
     for one in name or TABLES:

@@ -1,49 +1,53 @@
 """``rdbench timing``: how long encoding and decoding take."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rdbench.cli.console import AsJson, print_json, print_rows, progress_bar, say
+from rdbench.cli.console import print_json, print_rows, progress, say
+from rdbench.cli.options import (
+    REPORTS,
+    AsJson,
+    CodecSpecs,
+    Device,
+    ImageSet,
+    OutFolder,
+    Threads,
+    WeightsOf,
+    with_settings,
+)
 from rdbench.timing import time_codecs
 
 
 def timing(
-    codec: Annotated[
-        list[str],
-        typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,...]; device=cuda for a GPU."),
-    ],
-    dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Data set or folder of images.")
-    ] = "sample",
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Report folder; results are added to it.")
-    ] = Path("reports"),
-    threads: Annotated[int, typer.Option(min=1, help="Threads, and cores to use.")] = 1,
-    repeats: Annotated[int, typer.Option(min=1, help="Times that each image is coded.")] = 3,
+    codec: CodecSpecs,
+    dataset: ImageSet = "sample",
+    out: OutFolder = REPORTS,
+    threads: Threads = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Repetitions per image.")] = 3,
     busy: Annotated[
-        bool, typer.Option("--busy", help="Time on a busy machine, too, and mark the result.")
+        bool, typer.Option("--busy", help="Allow a busy machine, and mark the results.")
     ] = False,
+    device: Device = None,
+    weights: WeightsOf = None,
     as_json: AsJson = False,
 ) -> None:
     """Time encoding and decoding, stage by stage.
 
-    Alone, warmed up, synchronized, in a process for each codec, one after the other. Without its
-    rate parameter a codec is timed at the highest rate of its ladder.
+    Each codec runs alone in a process of its own, warmed up, on as many cores as threads. A codec
+    without a rate is timed at the highest rate of its ladder.
 
     Example: rdbench timing --codec jpeg --codec qarv:weights=random-tiny --dataset sample
     """
-    with progress_bar("timing") as bar:
-        task = bar.add_task("", total=None, note="")
+    with progress("timing") as advance:
         found = time_codecs(
-            codec,
+            with_settings(codec, device=device, weights=weights),
             dataset,
             out,
             threads=threads,
             n_repeats=repeats,
             on_busy_machine=busy,
-            on_progress=lambda done, n: bar.update(task, completed=done, total=n),
+            on_progress=advance,
         )
     if as_json:
         print_json([t.as_json() for t in found])

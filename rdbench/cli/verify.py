@@ -1,16 +1,16 @@
 """``rdbench verify``: is everything in a report folder still whole?"""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rdbench.cli.console import AsJson, print_rows, say
+from rdbench.cli.console import print_rows, progress, say
+from rdbench.cli.options import REPORTS, AsJson, Folder
 from rdbench.verify import verify as verify_folder
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="Report folder.")] = Path("reports"),
+    folder: Folder = REPORTS,
     repair: Annotated[
         bool, typer.Option("--repair", help="Move damaged bitstreams to FOLDER/damaged.")
     ] = False,
@@ -23,7 +23,8 @@ def verify(
 
     Example: rdbench verify reports
     """
-    found = verify_folder(folder, repair=repair)
+    with progress("verifying") as advance:
+        found = verify_folder(folder, repair=repair, on_progress=advance)
     print_rows([fault.row() for fault in found.faults], as_json)
     say(
         f"{found.n_records} records and {found.n_results} other results, "

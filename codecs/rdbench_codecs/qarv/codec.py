@@ -172,6 +172,10 @@ class Qarv(Trainable):
         """
         return self._decode(*self._unpack(data))
 
+    def decoded_part(self, data: bytes) -> str:
+        _, segments = self._unpack(data)
+        return f"{len(segments) - segments.count(None)} of {len(segments)} latents"
+
     def latents(self, image: Image) -> list["Latent"]:
         """The latents of an image: integers, code length of each, values."""
         from rdbench_codecs.qarv.model import threads

@@ -1,4 +1,4 @@
-"""``rdbench qarv``: what the latents carry, samples, images in between."""
+"""``rdbench qarv``: what the latents carry, samples, interpolations."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rdbench.cli.console import AsJson, Force, print_rows, progress_bar, say
+from rdbench.cli.console import print_rows, progress, say, track
+from rdbench.cli.options import AsJson, CodecSpec, Force
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, output_files
 from rdbench.registry import codec_from_spec, spec_of
@@ -16,12 +17,11 @@ if TYPE_CHECKING:
     from rdbench_codecs.qarv import Qarv
 
 app = typer.Typer(
-    help="What the latents of QARV carry: subsets, samples, images in between.",
+    help="See what the latents of QARV carry: subsets, samples, interpolations.",
     no_args_is_help=True,
 )
 
-CodecSpec = Annotated[str, typer.Option("--codec", "-c", help="qarv[:KEY=VALUE,...].")]
-SheetOut = Annotated[Path | None, typer.Option("--out", "-o", help="Sheet to write.")]
+SheetOut = Annotated[Path | None, typer.Option("--out", "-o", help="Image file to write.")]
 
 
 @app.command()
@@ -29,15 +29,15 @@ def subsets(
     image_file: Annotated[Path, typer.Argument(help="Image to take apart.")],
     codec: CodecSpec = "qarv",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to write; default PICTURE-latents.")
+        Path | None, typer.Option("--out", "-o", help="Folder to write; default: IMAGE-latents.")
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Decode an image from its first latents, from all but one, and from one alone.
 
-    Writes every image and a contact sheet (Figure 11 of the paper), prints the rate of the
-    latents that were kept and the PSNR. The prior mean stands for latents that are left out.
+    Writes each decoded image and a contact sheet (Figure 11 of the paper); prints the rate of the
+    kept latents and the PSNR. Latents that are left out are replaced by the mean of the prior.
 
     Example: rdbench qarv subsets photo.png --codec qarv:lambda=64
     """
@@ -56,9 +56,9 @@ def subsets(
     sheet = {kind: [GAP] for kind in KINDS}
     sheet["first"] = [("original", image)]
     rows = []
-    with progress_bar("subsets") as bar:
-        task = bar.add_task("", total=len(KINDS) * point.config().n_latents, note="")
-        for subset in explore.subsets(point, image):
+    with progress("subsets") as advance:
+        for done, subset in enumerate(explore.subsets(point, image)):
+            advance(done, len(KINDS) * point.config().n_latents)
             decoded, kept = to_8bit(subset.image), KINDS[subset.kind].format(subset.latent)
             row = {
                 "spec": spec_of(point),
@@ -69,7 +69,6 @@ def subsets(
             rows.append(row)
             sheet[subset.kind].append((_caption(row), decoded))
             write_image(decoded, folder / f"{subset.kind}-{subset.latent}.png")
-            bar.advance(task)
     print_rows(rows, as_json)
     write_image(contact_sheet(list(sheet.values())), folder / "sheet.png")
     say(str(folder / "sheet.png"))
@@ -83,11 +82,11 @@ def sample(
     count: Annotated[int, typer.Option(min=1, help="Number of samples.")] = 12,
     temperature: Annotated[
         float,
-        typer.Option(min=0, max=100, help="Factor on the spread of the prior; 0 gives its mean."),
+        typer.Option(min=0, max=100, help="Factor on the spread of the prior; 0: its mean."),
     ] = 1.0,
     seed: Annotated[
         int,
-        typer.Option(min=-(2**48), max=2**48, help="Of the first sample; the next has the next."),
+        typer.Option(min=-(2**48), max=2**48, help="Seed of the first sample; the next adds 1."),
     ] = 0,
     out: SheetOut = None,
     force: Force = False,
@@ -105,7 +104,7 @@ def sample(
     target = output_file(out, Path("samples.png"), files_of_spec(codec), force)
     tiles = [
         (f"seed {n}", to_8bit(point.sample(height, width, n, temperature)))
-        for n in range(seed, seed + count)
+        for n in track("sampling", range(seed, seed + count))
     ]
     n_columns = min(count, 4)
     rows = [tiles[i : i + n_columns] for i in range(0, count, n_columns)]
@@ -118,7 +117,7 @@ def interpolate(
     first: Annotated[Path, typer.Argument(help="Image to start from.")],
     second: Annotated[Path, typer.Argument(help="Image of the same size to end at.")],
     codec: CodecSpec = "qarv",
-    steps: Annotated[int, typer.Option(min=2, help="Images, both ends included.")] = 7,
+    steps: Annotated[int, typer.Option(min=2, help="Number of images, both ends included.")] = 7,
     out: SheetOut = None,
     force: Force = False,
 ) -> None:
@@ -137,8 +136,9 @@ def interpolate(
     images = read_image(first), read_image(second)
     _refuse_giant(images[0].shape[0] * images[0].shape[1] * steps, "--steps, or smaller images")
     weights = [i / (steps - 1) for i in range(steps)]
-    image_files = explore.interpolate(point, *images, weights)
-    row = [(f"{w:.2f}", to_8bit(p)) for w, p in zip(weights, image_files, strict=True)]
+    with progress("interpolating"):
+        decoded = [to_8bit(each) for each in explore.interpolate(point, *images, weights)]
+    row = [(f"{w:.2f}", each) for w, each in zip(weights, decoded, strict=True)]
     write_image(contact_sheet([row], side=256), target)
     say(f"{target}: {spec_of(point)}")
 
@@ -147,7 +147,7 @@ def _refuse_giant(n_pixels: int, options: str) -> None:
     """UsageError where the images of a sheet have more pixels than one may have."""
     if n_pixels > MAX_PIXELS:
         raise UsageError(
-            f"that is {n_pixels:,} pixels in all, the limit is {MAX_PIXELS:,}; give less: {options}"
+            f"that is {n_pixels:,} pixels in all, the limit is {MAX_PIXELS:,}; reduce {options}"
         )
 
 

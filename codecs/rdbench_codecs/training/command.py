@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rdbench.cli.console import AsJson, print_rows, progress_bar, say
+from rdbench.cli.console import print_rows, progress, say
+from rdbench.cli.options import AsJson
 from rdbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,13 +60,10 @@ def train(
     objective = cls.new_objective(recipe.network)
     machine = Machine(device, loaders, compile_)
     say(f"{codec}, {sum(p.numel() for p in objective.parameters()):,} parameters: {out}")
-    with progress_bar(codec) as bar:
-        task = bar.add_task(codec, total=recipe.steps, note="")
+    with progress(codec) as advance:
 
         def on_progress(progress: "Progress") -> None:
-            bar.update(task, completed=progress.step, note=_line(progress))
-            if bar.disable:
-                say(f"step {progress.step} of {recipe.steps}: {_line(progress)}")
+            advance(progress.step, recipe.steps, _line(progress))
 
         done = train_loop(objective, recipe, data, out, machine, on_progress=on_progress)
     if machine.rank > 0:

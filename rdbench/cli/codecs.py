@@ -1,0 +1,137 @@
+"""``rdbench codecs``: what can be run, and with which settings."""
+
+import types
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Annotated, Any
+
+import typer
+
+from rdbench.cli.console import print_json, say
+from rdbench.cli.options import AsJson
+from rdbench.errors import Unavailable
+from rdbench.printable import printable
+from rdbench.registry import GROUP, codec_class, codec_names, settings_of
+from rdbench.types import Codec
+
+app = typer.Typer(name="codecs", help="List codecs and their settings.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """List codecs and their settings."""
+
+
+@app.command("list")
+def list_(
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Also show codecs that cannot run here, and why.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List codecs by family, with their settings.
+
+    The first setting is the rate parameter, with the values that are measured by default. A program
+    of your own becomes a codec through a description file: `--codec FILE.toml`.
+
+    Example: rdbench codecs list
+    """
+    rows = [codec_row(name) for name in codec_names()]
+    shown = [row for row in rows if show_all or row["available"]]
+    if as_json:
+        print_json(shown)
+    else:
+        typer.echo("\n".join(map(printable, _lines(shown))))
+    if n_hidden := len(rows) - len(shown):
+        say(f"{n_hidden} more cannot run here; `rdbench codecs list --all` says why")
+
+
+def codec_row(name: str) -> dict[str, Any]:
+    """Describe a codec: its family, its settings, and the reason where it cannot run here."""
+    cls, reason = None, None
+    try:
+        cls = codec_class(name)
+        cls().check()
+    except Unavailable as error:
+        reason = str(error)
+    return {
+        "codec": name,
+        "family": family_of(name),
+        "title": cls.title if cls else "",
+        "settings": [*_settings(cls)] if cls else [],
+        "available": reason is None,
+        "reason": reason,
+    }
+
+
+def family_of(name: str) -> str:
+    """Return the family of a codec: the part of its package that it comes from."""
+    return _families()[name]
+
+
+@cache
+def _families() -> dict[str, str]:
+    modules = {point.name: point.module.split(".") for point in entry_points(group=GROUP)}
+    return {name: module[1] if module[1:] else module[0] for name, module in modules.items()}
+
+
+def _settings(cls: type[Codec]) -> Iterator[dict[str, Any]]:
+    """Name, values and default of each setting of a codec, the rate parameter first."""
+    hints = typing.get_type_hints(cls)
+    rate = next(iter(cls.rate_parameters), "")
+    fields = sorted(settings_of(cls).items(), key=lambda item: item[1].name != rate)
+    for name, field in fields:
+        yield {
+            "setting": name,
+            "values": list(_values(hints[field.name])),
+            "default": field.default,
+            "ladder": list(cls.ladder_values) if field.name == rate else None,
+        }
+
+
+def _values(hint: Any) -> Iterator[str]:
+    """The values of a type of settings, or a word for their kind."""
+    if typing.get_origin(hint) is typing.Literal:
+        yield from map(str, typing.get_args(hint))
+    elif typing.get_origin(hint) in (typing.Union, types.UnionType):
+        for part in typing.get_args(hint):
+            yield from _values(part)
+    elif hint is not types.NoneType:
+        words = {bool: ("false", "true"), int: ("INTEGER",), float: ("NUMBER",)}
+        yield from words.get(hint, ("TEXT",))
+
+
+def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Codecs below their families; those with the same settings share one list of them."""
+    families: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for row in rows:
+        groups = families.setdefault(row["family"], {})
+        groups.setdefault(str(row["settings"]), []).append(row)
+    for family, groups in families.items():
+        yield family
+        for codecs in groups.values():
+            for row in codecs:
+                yield f"  {row['codec']:<30}  {row['title']}".rstrip()
+                if row["reason"]:
+                    yield f"      not available: {row['reason']}"
+            for setting in codecs[0]["settings"]:
+                yield f"      {setting['setting']:<14}  {_described(setting)}"
+        yield ""
+
+
+def _described(setting: dict[str, Any]) -> str:
+    """The values of a setting and its default, for people."""
+    values, default = setting["values"], setting["default"]
+    text = _ladder(setting["ladder"]) if setting["ladder"] else "|".join(values)
+    if default in (None, ""):
+        return text
+    return f"{text}; default {str(default).lower() if isinstance(default, bool) else default}"
+
+
+def _ladder(values: Sequence[Any]) -> str:
+    texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
+    if len(texts) > 9:
+        return f"{', '.join(texts[:3])}, ... {texts[-1]} ({len(texts)} points)"
+    return ", ".join(texts)

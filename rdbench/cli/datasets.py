@@ -1,0 +1,61 @@
+"""``rdbench datasets``: list, fetch and check test sets."""
+
+from typing import Any
+
+import typer
+
+from rdbench.cli.console import print_rows, progress, say
+from rdbench.cli.options import AsJson, DatasetName
+from rdbench.datasets import Dataset, Manifest, folder_of, load_dataset, manifests
+from rdbench.datasets import fetch as fetch_dataset
+
+app = typer.Typer(name="datasets", help="List, fetch and check test sets.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List data sets, and whether their images are on this machine.
+
+    Example: rdbench datasets list
+    """
+    print_rows([_dataset_row(m) for m in manifests().values()], as_json)
+
+
+def _dataset_row(manifest: Manifest) -> dict[str, Any]:
+    folder = folder_of(manifest.name)
+    return {
+        "dataset": manifest.name,
+        "images": manifest.n_images,
+        "about": manifest.about,
+        "here": folder.is_dir(),
+        "folder": str(folder),
+    }
+
+
+@app.command()
+def fetch(name: DatasetName) -> None:
+    """Download a data set and verify every file; correct files are kept.
+
+    Example: rdbench datasets fetch kodak
+    """
+    dataset = fetch_dataset(name)
+    say(f"{name}: {len(dataset.files)} images in {folder_of(name)}")
+
+
+@app.command()
+def verify(name: DatasetName, as_json: AsJson = False) -> None:
+    """Check the images of a data set against its manifest, or that a folder can be read.
+
+    Example: rdbench datasets verify sample
+    """
+    with progress(f"checking {name}"):
+        dataset = load_dataset(name)
+    print_rows(_rows(dataset), as_json)
+    say(f"{name}: {len(dataset.files)} images, fingerprint {dataset.fingerprint[:16]}")
+
+
+def _rows(dataset: Dataset) -> list[dict[str, str | int]]:
+    return [
+        {"image": p.name, "width": p.width, "height": p.height, "sha256": p.sha256}
+        for p in dataset.files
+    ]

@@ -1,0 +1,47 @@
+"""``rdbench decode``: a file back to an image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rdbench.cli.console import progress, say
+from rdbench.cli.options import CodecSpec, Device, Force, WeightsOf, with_settings
+from rdbench.errors import DataError
+from rdbench.files import files_of_spec, output_file
+from rdbench.images import write_image
+from rdbench.metrics.protocol import to_8bit
+from rdbench.registry import codec_from_spec
+
+
+def decode(
+    file: Annotated[Path, typer.Argument(help="File to decode.")],
+    codec: CodecSpec,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Image to write; default: FILE.png.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Decode a truncated file as far as it is complete.")
+    ] = False,
+    device: Device = None,
+    weights: WeightsOf = None,
+    force: Force = False,
+) -> None:
+    """Decode one file to an image.
+
+    Example: rdbench decode photo.jpeg2000 --codec jpeg2000
+    """
+    (spec,) = with_settings([codec], device=device, weights=weights)
+    point = codec_from_spec(spec)
+    point.check()
+    default = file.with_name(f"{file.name}.png")
+    target = output_file(out, default, [file, *files_of_spec(spec)], force)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}") from None
+    with progress(f"decoding {file.name}"):
+        image = to_8bit(point.decode_partial(data) if partial else point.decode(data))
+    write_image(image, target)
+    extent = f", {point.decoded_part(data)}" if partial else ""
+    say(f"{target}: {image.shape[1]}x{image.shape[0]}{extent}")

@@ -1,0 +1,92 @@
+"""``rdbench encode``: one image to a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rdbench.cli.console import print_rows, progress, warn
+from rdbench.cli.options import (
+    AsJson,
+    CodecSpec,
+    Device,
+    Force,
+    ToBpp,
+    ToMsSsim,
+    ToPsnr,
+    WeightsOf,
+    with_settings,
+)
+from rdbench.errors import UsageError
+from rdbench.files import files_of_spec, output_file, write_bytes
+from rdbench.images import read_image
+from rdbench.metrics import DEFAULT_PROTOCOL, score
+from rdbench.rate_control import (
+    Found,
+    encode_to_bpp,
+    encode_to_bytes,
+    encode_to_ms_ssim,
+    encode_to_psnr,
+)
+from rdbench.registry import codec_from_spec, spec_of
+from rdbench.types import Image
+
+
+def encode(
+    image_file: Annotated[Path, typer.Argument(help="Image to encode.")],
+    codec: CodecSpec,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; default: IMAGE.CODEC.")
+    ] = None,
+    bpp: ToBpp = None,
+    psnr: ToPsnr = None,
+    ms_ssim: ToMsSsim = None,
+    n_bytes: Annotated[float | None, typer.Option("--bytes", help="Size to meet.")] = None,
+    device: Device = None,
+    weights: WeightsOf = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Encode one image, to a target if one is given.
+
+    The codec's rate parameter is searched until the target is met within 1 %, in at most ten
+    encodes. A parameter that takes integers only comes as near as its steps allow.
+
+    Example: rdbench encode photo.png --codec jpeg2000 --bpp 0.5
+    """
+    image = read_image(image_file)
+    searches = (encode_to_bpp, encode_to_psnr, encode_to_ms_ssim, encode_to_bytes)
+    given = zip(searches, (bpp, psnr, ms_ssim, n_bytes), strict=True)
+    targets = [(search, target) for search, target in given if target is not None]
+    if len(targets) > 1:
+        raise UsageError("give one target: --bpp, --psnr, --ms-ssim or --bytes")
+    (spec,) = with_settings([codec], device=device, weights=weights)
+    point = codec_from_spec(spec)
+    point.check()
+    default = image_file.with_suffix(f".{point.name}")
+    target_file = output_file(out, default, [image_file, *files_of_spec(spec)], force)
+    with progress(f"encoding {image_file.name}"):
+        if targets:
+            search, target = targets[0]
+            found = search(point, image, target)
+        else:
+            bitstream = point.encode(image)
+            found = Found(point, bitstream, float(len(bitstream.data)), 1)
+        row = _row(found, image, target_file)
+    write_bytes(target_file, found.bitstream.data)
+    print_rows([row], as_json)
+    if not found.met:
+        warn(f"{point.name} comes no nearer: its rate parameter takes integers only")
+
+
+def _row(found: Found, image: Image, file: Path) -> dict[str, object]:
+    decoded = found.codec.decode(found.bitstream.data)
+    n_bytes = len(found.bitstream.data)
+    return {
+        "file": str(file),
+        "spec": spec_of(found.codec),
+        "n_bytes": n_bytes,
+        "bpp": 8 * n_bytes / (image.shape[0] * image.shape[1]),
+        "psnr_rgb": score(DEFAULT_PROTOCOL, image, decoded).get("psnr_rgb"),
+        "n_encodes": found.n_encodes,
+    }

@@ -1,0 +1,23 @@
+"""``rdbench rescore``: additional metrics for existing records."""
+
+import typer
+
+from rdbench.cli.console import progress, say, warn
+from rdbench.cli.options import ALL, REPORTS, Folder, Jobs, Metrics
+from rdbench.rescoring import rescore as rescore_store
+
+
+def rescore(folder: Folder = REPORTS, metric: Metrics = ALL, jobs: Jobs = 1) -> None:
+    """Compute additional metrics for existing records.
+
+    The kept bitstreams are decoded; nothing is encoded again.
+
+    Example: rdbench rescore reports --metric vif --metric fsim
+    """
+    with progress("rescoring") as advance:
+        outcome = rescore_store(folder, metric, jobs=jobs, on_progress=advance)
+    for problem in outcome.problems:
+        warn(f"not rescored: {problem}")
+    say(f"{outcome.n_records} records rescored, {len(outcome.problems)} not: {folder}")
+    if outcome.problems:
+        raise typer.Exit(1)

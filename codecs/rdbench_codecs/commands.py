@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say
-from rdbench.cli.options import AsJson, CodecSpec
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_figure
 
@@ -33,7 +33,7 @@ def _published_names() -> list[str]:
 
 
 @weights.command("list")
-def weights_list(as_json: AsJson = False) -> None:
+def weights_list(as_json: options.AsJson = False) -> None:
     """List bundled and published weights, and which are on this machine.
 
     Example: rdbench weights list
@@ -123,11 +123,11 @@ def _check_network(codec: str, path: Path) -> None:
 
 @qvrf.command("fit")
 def qvrf_fit(
-    codec: CodecSpec = "qvrf-cheng2020-attn",
+    codec: options.CodecSpec = "qvrf-cheng2020-attn",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Figure to write, such as fit.pdf.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Fit the line between the regulators of a QVRF codec and lambda.
 
@@ -150,7 +150,7 @@ def qvrf_fit(
 
 @qvrf.command("fix")
 def qvrf_fix(
-    codec: CodecSpec,
+    codec: options.CodecSpec,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: NAME.safetensors.")],
 ) -> None:
     """Write a QVRF network at one rate as a fixed-rate network.

@@ -3,8 +3,8 @@
 import typer
 
 from rdbench.anchor import verify_anchor
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress
-from rdbench.cli.options import AsJson, CodecSpec
 from rdbench.errors import RdbenchError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ def _group() -> None:
 
 
 @app.command()
-def verify(codec: CodecSpec = "vtm18", as_json: AsJson = False) -> None:
+def verify(codec: options.CodecSpec = "vtm18", as_json: options.AsJson = False) -> None:
     """Compare the anchor's version and configuration, and two encoded images, with known results.
 
     Example: rdbench anchor verify

@@ -7,88 +7,40 @@ a ``typer.Typer`` with several.
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from rdbench.cli import (
-    anchor,
-    audit,
-    bdrate,
-    codecs,
-    complexity,
-    curves,
-    datasets,
-    decode,
-    doctor,
-    encode,
-    export,
-    latents,
-    match,
-    metrics,
-    plot,
-    report,
-    reproduce,
-    rescore,
-    run,
-    tables,
-    timing,
-    variable_rate_penalty,
-    verify,
-)
 from rdbench.cli.console import Verbosity, warn
 from rdbench.errors import RdbenchWarning
 from rdbench.registry import plugins
 
-COMMANDS = {
-    "Measure": (
-        run.run,
-        match.match,
-        encode.encode,
-        decode.decode,
-        timing.timing,
-        complexity.complexity,
-        latents.latents,
-    ),
-    "Compare": (
-        bdrate.bdrate,
-        plot.plot,
-        tables.tables,
-        report.report,
-        audit.audit,
-        variable_rate_penalty.variable_rate_penalty,
-    ),
-    "Papers": (reproduce.reproduce, anchor.app),
-    "Learned codecs": tuple(plugins("rdbench.commands")),
-    "Manage": (
-        codecs.app,
-        datasets.app,
-        curves.app,
-        metrics.app,
-        export.export,
-        rescore.rescore,
-        verify.verify,
-        doctor.doctor,
-    ),
+HEADINGS = {
+    "Measure": "run match encode decode timing complexity latents",
+    "Compare": "bdrate plot tables report audit variable-rate-penalty",
+    "Papers": "reproduce anchor",
+    "Learned codecs": "",  # where packages add theirs
+    "Manage": "codecs datasets curves metrics export rescore verify doctor",
 }
-"""Commands by the heading they have in ``rdbench --help``; those of packages with their names."""
+"""Commands by the heading they have in ``rdbench --help``.
+
+Each is a module of this package that holds a function of its name, or a ``typer.Typer`` called
+``app``.
+"""
+
+LISTS = ("codecs", "datasets", "curves", "metrics")
+"""Commands with a ``list``, of which ``rdbench list NAME`` is another spelling."""
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
     """A warning of ours is one line for people; others are shown as they always are."""
     if issubclass(category, RdbenchWarning):
         warn(f"rdbench: {message}")
     else:
-        _show_other_warning(message, category, filename, lineno, file, line)
+        _show_other_warning(message, category, *place)
 
 
 _show_other_warning, warnings.showwarning = warnings.showwarning, _show_warning
@@ -142,12 +94,15 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _set_quiet(ctx: typer.Context, given: bool) -> None:
-    Verbosity.quiet = given or (ctx.parent is not None and Verbosity.quiet)
+def _set_verbosity(ctx: typer.Context, option: typer.CallbackParam, given: bool) -> None:
+    """Set `Verbosity` by -q or -v; the program starts anew, its commands only add to it."""
+    is_set = ctx.parent is not None and getattr(Verbosity, str(option.name))
+    setattr(Verbosity, str(option.name), given or is_set)
 
 
-def _set_verbose(ctx: typer.Context, given: bool) -> None:
-    Verbosity.verbose = given or (ctx.parent is not None and Verbosity.verbose)
+def _shared(flag: str, short: str, about: str) -> Any:
+    """An option that may stand before and after the name of a command."""
+    return typer.Option(flag, short, expose_value=False, callback=_set_verbosity, help=about)
 
 
 @app.callback()
@@ -156,43 +111,35 @@ def program(
         bool,
         typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version."),
     ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet",
-            "-q",
-            expose_value=False,
-            callback=_set_quiet,
-            help="Print results and errors only.",
-        ),
-    ] = False,
-    verbose: Annotated[
-        bool,
-        typer.Option(
-            "--verbose",
-            "-v",
-            expose_value=False,
-            callback=_set_verbose,
-            help="Print a line for each step.",
-        ),
-    ] = False,
+    quiet: Annotated[bool, _shared("--quiet", "-q", "Print results and errors only.")] = False,
+    verbose: Annotated[bool, _shared("--verbose", "-v", "Print a line for each step.")] = False,
 ) -> None:
     """Measure and explain image codecs: rate, distortion, time, and why."""
 
 
-def _add(heading: str, command: Any) -> None:
-    name, command = command if isinstance(command, tuple) else (None, command)
+def _add(name: str, command: Any, heading: str) -> None:
     if isinstance(command, typer.Typer):
-        app.add_typer(command, name=name or command.info.name, rich_help_panel=heading)
+        app.add_typer(command, name=name, rich_help_panel=heading)
     else:
         app.command(name, rich_help_panel=heading)(command)
 
 
-for heading, commands in COMMANDS.items():
-    for command in commands:
-        _add(heading, command)
+def _add_all() -> None:
+    listing = typer.Typer(help="The same as `rdbench codecs list`, `rdbench datasets list`, ...")
+    for heading, names in HEADINGS.items():
+        for name in names.split():
+            module = import_module(f"rdbench.cli.{name.replace('-', '_')}")
+            _add(
+                name,
+                getattr(module, "app", None) or getattr(module, name.replace("-", "_")),
+                heading,
+            )
+            if name in LISTS:
+                listing.command(name)(module.list_)
+        if not names:
+            for name, command in plugins("rdbench.commands"):
+                _add(name, command, heading)
+    app.add_typer(listing, name="list", hidden=True)
 
-listing = typer.Typer(help="The same as `rdbench codecs list`, `rdbench datasets list`, ...")
-for noun in (codecs, datasets, curves, metrics):
-    listing.command(noun.app.info.name)(noun.list_)
-app.add_typer(listing, name="list", hidden=True)
+
+_add_all()

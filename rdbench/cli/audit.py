@@ -8,17 +8,17 @@ import typer
 
 from rdbench.analysis.audit import Audit, published_gaps, segment_rows
 from rdbench.analysis.audit import audit as audit_folder
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say, warn
-from rdbench.cli.options import REPORTS, AsJson, Folder
 from rdbench.store import Store
 
 
 def audit(
-    folder: Folder = REPORTS,
+    folder: options.Folder = options.REPORTS,
     by_segment: Annotated[
         bool, typer.Option("--segments", help="Print coded and ideal rate of every segment.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Account for every byte.
 

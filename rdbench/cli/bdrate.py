@@ -8,41 +8,29 @@ import typer
 from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate, sensitivity
 from rdbench.analysis.comparison import compare, is_own
 from rdbench.analysis.selection import gather
+from rdbench.cli import options
 from rdbench.cli.console import grouped, print_rows, say
-from rdbench.cli.options import (
-    ALL,
-    REPORTS,
-    Anchor,
-    AsJson,
-    CurveFiles,
-    CurveNames,
-    Folder,
-    Method,
-    Metric,
-    OnlyDataset,
-    PerImage,
-)
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.published import import_curves
 
 
 def bdrate(
-    anchor: Anchor = "vtm18",
-    codec: CurveNames = ALL,
-    dataset: OnlyDataset = None,
-    metric: Metric = "psnr",
-    method: Method = "poly3",
+    anchor: options.Anchor = "vtm18",
+    codec: options.CurveNames = options.ALL,
+    dataset: options.OnlyDataset = None,
+    metric: options.Metric = "psnr",
+    method: options.Method = "poly3",
     psnr: Annotated[
         bool, typer.Option("--bd-psnr", help="Print the quality gained at equal rate.")
     ] = False,
     spread: Annotated[
         bool, typer.Option("--sensitivity", help="Try every method, averaging and range.")
     ] = False,
-    per_image: PerImage = False,
-    files: CurveFiles = ALL,
-    folder: Folder = REPORTS,
-    as_json: AsJson = False,
+    per_image: options.PerImage = False,
+    files: options.CurveFiles = options.ALL,
+    folder: options.Folder = options.REPORTS,
+    as_json: options.AsJson = False,
 ) -> None:
     """Print BD-rates: how much rate codecs save at equal quality.
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_json, say
-from rdbench.cli.options import AsJson
 from rdbench.errors import Unavailable
 from rdbench.printable import printable
 from rdbench.registry import GROUP, codec_class, codec_names, settings_of
@@ -29,7 +29,7 @@ def list_(
     show_all: Annotated[
         bool, typer.Option("--all", help="Also show codecs that cannot run here, and why.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """List codecs by family, with their settings.
 

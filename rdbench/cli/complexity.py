@@ -7,15 +7,15 @@ import typer
 
 from rdbench.analysis.complexity import complexity as count
 from rdbench.analysis.complexity import extra
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, track
-from rdbench.cli.options import AsJson, CodecSpecs, WeightsOf, with_settings
 from rdbench.registry import codecs_from_spec
 from rdbench.store import Store
 from rdbench.types import Codec
 
 
 def complexity(
-    codec: CodecSpecs,
+    codec: options.CodecSpecs,
     reference: Annotated[
         str | None,
         typer.Option(help="Also print what each codec has more than this one, in percent."),
@@ -23,8 +23,8 @@ def complexity(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Report folder that keeps the results.")
     ] = None,
-    weights: WeightsOf = None,
-    as_json: AsJson = False,
+    weights: options.WeightsOf = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Count parameters and MACs per pixel.
 
@@ -34,7 +34,7 @@ def complexity(
 
     Example: rdbench complexity --codec qarv --weights random
     """
-    specs = with_settings(codec, weights=weights)
+    specs = options.with_settings(codec, weights=weights)
     rows: list[dict[str, Any]] = []
     for spec in track("complexity", specs):
         point = _highest_rate(spec)

@@ -1,33 +1,25 @@
 """Printing: results to stdout as tables or JSON, everything else to stderr.
 
-========================  =========  ==========  =======================================
-what                      --quiet    neither     --verbose
-========================  =========  ==========  =======================================
-results, errors, `warn`   printed    printed     printed
-remarks, `say`            -          printed     printed
-`progress`                -          a bar [1]_  a bar [1]_, and a line for each step
-========================  =========  ==========  =======================================
-
-.. [1] where stderr is a terminal
+--quiet silences remarks (`say`) and `progress`, never results, errors and problems (`warn`).
+--verbose adds a line for each step of `progress`, for logs.
 """
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    MofNCompleteColumn,
     Progress,
-    ProgressColumn,
-    Task,
+    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
-from rich.text import Text
 
 from rdbench.printable import printable
 from rdbench.report.tables import cell, columns, is_numeric
@@ -110,21 +102,14 @@ def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
     _stdout.print(table)
 
 
-class _Plain(ProgressColumn):
-    """Text of a progress bar, shown as it is."""
-
-    def __init__(self, text_of: Callable[[Task], str]) -> None:
-        super().__init__()
-        self._text_of = text_of
-
-    def render(self, task: Task) -> Text:
-        return Text(printable(self._text_of(task)))
-
-
 class Advance(Protocol):
     """Say how far a command is."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
+def _text(form: str) -> TextColumn:
+    return TextColumn(form, markup=False)
 
 
 @contextmanager
@@ -136,21 +121,21 @@ def progress(what: str) -> Iterator[Advance]:
             rescore(folder, on_progress=advance)
     """
     with Progress(
-        _Plain(lambda _: what),
+        _text("{task.description}"),
         BarColumn(),
-        _Plain(lambda task: f"{task.completed:.0f}/{task.total:.0f}" if task.total else ""),
-        _Plain(lambda task: str(task.fields["note"])),
+        MofNCompleteColumn(),
+        _text("{task.fields[note]}"),
         TimeElapsedColumn(),
-        _Plain(lambda task: "left" if task.total else ""),
+        _text("left"),
         TimeRemainingColumn(),
         console=_stderr,
         transient=True,
         disable=Verbosity.quiet or not _stderr.is_terminal,
     ) as bar:
-        task = bar.add_task("", total=None, note="")
+        task = bar.add_task(printable(what), total=None, note="")
 
         def advance(done: int, total: int, note: str = "") -> None:
-            bar.update(task, completed=done, total=total, note=note)
+            bar.update(task, completed=done, total=total, note=printable(note))
             if Verbosity.verbose:
                 say(f"{what}: {done} of {total}" + (f", {note}" if note else ""))
 

@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, say
-from rdbench.cli.options import ALL, AsJson, OnlyDataset
 from rdbench.published import import_curves, list_curves
 
 app = typer.Typer(name="curves", help="List published curves, check files.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_(dataset: OnlyDataset = None, as_json: AsJson = False) -> None:
+def list_(dataset: options.OnlyDataset = None, as_json: options.AsJson = False) -> None:
     """List the published curves that results can be compared with, and their sources.
 
     Example: rdbench curves list --dataset kodak
@@ -25,9 +25,9 @@ def list_(dataset: OnlyDataset = None, as_json: AsJson = False) -> None:
 def verify(
     files: Annotated[
         list[Path], typer.Argument(help="JSON files of CompressAI or lossy-vae.", show_default="")
-    ] = ALL,
-    dataset: OnlyDataset = None,
-    as_json: AsJson = False,
+    ] = options.ALL,
+    dataset: options.OnlyDataset = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show what curve files hold, read as `--curve` reads them.
 

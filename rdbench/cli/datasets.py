@@ -4,8 +4,8 @@ from typing import Any
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say
-from rdbench.cli.options import AsJson, DatasetName
 from rdbench.datasets import Dataset, Manifest, folder_of, load_dataset, manifests
 from rdbench.datasets import fetch as fetch_dataset
 
@@ -13,7 +13,7 @@ app = typer.Typer(name="datasets", help="List, fetch and check test sets.", no_a
 
 
 @app.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(as_json: options.AsJson = False) -> None:
     """List data sets, and whether their images are on this machine.
 
     Example: rdbench datasets list
@@ -33,7 +33,7 @@ def _dataset_row(manifest: Manifest) -> dict[str, Any]:
 
 
 @app.command()
-def fetch(name: DatasetName) -> None:
+def fetch(name: options.DatasetName) -> None:
     """Download a data set and verify every file; correct files are kept.
 
     Example: rdbench datasets fetch kodak
@@ -43,7 +43,7 @@ def fetch(name: DatasetName) -> None:
 
 
 @app.command()
-def verify(name: DatasetName, as_json: AsJson = False) -> None:
+def verify(name: options.DatasetName, as_json: options.AsJson = False) -> None:
     """Check the images of a data set against its manifest, or that a folder can be read.
 
     Example: rdbench datasets verify sample

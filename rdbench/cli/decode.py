@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import progress, say
-from rdbench.cli.options import CodecSpec, Device, Force, WeightsOf, with_settings
 from rdbench.errors import DataError
 from rdbench.files import files_of_spec, output_file
 from rdbench.images import write_image
@@ -16,22 +16,22 @@ from rdbench.registry import codec_from_spec
 
 def decode(
     file: Annotated[Path, typer.Argument(help="File to decode.")],
-    codec: CodecSpec,
+    codec: options.CodecSpec,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Image to write; default: FILE.png.")
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Decode a truncated file as far as it is complete.")
     ] = False,
-    device: Device = None,
-    weights: WeightsOf = None,
-    force: Force = False,
+    device: options.Device = None,
+    weights: options.WeightsOf = None,
+    force: options.Force = False,
 ) -> None:
     """Decode one file to an image.
 
     Example: rdbench decode photo.jpeg2000 --codec jpeg2000
     """
-    (spec,) = with_settings([codec], device=device, weights=weights)
+    (spec,) = options.with_settings([codec], device=device, weights=weights)
     point = codec_from_spec(spec)
     point.check()
     default = file.with_name(f"{file.name}.png")

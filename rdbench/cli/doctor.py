@@ -5,16 +5,16 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.codecs import codec_row
 from rdbench.cli.console import print_json, print_rows
-from rdbench.cli.options import AsJson, ImageSet
 from rdbench.datasets import load_dataset
 from rdbench.images import read_image
 from rdbench.registry import codec_class, codec_names
 from rdbench.sweep import machine
 
 
-def doctor(dataset: ImageSet = "sample", as_json: AsJson = False) -> None:
+def doctor(dataset: options.ImageSet = "sample", as_json: options.AsJson = False) -> None:
     """Report installed and missing components.
 
     Shows the machine, packages, which codecs can run here, and what colour conversion alone costs

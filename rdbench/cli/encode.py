@@ -5,18 +5,8 @@ from typing import Annotated
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, warn
-from rdbench.cli.options import (
-    AsJson,
-    CodecSpec,
-    Device,
-    Force,
-    ToBpp,
-    ToMsSsim,
-    ToPsnr,
-    WeightsOf,
-    with_settings,
-)
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_bytes
 from rdbench.images import read_image
@@ -34,18 +24,18 @@ from rdbench.types import Image
 
 def encode(
     image_file: Annotated[Path, typer.Argument(help="Image to encode.")],
-    codec: CodecSpec,
+    codec: options.CodecSpec,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; default: IMAGE.CODEC.")
     ] = None,
-    bpp: ToBpp = None,
-    psnr: ToPsnr = None,
-    ms_ssim: ToMsSsim = None,
+    bpp: options.ToBpp = None,
+    psnr: options.ToPsnr = None,
+    ms_ssim: options.ToMsSsim = None,
     n_bytes: Annotated[float | None, typer.Option("--bytes", help="Size to meet.")] = None,
-    device: Device = None,
-    weights: WeightsOf = None,
-    force: Force = False,
-    as_json: AsJson = False,
+    device: options.Device = None,
+    weights: options.WeightsOf = None,
+    force: options.Force = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Encode one image, to a target if one is given.
 
@@ -60,7 +50,7 @@ def encode(
     targets = [(search, target) for search, target in given if target is not None]
     if len(targets) > 1:
         raise UsageError("give one target: --bpp, --psnr, --ms-ssim or --bytes")
-    (spec,) = with_settings([codec], device=device, weights=weights)
+    (spec,) = options.with_settings([codec], device=device, weights=weights)
     point = codec_from_spec(spec)
     point.check()
     default = image_file.with_suffix(f".{point.name}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.measured import measured_curves
-from rdbench.cli.options import REPORTS, Folder, Force, choice
+from rdbench.cli import options
 from rdbench.errors import UsageError
 from rdbench.files import output_file, output_files, write_text
 from rdbench.report.export import compressai_files, to_csv, to_json, to_parquet
@@ -17,15 +17,15 @@ FORMS = ("csv", "json", "parquet", "compressai")
 
 
 def export(
-    folder: Folder = REPORTS,
-    form: Annotated[str, choice("--format", FORMS, "Format")] = "csv",
+    folder: options.Folder = options.REPORTS,
+    form: Annotated[str, options.choice("--format", FORMS, "Format")] = "csv",
     out: Annotated[
         Path | None,
         typer.Option(
             "--out", "-o", help="File to write (for compressai: folder); default: stdout."
         ),
     ] = None,
-    force: Force = False,
+    force: options.Force = False,
 ) -> None:
     """Print or write every record.
 

@@ -7,19 +7,8 @@ import numpy as np
 import typer
 
 from rdbench.analysis.latents import latent_rows, rows_by_point
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say
-from rdbench.cli.options import (
-    REPORTS,
-    AsJson,
-    CodecSpec,
-    Device,
-    ImageSet,
-    Jobs,
-    OutFolder,
-    Threads,
-    WeightsOf,
-    with_settings,
-)
 from rdbench.cli.run import sweep_with_progress
 from rdbench.datasets import load_dataset
 from rdbench.errors import RdbenchError, UsageError
@@ -29,17 +18,17 @@ from rdbench.report.export import file_name
 
 
 def latents(
-    codec: CodecSpec,
-    dataset: ImageSet = "sample",
-    out: OutFolder = REPORTS,
-    jobs: Jobs = 1,
-    threads: Threads = 1,
+    codec: options.CodecSpec,
+    dataset: options.ImageSet = "sample",
+    out: options.OutFolder = options.REPORTS,
+    jobs: options.Jobs = 1,
+    threads: options.Threads = 1,
     map_of: Annotated[
         str | None, typer.Option("--map", help="Image to draw maps of, at every rate.")
     ] = None,
-    device: Device = None,
-    weights: WeightsOf = None,
-    as_json: AsJson = False,
+    device: options.Device = None,
+    weights: options.WeightsOf = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Measure the rate of each latent.
 
@@ -50,7 +39,7 @@ def latents(
     """
     data = load_dataset(dataset)
     image_files = data.subset([map_of]).files if map_of else ()
-    (spec,) = with_settings([codec], device=device, weights=weights)
+    (spec,) = options.with_settings([codec], device=device, weights=weights)
     _require_segments(spec)
     outcome, images = sweep_with_progress([spec], [dataset], out, jobs=jobs, threads=threads)
     rows = latent_rows(outcome.records, images)

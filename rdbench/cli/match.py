@@ -6,43 +6,27 @@ from collections.abc import Sequence
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, warn
-from rdbench.cli.options import (
-    REPORTS,
-    Anchor,
-    AsJson,
-    CodecSpecs,
-    Device,
-    ImageSet,
-    Jobs,
-    OutFolder,
-    PerImage,
-    Threads,
-    ToBpp,
-    ToMsSsim,
-    ToPsnr,
-    WeightsOf,
-    with_settings,
-)
 from rdbench.errors import UsageError
 from rdbench.match import Match, match_codecs, match_rows
 from rdbench.rate_control import TOLERANCE
 
 
 def match(
-    codec: CodecSpecs,
-    anchor: Anchor = "",
-    bpp: ToBpp = None,
-    psnr: ToPsnr = None,
-    ms_ssim: ToMsSsim = None,
-    dataset: ImageSet = "sample",
-    out: OutFolder = REPORTS,
-    jobs: Jobs = 1,
-    threads: Threads = 1,
-    per_image: PerImage = False,
-    device: Device = None,
-    weights: WeightsOf = None,
-    as_json: AsJson = False,
+    codec: options.CodecSpecs,
+    anchor: options.Anchor = "",
+    bpp: options.ToBpp = None,
+    psnr: options.ToPsnr = None,
+    ms_ssim: options.ToMsSsim = None,
+    dataset: options.ImageSet = "sample",
+    out: options.OutFolder = options.REPORTS,
+    jobs: options.Jobs = 1,
+    threads: options.Threads = 1,
+    per_image: options.PerImage = False,
+    device: options.Device = None,
+    weights: options.WeightsOf = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Compare codecs at one rate or quality.
 
@@ -57,7 +41,7 @@ def match(
     if len(given) != 1:
         raise UsageError("give one target: --bpp, --psnr or --ms-ssim")
     ((target, value),) = given
-    specs = with_settings([anchor] * bool(anchor) + codec, device=device, weights=weights)
+    specs = options.with_settings([anchor] * bool(anchor) + codec, device=device, weights=weights)
     with progress("matching") as advance:
         found = match_codecs(
             specs,

@@ -2,8 +2,8 @@
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, say
-from rdbench.cli.options import AsJson
 from rdbench.metrics import METRICS, why_not
 
 app = typer.Typer(name="metrics", help="List metrics.", no_args_is_help=True)
@@ -15,7 +15,7 @@ def _group() -> None:
 
 
 @app.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(as_json: options.AsJson = False) -> None:
     """List metrics, their sources, and whether they can be computed here.
 
     Example: rdbench metrics list

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, BadParameter, Option
 
-from rdbench.analysis.bd import METHODS
+from rdbench.analysis import bd
 from rdbench.datasets import manifests
 from rdbench.errors import UsageError
 from rdbench.metrics import METRICS
@@ -47,10 +47,10 @@ def choice(flag: str, values: Iterable[str], about: str, *more_flags: str) -> An
         for value in given if isinstance(given, list | tuple) else [given]:
             if value not in known:
                 hint = closest(value, known)
-                raise UsageError(f"{flag} is one of {', '.join(known)}, not {value!r}{hint}")
+                raise BadParameter(f"{value!r} is not one of {', '.join(known)}{hint}")
         return given
 
-    return typer.Option(
+    return Option(
         flag,
         *more_flags,
         help=f"{about}: {', '.join(known)}.",
@@ -63,82 +63,54 @@ def choice(flag: str, values: Iterable[str], about: str, *more_flags: str) -> An
 _CODEC: Any = {"metavar": "SPEC", "autocompletion": codec_names}
 _DATASET: Any = {"metavar": "DATASET", "autocompletion": dataset_names}
 _CURVE: Any = {"metavar": "CURVE", "autocompletion": curve_names}
+_SPEC = "Codec, as NAME or NAME:KEY=VALUE,..., or a .toml description."
+_IMAGES = "Data set or folder of images."
+_CURVE_FILE = "Also use this JSON file of CompressAI or lossy-vae. Repeatable."
 
-CodecSpec = Annotated[
-    str, typer.Option("--codec", "-c", help="Codec, as NAME or NAME:KEY=VALUE,...", **_CODEC)
-]
-CodecSpecs = Annotated[
-    list[str],
-    typer.Option(
-        "--codec",
-        "-c",
-        help="Codec, as NAME or NAME:KEY=VALUE,..., or a .toml description. Repeatable.",
-        **_CODEC,
-    ),
-]
+CodecSpec = Annotated[str, Option("--codec", "-c", help=_SPEC, **_CODEC)]
+CodecSpecs = Annotated[list[str], Option("--codec", "-c", help=f"{_SPEC} Repeatable.", **_CODEC)]
 CurveNames = Annotated[
     list[str],
-    typer.Option(
-        "--codec", "-c", help="Only this codec or curve; default: all. Repeatable.", **_CURVE
-    ),
+    Option("--codec", "-c", help="Only this codec or curve; default: all. Repeatable.", **_CURVE),
 ]
 Anchor = Annotated[
     str,
-    typer.Option(
-        "--anchor", "-a", help="Codec or curve to compare with, also with settings.", **_CURVE
-    ),
+    Option("--anchor", "-a", help="Codec (also with settings) or curve to compare with.", **_CURVE),
 ]
-ImageSet = Annotated[
-    str, typer.Option("--dataset", "-d", help="Data set or folder of images.", **_DATASET)
-]
+ImageSet = Annotated[str, Option("--dataset", "-d", help=_IMAGES, **_DATASET)]
 ImageSets = Annotated[
-    list[str],
-    typer.Option("--dataset", "-d", help="Data set or folder of images. Repeatable.", **_DATASET),
+    list[str], Option("--dataset", "-d", help=f"{_IMAGES} Repeatable.", **_DATASET)
 ]
 OnlyDataset = Annotated[
-    str | None,
-    typer.Option("--dataset", "-d", help="Only this data set; default: all.", **_DATASET),
+    str | None, Option("--dataset", "-d", help="Only this data set; default: all.", **_DATASET)
 ]
 DatasetName = Annotated[
-    str, typer.Argument(help="Data set; `rdbench datasets list` shows all.", **_DATASET)
+    str, Argument(help="Data set; `rdbench datasets list` shows all.", **_DATASET)
 ]
 Metric = Annotated[str, choice("--metric", ["psnr", *METRICS], "What is compared", "-m")]
 Metrics = Annotated[
     list[str], choice("--metric", METRICS, "Only this metric; default: all available", "-m")
 ]
-Method = Annotated[str, choice("--method", METHODS, "Interpolation")]
-CurveFiles = Annotated[
-    list[Path],
-    typer.Option("--curve", help="Also use this JSON file of CompressAI or lossy-vae. Repeatable."),
-]
-Folder = Annotated[Path, typer.Argument(help="Report folder.")]
+Method = Annotated[bd.Method, choice("--method", bd.METHODS, "Interpolation")]
+CurveFiles = Annotated[list[Path], Option("--curve", metavar="FILE", help=_CURVE_FILE)]
+Folder = Annotated[Path, Argument(metavar="FOLDER", help="Report folder.")]
 OutFolder = Annotated[
-    Path, typer.Option("--out", "-o", help="Report folder that the results are added to.")
+    Path, Option("--out", "-o", metavar="FOLDER", help="Report folder to add results to.")
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Number of processes.")]
-Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="Threads per process.")]
-ToBpp = Annotated[
-    float | None, typer.Option("--bpp", metavar="BPP", help="Rate to meet, in bits per pixel.")
-]
-ToPsnr = Annotated[float | None, typer.Option("--psnr", metavar="DB", help="PSNR to meet, in dB.")]
-ToMsSsim = Annotated[
-    float | None, typer.Option("--ms-ssim", metavar="X", help="MS-SSIM to meet, below 1.")
-]
+Jobs = Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Processes.")]
+Threads = Annotated[int, Option("--threads", min=1, metavar="N", help="Threads per process.")]
+ToBpp = Annotated[float | None, Option("--bpp", metavar="BPP", help="Rate to meet.")]
+ToPsnr = Annotated[float | None, Option("--psnr", metavar="DB", help="PSNR to meet.")]
+ToMsSsim = Annotated[float | None, Option("--ms-ssim", metavar="X", help="MS-SSIM to meet.")]
 Device = Annotated[
-    str | None,
-    typer.Option(
-        "--device", metavar="NAME", help="Device of the learned codecs: cpu, cuda, cuda:N."
-    ),
+    str | None, Option("--device", metavar="NAME", help="Device of learned codecs, such as cuda.")
 ]
 WeightsOf = Annotated[
-    str | None,
-    typer.Option(
-        "--weights", metavar="NAME", help="Weights of the learned codecs: a name or a file."
-    ),
+    str | None, Option("--weights", metavar="NAME", help="Weights of learned codecs: name or file.")
 ]
-PerImage = Annotated[bool, typer.Option("--per-image", help="Print one row per image.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
+PerImage = Annotated[bool, Option("--per-image", help="Print one row per image.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
+Force = Annotated[bool, Option("--force", help="Replace existing files.")]
 
 
 def with_settings(specs: Sequence[str], **settings: str | None) -> list[str]:

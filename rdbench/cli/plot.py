@@ -9,8 +9,8 @@ import typer
 
 from rdbench.analysis.measured import anomalies
 from rdbench.analysis.selection import measured, named
+from rdbench.cli import options
 from rdbench.cli.console import progress, say
-from rdbench.cli.options import ALL, REPORTS, CurveNames, Folder, Force, OnlyDataset
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
 from rdbench.files import output_files
@@ -20,9 +20,9 @@ from rdbench.store import kept_in
 
 
 def plot(
-    folder: Folder = REPORTS,
-    codec: CurveNames = ALL,
-    dataset: OnlyDataset = None,
+    folder: options.Folder = options.REPORTS,
+    codec: options.CurveNames = options.ALL,
+    dataset: options.OnlyDataset = None,
     published: Annotated[
         str, typer.Option(help="Published curves: none, all, or names separated by commas.")
     ] = ",".join(LANDMARKS),
@@ -38,7 +38,7 @@ def plot(
             help=f"Width in inches: {COLUMN_IN} for a column of a paper, {PAGE_IN} for a page.",
         ),
     ] = PAGE_IN,
-    force: Force = False,
+    force: options.Force = False,
 ) -> None:
     """Draw rate-distortion curves.
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import progress, warn
-from rdbench.cli.options import ALL, REPORTS, CurveFiles, Folder
 from rdbench.datasets import files_of, names_of_list
 from rdbench.errors import UsageError
 from rdbench.files import output_file
@@ -16,7 +16,7 @@ from rdbench.store import Store, kept_in
 
 
 def report(
-    folder: Folder = REPORTS,
+    folder: options.Folder = options.REPORTS,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; default: FOLDER/report.html.")
     ] = None,
@@ -27,7 +27,7 @@ def report(
     bpp: Annotated[
         str, typer.Option(help="Rates to show them at: bits per pixel separated by commas.")
     ] = "0.25,0.5,1",
-    files: CurveFiles = ALL,
+    files: options.CurveFiles = options.ALL,
 ) -> None:
     """Write one HTML page that needs no network.
 

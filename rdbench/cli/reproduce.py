@@ -6,21 +6,21 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.paper import Evidence, Finding, load_paper
+from rdbench.cli import options
 from rdbench.cli.console import print_json, print_rows, progress, say, track
-from rdbench.cli.options import REPORTS, AsJson, Folder, Force
 from rdbench.report.reproduce import as_json as findings_as_json
 from rdbench.report.reproduce import check_files, value_rows, write
 
 
 def reproduce(
     paper: Annotated[str, typer.Argument(help="qarv, qvrf, or another registered paper.")],
-    folder: Folder = REPORTS,
+    folder: options.Folder = options.REPORTS,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder to write; default: FOLDER/reproduce-PAPER."),
     ] = None,
-    force: Force = False,
-    as_json: AsJson = False,
+    force: options.Force = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Compare a paper's tables and figures with published and measured results.
 

@@ -2,12 +2,16 @@
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import progress, say, warn
-from rdbench.cli.options import ALL, REPORTS, Folder, Jobs, Metrics
 from rdbench.rescoring import rescore as rescore_store
 
 
-def rescore(folder: Folder = REPORTS, metric: Metrics = ALL, jobs: Jobs = 1) -> None:
+def rescore(
+    folder: options.Folder = options.REPORTS,
+    metric: options.Metrics = options.ALL,
+    jobs: options.Jobs = 1,
+) -> None:
     """Compute additional metrics for existing records.
 
     The kept bitstreams are decoded; nothing is encoded again.

@@ -3,25 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from rdbench.analysis.measured import anomalies, measured_curves
 from rdbench.analysis.summary import summarize
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say, warn
-from rdbench.cli.options import (
-    REPORTS,
-    AsJson,
-    CodecSpecs,
-    Device,
-    ImageSets,
-    OutFolder,
-    Threads,
-    WeightsOf,
-    choice,
-    with_settings,
-)
 from rdbench.datasets import load_dataset
 from rdbench.errors import Stopped, Unavailable
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
@@ -34,14 +23,14 @@ SAMPLE = ["sample"]
 
 
 def run(
-    codec: CodecSpecs,
-    dataset: ImageSets = SAMPLE,
-    out: OutFolder = REPORTS,
+    codec: options.CodecSpecs,
+    dataset: options.ImageSets = SAMPLE,
+    out: options.OutFolder = options.REPORTS,
     jobs: Annotated[
         int | None,
         typer.Option("--jobs", "-j", min=1, help="Number of processes.", show_default="1"),
     ] = None,
-    threads: Threads = 1,
+    threads: options.Threads = 1,
     timeout: Annotated[
         float | None, typer.Option(min=0.001, help="Time limit per image in seconds.")
     ] = None,
@@ -49,11 +38,12 @@ def run(
         str | None, typer.Option(help="Dask scheduler to work on, such as tcp://host:8786.")
     ] = None,
     scored: Annotated[
-        str, choice("--scored", ("8-bit", "float"), "Reconstructed images that are scored")
+        Literal["8-bit", "float"],
+        options.choice("--scored", ("8-bit", "float"), "Reconstructed images that are scored"),
     ] = DEFAULT_PROTOCOL.scored,
-    device: Device = None,
-    weights: WeightsOf = None,
-    as_json: AsJson = False,
+    device: options.Device = None,
+    weights: options.WeightsOf = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Measure codecs on images.
 
@@ -63,7 +53,7 @@ def run(
     Example: rdbench run --codec jpeg --codec webp:quality=50,75 --dataset sample --jobs 2
     """
     outcome, images = sweep_with_progress(
-        with_settings(codec, device=device, weights=weights),
+        options.with_settings(codec, device=device, weights=weights),
         dataset,
         out,
         jobs=jobs or (0 if scheduler else 1),

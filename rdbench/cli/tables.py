@@ -4,33 +4,23 @@ import sys
 from typing import Annotated
 
 from rdbench.analysis.overview import TABLES, Request, compared
+from rdbench.cli import options
 from rdbench.cli.console import grouped, say
-from rdbench.cli.options import (
-    ALL,
-    REPORTS,
-    Anchor,
-    CurveNames,
-    Folder,
-    Method,
-    Metric,
-    OnlyDataset,
-    choice,
-)
 from rdbench.errors import RdbenchError
 from rdbench.report.tables import FORMS, table
 
 
 def tables(
-    folder: Folder = REPORTS,
-    form: Annotated[str, choice("--format", FORMS, "Format")] = "markdown",
+    folder: options.Folder = options.REPORTS,
+    form: Annotated[str, options.choice("--format", FORMS, "Format")] = "markdown",
     name: Annotated[
-        list[str], choice("--table", TABLES, "Only this table; default: all", "-t")
-    ] = ALL,
-    anchor: Anchor = "vtm18",
-    dataset: OnlyDataset = None,
-    codec: CurveNames = ALL,
-    metric: Metric = "psnr",
-    method: Method = "poly3",
+        list[str], options.choice("--table", TABLES, "Only this table; default: all", "-t")
+    ] = options.ALL,
+    anchor: options.Anchor = "vtm18",
+    dataset: options.OnlyDataset = None,
+    codec: options.CurveNames = options.ALL,
+    metric: options.Metric = "psnr",
+    method: options.Method = "poly3",
 ) -> None:
     """Print tables for a paper.
 

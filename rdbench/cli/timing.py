@@ -4,33 +4,23 @@ from typing import Annotated
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_json, print_rows, progress, say
-from rdbench.cli.options import (
-    REPORTS,
-    AsJson,
-    CodecSpecs,
-    Device,
-    ImageSet,
-    OutFolder,
-    Threads,
-    WeightsOf,
-    with_settings,
-)
 from rdbench.timing import time_codecs
 
 
 def timing(
-    codec: CodecSpecs,
-    dataset: ImageSet = "sample",
-    out: OutFolder = REPORTS,
-    threads: Threads = 1,
+    codec: options.CodecSpecs,
+    dataset: options.ImageSet = "sample",
+    out: options.OutFolder = options.REPORTS,
+    threads: options.Threads = 1,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions per image.")] = 3,
     busy: Annotated[
         bool, typer.Option("--busy", help="Allow a busy machine, and mark the results.")
     ] = False,
-    device: Device = None,
-    weights: WeightsOf = None,
-    as_json: AsJson = False,
+    device: options.Device = None,
+    weights: options.WeightsOf = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Time encoding and decoding, stage by stage.
 
@@ -41,7 +31,7 @@ def timing(
     """
     with progress("timing") as advance:
         found = time_codecs(
-            with_settings(codec, device=device, weights=weights),
+            options.with_settings(codec, device=device, weights=weights),
             dataset,
             out,
             threads=threads,

@@ -7,8 +7,8 @@ import typer
 
 from rdbench.analysis.selection import gather, named
 from rdbench.analysis.variable_rate import variable_rate_penalty as penalty
+from rdbench.cli import options
 from rdbench.cli.console import print_json, print_rows, say
-from rdbench.cli.options import REPORTS, AsJson, Folder, Method, Metric, OnlyDataset, curve_names
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
 
@@ -16,23 +16,27 @@ from rdbench.errors import UsageError
 def variable_rate_penalty(
     codec: Annotated[
         str,
-        typer.Option("--codec", "-c", help="The variable-rate codec.", autocompletion=curve_names),
+        typer.Option(
+            "--codec", "-c", help="The variable-rate codec.", autocompletion=options.curve_names
+        ),
     ],
     fixed: Annotated[
         list[str],
-        typer.Option(help="Codec with one model per rate. Repeatable.", autocompletion=curve_names),
+        typer.Option(
+            help="Codec with one model per rate. Repeatable.", autocompletion=options.curve_names
+        ),
     ],
-    dataset: OnlyDataset = None,
-    metric: Metric = "psnr",
-    method: Method = "poly3",
+    dataset: options.OnlyDataset = None,
+    metric: options.Metric = "psnr",
+    method: options.Method = "poly3",
     edges: Annotated[
         list[float] | None,
         typer.Option(
             "--edge", help="End of an interval in bits per pixel; default: thirds. Repeatable."
         ),
     ] = None,
-    folder: Folder = REPORTS,
-    as_json: AsJson = False,
+    folder: options.Folder = options.REPORTS,
+    as_json: options.AsJson = False,
 ) -> None:
     """Compare one variable-rate model with fixed-rate models.
 

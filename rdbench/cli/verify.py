@@ -4,17 +4,17 @@ from typing import Annotated
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say
-from rdbench.cli.options import REPORTS, AsJson, Folder
 from rdbench.verify import verify as verify_folder
 
 
 def verify(
-    folder: Folder = REPORTS,
+    folder: options.Folder = options.REPORTS,
     repair: Annotated[
         bool, typer.Option("--repair", help="Move damaged bitstreams to FOLDER/damaged.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Check every record and bitstream of a report folder.
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say, track
-from rdbench.cli.options import AsJson, CodecSpec, Force
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, output_files
 from rdbench.registry import codec_from_spec, spec_of
@@ -27,12 +27,12 @@ SheetOut = Annotated[Path | None, typer.Option("--out", "-o", help="Image file t
 @app.command()
 def subsets(
     image_file: Annotated[Path, typer.Argument(help="Image to take apart.")],
-    codec: CodecSpec = "qarv",
+    codec: options.CodecSpec = "qarv",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder to write; default: IMAGE-latents.")
     ] = None,
-    force: Force = False,
-    as_json: AsJson = False,
+    force: options.Force = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Decode an image from its first latents, from all but one, and from one alone.
 
@@ -76,7 +76,7 @@ def subsets(
 
 @app.command()
 def sample(
-    codec: CodecSpec = "qarv",
+    codec: options.CodecSpec = "qarv",
     height: Annotated[int, typer.Option(min=1, help="Height of a sample in pixels.")] = 256,
     width: Annotated[int, typer.Option(min=1, help="Width of a sample in pixels.")] = 256,
     count: Annotated[int, typer.Option(min=1, help="Number of samples.")] = 12,
@@ -89,7 +89,7 @@ def sample(
         typer.Option(min=-(2**48), max=2**48, help="Seed of the first sample; the next adds 1."),
     ] = 0,
     out: SheetOut = None,
-    force: Force = False,
+    force: options.Force = False,
 ) -> None:
     """Draw images from the prior alone, by default into samples.png.
 
@@ -116,10 +116,10 @@ def sample(
 def interpolate(
     first: Annotated[Path, typer.Argument(help="Image to start from.")],
     second: Annotated[Path, typer.Argument(help="Image of the same size to end at.")],
-    codec: CodecSpec = "qarv",
+    codec: options.CodecSpec = "qarv",
     steps: Annotated[int, typer.Option(min=2, help="Number of images, both ends included.")] = 7,
     out: SheetOut = None,
-    force: Force = False,
+    force: options.Force = False,
 ) -> None:
     """Mix the latents of two images, by default into interpolation.png.
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say
-from rdbench.cli.options import AsJson
 from rdbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def train(
     validate: Annotated[
         str, typer.Option(help="Data set to measure the weights on, by real files.")
     ] = "",
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train a codec by a recipe; the same command goes on from the last checkpoint.
 

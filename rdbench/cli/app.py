@@ -35,12 +35,14 @@ LISTS = ("codecs", "datasets", "curves", "metrics")
 """Commands with a ``list``, of which ``rdbench list NAME`` is another spelling."""
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+def _show_warning(
+    message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any
+) -> None:
     """A warning of ours is one line for people; others are shown as they always are."""
     if issubclass(category, RdbenchWarning):
         warn(f"rdbench: {message}")
     else:
-        _show_other_warning(message, category, *place)
+        _show_other_warning(message, category, *args, **kwargs)
 
 
 _show_other_warning, warnings.showwarning = warnings.showwarning, _show_warning
@@ -128,12 +130,9 @@ def _add_all() -> None:
     listing = typer.Typer(help="The same as `rdbench codecs list`, `rdbench datasets list`, ...")
     for heading, names in HEADINGS.items():
         for name in names.split():
-            module = import_module(f"rdbench.cli.{name.replace('-', '_')}")
-            _add(
-                name,
-                getattr(module, "app", None) or getattr(module, name.replace("-", "_")),
-                heading,
-            )
+            function = name.replace("-", "_")
+            module = import_module(f"rdbench.cli.{function}")
+            _add(name, getattr(module, "app", None) or getattr(module, function), heading)
             if name in LISTS:
                 listing.command(name)(module.list_)
         if not names:

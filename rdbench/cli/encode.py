@@ -31,7 +31,7 @@ def encode(
     bpp: options.ToBpp = None,
     psnr: options.ToPsnr = None,
     ms_ssim: options.ToMsSsim = None,
-    n_bytes: Annotated[float | None, typer.Option("--bytes", help="Size to meet.")] = None,
+    n_bytes: options.ToBytes = None,
     device: options.Device = None,
     weights: options.WeightsOf = None,
     force: options.Force = False,

@@ -60,9 +60,17 @@ def choice(flag: str, values: Iterable[str], about: str, *more_flags: str) -> An
     )
 
 
+def curve_option(*flags: str, help: str) -> Any:
+    """An option that names curves."""
+    return Option(*flags, metavar="CURVE", autocompletion=curve_names, help=help)
+
+
+def _target(name: str, unit: str, about: str) -> Any:
+    return Option(f"--{name}", f"--target-{name}", metavar=unit, help=about)
+
+
 _CODEC: Any = {"metavar": "SPEC", "autocompletion": codec_names}
 _DATASET: Any = {"metavar": "DATASET", "autocompletion": dataset_names}
-_CURVE: Any = {"metavar": "CURVE", "autocompletion": curve_names}
 _SPEC = "Codec, as NAME or NAME:KEY=VALUE,..., or a .toml description."
 _IMAGES = "Data set or folder of images."
 _CURVE_FILE = "Also use this JSON file of CompressAI or lossy-vae. Repeatable."
@@ -71,11 +79,10 @@ CodecSpec = Annotated[str, Option("--codec", "-c", help=_SPEC, **_CODEC)]
 CodecSpecs = Annotated[list[str], Option("--codec", "-c", help=f"{_SPEC} Repeatable.", **_CODEC)]
 CurveNames = Annotated[
     list[str],
-    Option("--codec", "-c", help="Only this codec or curve; default: all. Repeatable.", **_CURVE),
+    curve_option("--codec", "-c", help="Only this codec or curve; default: all. Repeatable."),
 ]
 Anchor = Annotated[
-    str,
-    Option("--anchor", "-a", help="Codec (also with settings) or curve to compare with.", **_CURVE),
+    str, curve_option("--anchor", "-a", help="Codec or curve to compare with, also with settings.")
 ]
 ImageSet = Annotated[str, Option("--dataset", "-d", help=_IMAGES, **_DATASET)]
 ImageSets = Annotated[
@@ -99,9 +106,10 @@ OutFolder = Annotated[
 ]
 Jobs = Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Processes.")]
 Threads = Annotated[int, Option("--threads", min=1, metavar="N", help="Threads per process.")]
-ToBpp = Annotated[float | None, Option("--bpp", metavar="BPP", help="Rate to meet.")]
-ToPsnr = Annotated[float | None, Option("--psnr", metavar="DB", help="PSNR to meet.")]
-ToMsSsim = Annotated[float | None, Option("--ms-ssim", metavar="X", help="MS-SSIM to meet.")]
+ToBpp = Annotated[float | None, _target("bpp", "BPP", "Rate to meet.")]
+ToPsnr = Annotated[float | None, _target("psnr", "DB", "PSNR to meet.")]
+ToMsSsim = Annotated[float | None, _target("ms-ssim", "X", "MS-SSIM to meet.")]
+ToBytes = Annotated[float | None, _target("bytes", "N", "Size to meet.")]
 Device = Annotated[
     str | None, Option("--device", metavar="NAME", help="Device of learned codecs, such as cuda.")
 ]

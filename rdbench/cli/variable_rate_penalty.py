@@ -15,16 +15,11 @@ from rdbench.errors import UsageError
 
 def variable_rate_penalty(
     codec: Annotated[
-        str,
-        typer.Option(
-            "--codec", "-c", help="The variable-rate codec.", autocompletion=options.curve_names
-        ),
+        str, options.curve_option("--codec", "-c", help="The variable-rate codec or curve.")
     ],
     fixed: Annotated[
         list[str],
-        typer.Option(
-            help="Codec with one model per rate. Repeatable.", autocompletion=options.curve_names
-        ),
+        options.curve_option("--fixed", help="Codec with a model per rate. Repeatable."),
     ],
     dataset: options.OnlyDataset = None,
     metric: options.Metric = "psnr",

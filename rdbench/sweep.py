@@ -43,6 +43,7 @@ class Progress:
         n_made: how many of these have been tried since.
         n_failed: how many of these failed.
         waits_for: what the sweep waits for, or "".
+        record: the record that was just made, or None.
     """
 
     n_wanted: int
@@ -50,6 +51,7 @@ class Progress:
     n_made: int
     n_failed: int
     waits_for: str = ""
+    record: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ def run(
                         progress,
                         n_made=progress.n_made + 1,
                         n_failed=progress.n_failed + (record.error is not None),
+                        record=record,
                     )
                     on_progress(progress)
         store.check_place()

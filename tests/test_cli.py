@@ -92,12 +92,12 @@ def test_export(reports, tmp_path):
     status, text, _ = rdbench("export", reports, "--format", "json")
     nested = json.loads(text)
     assert [r["n_bytes"] for r in nested] == [int(r["n_bytes"]) for r in rows]
-    assert rdbench("export", reports, "--format", "parquet", "-O", tmp_path / "a.parquet")[0] == 0
+    assert rdbench("export", reports, "--format", "parquet", "-o", tmp_path / "a.parquet")[0] == 0
     import pandas as pd
 
     table = pd.read_parquet(tmp_path / "a.parquet")
     assert table["bpp"].tolist() == [float(r["bpp"]) for r in rows]
-    assert rdbench("export", reports, "--format", "compressai", "-O", tmp_path / "c")[0] == 0
+    assert rdbench("export", reports, "--format", "compressai", "-o", tmp_path / "c")[0] == 0
     body = json.loads((tmp_path / "c" / "sample-webp.json").read_text())
     assert len(body["results"]["bpp"]) == len(body["results"]["encoding_time"]) == 4
     from rdbench.published import import_compressai

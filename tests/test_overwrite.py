@@ -155,8 +155,8 @@ def test_records_are_never_replaced(reports, out):
     (reports / "bitstreams" / "aa").mkdir(parents=True, exist_ok=True)
     (reports / "bitstreams" / "aa" / "aa").write_bytes(b"kept")
     for words in (
-        ("export", reports, "--output", reports / out),
-        ("export", reports, "--format", "parquet", "--output", reports / out),
+        ("export", reports, "--out", reports / out),
+        ("export", reports, "--format", "parquet", "--out", reports / out),
         ("report", reports, "--images", "0", "--out", reports / out),
     ):
         refused(*words, says="is read here")
@@ -169,7 +169,7 @@ def test_folders_of_others_are_filled_but_nothing_is_replaced(reports, folder):
     for words in (
         ("plot", reports, "--published", "none", "--out", folder / "plot"),
         ("reproduce", "qvrf", reports, "--out", folder / "paper"),
-        ("export", reports, "--format", "compressai", "--output", folder / "curves"),
+        ("export", reports, "--format", "compressai", "--out", folder / "curves"),
     ):
         done(*words)
         before = contents(folder)
@@ -216,8 +216,8 @@ main()
     [
         ("report", "reports", "--images", "0", "--out", "out/page.html"),
         ("plot", "reports", "--published", "none", "--out", "out"),
-        ("export", "reports", "--output", "out/records.csv"),
-        ("export", "reports", "--format", "parquet", "--output", "out/records.parquet"),
+        ("export", "reports", "--out", "out/records.csv"),
+        ("export", "reports", "--format", "parquet", "--out", "out/records.parquet"),
         ("reproduce", "qvrf", "--out", "out"),
         ("encode", "photo.png", "--codec", "null", "--out", "out/photo.bin"),
         ("decode", "photo.null", "--codec", "null", "--out", "out/photo.png"),

@@ -1,11 +1,16 @@
 """Names reach the terminal as they are."""
 
+import time
+
 import numpy as np
 import PIL.Image
 import pytest
+import typer
 from program import rdbench
+from typer.testing import CliRunner
 
 from rdbench.cli import console
+from rdbench.cli.app import app
 from rdbench.printable import printable
 
 ODD = ["kodak[kodim03]", "img[a].png", "[red]x.png", "s:smile:.png", "[/]", r"a\[b", "中文.png"]
@@ -29,13 +34,36 @@ def test_progress_bars_show_names(name, monkeypatch, capsys):
         stderr=True, force_terminal=True, color_system=None, width=120, **console._PLAIN
     )
     monkeypatch.setattr(console, "_stderr", terminal)
-    with console.progress_bar(name) as bar:
-        bar.add_task("", total=2, note=f"note {name}")
-        bar.add_task("without a note", total=1)
-        bar.refresh()
+    with console.progress(name) as advance:
+        advance(1, 2, f"note {name}")
+        time.sleep(0.3)  # it is drawn ten times a second
     shown = capsys.readouterr().err
     assert f"{name} " in shown
+    assert "1/2" in shown
     assert f"note {name}" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ((), ["remark", "problem"]),
+        (("-q",), ["problem"]),
+        (("-v",), ["work: 0 of 2", "work: 1 of 2", "remark", "problem"]),
+    ],
+)
+@pytest.mark.parametrize("after", [False, True])
+def test_quiet_and_verbose(options, lines, after):
+    def command() -> None:
+        list(console.track("work", "ab"))
+        console.say("remark")
+        console.warn("problem")
+
+    program = typer.Typer(cls=app.info.cls)
+    program.callback()(app.registered_callback.callback)
+    program.command("work")(command)
+    words = ["work", *options] if after else [*options, "work"]
+    assert CliRunner().invoke(program, words).stderr.splitlines() == lines
+    assert CliRunner().invoke(program, ["work"]).stderr.splitlines() == ["remark", "problem"]
 
 
 @pytest.mark.parametrize(

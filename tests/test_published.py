@@ -368,7 +368,7 @@ def test_our_own_export_names_its_data_set_and_how_it_was_scored(tmp_path):
 
     for scored in ("8-bit", "float"):
         run("jpeg:quality=20,80", "sample", tmp_path / "r", protocol=Protocol(scored=scored))
-    words = ["export", str(tmp_path / "r"), "--format", "compressai", "-O", str(tmp_path / "c")]
+    words = ["export", str(tmp_path / "r"), "--format", "compressai", "-o", str(tmp_path / "c")]
     assert CliRunner().invoke(app, words).exit_code == 0
     paths = sorted((tmp_path / "c").iterdir())
     assert [c.dataset for c in import_curves(paths)] == ["sample", "sample"]

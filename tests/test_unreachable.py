@@ -73,7 +73,7 @@ def test_a_report_replaces_no_image_and_no_journal(tmp_path):
     for target in (image, tmp_path / "link.html", *(out / name for name in names)):
         status, _, said = rdbench("report", out, "--out", target)
         assert (status, "read here; name another file" in said) == (1, True), (target, said)
-    status, _, said = rdbench("export", out, "-O", out / "records.sqlite-wal")
+    status, _, said = rdbench("export", out, "-o", out / "records.sqlite-wal")
     assert (status, "read here" in said) == (1, True)
     status, _, said = rdbench("plot", out, "--out", out / "bitstreams")
     assert (status, "read here" in said) == (1, True)

@@ -9,7 +9,7 @@ from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate, sensitivity
 from rdbench.analysis.comparison import compare, is_own
 from rdbench.analysis.selection import gather
 from rdbench.cli import options
-from rdbench.cli.console import grouped, print_rows, say
+from rdbench.cli.console import grouped, print_rows, warn
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.published import import_curves
@@ -96,7 +96,7 @@ def _print(rows: Rows, lines: Sequence[str], as_json: bool) -> None:
     if not as_json:
         own = any(row.get("source") != "published" for row in rows)
         print_rows([_short(row, own) for row in rows], False)
-    say(*lines)
+    warn(*lines)
 
 
 def _sensitivity_rows(anchor: Curve, test: Curve, metric: str) -> list[dict[str, Any]]:

@@ -103,9 +103,9 @@ def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
 
 
 class Advance(Protocol):
-    """Say how far a command is."""
+    """Say how far a command is; the bar shows ``note``, the log also what the ``step`` was."""
 
-    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, done: int, total: int, note: str = "", step: str = "") -> None: ...
 
 
 def _text(form: str) -> TextColumn:
@@ -134,10 +134,10 @@ def progress(what: str) -> Iterator[Advance]:
     ) as bar:
         task = bar.add_task(printable(what), total=None, note="")
 
-        def advance(done: int, total: int, note: str = "") -> None:
+        def advance(done: int, total: int, note: str = "", step: str = "") -> None:
             bar.update(task, completed=done, total=total, note=printable(note))
             if Verbosity.verbose:
-                say(f"{what}: {done} of {total}" + (f", {note}" if note else ""))
+                say(", ".join(filter(None, (f"{what}: {done} of {total}", step, note))))
 
         yield advance
 

@@ -119,6 +119,7 @@ def _progress(what: str) -> Iterator[Callable[[Progress], None]]:
             if state.waits_for:
                 say(state.waits_for)
             failed = f"{state.n_failed} failed" if state.n_failed else ""
-            advance(state.n_made, state.n_left, failed)
+            made = f"{state.record.spec} on {state.record.image}" if state.record else ""
+            advance(state.n_made, state.n_left, failed, made)
 
         yield on_progress

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from rdbench.analysis.overview import TABLES, Request, compared
 from rdbench.cli import options
-from rdbench.cli.console import grouped, say
+from rdbench.cli.console import grouped, say, warn
 from rdbench.errors import RdbenchError
 from rdbench.report.tables import FORMS, table
 
@@ -35,7 +35,7 @@ def tables(
         if one == "bdrate":
             caption = f"{caption} against {anchor}, {metric}, {method}"
             found = compared(request)
-            say(*found.choices, *grouped(found.notes))
+            warn(*found.choices, *grouped(found.notes))
             rows, own_is_compared = found.rows, found.own_is_compared
         else:
             rows = rows_of(request)

@@ -3,16 +3,21 @@
 import csv
 import io
 import json
+import shlex
 import subprocess
 import sys
 
 import numpy as np
 import PIL.Image
 import pytest
+import typer
 from program import rdbench
+from typer.testing import CliRunner
 
 from rdbench.__main__ import main
-from rdbench.cli.app import app
+from rdbench.cli import options
+from rdbench.cli.app import LISTS, app
+from rdbench.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -35,26 +40,137 @@ def test_starting_loads_nothing_heavy(code):
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_help_of_every_command_has_an_example():
-    import typer
+def commands(group, path=()):
+    """Every command of the program: its name in words -> the command."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
 
-    def commands(group, path=()):
-        for name, command in group.commands.items():
-            if hasattr(command, "commands"):
-                yield from commands(command, (*path, name))
-            else:
-                yield (*path, name), command.help or ""
 
-    found = dict(commands(typer.main.get_command(app)))
-    assert {
-        ("run",),
-        ("bdrate",),
-        ("plot",),
-        ("list", "codecs"),
-        ("anchor", "verify"),
-    } <= found.keys()
-    for path, text in found.items():
-        assert f"Example: rdbench {' '.join(path)}" in text, path
+PROGRAM = typer.main.get_command(app)
+COMMANDS = {
+    name: c for name, c in commands(PROGRAM) if not name.startswith(("list ", "brokencommand"))
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_every_command_has_an_example_that_parses(name):
+    assert CliRunner().invoke(app, [*name.split(), "-h"]).exit_code == 0
+    (example,) = [
+        " ".join(part.split()).removeprefix("Example: ")
+        for part in COMMANDS[name].help.split("\n\n")
+        if part.startswith("Example: ")
+    ]
+    assert example.startswith(f"rdbench {name}")
+    words = shlex.split(example)[1 + len(name.split()) :]
+    COMMANDS[name].make_context(name, words)  # raises for an option that does not exist
+
+
+def test_help_in_a_pipe_is_plain_text_under_headings():
+    status, text, _ = rdbench("-h")
+    headings = ["Measure:", "Compare:", "Papers:", "Learned codecs:", "Manage:"]
+    assert status == 0
+    assert [line for line in text.splitlines() if line in headings] == headings
+    assert text.isascii()
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "\n  list" not in text
+
+
+def test_version():
+    status, text, _ = rdbench("--version")
+    assert (status, text.split()[0]) == (0, "rdbench")
+
+
+def test_an_unknown_command_suggests_the_nearest():
+    result = CliRunner().invoke(app, ["bdrat"])
+    assert result.exit_code == 2
+    assert "No such command 'bdrat'. Did you mean 'bdrate'?" in result.stderr
+
+
+@pytest.mark.parametrize("noun", LISTS)
+def test_list_before_and_after_a_noun(noun):
+    found = [
+        CliRunner().invoke(app, [*words, "--json"]).stdout
+        for words in ((noun, "list"), ("list", noun))
+    ]
+    assert found[0] == found[1]
+    assert json.loads(found[0])
+
+
+def test_codecs_by_family_with_their_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("RDBENCH_VTM", str(tmp_path))
+    result = CliRunner().invoke(app, ["codecs", "list"])
+    before, _, after = result.stdout.partition("\nconventional\n"[1:])
+    assert before == ""
+    assert "  jpeg                            JPEG (libjpeg-turbo)\n" in after
+    assert "subsampling     420|422|444; default 420\n" in after
+    assert "quality         5, 15, 25, ... 95 (10 points); default 75\n" in after
+    assert "\nhyperprior\n" in after
+    assert "vtm18" not in after
+    assert " more cannot run here; `rdbench codecs list --all`" in result.stderr
+    result = CliRunner().invoke(app, ["codecs", "list", "--all"])
+    assert "vtm18" in result.stdout
+    assert "not available: " in result.stdout
+    assert result.stderr == ""
+    rows = json.loads(CliRunner().invoke(app, ["codecs", "list", "--json"]).stdout)
+    (jpeg,) = [row for row in rows if row["codec"] == "jpeg"]
+    assert (jpeg["family"], jpeg["available"]) == ("conventional", True)
+    assert jpeg["settings"][2] == {
+        "setting": "optimize", "values": ["false", "true"], "default": False, "ladder": None
+    }  # fmt: skip
+
+
+COMPLETED = [
+    ("run --codec jp", ["jpeg", "jpeg2000"]),
+    ("bdrate -a av1", ["av1-compressai"]),
+    ("match --dataset ko", ["kodak"]),
+    ("datasets verify te", ["tecnick"]),
+    ("bdrate --metric ms", ["ms_ssim"]),
+    ("tables --format la", ["latex"]),
+    ("weights card qarv", ["qarv"]),
+    ("weights fetch qa", ["qarv"]),
+]
+
+
+@pytest.mark.parametrize(("line", "found"), COMPLETED, ids=[line for line, _ in COMPLETED])
+def test_completion(line, found):
+    code = (
+        "import sys; from rdbench.__main__ import main; sys.argv = ['rdbench']\n"
+        "try: main()\nfinally: assert 'torch' not in sys.modules"
+    )
+    words = f"rdbench {line}"
+    environment = {
+        "_RDBENCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert done.stdout.split() == found, done.stderr
+
+
+def test_settings_for_all_codecs_that_have_them():
+    specs = ["jpeg", "qarv", "qarv:lambda=64"]
+    assert options.with_settings(specs) == specs
+    assert options.with_settings(specs, device="cuda", weights="random") == [
+        "jpeg",
+        "qarv:device=cuda,weights=random",
+        "qarv:lambda=64,device=cuda,weights=random",
+    ]
+    with pytest.raises(UsageError, match=r"--device: none of these codecs .*: jpeg, webp"):
+        options.with_settings(["jpeg", "webp"], device="cuda")
+
+
+@pytest.mark.parametrize("command", ["run", "match", "timing", "latents", "complexity"])
+def test_weights_of_a_command_reach_its_codecs(command, tmp_path):
+    words = [command, "--codec", "qarv", "--weights", "random-nosuch"]
+    words += ["--bpp", "1"] * (command == "match") + ["--busy"] * (command == "timing")
+    result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
+    assert "no configuration is named 'nosuch'" in str(result.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_published_figures():
@@ -142,14 +258,17 @@ WRONG = [
     (("run", "--codec", "null", "--dataset", "{empty}"), 1, "no images in"),
     (("run", "--codec", "null", "--dataset", "{deep}"), 1, "convert it to 8-bit RGB"),
     (("run", "--codec", "null", "--dataset", "{cut}"), 1, "cut.png cannot be read"),
-    (("run", "--codec", "null", "--scored", "10-bit"), 1, "8-bit"),
+    (("run", "--codec", "null", "--scored", "10-bit"), 2, "8-bit"),
+    (("run", "--codec", "null", "--device", "cuda"), 1, "none of these codecs has that setting"),
+    (("latents", "--codec", "jpeg"), 1, "codec 'jpeg' does not report the rate of its parts"),
+    (("curves", "verify", "{empty}"), 1, "cannot read"),
     (("run",), 2, "--codec"),
     (("plot", "{empty}"), 1, "rdbench run --codec jpeg"),
     (("export", "{empty}"), 1, "no records in"),
-    (("export", "{empty}", "--format", "xls"), 1, "csv, json, parquet, compressai"),
+    (("export", "{empty}", "--format", "xls"), 2, "csv, json, parquet, compressai"),
     (("bdrate", "--anchor", "vtm"), 1, "no curve of 'vtm'"),
-    (("bdrate", "--method", "cubic"), 1, "poly3, pchip, akima"),
-    (("bdrate", "--metric", "vmaf"), 1, "vmaf"),
+    (("bdrate", "--method", "cubic"), 2, "'poly3', 'pchip', 'akima'"),
+    (("bdrate", "--metric", "vmaf"), 2, "vmaf"),
     (("datasets", "fetch", "jpegai"), 1, "get it from https://jpeg.org"),
     (("anchor", "verify", "--codec", "jpeg"), 1, "no points are shipped"),
 ]
@@ -205,7 +324,7 @@ def test_a_file_of_a_wanted_size_and_back(tmp_path):
     from skimage import data
 
     PIL.Image.fromarray(data.astronaut()).save(tmp_path / "a.png")
-    words = ("encode", "a.png", "--codec", "jpeg2000", "--target-bpp", "0.5", "--json")
+    words = ("encode", "a.png", "--codec", "jpeg2000", "--bpp", "0.5", "--json")
     status, text, errors = rdbench(*words, cwd=tmp_path)
     assert status == 0, errors
     (row,) = json.loads(text)
@@ -216,12 +335,12 @@ def test_a_file_of_a_wanted_size_and_back(tmp_path):
     assert rdbench(*words, cwd=tmp_path)[0] == 0
     error = np.asarray(PIL.Image.open(tmp_path / "b.png")).astype(float) - data.astronaut()
     assert 10 * np.log10(255**2 / np.mean(error**2)) == pytest.approx(row["psnr_rgb"])
-    words = ("encode", "a.png", "--codec", "jpeg", "--target-psnr", "30", "--json")
+    words = ("encode", "a.png", "--codec", "jpeg", "--psnr", "30", "--json")
     status, text, errors = rdbench(*words, cwd=tmp_path)
     assert json.loads(text)[0]["psnr_rgb"] == pytest.approx(30, abs=0.5)
     assert ("comes no nearer" in errors) == (abs(json.loads(text)[0]["psnr_rgb"] - 30) > 0.044)
     for words, says in (
-        (("encode", "a.png", "--codec", "null", "--target-psnr", "30"), "has no rate parameter"),
+        (("encode", "a.png", "--codec", "null", "--psnr", "30"), "has no rate parameter"),
         (("encode", "a.png", "--codec", "jpeg:quality=1,2"), "names 2 operating points"),
         (("decode", "a.jpeg2000", "--codec", "webp"), "not a lossy WebP file"),
         (("decode", "nothing.j2k", "--codec", "jpeg2000"), "cannot read nothing.j2k"),

@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import PIL.Image
 import pytest
 from typer.testing import CliRunner
 
@@ -11,6 +13,7 @@ from rdbench.published import load_curve
 from rdbench.report import reproduce as drawing
 from rdbench.store import Store
 from rdbench.types import Record
+from rdbench_codecs.hyperprior.codec import Qvrf
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def test_tables(folder):
     assert "quality=20" in text
     rows = call("tables", folder, "--format", "csv", "-t", "bdrate", "-c", "qarv").stdout
     assert rows.splitlines()[0].startswith("codec,clic2022 (%),kodak (%)")
-    assert isinstance(call("tables", folder, "-t", "x").exception, UsageError)
+    assert "'x' is not one of bdrate, points" in call("tables", folder, "-t", "x").stderr
 
 
 def test_audit(folder):
@@ -52,6 +55,8 @@ def test_match(folder):
     assert len(found) == 6
     assert all(m["met"] for m in found[:3])
     assert "jpeg2000:bpp=" in call(*words, "--per-image").stdout
+    anchored = ("match", "-a", "jpeg2000", "-c", "jpeg", "--psnr", 30, "--out", folder)
+    assert call(*anchored).stdout == call(*words).stdout
     assert isinstance(call("match", "-c", "jpeg").exception, UsageError)
 
 
@@ -72,8 +77,8 @@ def test_reproduce(folder, tmp_path, monkeypatch):
 
 
 def test_list_metrics():
-    assert "iw_ssim" in call("list", "metrics").stdout
-    rows = json.loads(call("list", "metrics", "--json").stdout)
+    assert "iw_ssim" in call("metrics", "list").stdout
+    rows = json.loads(call("metrics", "list", "--json").stdout)
     assert {"metric", "source", "better", "reason"} <= rows[0].keys()
 
 
@@ -111,6 +116,86 @@ def test_variable_rate_penalty_takes_the_curve_that_is_named(tmp_path):
     found = json.loads(call(*words, "--json").stdout)
     assert found["bd_rate_percent"] == pytest.approx(-2.0083, abs=1e-3)
     assert call(*words).stdout.startswith("qvrf-cheng2020-attn against")
+
+
+def test_variable_rate_penalty_needs_one_data_set(tmp_path):
+    words = ("variable-rate-penalty", "-c", "qvrf-mbt2018", tmp_path / "none", "--fixed")
+    assert "choose one with --dataset" in str(call(*words, "mbt2018").exception)
+    assert call(*words, "mbt2018", "-d", "kodak").exit_code == 0
+    assert "no data set with a curve of each" in str(
+        call(*words, "qarv", "-d", "tecnick").exception
+    )
+
+
+def test_bd_psnr_ranks_the_best_first():
+    words = ("bdrate", "--dataset", "kodak", "--bd-psnr", "nowhere", "--json")
+    gains = [row["bd_psnr_db"] for row in json.loads(call(*words).stdout)]
+    assert gains == sorted(gains, reverse=True)
+    assert gains[0] > 0 > gains[-1]
+
+
+@pytest.fixture(scope="module")
+def two_jpegs(tmp_path_factory):
+    """A report folder with JPEG under two settings, and WebP."""
+    out = tmp_path_factory.mktemp("reports")
+    jpeg = "jpeg:quality=20,40,60,80"
+    words = ("run", "-c", jpeg, "-c", f"{jpeg},optimize=true", "-c", "webp:quality=20,40,60,80")
+    assert call(*words, "--out", out).exit_code == 0
+    return out
+
+
+def test_an_anchor_may_have_settings(two_jpegs):
+    words = ("bdrate", "--anchor", "jpeg:optimize=true", "--codec", "jpeg:optimize=false")
+    (row,) = json.loads(call(*words, two_jpegs, "--json").stdout)
+    assert row["bd_rate_percent"] > 3
+    text = call("tables", "-t", "bdrate", "-a", "jpeg:optimize=true", two_jpegs).stdout
+    assert "against jpeg:optimize=true" in text
+    assert "jpeg:optimize=False" in text
+
+
+def test_plot_draws_the_curves_that_are_named(two_jpegs, tmp_path):
+    words = ("plot", two_jpegs, "-c", "jpeg:optimize=true", "--out", tmp_path)
+    assert call(*words).exit_code == 0
+    drawn = (tmp_path / "sample-psnr_rgb.svg").read_text()
+    assert "optimize=True" in drawn
+    assert "webp" not in drawn
+
+
+def test_a_report_without_an_image_asked_for_fails_and_is_written(tmp_path):
+    photo = tmp_path / "photos" / "a.png"
+    photo.parent.mkdir()
+    PIL.Image.fromarray(np.zeros((70, 70, 3), np.uint8)).save(photo)
+    out = tmp_path / "out"
+    assert call("run", "-c", "jpeg:quality=50", "-d", photo.parent, "-o", out).exit_code == 0
+    assert call("report", out).exit_code == 0
+    photo.unlink()
+    (out / "report.html").unlink()
+    result = call("report", out)
+    assert result.exit_code == 1
+    assert "no images" in result.stderr
+    assert (out / "report.html").is_file()
+    assert call("report", out, "--images", 0).exit_code == 0
+
+
+def test_a_curve_file_without_a_data_set(tmp_path):
+    file = tmp_path / "results.json"
+    points = {"bpp": [0.2, 0.4, 0.8, 1.6], "psnr": [28.0, 31.0, 35.0, 39.0]}
+    file.write_text(json.dumps({"results": points}))
+    result = call("bdrate", "--curve", file, "nowhere")
+    assert result.exit_code == 1
+    assert "results.json or its folder names; if that is wrong" in result.stderr
+    assert "with --dataset" in result.stderr
+    assert call("bdrate", "--curve", file, "--dataset", "kodak", "nowhere").exit_code == 0
+    (row,) = json.loads(call("curves", "verify", file, "--json").stdout)
+    assert row["points"] == 4
+    assert "curves can be read" in call("curves", "verify").stderr
+
+
+def test_a_figure_of_no_format_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(Qvrf, "regulator_fit", lambda self: pytest.fail("it works"))
+    codec = "qvrf-bmshj2018-hyperprior:weights=random-tiny"
+    error = call("qvrf", "fit", "-c", codec, "-o", tmp_path / "fit.xyz").exception
+    assert "fit.xyz; its suffix must be one of" in str(error)
 
 
 def test_complexity_names_the_weights():

@@ -220,19 +220,19 @@ def test_tables_say_it_too(tmp_path, monkeypatch):
 
 
 TARGETS = [
-    (("encode", "{image}", "-c", "jpeg", "--target-bpp", "-1"), "pixel above 0, not -1"),
-    (("encode", "{image}", "-c", "jpeg", "--target-bpp", "0"), "pixel above 0, not 0"),
-    (("encode", "{image}", "-c", "jpeg", "--target-bpp", "nan"), "pixel above 0, not nan"),
-    (("encode", "{image}", "-c", "jpeg", "--target-bpp", "inf"), "pixel above 0, not inf"),
-    (("encode", "{image}", "-c", "jpeg", "--target-psnr", "nan"), "dB above 0, not nan"),
-    (("encode", "{image}", "-c", "jpeg", "--target-psnr", "-inf"), "dB above 0, not -inf"),
-    (("encode", "{image}", "-c", "jpeg", "--target-bytes", "0.5"), "bytes from 1, not 0.5"),
-    (("encode", "{image}", "-c", "jpeg", "--target-ms-ssim", "nan"), "below 1, not nan"),
+    (("encode", "{image}", "-c", "jpeg", "--bpp", "-1"), "pixel above 0, not -1"),
+    (("encode", "{image}", "-c", "jpeg", "--bpp", "0"), "pixel above 0, not 0"),
+    (("encode", "{image}", "-c", "jpeg", "--bpp", "nan"), "pixel above 0, not nan"),
+    (("encode", "{image}", "-c", "jpeg", "--bpp", "inf"), "pixel above 0, not inf"),
+    (("encode", "{image}", "-c", "jpeg", "--psnr", "nan"), "dB above 0, not nan"),
+    (("encode", "{image}", "-c", "jpeg", "--psnr", "-inf"), "dB above 0, not -inf"),
+    (("encode", "{image}", "-c", "jpeg", "--bytes", "0.5"), "bytes from 1, not 0.5"),
+    (("encode", "{image}", "-c", "jpeg", "--ms-ssim", "nan"), "below 1, not nan"),
     (("match", "-c", "jpeg", "--bpp", "nan", "--out", "{out}"), "pixel above 0, not nan"),
     (("match", "-c", "jpeg", "--psnr", "inf", "--out", "{out}"), "dB above 0, not inf"),
     (("match", "-c", "jpeg", "--ms-ssim", "1", "--out", "{out}"), "below 1, not 1"),
-    (("report", "{out}", "--bpp", "nan"), "--bpp is rates"),
-    (("report", "{out}", "--bpp", "0.5,inf"), "--bpp is rates"),
+    (("report", "{out}", "--bpp", "nan"), "--bpp takes rates"),
+    (("report", "{out}", "--bpp", "0.5,inf"), "--bpp takes rates"),
     (("plot", "{out}", "--width", "nan"), "Invalid value for '--width'"),
     (("plot", "{out}", "--width", "inf"), "Invalid value for '--width'"),
 ]  # fmt: skip
@@ -246,7 +246,7 @@ def test_targets_that_are_no_numbers_are_refused(images, tmp_path, monkeypatch, 
         raise AssertionError("work started")
 
     monkeypatch.setattr(Jpeg, "encode", encode)
-    places = {"picture": images / "0.png", "out": tmp_path / "out"}
+    places = {"image": images / "0.png", "out": tmp_path / "out"}
     status, _, said = call(*(word.format(**places) for word in words))
     assert status == (2 if words[0] == "plot" else 1)
     assert says in " ".join(said.split())

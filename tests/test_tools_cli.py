@@ -120,11 +120,9 @@ def test_variable_rate_penalty_takes_the_curve_that_is_named(tmp_path):
 
 def test_variable_rate_penalty_needs_one_data_set(tmp_path):
     words = ("variable-rate-penalty", "-c", "qvrf-mbt2018", tmp_path / "none", "--fixed")
-    assert "choose one with --dataset" in str(call(*words, "mbt2018").exception)
-    assert call(*words, "mbt2018", "-d", "kodak").exit_code == 0
-    assert "no data set with a curve of each" in str(
-        call(*words, "qarv", "-d", "tecnick").exception
-    )
+    everywhere = call(*words, "qvrf-mbt2018").exception
+    assert "jpegai, kodak; choose one with --dataset" in str(everywhere)
+    assert call(*words, "mbt2018").exit_code == 0
 
 
 def test_bd_psnr_ranks_the_best_first():
@@ -170,11 +168,11 @@ def test_a_report_without_an_image_asked_for_fails_and_is_written(tmp_path):
     assert call("report", out).exit_code == 0
     photo.unlink()
     (out / "report.html").unlink()
-    result = call("report", out)
+    result = call("report", out, "--images", "a")
     assert result.exit_code == 1
     assert "no images" in result.stderr
     assert (out / "report.html").is_file()
-    assert call("report", out, "--images", 0).exit_code == 0
+    assert call("report", out).exit_code == 0
 
 
 def test_a_curve_file_without_a_data_set(tmp_path):

@@ -137,8 +137,8 @@ def qvrf_fit(
     """
     point = _qvrf_point(codec)
     if out:
-        _require_figure(out)
         output_file(out, out, files_of_spec(codec))
+        _require_figure(out)
     with progress("fitting"):
         fit = point.regulator_fit()
     row = {"codec": codec, "slope": fit.slope, "intercept": fit.intercept, "r2": fit.r2}

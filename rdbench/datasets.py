@@ -495,12 +495,11 @@ def _fetch_files(wanted: Manifest, folder: Path, progress: bool) -> None:
 
 def _retrieve(url: str, digest: str | None, folder: Path, name: str, progress: bool) -> Path:
     import pooch
-    import requests
 
     pooch.get_logger().setLevel("WARNING")
     try:
         return Path(pooch.retrieve(url, digest, name, folder, progressbar=progress))
-    except (requests.RequestException, OSError) as error:
+    except OSError as error:  # what requests, pooch's client, raises is one too
         raise DataError(f"cannot fetch {url}: {error}; try again, what is there is kept") from None
     except ValueError as error:
         raise DataError(f"{url} is not the file it was: {error}") from None

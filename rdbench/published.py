@@ -10,6 +10,7 @@ reproduce.
 import dataclasses
 import functools
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -333,9 +334,18 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        import json5
+        plain = _COMMA.sub(_text_only, _COMMENT.sub(_text_only, text))
+        return json.loads(plain)
 
-        return json5.loads(text)
+
+_TEXT = r'"(?:\\.|[^"\\])*"'
+# Texts are matched first and kept, so that a comment or comma inside one is left alone.
+_COMMENT = re.compile(rf"({_TEXT})|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMA = re.compile(rf"({_TEXT})|,(?=\s*[\]}}])", re.DOTALL)
+
+
+def _text_only(match: re.Match[str]) -> str:
+    return match[1] or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,9 +202,9 @@ def test_a_description_file_is_a_codec(tmp_path):
 
 
 def test_a_file_of_a_wanted_size_and_back(tmp_path):
-    from skimage import data
+    from sample import photograph
 
-    PIL.Image.fromarray(data.astronaut()).save(tmp_path / "a.png")
+    PIL.Image.fromarray(photograph("astronaut")).save(tmp_path / "a.png")
     words = ("encode", "a.png", "--codec", "jpeg2000", "--target-bpp", "0.5", "--json")
     status, text, errors = rdbench(*words, cwd=tmp_path)
     assert status == 0, errors
@@ -214,7 +214,7 @@ def test_a_file_of_a_wanted_size_and_back(tmp_path):
     assert (tmp_path / "a.jpeg2000").stat().st_size == row["n_bytes"]
     words = ("decode", "a.jpeg2000", "--codec", "jpeg2000", "--out", "b.png")
     assert rdbench(*words, cwd=tmp_path)[0] == 0
-    error = np.asarray(PIL.Image.open(tmp_path / "b.png")).astype(float) - data.astronaut()
+    error = np.asarray(PIL.Image.open(tmp_path / "b.png")).astype(float) - photograph("astronaut")
     assert 10 * np.log10(255**2 / np.mean(error**2)) == pytest.approx(row["psnr_rgb"])
     words = ("encode", "a.png", "--codec", "jpeg", "--target-psnr", "30", "--json")
     status, text, errors = rdbench(*words, cwd=tmp_path)

@@ -13,6 +13,7 @@ import numpy as np
 from rdbench.analysis.measured import implausible
 from rdbench.analysis.summary import median_known
 from rdbench.curve import Curve
+from rdbench.errors import Unavailable
 from rdbench.files import replacing
 from rdbench.report.tables import table
 from rdbench.types import Record
@@ -75,9 +76,18 @@ def to_json(records: Iterable[Record]) -> str:
 
 
 def to_parquet(records: Iterable[Record], path: Path) -> None:
-    """A Parquet file of the rows of ``flat_rows``."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """Write the rows of ``flat_rows`` to a Parquet file.
+
+    Raises:
+        Unavailable: pyarrow, an optional dependency, is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise Unavailable(
+            "Parquet export needs pyarrow: run `pip install 'rdbench[export]'`, or export to csv"
+        ) from None
 
     table_of_records = pa.Table.from_pylist(flat_rows(records))
     with replacing(path) as partial:

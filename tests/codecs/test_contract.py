@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from skimage import data as photos
+from sample import photograph
 
 from rdbench.errors import BitstreamError, EncoderError, Unavailable
 from rdbench.registry import codecs_from_spec, spec_of
@@ -87,7 +87,7 @@ def sizes(codec: Codec) -> list[tuple[int, int]]:
 
 
 def photo(height: int, width: int) -> Image:
-    return photos.astronaut()[20 : 20 + height, 150 : 150 + width]  # type: ignore[no-any-return]
+    return photograph("astronaut")[20 : 20 + height, 150 : 150 + width]
 
 
 def psnr_db(image: Image, decoded: Reconstruction) -> float:

@@ -45,7 +45,7 @@ class Checkpoint:
     Attributes:
         name: what ``weights=NAME`` and ``rdbench weights fetch NAME`` call it.
         codec: the codec that it belongs to.
-        url: ``hf://OWNER/REPOSITORY/FILE`` on Hugging Face, or ``https://...``.
+        url: ``https://...``.
         sha256: start of the file's SHA-256 as published, or "" where none is.
         terms: who published it, and under what terms.
         file: name of the file on this machine; "" for the last part of the URL.
@@ -436,11 +436,6 @@ def _download(checkpoint: Checkpoint, folder: Path) -> Path:
     """Download into a folder; the file's path."""
     if checkpoint.url.startswith("https://drive.google.com/"):
         raise OSError("a browser must do it")
-    if checkpoint.url.startswith("hf://"):
-        from huggingface_hub import hf_hub_download
-
-        owner, repository, file = checkpoint.url.removeprefix("hf://").split("/", 2)
-        return Path(hf_hub_download(f"{owner}/{repository}", file, local_dir=folder))
     import pooch
 
     name = checkpoint.path.name

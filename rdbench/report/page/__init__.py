@@ -137,12 +137,9 @@ def render(page: Page) -> str:
     )
 
 
-def _script_json(value: Any) -> Any:
-    """JSON that may stand inside a script element."""
-    import markupsafe
-
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return markupsafe.Markup(text.replace("<", "\\u003c"))
+def _script_json(value: Any) -> str:
+    """Return JSON that is safe inside a script element."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def write_page(page: Page, out: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from skimage import data as photos
+from sample import photograph
 
 from rdbench.errors import BitstreamError, EncoderError, RdbenchError, Unavailable, UsageError
 from rdbench.registry import codec_class, codecs_from_spec, spec_of
@@ -54,7 +54,7 @@ NAMES = [
 
 
 def photo(height: int = 70, width: int = 90) -> Image:
-    return photos.astronaut()[60 : 60 + height, 180 : 180 + width]  # type: ignore[no-any-return]
+    return photograph("astronaut")[60 : 60 + height, 180 : 180 + width]
 
 
 def tiny(name: str, **settings: object) -> HyperpriorCodec:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from skimage import data
+from sample import photograph
 from typer.testing import CliRunner
 
 from rdbench.cli.app import app
@@ -17,7 +17,7 @@ from rdbench_codecs.learned import weights
 from rdbench_codecs.qarv import Qarv
 
 NAMES = [path.stem for path in weights.all_bundled()]
-PHOTO: npt.NDArray[np.uint8] = np.ascontiguousarray(data.astronaut()[:256, 128:448])
+PHOTO: npt.NDArray[np.uint8] = np.ascontiguousarray(photograph("astronaut")[:256, 128:448])
 
 
 def point(codec: Codec) -> tuple[float, float]:

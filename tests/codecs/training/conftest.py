@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from skimage import data
+from sample import photograph
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of three photographs, one of them in a folder below."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "more").mkdir()
-    images = {"a.png": data.astronaut(), "b.png": data.cat(), "more/c.png": data.rocket()}
+    images = {
+        "a.png": photograph("astronaut"),
+        "b.png": photograph("chelsea"),
+        "more/c.png": photograph("coffee"),
+    }
     for name, image in images.items():
         PIL.Image.fromarray(np.ascontiguousarray(image[:256, :384])).save(folder / name)
     return folder

@@ -23,11 +23,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of three photographs, one of them in a folder below."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "more").mkdir()
+    # The third is an enlargement: something smooth among the detailed ones.
+    cup = PIL.Image.fromarray(photograph("coffee")).crop((100, 100, 250, 200)).resize((384, 256))
     images = {
-        "a.png": photograph("astronaut"),
-        "b.png": photograph("chelsea"),
-        "more/c.png": photograph("coffee"),
+        "a.png": photograph("astronaut")[:256, :384],
+        "b.png": photograph("chelsea")[:256, :384],
+        "more/c.png": np.asarray(cup),
     }
     for name, image in images.items():
-        PIL.Image.fromarray(np.ascontiguousarray(image[:256, :384])).save(folder / name)
+        PIL.Image.fromarray(np.ascontiguousarray(image)).save(folder / name)
     return folder

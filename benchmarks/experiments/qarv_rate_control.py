@@ -1,11 +1,11 @@
-"""What QARV's continuous rate control costs against networks of one rate, and against QSF.
+"""Compare QARV's continuous rate control with fixed-rate networks and with QSF.
 
-    python benchmarks/qarv_rate_control.py --data ~/photos --out rate-control
+    python benchmarks/experiments/qarv_rate_control.py --data ~/photos --out rate-control
 
 The same small network is trained three ways from principal components, with the same number of
-steps and the same images: for every lambda (adaptive layer norm, the paper's), for every lambda
-with quality scaling factors (QSF, Figure 7), and for one lambda at a time. All are measured on
-Kodak with real files. Training goes on where it was stopped.
+steps and the same images: for all lambdas with adaptive layer norm (the paper's method), for all
+lambdas with quality scaling factors (QSF, Figure 7), and for one lambda at a time. All are measured
+on Kodak with real files. Run the same command again to resume.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def weights(args: argparse.Namespace, rate_control: str, settings: dict[str, Any]) -> Path:
-    """Train one network, unless that is done."""
+    """Train one network unless it is trained already."""
     network = {**SMALL, "rate_control": rate_control}
     stage = {
         "steps": args.steps,
@@ -84,12 +84,12 @@ def weights(args: argparse.Namespace, rate_control: str, settings: dict[str, Any
     )
     folder = args.out / "-".join([rate_control, *map(str, settings.values())])
     if not train(QarvObjective(network), recipe, args.data, folder, on_progress=print):
-        raise SystemExit("stopped; the same command goes on")
+        raise SystemExit("stopped; run the same command again to resume")
     return folder / "weights.safetensors"
 
 
 def report(folder: Path, continuous: Path, qsf: Path) -> None:
-    """Print what the variable-rate networks lose to those of one rate, and to each other."""
+    """Print the rate penalty of the variable-rate networks, and QSF against AdaLN."""
     curves = measured(folder)
     ours, rival = (_of(curves, path) for path in (continuous, qsf))
     fixed = [c for c in curves if c is not ours and c is not rival]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdbench import registry
+from rdbench import spec
 from rdbench.errors import DataError, UsageError
-from rdbench.registry import codecs_from_spec, curve_of, rate_of, spec_of
+from rdbench.spec import codecs_from_spec, curve_of, rate_of, spec_of
 from rdbench.types import Bitstream, Codec
 
 
@@ -46,8 +46,8 @@ class Toy(Codec):
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
-    find = registry.codec_class
-    monkeypatch.setattr(registry, "codec_class", lambda n: Toy if n == "toy" else find(n))
+    find = spec.codec_class
+    monkeypatch.setattr(spec, "codec_class", lambda n: Toy if n == "toy" else find(n))
 
 
 def test_values_and_ladder():
@@ -65,7 +65,7 @@ def test_values_and_ladder():
 
 
 @pytest.mark.parametrize(
-    ("spec", "says"),
+    ("text", "says"),
     [
         ("toi:lambda=1", "no codec named 'toi'"),
         ("jpg", "did you mean 'jpeg'"),
@@ -81,9 +81,9 @@ def test_values_and_ladder():
         ("", "no codec named"),
     ],
 )
-def test_wrong_specs_are_explained(spec, says):
+def test_wrong_specs_are_explained(text, says):
     with pytest.raises(UsageError, match=says.replace("(", r"\(")):
-        codecs_from_spec(spec)
+        codecs_from_spec(text)
 
 
 def test_a_suffix_alone_is_no_codec():

@@ -43,6 +43,9 @@ class ImageFile:
     height: int
     sha256: str
 
+    def __repr__(self) -> str:
+        return f"<ImageFile {self.name}: {self.width}x{self.height}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
@@ -57,6 +60,10 @@ class Dataset:
     name: str
     files: tuple[ImageFile, ...]
     source: str
+
+    def __repr__(self) -> str:
+        images = f"{len(self.files)} image{'s' if len(self.files) != 1 else ''}"
+        return f"<Dataset {self.name}: {images}>"
 
     @property
     def fingerprint(self) -> str:

@@ -1,15 +1,13 @@
 """Old name of `rdbench.plugins` and `rdbench.spec`; goes when nothing imports it."""
 
-from rdbench.errors import closest as closest
-from rdbench.plugins import codec_class as codec_class
-from rdbench.plugins import codec_names as codec_names
-from rdbench.plugins import described_class as described_class
-from rdbench.plugins import load_plugin as load_plugin
-from rdbench.plugins import plugins as plugins
-from rdbench.spec import codec_from_spec as codec_from_spec
-from rdbench.spec import codecs_from_spec as codecs_from_spec
-from rdbench.spec import curve_of as curve_of
-from rdbench.spec import given_settings as given_settings
-from rdbench.spec import rate_of as rate_of
-from rdbench.spec import settings_of as settings_of
-from rdbench.spec import spec_of as spec_of
+from rdbench.errors import closest
+from rdbench.plugins import codec_class, codec_names, described_class, load_plugin, plugins
+from rdbench.spec import curve_of, given_settings, rate_of, settings_of, spec_of
+from rdbench.spec import get_codec as codec_from_spec
+from rdbench.spec import get_codecs as codecs_from_spec
+
+__all__ = [
+    "closest", "codec_class", "codec_from_spec", "codec_names", "codecs_from_spec", "curve_of",
+    "described_class", "given_settings", "load_plugin", "plugins", "rate_of", "settings_of",
+    "spec_of",
+]  # fmt: skip

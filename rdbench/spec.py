@@ -24,7 +24,7 @@ def settings_of(cls: type[Codec]) -> dict[str, dataclasses.Field[Any]]:
     return {f.name.rstrip("_"): f for f in fields if f.init}
 
 
-def codecs_from_spec(spec: str) -> list[Codec]:
+def get_codecs(spec: str) -> list[Codec]:
     """Operating points that ``spec`` stands for, in the order written.
 
     Where it gives no rate parameter, the codec's default ladder with the other settings kept.
@@ -42,7 +42,7 @@ def codecs_from_spec(spec: str) -> list[Codec]:
     return [point for codec in points for point in codec.ladder()]
 
 
-def codec_from_spec(spec: str, cls: type[Codec] | None = None) -> Codec:
+def get_codec(spec: str, cls: type[Codec] | None = None) -> Codec:
     """The one operating point that ``spec`` stands for, with defaults for what it leaves out.
 
     Args:
@@ -50,7 +50,7 @@ def codec_from_spec(spec: str, cls: type[Codec] | None = None) -> Codec:
         cls: the codec's class; None for the one that is registered under the name.
 
     Raises:
-        UsageError: as ``codecs_from_spec``, or a setting has several values.
+        UsageError: as ``get_codecs``, or a setting has several values.
     """
     cls, choices = _choices(spec, cls)
     for values in choices.values():

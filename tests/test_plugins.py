@@ -10,7 +10,7 @@ from program import rdbench
 
 from rdbench import plugins
 from rdbench.errors import RdbenchWarning, Unavailable, UsageError
-from rdbench.spec import codec_from_spec, codecs_from_spec
+from rdbench.spec import get_codec, get_codecs
 
 FAMILY = """
 from toy_codecs import Toy
@@ -98,9 +98,9 @@ def test_members_of_a_family_are_codecs(install):
     assert {"toy-a", "toy-b"} < set(plugins.codec_names())
     assert "toys" not in plugins.codec_names()
     assert [plugins.family_of(n) for n in ("toy-a", "toy-b", "jpeg")] == ["toys", "toys", "jpeg"]
-    assert codec_from_spec("toy-b:step=4").step == 4
+    assert get_codec("toy-b:step=4").step == 4
     with pytest.raises(UsageError, match="'toys' is a family of codecs; choose one of toy-a, toy-"):
-        codecs_from_spec("toys")
+        get_codecs("toys")
 
 
 def test_a_codec_with_an_entry_of_its_own_is_loaded_alone(install, monkeypatch):
@@ -109,16 +109,16 @@ def test_a_codec_with_an_entry_of_its_own_is_loaded_alone(install, monkeypatch):
         plugins, "load_plugin", lambda p: loaded.append(p.name) or metadata.EntryPoint.load(p)
     )
     install("family", FAMILY, "[rdbench.codecs]\ntoys = family_plugin:CODECS\n")
-    codecs_from_spec("jpeg")
+    get_codecs("jpeg")
     assert loaded == ["jpeg"]
 
 
 def test_a_broken_family_takes_nothing_else_down(install):
     install("broken", "import a_package_from_2019\n", "[rdbench.codecs]\ntoys = broken_plugin:X\n")
     assert {"toys", "jpeg"} < set(plugins.codec_names())
-    assert codecs_from_spec("jpeg")
+    assert get_codecs("jpeg")
     with pytest.raises(Unavailable, match="package 'broken' cannot be loaded"):
-        codecs_from_spec("toys")
+        get_codecs("toys")
 
 
 @pytest.mark.parametrize("value", ["Toy", "NUMBERS"])
@@ -126,7 +126,7 @@ def test_an_entry_that_is_not_a_codec_is_named(install, value):
     module = "def Toy(): pass\nNUMBERS = {'toys': 3}\n"
     install("odd", module, f"[rdbench.codecs]\ntoys = odd_plugin:{value}\n")
     with pytest.raises(Unavailable, match=f"package 'odd': toys = odd_plugin:{value} is neither"):
-        codecs_from_spec("toys")
+        get_codecs("toys")
 
 
 @pytest.mark.parametrize("entry", ["jpeg = other_plugin:A", "toys = other_plugin:CODECS"])
@@ -138,8 +138,8 @@ def test_two_packages_with_one_codec_are_both_named(install, entry):
     second = "rdbench" if "jpeg" in entry else "other"
     says = f"'{name}': packages '{first}' and '{second}' both register it; uninstall one"
     with pytest.raises(UsageError, match=says):
-        codecs_from_spec(name)
-    assert codecs_from_spec("webp")
+        get_codecs(name)
+    assert get_codecs("webp")
 
 
 def test_the_second_of_two_commands_of_one_name_is_left_out_and_named(install):

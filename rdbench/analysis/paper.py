@@ -18,7 +18,7 @@ from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError, closest
 from rdbench.plugins import plugin, plugin_names
 from rdbench.published import list_curves
-from rdbench.spec import codec_from_spec
+from rdbench.spec import get_codec
 from rdbench.store import Store
 from rdbench.timing import Timing, timings
 from rdbench.types import Record
@@ -184,7 +184,7 @@ class Evidence:
         """Why a measured curve cannot be compared with the paper's; None where it can."""
         if curve.weights_kind in _NOT_OF_THE_PAPER:
             return _NOT_OF_THE_PAPER[curve.weights_kind]
-        if curve.specs and getattr(codec_from_spec(curve.specs[0]), "metric", "mse") != "mse":
+        if curve.specs and getattr(get_codec(curve.specs[0]), "metric", "mse") != "mse":
             return "trained for MS-SSIM"
         if not is_enough(curve):
             return f"{len(curve.bpp)} points, a BD-rate needs {MIN_POINTS}"

@@ -1,9 +1,12 @@
 """Packages that register codecs, data and commands: families, clashes, and what does not import."""
 
 import importlib
+import re
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from program import rdbench
@@ -147,6 +150,24 @@ def test_the_second_of_two_commands_of_one_name_is_left_out_and_named(install):
     with pytest.warns(RdbenchWarning, match="command 'qarv': packages 'one' and 'rdbench' both"):
         commands = dict(plugins.plugins("rdbench.commands"))
     assert commands["qarv"] == 1
+
+
+def test_the_package_of_the_guide_passes_the_check(tmp_path):
+    guide = Path(__file__).parents[1] / "CONTRIBUTING.md"
+    blocks = re.findall(r"```(\w+)\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    project = tomllib.loads(next(text for kind, text in blocks if kind == "toml"))["project"]
+    module = next(text for kind, text in blocks if kind == "python")
+    assert len(module.splitlines()) <= 40
+    info = tmp_path / "steps_codec-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1\n")
+    ((group, entries),) = project["entry-points"].items()
+    lines = [f"{name} = {value}" for name, value in entries.items()]
+    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]))
+    (tmp_path / "steps_codec.py").write_text(module)
+    status, table, note = rdbench("check", "steps", PYTHONPATH=str(tmp_path))
+    assert status == 0, table
+    assert "steps: 14 passed, 1 skipped, 0 failed" in note
 
 
 @pytest.mark.parametrize("module", ["rdbench_codecs.commands", "rdbench.cli.console"])

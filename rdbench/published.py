@@ -84,7 +84,10 @@ def _files() -> dict[tuple[str, str], Traversable]:
             for file in (f for f in dataset.iterdir() if f.name.endswith(".json")):
                 key = dataset.name, file.name.removesuffix(".json")
                 if key in found:
-                    raise DataError(f"two packages publish {key[1]} on {key[0]}; uninstall one")
+                    raise DataError(
+                        f"two packages publish {key[1]} on {key[0]} ({found[key]} and {file}); "
+                        "uninstall one of them"
+                    )
                 found[key] = file
     return found
 

@@ -72,6 +72,10 @@ class Bitstream:
     data: bytes
     segments: tuple[Segment, ...] = ()
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{s.name} {s.n_bytes}" for s in self.segments)
+        return f"<Bitstream: {len(self.data)} bytes{f' ({parts})' if parts else ''}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -260,6 +264,12 @@ class Record:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     weights_kind: WeightsKind = ""
+
+    def __repr__(self) -> str:
+        bpp = [] if self.bpp is None else [f"{self.bpp:.3f} bpp"]
+        result = ", ".join([*bpp, *(f"{name}={v:.4g}" for name, v in self.scores.items())])
+        failed = f"failed: {self.error}" if self.error else ""
+        return f"<Record {self.spec} on {self.dataset}/{self.image}: {failed or result}>"
 
     @property
     def bpp(self) -> float | None:

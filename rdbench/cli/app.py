@@ -13,6 +13,7 @@ from rdbench.cli import (
     anchor,
     audit,
     bdrate,
+    check,
     complexity,
     data,
     doctor,
@@ -76,6 +77,7 @@ COMMANDS = (
     export.export,
     export.rescore,
     verify.verify,
+    check.check,
     doctor.doctor,
 )
 for command in COMMANDS:

@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,11 @@ from rdbench.curve import Curve
 from rdbench.errors import Unavailable
 from rdbench.files import replacing
 from rdbench.report.tables import table
+from rdbench.store import Store
 from rdbench.types import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def flat_row(record: Record) -> dict[str, Any]:
@@ -62,6 +66,21 @@ def file_names(keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
         names[key] = name if alone or unchanged else f"{name}-{digest[:8]}"
         taken.add(names[key].casefold())
     return names
+
+
+def load_records(folder: str | Path = "reports") -> "pd.DataFrame":
+    """Return the records of a report folder, one row per image and operating point.
+
+    Columns are those of the CSV export: the fields of `rdbench.Record`, one per metric, ``bpp`` in
+    bits per pixel, ``flag``; segments and provenance as JSON. What was not measured is missing.
+
+    Raises:
+        DataError: the folder holds no records.
+    """
+    import pandas as pd
+
+    with Store(folder, create=False) as store:
+        return pd.DataFrame(flat_rows(store.records()))
 
 
 def to_csv(records: Iterable[Record]) -> str:

@@ -5,7 +5,7 @@
 
 ``--training`` are folders of `rdbench train`; for a part that another loop made, a CSV log (step,
 loss) with a text of the same name (.md) that says how. ``--reports`` is a folder with Kodak records
-of the codec (weights=lite) and of those it is compared with, ``--data`` a text about the training
+of the codec (weights=bundled) and of those it is compared with, ``--data`` a text about the training
 images, ``--note`` what was done between the parts of the training.
 """
 
@@ -122,7 +122,7 @@ def _measured(codec: str, reports: Path) -> tuple[list[dict[str, Any]], Curve, l
     """Table and curve of the codec, and the curves that it is compared with, best first."""
     with Store(reports, create=False) as store:
         kept = [r for r in store.records() if r.codec == codec and r.dataset == DATASET]
-        records = [r for r in kept if "weights=lite" in r.spec]
+        records = [r for r in kept if "weights=bundled" in r.spec]
         datasets = store.datasets()
         (curve,) = measured_curves(records, datasets, store.protocols())
     names = ("setting", "images", "bpp", "psnr_rgb", "ms_ssim")

@@ -24,7 +24,7 @@ from rdbench_codecs.hyperprior.codec import Qvrf
 from rdbench_codecs.learned.weights import bundled
 from rdbench_codecs.training.loop import train
 from rdbench_codecs.training.recipe import Recipe
-from rdbench_codecs.training.trainable import Trainable
+from rdbench_codecs.learned.base import LearnedCodec
 
 DATASET = "kodak"
 RIVALS = ("theis2017", "cui2021", "song2021")
@@ -69,7 +69,7 @@ def of_level(args: argparse.Namespace, level: int) -> Path:
 
 
 def qvrf_point(args: argparse.Namespace, level: int) -> Qvrf:
-    point = codec_from_spec(f"qvrf-{args.baseline}:weights=lite,index={level}")
+    point = codec_from_spec(f"qvrf-{args.baseline}:weights=bundled,index={level}")
     assert isinstance(point, Qvrf)
     return point
 
@@ -108,7 +108,7 @@ def train_on(
         }
     )
     cls = codec_class(codec)
-    assert issubclass(cls, Trainable)
+    assert issubclass(cls, LearnedCodec)
     if not train(cls.new_objective(channels), recipe, args.data, folder, on_progress=print):
         raise SystemExit("stopped; the same command goes on")
     return folder / "weights.safetensors"

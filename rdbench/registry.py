@@ -28,6 +28,13 @@ def _entry_points() -> dict[str, EntryPoint]:
     return {e.name: e for e in entry_points(group=GROUP)}
 
 
+@cache
+def _families() -> dict[str, type[Codec]]:
+    """Codecs of the entries that are mappings, name -> class."""
+    loaded = [e.load() for n, e in _entry_points().items() if e.attr == "CODECS"]
+    return {name: cls for family in loaded for name, cls in family.items()}
+
+
 def load_plugin(point: EntryPoint) -> Any:
     """What a package registered.
 
@@ -62,7 +69,8 @@ def plugins(group: str) -> Iterator[tuple[str, Any]]:
 
 def codec_names() -> list[str]:
     """Names of all registered codecs, sorted."""
-    return sorted(name for name in _entry_points() if not name.startswith("."))
+    single = {n for n, e in _entry_points().items() if n[0] != "." and e.attr != "CODECS"}
+    return sorted(single | set(_families()))
 
 
 def closest(word: str, words: Iterable[str]) -> str:
@@ -80,6 +88,8 @@ def codec_class(name: str) -> type[Codec]:
         Unavailable: its package cannot be loaded.
     """
     points = _entry_points()
+    if name in _families():
+        return _families()[name]
     if name in points and not name.startswith("."):
         found: type[Codec] = load_plugin(points[name])
         return found

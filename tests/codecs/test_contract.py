@@ -8,7 +8,6 @@ import dataclasses
 import pickle
 import sys
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import pytest
 from skimage import data as photos
 
 from rdbench.errors import BitstreamError, EncoderError, Unavailable
-from rdbench.registry import codecs_from_spec, spec_of
+from rdbench.registry import codec_class, codec_names, codecs_from_spec, spec_of
 from rdbench.types import Codec, Image, Reconstruction
 from rdbench_codecs.external.description import load
 
@@ -29,7 +28,7 @@ TINY = "random-tiny"
 """Weights of the learned codecs that have none here."""
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NAMES = sorted(e.name for e in entry_points(group="rdbench.codecs") if e.name[0] != ".")
+NAMES = codec_names()
 
 
 def runnable(cls: type[Codec]) -> Codec:
@@ -53,12 +52,11 @@ def is_trained(codec: Codec) -> bool:
 
 HERE: dict[str, Codec] = {}
 MISSING: dict[str, str] = {}
-for entry in entry_points(group="rdbench.codecs"):
-    if entry.name in NAMES:
-        try:
-            HERE[entry.name] = runnable(entry.load())
-        except Unavailable as error:
-            MISSING[entry.name] = str(error)
+for name in NAMES:
+    try:
+        HERE[name] = runnable(codec_class(name))
+    except Unavailable as error:
+        MISSING[name] = str(error)
 RUNNABLE = sorted(HERE)
 TRAINED = [name for name in RUNNABLE if is_trained(HERE[name])]
 

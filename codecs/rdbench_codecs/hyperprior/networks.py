@@ -100,6 +100,14 @@ class Network(nn.Module):
         """Auxiliary loss of the factorized prior's quantiles."""
         return self.entropy_bottleneck.quantile_loss()
 
+    def is_encoder_only(self, name: str) -> bool:
+        """Return whether decoding does not need a parameter."""
+        return name.startswith(("g_a.", "h_a.", "encoder_transforms."))
+
+    def is_decoder_only(self, name: str) -> bool:
+        """Return whether encoding does not need a parameter."""
+        return name.startswith(("g_s.", "decoder_transforms."))
+
     def _make_g_a(self) -> nn.Sequential:
         n, m = self.n, self.m
         return nn.Sequential(

@@ -143,7 +143,7 @@ def test_the_scalable_codec_cuts_the_file_of_qarv():
             point.decode(wrong)
     with pytest.raises(EncoderError, match="have 9 latents, kept is 10"):
         replace(point, kept=10).encode(image)
-    with pytest.raises(ValueError, match="kept is 0"):
+    with pytest.raises(UsageError, match="kept is 0, it must be 1"):
         replace(point, kept=0)
     ladders = [replace(point, weights=f"random{n}").ladder() for n in ("-tiny", "-a3")]
     assert [[p.kept for p in ladder] for ladder in ladders] == [[*range(1, 10)], [1, 2, 3]]

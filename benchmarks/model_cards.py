@@ -5,8 +5,8 @@
 
 ``--training`` are folders of `rdbench train`; for a part that another loop made, a CSV log (step,
 loss) with a text of the same name (.md) that says how. ``--reports`` is a folder with Kodak records
-of the codec (weights=bundled) and of those it is compared with, ``--data`` a text about the training
-images, ``--note`` what was done between the parts of the training.
+of the codec (weights=bundled) and of those it is compared with, ``--data`` a text about the
+training images, ``--note`` what was done between the parts of the training.
 """
 
 import argparse

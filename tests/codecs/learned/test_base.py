@@ -88,9 +88,7 @@ def test_random_weights_are_identified_without_torch() -> None:
 
 
 @pytest.mark.parametrize("name", ["qarv", "qvrf-mbt2018"])
-def test_a_file_is_hashed_once(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_file_is_hashed_once(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Hashed once, located when it is used; a replaced file is noticed."""
     path = tmp_path / "weights.safetensors"
     hashed, located = [], []
@@ -114,19 +112,17 @@ def test_a_file_is_hashed_once(
     codec.identify_weights()
     assert len(hashed) == 1
     assert len(located) == 5  # the decoder's: header, network
-    with path.open("ab") as file:
-        file.write(b" ")
+    save_tiny(name, path, factor=2)
     os.utime(path, (1, 1))
     assert codec.identify_weights() != first
     assert len(hashed) == 2
 
 
-def save_tiny(name: str, path: Path) -> None:
-    if name == "qarv":
-        config = CONFIGS["tiny"]
-        save_file(random_network(config).state_dict(), path, {"config": config.to_json()})
-    else:
-        save_file(build("mbt2018", "qvrf", 8, 12).state_dict(), path)
+def save_tiny(name: str, path: Path, factor: float = 1) -> None:
+    config = CONFIGS["tiny"]
+    network = random_network(config) if name == "qarv" else build("mbt2018", "qvrf", 8, 12)
+    tensors = {key: factor * value for key, value in network.state_dict().items()}
+    save_file(tensors, path, {"config": config.to_json()})
 
 
 def test_the_configuration_decides_whether_a_network_is_reduced(tmp_path: Path) -> None:

@@ -39,24 +39,7 @@ def subsets(codec: Qarv, image: Image) -> Iterator[Subset]:
         for i in everything:
             kept = {"first": {*range(1, i + 1)}, "without": {*everything} - {i}, "alone": {i}}[kind]
             bits = sum(latents[k - 1].n_ideal_bits for k in kept)
-            yield Subset(kind, i, bits, _from_kept(codec, image, latents, kept))
-
-
-def keep(codec: Qarv, image: Image, kept: Collection[int]) -> FloatImage:
-    """An image from some of its latents, the prior mean for the others.
-
-    Args:
-        codec: the operating point.
-        image: the image.
-        kept: numbers of the latents to keep, from 1.
-
-    Raises:
-        UsageError: there is no such latent.
-    """
-    latents = codec.latents(image)
-    if unknown := {*kept} - {*range(1, len(latents) + 1)}:
-        raise UsageError(f"there is no latent z{min(unknown)}; there are z1 to z{len(latents)}")
-    return _from_kept(codec, image, latents, kept)
+            yield Subset(kind, i, bits, from_kept(codec, image, latents, kept))
 
 
 def interpolate(
@@ -85,8 +68,9 @@ def interpolate(
     ]
 
 
-def _from_kept(
+def from_kept(
     codec: Qarv, image: Image, latents: Sequence[Latent], kept: Collection[int]
 ) -> FloatImage:
+    """Return an image from the latents of these numbers (from 1), the prior mean for the others."""
     values = [latent.value if i + 1 in kept else None for i, latent in enumerate(latents)]
     return codec.reconstruct(values, *image.shape[:2])

@@ -256,7 +256,7 @@ def test_an_image_of_maps_is_looked_for_before_anything_is_measured(tmp_path):
 def test_what_learned_codecs_offer_without_weights(tmp_path):
     status, text, _ = rdbench("weights", "list", "--json")
     assert {row["name"] for row in json.loads(text)} >= {"qarv", "mbt2018-mean:quality=3"}
-    status, _, errors = rdbench("run", "--codec", "qarv:weights=qarv", "--out", tmp_path)
+    status, _, errors = rdbench("run", "--codec", "qarv:weights=published", "--out", tmp_path)
     assert (status, errors.count("\n")) == (1, 1)
     assert "rdbench weights fetch qarv" in errors
     codec = "qvrf-bmshj2018-hyperprior:weights=random-tiny"

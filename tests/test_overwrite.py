@@ -193,7 +193,7 @@ def test_training_resumes_its_own_folder_only(folder):
     (folder / "out").mkdir()
     (folder / "out" / "log.csv").write_text("my log\n")
     before = contents(folder)
-    words = ("train", "qarv", "--config", "lite", "--data", folder, "--out", "out")
+    words = ("train", "qarv", "--config", "reduced", "--data", folder, "--out", "out")
     result = call(*words)
     assert isinstance(result.exception, DataError)
     assert "has a log.csv but no checkpoint.pt to resume from" in str(result.exception)

@@ -1,11 +1,11 @@
-"""Compare QARV's continuous rate control with fixed-rate networks and with QSF.
+"""What QARV's continuous rate control costs against networks of one rate, and against QSF.
 
-    python benchmarks/experiments/qarv_rate_control.py --data ~/photos --out rate-control
+    python benchmarks/qarv_rate_control.py --data ~/photos --out rate-control
 
 The same small network is trained three ways from principal components, with the same number of
-steps and the same images: for all lambdas with adaptive layer norm (the paper's method), for all
-lambdas with quality scaling factors (QSF, Figure 7), and for one lambda at a time. All are measured
-on Kodak with real files. Run the same command again to resume.
+steps and the same images: for every lambda (adaptive layer norm, the paper's), for every lambda
+with quality scaling factors (QSF, Figure 7), and for one lambda at a time. All are measured on
+Kodak with real files. Training goes on where it was stopped.
 """
 
 import argparse
@@ -17,9 +17,12 @@ import torch
 from rdbench import bd_rate, run
 from rdbench.analysis.selection import measured
 from rdbench.analysis.variable_rate import variable_rate_penalty
+from rdbench.cli.train import image_files
 from rdbench.curve import Curve
+from rdbench.images import read_image
+from rdbench.types import TrainingOptions
 from rdbench_codecs.qarv.objective import QarvObjective
-from rdbench_codecs.training.loop import train
+from rdbench_codecs.training.loop import RecipeTraining
 from rdbench_codecs.training.recipe import Recipe
 
 DATASET = "kodak"
@@ -62,7 +65,7 @@ def main() -> None:
 
 
 def weights(args: argparse.Namespace, rate_control: str, settings: dict[str, Any]) -> Path:
-    """Train one network unless it is trained already."""
+    """Train one network, unless that is done."""
     network = {**SMALL, "rate_control": rate_control}
     stage = {
         "steps": args.steps,
@@ -83,13 +86,14 @@ def weights(args: argparse.Namespace, rate_control: str, settings: dict[str, Any
         }
     )
     folder = args.out / "-".join([rate_control, *map(str, settings.values())])
-    if not train(QarvObjective(network), recipe, args.data, folder, on_progress=print):
-        raise SystemExit("stopped; run the same command again to resume")
+    options = TrainingOptions("", image_files(args.data), read_image, folder)
+    if not RecipeTraining(QarvObjective(network), recipe, options).run(print):
+        raise SystemExit("stopped; the same command goes on")
     return folder / "weights.safetensors"
 
 
 def report(folder: Path, continuous: Path, qsf: Path) -> None:
-    """Print the rate penalty of the variable-rate networks, and QSF against AdaLN."""
+    """Print what the variable-rate networks lose to those of one rate, and to each other."""
     curves = measured(folder)
     ours, rival = (_of(curves, path) for path in (continuous, qsf))
     fixed = [c for c in curves if c is not ours and c is not rival]

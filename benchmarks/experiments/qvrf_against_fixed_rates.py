@@ -1,12 +1,12 @@
-"""Compare QVRF and its rivals, one network for all rates, with fixed-rate networks.
+"""What one QVRF network for all rates loses to networks of one rate each, and its rivals beside it.
 
-    python benchmarks/experiments/qvrf_against_fixed_rates.py --data ~/photos --out tuned
+    python benchmarks/qvrf_against_fixed_rates.py --data ~/photos --out tuned
 
-All networks start from the bundled QVRF weights and are trained for the same number of steps:
-QVRF, its rivals (their own parameters from their start values), and one fixed-rate network for each
-of four levels (`rdbench qvrf fix` at that level's regulator, trained at that level's lambda alone).
-All are measured on Kodak with real files. The table is that of `rdbench variable-rate-penalty`
-(QVRF, Table 1). Run the same command again to resume.
+All networks begin with the same QVRF weights (the bundled ones) and are trained on for the same
+number of steps: QVRF, its rivals (their own parameters from their start values), and for each of
+four levels the network that QVRF is at that level's regulator (`rdbench qvrf fix`), at that level's
+lambda alone. All are measured on Kodak with real files; the table is that of
+`rdbench variable-rate-penalty` (QVRF, Table 1). Training goes on where it was stopped.
 """
 
 import argparse
@@ -19,12 +19,15 @@ import torch
 from rdbench import bd_rate, run
 from rdbench.analysis.selection import measured
 from rdbench.analysis.variable_rate import variable_rate_penalty
+from rdbench.cli.train import image_files
+from rdbench.images import read_image
 from rdbench.registry import codec_class, codec_from_spec
+from rdbench.types import TrainingOptions
 from rdbench_codecs.hyperprior.codec import Qvrf
+from rdbench_codecs.learned.base import LearnedCodec
 from rdbench_codecs.learned.weights import bundled
-from rdbench_codecs.training.loop import train
+from rdbench_codecs.training.loop import RecipeTraining
 from rdbench_codecs.training.recipe import Recipe
-from rdbench_codecs.training.trainable import Trainable
 
 DATASET = "kodak"
 RIVALS = ("theis2017", "cui2021", "song2021")
@@ -54,13 +57,13 @@ def main() -> None:
 
 
 def of_method(args: argparse.Namespace, method: str) -> Path:
-    """Return the weights of a variable-rate method."""
+    """Weights of a variable-rate method."""
     start = bundled(f"qvrf-{args.baseline}")
     return train_on(args, f"{method}-{args.baseline}", start, args.out / method, {})
 
 
 def of_level(args: argparse.Namespace, level: int) -> Path:
-    """Return the weights of the fixed-rate network of a level."""
+    """Weights of the fixed-rate network of a level."""
     folder = args.out / f"q{level + 1}"
     folder.mkdir(parents=True, exist_ok=True)
     start = folder / "start.safetensors"
@@ -69,8 +72,7 @@ def of_level(args: argparse.Namespace, level: int) -> Path:
 
 
 def qvrf_point(args: argparse.Namespace, level: int) -> Qvrf:
-    weights = bundled(f"qvrf-{args.baseline}")
-    point = codec_from_spec(f"qvrf-{args.baseline}:weights={weights},index={level}")
+    point = codec_from_spec(f"qvrf-{args.baseline}:weights=bundled,index={level}")
     assert isinstance(point, Qvrf)
     return point
 
@@ -78,7 +80,7 @@ def qvrf_point(args: argparse.Namespace, level: int) -> Qvrf:
 def train_on(
     args: argparse.Namespace, codec: str, start: Path, folder: Path, settings: Mapping[str, Any]
 ) -> Path:
-    """Train a network from given weights unless it is trained already."""
+    """Train a network from weights, unless that is done."""
     network = qvrf_point(args, 0).load().network
     settings = {"lambda_balance": 0.5, **settings}
     stage = {"batch": 4, "crop": 256}
@@ -109,14 +111,15 @@ def train_on(
         }
     )
     cls = codec_class(codec)
-    assert issubclass(cls, Trainable)
-    if not train(cls.new_objective(channels), recipe, args.data, folder, on_progress=print):
-        raise SystemExit("stopped; run the same command again to resume")
+    assert issubclass(cls, LearnedCodec)
+    options = TrainingOptions("", image_files(args.data), read_image, folder)
+    if not RecipeTraining(cls.new_objective(channels), recipe, options).run(print):
+        raise SystemExit("stopped; the same command goes on")
     return folder / "weights.safetensors"
 
 
 def report(folder: Path, baseline: str) -> None:
-    """Print how many more bits each variable-rate curve needs than the fixed-rate networks."""
+    """Print how much more rate each variable-rate curve takes than the fixed-rate networks."""
     curves = measured(folder)
     fixed = [curve for curve in curves if curve.codec == baseline]
     ours = next(curve for curve in curves if curve.codec == f"qvrf-{baseline}")

@@ -29,6 +29,7 @@ from rdbench.cli import (
     run,
     tables,
     timing,
+    train,
     verify,
 )
 from rdbench.cli.console import say
@@ -72,6 +73,7 @@ COMMANDS = (
     audit.audit,
     complexity.complexity,
     timing.timing,
+    train.train,
     files.encode,
     files.decode,
     export.export,

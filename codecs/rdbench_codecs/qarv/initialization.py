@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rdbench.errors import DataError
+from rdbench_codecs.learned.base import STRIDE
 from rdbench_codecs.qarv.network import (
     PIXEL_MEAN,
     PIXEL_SCALE,
-    STRIDE,
     LatentBlock,
     PatchEmbedding,
     QarvNetwork,

@@ -238,7 +238,7 @@ def _fit(evidence: Evidence) -> tuple[Any, str, tuple[Missing, ...]]:
     random networks, and regulators that training left where they began, say nothing of the paper.
     """
     own = next(iter(evidence.measured("kodak", _OURS)), None)
-    codec: Any = codec_from_spec(own.specs[0] if own else f"{_OURS}:weights=released")
+    codec: Any = codec_from_spec(own.specs[0] if own else f"{_OURS}:weights=published")
     try:
         fit = codec.regulator_fit()
     except (Unavailable, UsageError) as error:
@@ -247,7 +247,7 @@ def _fit(evidence: Evidence) -> tuple[Any, str, tuple[Missing, ...]]:
         if _were_learned(fit):
             return fit, weights_note(own) if own else "", ()
         why = "the regulators of the measured weights are where training began"
-    way_out = f"rdbench weights fetch {_OURS}; rdbench qvrf fit --codec {_OURS}:weights=released"
+    way_out = f"rdbench weights fetch {_OURS}; rdbench qvrf fit --codec {_OURS}:weights=published"
     return None, "", (Missing(f"regulators of trained weights: {why}", way_out),)
 
 

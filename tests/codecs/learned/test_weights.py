@@ -19,7 +19,7 @@ from rdbench.errors import DataError, Unavailable, UsageError
 from rdbench_codecs.learned import weights
 from rdbench_codecs.learned.weights import Checkpoint
 
-CHECKPOINT = Checkpoint("toy", "toy", "https://example.org/toy.pt")
+CHECKPOINT = Checkpoint("toy", "toy", "hf://owner/repository/toy.pt")
 
 
 @pytest.fixture(autouse=True)
@@ -29,34 +29,32 @@ def _empty_cache(tmp_path, monkeypatch):
 
 def test_the_published_checkpoint_is_listed():
     (qarv,) = weights.find("qarv")
-    assert qarv.url == (
-        "https://huggingface.co/duanzh0/my-model-weights/resolve/main/qarv_base-2022-dec-12.pt"
-    )
+    assert qarv.url == "hf://duanzh0/my-model-weights/qarv_base-2022-dec-12.pt"
     assert qarv in weights.known()
     with pytest.raises(UsageError, match=r"named 'qrav'; there are: .*qarv"):
         weights.find("qrav")
 
 
-def test_a_file_is_fetched_once(monkeypatch):
+def test_fetching_goes_through_the_hub_once(monkeypatch):
     calls = []
 
-    def download(url, known_hash, fname, path, progressbar):
-        calls.append(url)
-        (path / fname).write_bytes(b"weights")
-        return str(path / fname)
+    def download(repository, file, local_dir):
+        calls.append((repository, file))
+        (local_dir / file).write_bytes(b"weights")
+        return str(local_dir / file)
 
-    monkeypatch.setattr("pooch.retrieve", download)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     for _ in range(2):
         assert weights.fetch(CHECKPOINT).read_bytes() == b"weights"
-    assert calls == [CHECKPOINT.url]
-    assert weights.locate("toy", "toy", [CHECKPOINT]) == CHECKPOINT.path
+    assert calls == [("owner/repository", "toy.pt")]
+    assert weights.locate("published", "toy", [CHECKPOINT]) == CHECKPOINT.path
 
 
 def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatch):
     def download(*args, **kwargs):
         raise OSError("no route\nto host")
 
-    monkeypatch.setattr("pooch.retrieve", download)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     with pytest.raises(Unavailable, match=r"no route\); get the file another way") as caught:
         weights.fetch(CHECKPOINT)
     assert str(CHECKPOINT.path) in str(caught.value)
@@ -64,7 +62,7 @@ def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatc
 
 
 def test_another_file_than_the_published_one_is_refused(monkeypatch):
-    published = Checkpoint("toy", "toy", "https://example.org/toy.pt", sha256="0123456789")
+    published = Checkpoint("toy", "toy", "hf://o/r/toy.pt", sha256="0123456789")
     published.path.parent.mkdir(parents=True)
     published.path.write_bytes(b"something else")
     with pytest.raises(Unavailable, match=r"published is 0123456789\.\.\.; delete "):
@@ -159,17 +157,17 @@ def test_every_shape_is_checked(tmp_path, change, message):
 
 
 def test_a_fetched_file_is_pinned_and_another_in_its_place_is_refused(monkeypatch):
-    def download(url, known_hash, fname, path, progressbar):
-        (path / fname).write_bytes(b"weights")
-        return str(path / fname)
+    def download(repository, file, local_dir):
+        (local_dir / file).write_bytes(b"weights")
+        return str(local_dir / file)
 
-    monkeypatch.setattr("pooch.retrieve", download)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     path = weights.fetch(CHECKPOINT)
     assert CHECKPOINT.pin.read_text().strip() == hashlib.sha256(b"weights").hexdigest()
     assert weights.hash_note(CHECKPOINT).startswith("no published hash; SHA-256 pinned")
     path.write_bytes(b"garbage")
     with pytest.raises(Unavailable, match=r"pinned in .*; delete .* and run `rdbench weights fe"):
-        weights.locate("toy", "toy", [CHECKPOINT])
+        weights.locate("published", "toy", [CHECKPOINT])
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n", b"\xff\0", b"abc"])
@@ -178,15 +176,15 @@ def test_a_damaged_pin_fits_no_file(damage):
     CHECKPOINT.path.write_bytes(b"garbage")
     CHECKPOINT.pin.write_bytes(damage)
     with pytest.raises(DataError, match=r"holds no SHA-256; delete .* then run `rdbench weights"):
-        weights.locate("toy", "toy", [CHECKPOINT])
+        weights.locate("published", "toy", [CHECKPOINT])
 
 
 def test_a_download_that_holds_no_network_is_not_kept(monkeypatch):
-    def download(url, known_hash, fname, path, progressbar):
-        (path / fname).write_bytes(b"<html>quota exceeded</html>")
-        return str(path / fname)
+    def download(repository, file, local_dir):
+        (local_dir / file).write_bytes(b"<html>quota exceeded</html>")
+        return str(local_dir / file)
 
-    monkeypatch.setattr("pooch.retrieve", download)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     result = CliRunner().invoke(app, ["weights", "fetch", "qarv"])
     assert isinstance(result.exception, DataError) or result.exit_code != 0
     (qarv,) = weights.find("qarv")
@@ -285,6 +283,6 @@ def test_a_copy_of_the_bundled_file_is_the_same_reduced_network(tmp_path):
     for name in ("qarv", "qvrf-mbt2018-mean"):
         copy = tmp_path / "published.safetensors"
         copy.write_bytes(weights.bundled(name).read_bytes())
-        other, lite = (codec_from_spec(f"{name}:weights={w}") for w in (copy, "lite"))
-        assert other.weights_kind() == lite.weights_kind() == "reduced"
-        assert other.fingerprint() == lite.fingerprint()
+        other, own = (codec_from_spec(f"{name}:weights={w}") for w in (copy, "bundled"))
+        assert other.weights_kind() == own.weights_kind() == "reduced"
+        assert other.fingerprint() == own.fingerprint()

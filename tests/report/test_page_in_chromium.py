@@ -143,7 +143,7 @@ def test_every_control_changes_the_page_and_the_address(open_page, dataset):
         assert state(tab).get(name) != (value := use(tab, name))
         assert state(tab)[name] == value
         used.add(name)
-    common = {"metric", "anchor", "theme", "axis", "picture", "from", "to", "everyone", "cost"}
+    common = {"metric", "anchor", "theme", "axis", "image", "from", "to", "hidden", "cost"}
     viewer = {"view", "bpp", "left", "right", "zoom", "mode", "split", "gain", "bits"}
     assert used >= common | (viewer if dataset == "small" else set())
     body = "document.querySelector('main').innerHTML.replace(/plot-clip-\\d+/g, '')"
@@ -283,8 +283,8 @@ def test_an_image_is_picked_in_the_strip(open_page):
     stage.focus()
     stage.press("ArrowRight")
     stage.press("Enter")
-    assert state(tab)["picture"].startswith("kodim")
-    assert state(tab)["picture"] in tab.locator("#curves-lede").inner_text()
+    assert state(tab)["image"].startswith("kodim")
+    assert state(tab)["image"] in tab.locator("#curves-lede").inner_text()
 
 
 def test_the_viewer_by_keyboard(open_page):
@@ -331,7 +331,7 @@ def test_the_viewer_shows_what_was_decoded(open_page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("dataset", "width"), [("kodak", 1300), ("small", 1300), ("small", 390)])
 def test_axe_finds_nothing(open_page, scheme, dataset, width):
-    tab = open_page(f"dataset={dataset}&everyone=1", width, color_scheme=scheme)
+    tab = open_page(f"dataset={dataset}&hidden=1", width, color_scheme=scheme)
     for details in tab.locator("details").all():
         details.evaluate("d => { d.open = true; }")
     found = axe.Axe().run(tab)

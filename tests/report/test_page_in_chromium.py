@@ -345,6 +345,20 @@ def test_nothing_is_wider_than_the_window(open_page, width):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_long_names_fit_beside_a_narrow_figure(open_page):
+    tab = open_page("dataset=small", 360)
+    names = tab.locator("#strip-chart [aria-label='y-axis tick label'] text")
+    assert any(name.startswith("qarv") and "…" in name for name in names.all_text_contents())
+    assert min(name.bounding_box()["x"] for name in names.all()) >= 0
+
+
+def test_a_bit_map_that_is_not_available_is_said(open_page):
+    tab = open_page("dataset=small&mode=bits&left=original&right=jpeg")
+    assert "No bit map" in tab.locator("#viewer-right-caption").inner_text()
+    assert "bit map" not in tab.locator("#viewer-left-caption").inner_text()
+    assert tab.locator("#viewer-bits").is_hidden()
+
+
 def test_appearance(open_page):
     background = "getComputedStyle(document.body).backgroundColor"
     dark = open_page(color_scheme="dark").evaluate(background)

@@ -1,6 +1,6 @@
 // BD-rates against the anchor: the table, its notes, and the per-image figure.
 
-import { chart, swatch, textWidth } from "chart.js";
+import { chart, shortened, swatch, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, shownCurves } from "current.js";
 import { el, percent, plural, quality } from "format.js";
 import { anchorWithImages, bdRow } from "report.js";
@@ -166,7 +166,7 @@ function drawStrips(width) {
       ticks: width < 560 ? 5 : 9,
       tickFormat: (v) => percent(v, 0),
     },
-    y: { domain: names, label: null, padding: 0.3, tickSize: 0 },
+    y: { domain: names, label: null, padding: 0.3, tickSize: 0, tickFormat: (n) => shortened(n, marginLeft - 16) },
     color: { type: "identity" },
     marks: [
       Plot.ruleX([0], { stroke: "var(--ink)" }),

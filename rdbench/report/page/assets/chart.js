@@ -12,6 +12,16 @@ pen.font = "12.5px system-ui, sans-serif";
 // Width of the widest of these texts in a figure, in pixels.
 export const textWidth = (...texts) => Math.max(0, ...texts.map((text) => pen.measureText(text).width));
 
+// A text with its middle replaced by an ellipsis, so that it is at most `width` pixels wide.
+export function shortened(text, width) {
+  for (let n = text.length; n > 2; n--) {
+    const half = Math.floor(n / 2);
+    const short = n === text.length ? text : `${text.slice(0, n - half)}…${text.slice(-half)}`;
+    if (textWidth(short) <= width) return short;
+  }
+  return "…";
+}
+
 // Draw a figure into `root`, and again when its width changes.
 //
 // draw(width) -> null if there is nothing to draw, or {

@@ -44,8 +44,8 @@ function entry(curve, open) {
       {},
       swatch(curve),
       el("span", { className: "name" }, curve.key),
-      el("span", { className: "source" }, brief(curve)),
       curve.notes.length ? el("span", { className: "flag" }, plural(curve.notes.length, "note")) : null,
+      el("span", { className: "source" }, brief(curve)),
     ),
     el(
       "dl",

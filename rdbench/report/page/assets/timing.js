@@ -1,6 +1,6 @@
 // Encoding and decoding times: from `rdbench timing`, by stage, and from the sweep.
 
-import { chart, swatch, textWidth } from "chart.js";
+import { chart, shortened, swatch, textWidth } from "chart.js";
 import { currentSet } from "current.js";
 import { bytes, el, fixed, plural, seconds } from "format.js";
 import { get, on, set } from "state.js";
@@ -78,7 +78,7 @@ function aloneTable() {
       {
         key: "busy",
         name: "Machine",
-        value: (t) => (t.busy ? `busy: ${fixed(t.others_cores, 1)} cores used by other processes` : "idle"),
+        value: (t) => (t.busy ? `busy (${fixed(t.others_cores, 1)} cores)` : "idle"),
       },
     ],
   });
@@ -113,15 +113,16 @@ function drawStages(width) {
   const color = (stage) => `var(--c${stages.indexOf(stage) % 8})`;
   const places = flow(stages, width);
   const top = places.at(-1)[1] + 28;
+  const marginLeft = Math.min(width * 0.4, 16 + textWidth(...names));
   const svg = Plot.plot({
     width,
     height: top + 36 + ROW * names.length,
-    marginLeft: Math.min(width * 0.4, 16 + textWidth(...names)),
+    marginLeft,
     marginRight: 16,
     marginTop: top,
     marginBottom: 38,
     x: { label: "Median time per image (s)", labelAnchor: "center", labelArrow: "none", grid: true },
-    y: { domain: names, label: null, padding: 0.25, tickSize: 0 },
+    y: { domain: names, label: null, padding: 0.25, tickSize: 0, tickFormat: (n) => shortened(n, marginLeft - 16) },
     color: { type: "identity" },
     marks: [Plot.barX(bars, { x1: "low", x2: "high", y: "row", fill: (b) => color(b.stage), insetRight: 1 })],
   });

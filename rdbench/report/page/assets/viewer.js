@@ -11,7 +11,7 @@ const MODES = [
   ["side", "Side by side"],
   ["flip", "Flip"],
   ["difference", "Difference"],
-  ["bits", "Bits"],
+  ["bits", "Bit map"],
 ];
 const ZOOMS = [1, 2, 4, 8, 16];
 const KEYS = ["dataset", "view", "bpp", "left", "right", "mode", "zoom", "x", "y", "split", "flipped", "gain", "bits"];
@@ -134,14 +134,14 @@ function fillBits(image) {
   const names = [...new Set(["left", "right"].flatMap((side) => viewOf(image, side)?.maps.map((m) => m.name) ?? []))];
   const name = names.includes(get("bits")) ? get("bits") : names[0];
   options("viewer-bits", names, name);
-  document.getElementById("viewer-bits").disabled = !names.length;
+  document.getElementById("viewer-bits").parentElement.hidden = !names.length;
   return name;
 }
 
 function caption(node, key, view, map) {
   const words = view
     ? [
-        `${bpp(view.bpp)} bpp (${percent(100 * (view.bpp / view.target - 1), 1)} % of ${view.target})`,
+        `${bpp(view.bpp)} bpp (target ${view.target}, ${percent(100 * (view.bpp / view.target - 1), 1)} %)`,
         `${bytes(view.n_bytes)} bytes`,
         ...report.metrics
           .filter((m) => m.key in view.quality)
@@ -150,7 +150,7 @@ function caption(node, key, view, map) {
       ]
     : ["source image"];
   const bits =
-    map === undefined
+    !view || map === undefined
       ? null
       : map
         ? `${map.name}: ${fixed(map.bpp, 3)} bpp; brightest color: ${fixed(map.brightest, 2)} bits per pixel or more`

@@ -345,11 +345,13 @@ def test_nothing_is_wider_than_the_window(open_page, width):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_long_names_fit_beside_a_narrow_figure(open_page):
-    tab = open_page("dataset=small", 360)
-    names = tab.locator("#strip-chart [aria-label='y-axis tick label'] text")
-    assert any(name.startswith("qarv") and "…" in name for name in names.all_text_contents())
-    assert min(name.bounding_box()["x"] for name in names.all()) >= 0
+def test_long_names_are_shortened_in_the_middle(open_page):
+    shorten = "import('chart.js').then(({ shortened: s, textWidth: w }) => [s(%s), w(s(%s))])"
+    arguments = "'qarv:weights=random lambda=2048, decode', 120"
+    text, width = open_page().evaluate(shorten % (arguments, arguments))
+    assert text.startswith("qarv:")
+    assert text.endswith(", decode")
+    assert 90 < width <= 120
 
 
 def test_a_bit_map_that_is_not_available_is_said(open_page):

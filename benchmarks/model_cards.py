@@ -54,8 +54,8 @@ def main() -> None:
                 *[text for part in args.training for text in _training(part, args)],
                 *([args.note] if args.note else []),
                 args.data.read_text().strip(),
-                f"## Results on {DATASET}, from real files",
-                f"![Loss of training, rate and PSNR on {DATASET}]({figure.name})",
+                f"## Results on {DATASET}, measured on real files",
+                f"![Training loss, rate and PSNR on {DATASET}]({figure.name})",
                 *_results(rows, curve, rivals),
             ]
         )
@@ -72,8 +72,9 @@ def _network(codec: str) -> list[str]:
     settings = json.dumps(config)
     return [
         f"A reduced network of {title}: {n:,} parameters, {path.stat().st_size / 1e6:.1f} MB in "
-        "half precision. It shows the codec at work; it does not stand for the published weights.",
-        f"SHA-256 `{sha256(path)}`. What differs from the published network:",
+        "half precision. It lets you try the codec without a download; its results are not those "
+        "of the published weights.",
+        f"SHA-256 `{sha256(path)}`.\nSettings that differ from the published network:",
         f"    {settings}",
     ]
 
@@ -109,10 +110,10 @@ def _trained(folder: Path, args: argparse.Namespace) -> list[str]:
         for stage in recipe.stages
     ]
     before = [f.name for f in args.training[: args.training.index(folder)]]
-    begin = before[-1] if before else recipe.start or "random numbers"
+    begin = before[-1] if before else recipe.start or "random weights"
     return [
         f"**{folder.name}**: {content['step']:,} steps, {hours:.1f} hours on {args.hardware}, "
-        f"shared with other work. Begun with {begin}; {recipe.optimizer.capitalize()}, clip "
+        f"shared with other work. Started from {begin}; {recipe.optimizer.capitalize()}, clip "
         f"{recipe.clip_norm:g}, moving average {recipe.ema_decay:g}, seed {recipe.seed}.",
         table(stages, "markdown").strip(),
     ]
@@ -148,8 +149,8 @@ def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> l
         )
     return [
         table(rows, "markdown").strip(),
-        "BD-rate (positive: this codec needs more), third-order polynomials of log rate over PSNR, "
-        "with its 95 % confidence interval by paired bootstrap over the images:",
+        "BD-rate (positive: this codec needs more bits than the anchor), from third-order "
+        "polynomials of log rate over PSNR in their common range, with its 95 % confidence interval by paired bootstrap over the images:",
         table(rates, "markdown").strip(),
     ]
 

@@ -150,7 +150,8 @@ def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> l
     return [
         table(rows, "markdown").strip(),
         "BD-rate (positive: this codec needs more bits than the anchor), from third-order "
-        "polynomials of log rate over PSNR in their common range, with its 95 % confidence interval by paired bootstrap over the images:",
+        "polynomials of log rate over PSNR in their common range, with its 95 % "
+        "confidence interval by paired bootstrap over the images:",
         table(rates, "markdown").strip(),
     ]
 

@@ -142,7 +142,7 @@ def test_images_from_some_of_their_latents(monkeypatch):
     from rdbench_literature.papers import subsets
 
     monkeypatch.setattr(subsets, "LAMBDAS", (64.0,))
-    monkeypatch.setattr(subsets, "PICTURES", ("chelsea",))
+    monkeypatch.setattr(subsets, "IMAGES", ("chelsea",))
     figure = subsets.subsets_figure(Qarv(weights="random-tiny", threads=1))
     assert len(figure.axes) == 3 * 10
     assert all(axes.images for axes in figure.axes)
@@ -210,7 +210,7 @@ def test_what_was_measured_stands_beside_the_paper(measured_folder):
     assert kodak.here == pytest.approx(10, abs=0.05)
     assert kodak.difference == pytest.approx(10 + 5.899, abs=0.06)
     assert values["qarv", "BD-rate Tecnick (%)"].here is None
-    assert "qarv here, on kodak: qarv:weights=/nowhere/w.safetensors@abc" in table_1.notes
+    assert "qarv measured on kodak: qarv:weights=/nowhere/w.safetensors@abc" in table_1.notes
     assert not any("qarv measured on kodak" in m.what for m in table_1.missing)
     (plot,) = items["Figure 16"].find(evidence).plots
     assert len(plot.draw().axes[0].patches) == 2 * len(load_curve("kodak", "vtm18").bpp)
@@ -324,7 +324,7 @@ def test_timings_that_cannot_be_compared_are_named(changes, why, tmp_path):
     assert value.here is None
     assert any(n.startswith("not compared: timing of qarv") and n.endswith(why)
                for n in finding.notes)  # fmt: skip
-    assert any("latencies on the CPU here of qarv" in m.what for m in finding.missing)
+    assert any("latencies on the CPU of qarv" in m.what for m in finding.missing)
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_macs_that_were_counted_stand_beside_the_paper(tmp_path):
     values = {(v.row, v.quantity): v.here for v in found.values}
     assert values["qvrf-cheng2020-attn", "extra MACs (%)"] == 0.0002
     assert values["theis2017-cheng2020-attn", "extra MACs (%)"] is None
-    assert [m.what for m in found.missing] == ["extra MACs on bmshj2018-hyperprior here"]
+    assert [m.what for m in found.missing] == ["measured extra MACs on bmshj2018-hyperprior"]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

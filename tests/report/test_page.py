@@ -107,7 +107,7 @@ def test_curves_of_one_name_are_told_apart(data):
 
 def test_what_was_not_measured_is_null(data):
     (curve,) = [c for c in kodak(data)["curves"] if c["key"] == "qarv"]
-    assert (curve["times"], curve["n_bytes"], curve["per_picture"]) == (None, None, None)
+    assert (curve["times"], curve["n_bytes"], curve["per_image"]) == (None, None, None)
     assert "NaN" not in json.dumps(data)
 
 
@@ -158,13 +158,13 @@ def test_times_taken_alone_find_their_curve(folder, tmp_path):
 def test_images_are_those_nearest_to_a_rate(tmp_path):
     run("jpeg:quality=10,50,90", "sample", tmp_path)
     page = make_page(tmp_path, images=["coffee"], rates_bpp=[0.3, 3.0])
-    (image,) = page.data["datasets"][0]["pictures"]
+    (image,) = page.data["datasets"][0]["viewer"]
     low, high = image["views"]
     assert (low["spec"].split(",")[0], high["spec"].split(",")[0]) == (
         "jpeg:quality=10", "jpeg:quality=90",
     )  # fmt: skip
     with Store(tmp_path) as store:
-        records = {r.spec: r for r in store.records() if r.image == image["image"]}
+        records = {r.spec: r for r in store.records() if r.image == image["name"]}
         files = {spec: store.bitstream(r.bitstream_sha256) for spec, r in records.items()}
     for view in (low, high):
         shown = PIL.Image.open(io.BytesIO(b64decode(page.album.images[view["image"]])))
@@ -177,7 +177,7 @@ def test_what_match_found_is_nearer(tmp_path):
     run("jpeg:quality=10,90", "sample", tmp_path)
     match_codecs(["jpeg"], "sample", "bpp", 0.8, tmp_path)
     page = make_page(tmp_path, images=1, rates_bpp=[0.8])
-    (view,) = page.data["datasets"][0]["pictures"][0]["views"]
+    (view,) = page.data["datasets"][0]["viewer"][0]["views"]
     assert view["bpp"] == pytest.approx(0.8, rel=0.2)
     assert "quality=90" not in view["spec"]
     assert "quality=10," not in view["spec"]
@@ -192,7 +192,7 @@ def test_images_that_are_gone_are_said(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("RDBENCH_DATA", str(tmp_path))
     page = make_page(folder, images=1)
     assert page.missing[0].startswith("no images of kodak")
-    assert kodak(page.data)["pictures"] == []
+    assert kodak(page.data)["viewer"] == []
 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(64, 64, 16), (50, 61, 16), (33, 9, 8)])
@@ -269,7 +269,7 @@ def test_a_lossless_image_has_no_number_of_db(tmp_path):
     PIL.Image.fromarray(pixels).save(tmp_path / "flat" / "a.png")
     run(["null", "jpeg:quality=50"], str(tmp_path / "flat"), tmp_path / "out")
     page = make_page(tmp_path / "out", images=1)
-    views = [v for d in page.data["datasets"] for p in d["pictures"] for v in p["views"]]
+    views = [v for d in page.data["datasets"] for p in d["viewer"] for v in p["views"]]
     assert next(v["quality"] for v in views if v["key"] == "null") == {}
     render(page)
 

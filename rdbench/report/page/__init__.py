@@ -88,7 +88,7 @@ def make_page(
                 album,
                 partial(on_progress, f"{name} images"),
             )
-            datasets.append({**figures, "pictures": shown, "missing": lacking})
+            datasets.append({**figures, "viewer": shown, "missing": lacking})
             missing += lacking
     data = {
         "title": Path(folder).resolve().name,

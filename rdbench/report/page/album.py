@@ -153,7 +153,7 @@ def nearest(points: Iterable[Point], images: Collection[str], rate_bpp: float) -
 
 def _entry(image: ImageFile, album: Album) -> Json:
     return {
-        "image": image.name,
+        "name": image.name,
         "width": image.width,
         "height": image.height,
         "original": album.add(read_image(image.path)),

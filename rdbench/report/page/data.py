@@ -201,7 +201,7 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "bpp": _rounded(curve.bpp, 6),
         "quality": {m: _rounded(to_quality(m, curve.distortion[m]), 5) for m in metrics},
         "n_bytes": None if table is None else (table.bpp * pixels / 8).mean(axis=1).tolist(),
-        "per_picture": _per_image(curve, metrics),
+        "per_image": _per_image(curve, metrics),
         "weights": sorted({r.fingerprint for r in records if r.fingerprint}),
         "notes": [{"kind": a.kind, "message": a.message} for a in anomalies(curve)],
         "times": _times(records) if records else None,
@@ -303,7 +303,7 @@ def _bd_row(result: BdRate) -> Json:
         "points": [result.n_points, result.n_anchor_points],
         "wins": len(result.wins) if result.per_image else None,
         "losses": len(result.losses) if result.per_image else None,
-        "pictures": [None if v is None else round(v, 3) for _, v in result.per_image],
+        "per_image": [None if v is None else round(v, 3) for _, v in result.per_image],
         "warnings": list(result.warnings),
     }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rdbench.datasets import load_dataset
 from rdbench.errors import DataError, RdbenchError, UsageError
+from rdbench.identity import identify
 from rdbench.metrics import DEFAULT_PROTOCOL
 from rdbench.published import AnchorPoint, anchor_points
 from rdbench.registry import codec_from_spec
@@ -44,7 +45,7 @@ def _compare(point: AnchorPoint) -> Check:
     if image.sha256 != point.image_sha256:
         raise DataError(f"{image.path} is not the image of the shipped point")
     codec = codec_from_spec(point.spec)
-    record, _ = measure(Task(codec, point.dataset, image, DEFAULT_PROTOCOL))
+    record, _ = measure(Task(codec, identify(codec), point.dataset, image, DEFAULT_PROTOCOL))
     if record.error is not None:
         raise RdbenchError(f"{title}: {record.error}")
     psnr_db = record.scores["psnr_rgb"]

@@ -110,7 +110,7 @@ def _read(dataset: str, codec: str, file: Traversable) -> Curve:
             dataset=dataset,
             source="published",
             bpp=_numbers(p["bpp"] for p in points),
-            distortion={
+            scores={
                 metric: _numbers(p.get(key, np.nan) for p in points)
                 for key, metric in _SCORES.items()
                 if any(key in p for p in points)
@@ -227,10 +227,10 @@ def _imported(
     bpp = _column(path, results, ("bpp",))
     ms_ssim, notes = _ms_ssim(path, results)
     columns = {"psnr_rgb": _column(path, results, _PSNR), "ms_ssim": ms_ssim}
-    distortion = {metric: column for metric, column in columns.items() if column is not None}
-    if bpp is None or not len(bpp) or not distortion:
+    scores = {metric: column for metric, column in columns.items() if column is not None}
+    if bpp is None or not len(bpp) or not scores:
         raise DataError(f"{path} holds no bpp with psnr or ms-ssim")
-    if any(len(column) != len(bpp) for column in distortion.values()):
+    if any(len(column) != len(bpp) for column in scores.values()):
         raise DataError(f"{path}: bpp and scores are not of one length")
     lambdas = results.get("lambdas", body.get("lambdas"))
     values = lambdas if _is_numbers(lambdas) and len(lambdas) == len(bpp) else []
@@ -241,7 +241,7 @@ def _imported(
         dataset=dataset,
         source="imported",
         bpp=bpp,
-        distortion=distortion,
+        scores=scores,
         rate_parameter="lambda" if values else "",
         rate_values=tuple(values),
         provenance={"path": str(path)},

@@ -73,8 +73,8 @@ def rescore(
     with Store(out, create=False) as store:
         lacking = [r for r in store.records() if r.error is None and wanted - r.scores.keys()]
         tasks = list(_tasks(store, lacking, wanted, problems))
-        with workers(jobs, 1, None, None) as results:
-            for done, (task, result) in enumerate(results(_rescore, tasks), start=1):
+        with workers(jobs, 1, None, None) as map_tasks:
+            for done, (task, result) in enumerate(map_tasks(_rescore, tasks), start=1):
                 if isinstance(result, BaseException):
                     problems.append(_line(task.record, result))
                 elif result:

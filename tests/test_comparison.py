@@ -206,7 +206,7 @@ def test_tables_say_it_too(tmp_path, monkeypatch):
 
     def curve(codec, bpp, psnr):
         psnr = {"psnr_rgb": np.array(psnr)}
-        return Curve(codec=codec, dataset="d", source="measured", bpp=bpp, distortion=psnr)
+        return Curve(codec=codec, dataset="d", source="measured", bpp=bpp, scores=psnr)
 
     pair = [
         curve("a", [2.01465, 3.0147, 4.01223, 5.01239], [96.622, 99.51432, 99.91607, 99.97751]),

@@ -63,7 +63,7 @@ def test_a_published_curve_in_full():
     assert (curve.rate_parameter, curve.rate_values[0], curve.rate_values[-1]) == ("qp", 50, 15)
     at_47 = curve.rate_values.index(47)
     assert curve.bpp[at_47] == pytest.approx(0.048129, abs=5e-7)
-    assert curve.distortion["psnr_rgb"][at_47] == pytest.approx(26.15671, abs=5e-6)
+    assert curve.scores["psnr_rgb"][at_47] == pytest.approx(26.15671, abs=5e-6)
     assert curve.provenance["repository"] == "duanzhiihao/lossy-vae"
     assert curve.protocol["scored"] == "8-bit"
     assert curve.variable_rate is True
@@ -113,8 +113,8 @@ def test_a_stranger_s_curves(package):
     (package / "mine" / "x.json").write_text(json.dumps(body))
     curve = load_curve("mine", "x")
     assert curve.bpp.tolist() == [0.1, 0.2]
-    assert curve.distortion["ms_ssim"][0] == 0.9
-    assert math.isnan(curve.distortion["ms_ssim"][1])
+    assert curve.scores["ms_ssim"][0] == 0.9
+    assert math.isnan(curve.scores["ms_ssim"][1])
     assert curve.variable_rate is None
     assert len(curve.points("ms_ssim")[0]) == 1
 
@@ -154,8 +154,8 @@ def test_compressai_with_trailing_commas(tmp_path):
     curve = import_compressai(path)
     assert (curve.codec, curve.dataset, curve.source) == ("mbt2018-mean", "kodak", "imported")
     assert curve.bpp.tolist() == [0.12, 0.24, 0.47, 0.83]
-    assert curve.distortion["psnr_rgb"].tolist() == [28.1, 30.0, 32.5, 34.9]
-    assert curve.distortion["ms_ssim"].tolist() == [0.92, 0.95, 0.97, 0.98]
+    assert curve.scores["psnr_rgb"].tolist() == [28.1, 30.0, 32.5, 34.9]
+    assert curve.scores["ms_ssim"].tolist() == [0.92, 0.95, 0.97, 0.98]
     assert curve.provenance["path"] == str(path)
     named = import_compressai(path, dataset="tecnick", codec="mine")
     assert (named.codec, named.dataset) == ("mine", "tecnick")
@@ -163,10 +163,10 @@ def test_compressai_with_trailing_commas(tmp_path):
 
 def test_compressai_older_names_and_db(tmp_path):
     older = '{"results": {"psnr": [30, 31], "ms-ssim": [0.9, 0.91], "bpp": [0.1, 0.2]}}'
-    assert import_compressai(written(tmp_path, older)).distortion["ms_ssim"].tolist() == [0.9, 0.91]
+    assert import_compressai(written(tmp_path, older)).scores["ms_ssim"].tolist() == [0.9, 0.91]
     in_db = '{"results": {"ms-ssim-db-rgb": [10, 20], "bpp": [0.1, 0.2]}}'
     curve = import_compressai(written(tmp_path, in_db))
-    assert curve.distortion["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
+    assert curve.scores["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
     assert curve.points("ms_ssim")[1].tolist() == pytest.approx([10, 20])
 
 
@@ -174,7 +174,7 @@ def test_lossy_vae(tmp_path):
     curve = import_lossy_vae(written(tmp_path, LOSSY_VAE, "results/qarv.json"))
     assert (curve.codec, curve.dataset) == ("qarv_base", "kodak")
     assert (curve.rate_parameter, curve.rate_values) == ("lambda", (16, 64, 256, 2048))
-    assert curve.distortion.keys() == {"psnr_rgb"}
+    assert curve.scores.keys() == {"psnr_rgb"}
 
 
 def test_lossy_vae_without_results(tmp_path):
@@ -228,7 +228,7 @@ def test_no_two_published_files_hold_the_same_points():
     """CompressAI's 8-bit curves of models trained for MS-SSIM are copies of other ones."""
     seen = {}
     for curve in list_curves():
-        scores = tuple(tuple(curve.distortion[m]) for m in sorted(curve.distortion))
+        scores = tuple(tuple(curve.scores[m]) for m in sorted(curve.scores))
         key = (tuple(curve.bpp), scores)
         assert key not in seen, f"{curve.codec} on {curve.dataset} is {seen[key]}"
         seen[key] = f"{curve.codec} on {curve.dataset}"
@@ -262,7 +262,7 @@ def test_our_own_export_of_a_lossless_point_is_read_back(tmp_path):
     curve = Curve(
         codec="c", label="c:x=1", dataset="d", source="measured",
         bpp=np.array([0.1, 0.2, 0.4, 0.8, 9.0]), specs=("c:q=1",) * 5,
-        distortion={"psnr_rgb": np.array([30, 32, 34, 36, np.nan])},
+        scores={"psnr_rgb": np.array([30, 32, 34, 36, np.nan])},
     )  # fmt: skip
     ((name, text),) = compressai_files([curve], []).items()
     back = import_compressai(written(tmp_path, text, f"d/{name}"))
@@ -274,7 +274,7 @@ def test_our_own_export_of_a_lossless_point_is_read_back(tmp_path):
 def test_ms_ssim_in_db_is_taken_as_such(tmp_path, name):
     body = {"results": {"bpp": [0.1, 0.2], "psnr": [28, 30], name: [10.0, 20.0]}}
     curve = import_compressai(written(tmp_path, json.dumps(body)))
-    assert curve.distortion["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
+    assert curve.scores["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
     said = [note.message for note in curve.notes]
     assert ("taken for MS-SSIM in dB" in "".join(said)) == ("db" not in name)
 

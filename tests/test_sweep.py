@@ -134,8 +134,8 @@ def test_sys_exit_in_a_codec_does_not_end_the_sweep(photos, tmp_path):
 
 
 def test_results_that_cannot_be_sent_fail_their_own_task():
-    with processes(2, 1) as results:
-        found = dict(results(unsendable, ["lambda", "fine", "bad exception"]))
+    with processes(2, 1) as map_tasks:
+        found = dict(map_tasks(unsendable, ["lambda", "fine", "bad exception"]))
     assert found["fine"] == "fine"
     assert "pickle" in str(found["lambda"])
     assert "Foreign: a, b" in str(found["bad exception"])

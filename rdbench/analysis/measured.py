@@ -11,9 +11,7 @@ import numpy as np
 from rdbench.curve import Anomaly, Curve, PerImage, is_in_db
 from rdbench.errors import DataError
 from rdbench.metrics import METRICS
-from rdbench.types import Record, WeightsKind
-
-__all__ = ["Anomaly", "Curve", "PerImage", "anomalies", "measured_curves"]
+from rdbench.types import CurveKey, Record, WeightsKind, join_spec, with_weights
 
 MIN_POINTS = 4
 MAX_BPP = 24.0
@@ -35,12 +33,12 @@ def anomalies(curve: Curve) -> list[Anomaly]:
     """What makes a curve hard to believe or unfit to compare; every output shows it."""
     found = list(curve.notes)
     if not is_random(curve):  # whose images are noise at every rate
-        for metric in curve.distortion:
+        for metric in curve.scores:
             if curve.has(metric):
                 found += _falls(curve, metric)
     if len(curve.bpp) < MIN_POINTS:
         found.append(Anomaly("short", f"{len(curve.bpp)} points; a BD-rate needs {MIN_POINTS}"))
-    psnr = curve.distortion.get("psnr_rgb", np.full(len(curve.bpp), np.nan))
+    psnr = curve.scores.get("psnr_rgb", np.full(len(curve.bpp), np.nan))
     flags = (implausible(float(r), float(q)) for r, q in zip(curve.bpp, psnr, strict=True))
     found += [Anomaly("implausible", flag) for flag in flags if flag]
     return found
@@ -108,44 +106,41 @@ def measured_curves(
     Raises:
         DataError: records of a data set that ``datasets`` does not hold.
     """
-    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, CurveKey, str], list[Record]] = defaultdict(list)
     for record in records:
-        groups[record.dataset, record.codec, record.curve, record.protocol].append(record)
+        groups[record.dataset, record.curve, record.protocol].append(record)
     curves = []
-    for (dataset, _, _, protocol), group in sorted(groups.items()):
+    for (dataset, key, protocol), group in sorted(groups.items(), key=lambda item: item[0]):
         if dataset not in datasets:
             raise DataError(f"the images of data set {dataset!r} are not known; measure it again")
         described = {"fingerprint": protocol, **(protocols or {}).get(protocol, {})}
-        curves.append(_curve(group, datasets[dataset], described))
+        curves.append(_curve(key, group, datasets[dataset], described))
     return _with_labels(curves)
 
 
 def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     """The shortest label that tells a curve from the others of its data set.
 
-    The codec's name, else with the settings in which its curves differ, else with all, with the
-    weights, and with the protocol after all. Weights other than the published ones are never
-    hidden.
+    Weights other than the published ones are always named.
     """
-    common: dict[tuple[str, str], set[str]] = {}
+    common: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for curve in curves:
-        settings = set(settings_in(curve))
+        settings = set(settings_of(curve))
         common.setdefault((curve.dataset, curve.codec), settings).intersection_update(settings)
 
-    def labels(curve: Curve) -> tuple[str, ...]:
-        full = str(curve.provenance["curve"])
+    def labels(curve: Curve) -> list[str]:
+        """From short to long: the codec; with the settings in which its curves differ; with all
+        settings; with the weights' hash; with the protocol."""
+        hidden = common[curve.dataset, curve.codec]
+        differing = [pair for pair in settings_of(curve) if pair not in hidden]
         scored = curve.protocol.get("scored", curve.protocol["fingerprint"])
-        named = full.partition("@")[0], full, f"{full} ({scored})"
-        stands_in = is_stand_in(curve)
-        hidden = {
-            setting
-            for setting in common[curve.dataset, curve.codec]
-            if not (stands_in and setting.partition("=")[0] == "weights")
-        }
-        own = ",".join(setting for setting in settings_in(curve) if setting not in hidden)
-        short = f"{curve.codec}:{own}" if own else curve.codec
-        return (short, *named) if stands_in else (curve.codec, short, *named)
+        every = join_spec(curve.codec, settings_of(curve))
+        names = [curve.codec, join_spec(curve.codec, differing), every, str(curve.key)]
+        return [
+            with_weights(name, curve.weights_kind) for name in (*names, f"{curve.key} ({scored})")
+        ]
 
+    # A label fits where no other curve of the data set could go by it, shorter or longer.
     seen = Counter((curve.dataset, label) for curve in curves for label in set(labels(curve)))
     return [
         dataclasses.replace(
@@ -158,13 +153,13 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     ]
 
 
-def settings_in(curve: Curve) -> list[str]:
-    """The settings of a measured curve that its points share, each as ``KEY=VALUE``."""
-    return str(curve.provenance["curve"]).partition("@")[0].partition(":")[2].split(",")
+def settings_of(curve: Curve) -> tuple[tuple[str, str], ...]:
+    """(name, value) of the settings that the points of a measured curve share."""
+    return curve.key.settings if curve.key else ()
 
 
 def _curve(
-    records: Sequence[Record], images: Mapping[str, str], protocol: Mapping[str, Any]
+    key: CurveKey, records: Sequence[Record], images: Mapping[str, str], protocol: Mapping[str, Any]
 ) -> Curve:
     """The curve of records that differ in operating point and image alone."""
     by_spec: dict[str, list[Record]] = defaultdict(list)
@@ -184,15 +179,16 @@ def _curve(
     kind = min((r.weights_kind for r in records), key=_KINDS.index)
     return Curve(
         codec=first.codec,
+        key=key,
         dataset=first.dataset,
         source="measured",
         bpp=table.bpp.mean(axis=1),
-        distortion={metric: scores.mean(axis=1) for metric, scores in table.distortion.items()},
+        scores={metric: scores.mean(axis=1) for metric, scores in table.scores.items()},
         rate_parameter=first.rate_parameter,
         rate_values=tuple(group[0].rate_value for group in points.values()),
         specs=tuple(points),
-        variable_rate="@" in first.curve or not first.fingerprint,
-        provenance={"curve": first.curve, "records": sum(map(len, points.values()))},
+        variable_rate=first.variable_rate,
+        provenance={"records": sum(map(len, points.values()))},
         protocol=protocol,
         per_image=table,
         weights_kind=kind,
@@ -257,7 +253,7 @@ def _undefined(table: PerImage, specs: tuple[str, ...]) -> list[Anomaly]:
             + (f"{n_missing} images have none" if n_missing > 1 else "1 image has none"),
             metric,
         )
-        for metric, scores in table.distortion.items()
+        for metric, scores in table.scores.items()
         for spec, n_missing in zip(specs, np.isnan(scores).sum(axis=1), strict=True)
         if n_missing
     ]

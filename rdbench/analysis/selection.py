@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rdbench.analysis.measured import MIN_POINTS, is_stand_in, measured_curves, settings_in
+from rdbench.analysis.measured import MIN_POINTS, is_stand_in, measured_curves, settings_of
 from rdbench.curve import Curve
 from rdbench.errors import RdbenchError, UsageError
 from rdbench.published import list_curves
@@ -143,7 +143,7 @@ def _with_settings(curves: Sequence[Curve], name: str) -> list[Curve]:
     return [
         c
         for c in curves
-        if c.codec == codec and c.source == "measured" and given <= set(settings_in(c))
+        if c.codec == codec and c.source == "measured" and given <= set(settings_of(c))
     ]
 
 

@@ -10,7 +10,7 @@ from rdbench.analysis.complexity import extra
 from rdbench.cli.console import AsJson, print_rows
 from rdbench.registry import codecs_from_spec
 from rdbench.store import Store
-from rdbench.types import Codec
+from rdbench.types import WEIGHTS_TITLES, Codec
 
 
 def complexity(
@@ -37,10 +37,10 @@ def complexity(
     rows: list[dict[str, Any]] = []
     for spec in codec:
         point = _highest_rate(spec)
-        cost = count(point)
+        cost, weights = count(point), point.identify_weights()
         row: dict[str, Any] = {
             "codec": spec,
-            "weights": _WEIGHTS.get(point.weights_kind()),
+            "weights": WEIGHTS_TITLES.get(weights.kind) if weights else None,
             "models": cost.n_models,
             "ladder_params_million": cost.ladder_parameters / 1e6,
             "params_million": cost.parameters["total"] / 1e6,
@@ -60,9 +60,6 @@ def complexity(
             with Store(out) as store:
                 store.put_result("complexity", (spec, reference or ""), row)
     print_rows(rows, as_json)
-
-
-_WEIGHTS = {"reduced": "reduced network", "random": "random", "other": "not the published ones"}
 
 
 def _highest_rate(spec: str) -> Codec:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rdbench.errors import BitstreamError, Unavailable, UsageError
-from rdbench.types import Bitstream, Image, Segment, WeightsKind
+from rdbench.types import Bitstream, Image, Segment, Weights, WeightsKind
 from rdbench_codecs.hyperprior.checkpoints import CHECKPOINTS, checkpoint_name
 from rdbench_codecs.hyperprior.qvrf import (
     LAMBDAS,
@@ -162,6 +162,13 @@ class HyperpriorCodec(Trainable):
             return self.load().fingerprint
         return weights_files.sha256(self._path())
 
+    @property
+    def on_gpu(self) -> bool:
+        return self.device != "cpu"
+
+    def identify_weights(self) -> Weights:
+        return Weights(self.weights_kind(), self.fingerprint())
+
     def weights_kind(self) -> WeightsKind:
         from rdbench_codecs.hyperprior.loading import dimensions
 
@@ -277,6 +284,10 @@ class FixedRate(HyperpriorCodec):
         """The default sweep: all qualities, or this one where one file of weights was named."""
         every = self.weights in ("released", *_RANDOM) or "{quality}" in self.weights
         return super().ladder() if every else (self,)
+
+    @property
+    def trained_for(self) -> str:
+        return self.metric
 
     def _published_channels(self) -> tuple[int, int]:
         baseline = BASELINES[self.baseline]

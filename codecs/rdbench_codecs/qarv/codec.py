@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rdbench.errors import BitstreamError, DataError, EncoderError, Unavailable, UsageError
 from rdbench.stages import stage
-from rdbench.types import Bitstream, Image, Segment, WeightsKind
+from rdbench.types import Bitstream, Image, Segment, Weights, WeightsKind
 from rdbench_codecs.learned import container
 from rdbench_codecs.learned.weights import (
     best,
@@ -123,6 +123,13 @@ class Qarv(Trainable):
         if config is not None:
             return hashlib.sha256(config.to_json().encode()).hexdigest()
         return sha256(_weights_path(self.weights))
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device != "cpu"
+
+    def identify_weights(self) -> Weights:
+        return Weights(self.weights_kind(), self.fingerprint())
 
     def weights_kind(self) -> WeightsKind:
         if _random_config(self.weights) is not None:

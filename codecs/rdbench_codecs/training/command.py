@@ -108,8 +108,8 @@ def _validation(spec: str, dataset: str, out: Path) -> list[dict[str, Any]]:
     from rdbench.cli.run import sweep_with_progress
     from rdbench.published import list_curves
 
-    outcome, images = sweep_with_progress([spec], [dataset], out / "validation")
-    rows: list[dict[str, Any]] = [dict(row) for row in summarize(outcome.records, images)]
+    outcome = sweep_with_progress([spec], [dataset], out / "validation")
+    rows: list[dict[str, Any]] = [dict(row) for row in summarize(outcome.records, outcome.datasets)]
     for anchor in list_curves():
         for curve in measured(out / "validation"):
             same = anchor.codec == "vtm18" and anchor.dataset == curve.dataset == dataset

@@ -95,7 +95,7 @@ def weights_note(curve: Curve) -> str:
     """What a value rests on where it is not the published weights: the weights of a curve."""
     if curve.weights_kind not in _KINDS:
         return ""
-    return f"{curve.provenance['curve']} ({_KINDS[curve.weights_kind]})"
+    return f"{curve.key} ({_KINDS[curve.weights_kind]})"
 
 
 def measured_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ def measured_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> t
         own = evidence.measured(dataset, codec)[:1]
         notes += [f"{codec} here, on {dataset}: {_described(curve)}" for curve in own]
         notes += [
-            f"not compared, on {dataset}: {curve.provenance['curve']}: {why}"
+            f"not compared, on {dataset}: {curve.key}: {why}"
             for curve in evidence.own(dataset, codec)
             if (why := evidence.objection(curve))
         ]
@@ -124,7 +124,7 @@ def drawn_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tupl
 
 def _described(curve: Curve) -> str:
     kind = _KINDS.get(curve.weights_kind)
-    return ", ".join(filter(None, (str(curve.provenance["curve"]), kind)))
+    return ", ".join(filter(None, (str(curve.key), kind)))
 
 
 def to_train(codec: str, evidence: Evidence, dataset: str = "kodak", config: str = "paper") -> str:

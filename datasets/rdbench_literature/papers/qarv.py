@@ -346,7 +346,8 @@ def _figure_11(evidence: Evidence) -> Finding:
         return Finding(missing=(Missing("images from some of their latents", str(error)),))
     from rdbench_literature.papers.subsets import subsets_figure
 
-    reduced = ", a reduced network" if codec.weights_kind() == "reduced" else ""
+    weights = codec.identify_weights()
+    reduced = ", a reduced network" if weights and weights.kind == "reduced" else ""
     note = (
         f"drawn with weights={codec.weights}{reduced}, images of the data set sample; "
         "`rdbench qarv subsets` does it for any image"

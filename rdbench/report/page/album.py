@@ -129,8 +129,8 @@ def image_json(
 
 def _of(comparison: Comparison, key: str, matches: Iterable[Match]) -> list[Match]:
     """The matches that belong to a measured curve."""
-    curve = comparison.curves[key].provenance["curve"]
-    return [m for m in matches if (m.dataset, m.curve) == (comparison.dataset, curve)]
+    wanted = comparison.dataset, comparison.curves[key].key
+    return [m for m in matches if (m.dataset, m.curve) == wanted]
 
 
 def _names_of_file(comparison: Comparison, image: str) -> set[str]:

@@ -10,7 +10,7 @@ from folders import as_kodak
 from rdbench import bd_rate, load, rescore, run
 from rdbench.analysis.bd import sensitivity
 from rdbench.analysis.overview import TABLES, Request, bd_rates, compared, points
-from rdbench.analysis.selection import gather
+from rdbench.analysis.selection import select
 from rdbench.errors import UsageError
 from rdbench.metrics import Protocol
 from rdbench.report.tables import table
@@ -53,7 +53,7 @@ def test_only_published_weights_stand_for_the_published_codec(tmp_path, kind):
     PIL.Image.fromarray(pixels).save(folder / "a.png")
     run("qarv:weights=random-tiny,lambda=16,64,256,1024", str(folder), tmp_path / "out")
     as_kodak(tmp_path / "out", tmp_path / "kodak", weights=Weights(kind, "0"))
-    found = [c for c in gather(tmp_path / "kodak", "kodak") if c.codec == "qarv"]
+    found = [c for c in select(tmp_path / "kodak", "kodak").curves if c.codec == "qarv"]
     assert {c.source for c in found} == {"measured"} | ({"published"} - {kind})
     assert [c.weights_kind for c in found if c.source == "measured"] == [kind]
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from rdbench.analysis.measured import MIN_POINTS, is_stand_in, measured_curves, settings_of
 from rdbench.curve import Curve
@@ -26,8 +25,8 @@ class Selection:
 
     folder: Path
     curves: tuple[Curve, ...]
-    measured: tuple[Curve, ...] = ()
-    sources: Mapping[str, str] = MappingProxyType({})
+    measured: tuple[Curve, ...]
+    sources: Mapping[str, str]
 
 
 def measured(folder: str | Path) -> list[Curve]:

@@ -62,9 +62,8 @@ def main() -> None:
     files = {name.partition(":")[0] for name in calls}
     engine = [name for name in calls if name.startswith("rdbench/")]
     print(f"{len(files)} files, {len(calls)} functions, {sum(calls.values())} calls")
-    print(
-        f"{len({n.partition(':')[0] for n in engine})} files and {len(engine)} functions of rdbench/"
-    )
+    n_files = len({name.partition(":")[0] for name in engine})
+    print(f"{n_files} files and {len(engine)} functions of rdbench/")
     for suffix in REPEATED:
         number = sum(n for name, n in calls.items() if name.rpartition("/")[2] == suffix)
         print(f"{number:7}  {suffix}" if number else "", end="\n" if number else "")

@@ -15,26 +15,15 @@ from rdbench.errors import DataError, UsageError
 from rdbench.identity import Identity, identify
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, score
-from rdbench.rate_control import (
-    TOLERANCE,
-    Found,
-    check_target,
-    encode_to_bpp,
-    encode_to_ms_ssim,
-    encode_to_psnr,
-)
+from rdbench.rate_control import TARGETS, TOLERANCE, encode_to
 from rdbench.registry import codec_from_spec, given_settings, spec_of
 from rdbench.store import Store
 from rdbench.sweep import reason, remember
-from rdbench.types import Codec, CurveKey, Image, Weights, WeightsKind, with_weights
+from rdbench.types import Codec, CurveKey, Weights, WeightsKind, with_weights
 from rdbench.workers import workers
 
-TARGETS: Mapping[str, Callable[[Codec, Image, float, int], Found]] = {
-    "bpp": encode_to_bpp,
-    "psnr_rgb": encode_to_psnr,
-    "ms_ssim": encode_to_ms_ssim,
-}
-"""What can be matched, and the search that does it."""
+MATCHED = ("bpp", "psnr_rgb", "ms_ssim")
+"""The targets that mean the same for images of any size."""
 
 _MAX_ENCODES = 20
 
@@ -46,7 +35,7 @@ class Match:
     Attributes:
         curve: the codec and its settings without the rate.
         dataset, image: the image.
-        target, value: what was asked for: a key of TARGETS, and how much.
+        target, value: what was asked for: one of MATCHED, and how much.
         weights: identity of the codec's weights, or None.
         spec: the operating point found; "" where none was.
         n_bytes, bpp: size.
@@ -134,7 +123,7 @@ def match_codecs(
     Args:
         codecs: specs without a rate parameter.
         dataset: data set, its name, or a folder of images.
-        target: a key of TARGETS.
+        target: one of MATCHED.
         value: bits per pixel, dB, or MS-SSIM to meet.
         out: the report folder, which keeps the results and their bitstreams.
         jobs: processes to work in; 0 works in this one.
@@ -148,9 +137,9 @@ def match_codecs(
         UsageError, DataError: a name, setting or image is wrong, no such target or value.
         Unavailable: a codec cannot run here.
     """
-    if target not in TARGETS:
-        raise UsageError(f"what can be matched is {', '.join(TARGETS)}, not {target!r}")
-    check_target(target, value)
+    if target not in MATCHED:
+        raise UsageError(f"what can be matched is {', '.join(MATCHED)}, not {target!r}")
+    TARGETS[target].check(value)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     points = _points(codecs)
     with Store(out) as store:
@@ -225,7 +214,7 @@ def _kept(store: Store, body: Mapping[str, Any]) -> Match | None:
 def _match(task: _Task) -> tuple[Match, bytes]:
     """Search, decode with another object, score."""
     image = read_image(task.image.path)
-    found = TARGETS[task.target](task.codec, image, task.value, _MAX_ENCODES)
+    found = encode_to(task.target, task.codec, image, task.value, _MAX_ENCODES)
     decoder = replace(found.codec)  # type: ignore[type-var]
     data = found.bitstream.data
     match = task.result(

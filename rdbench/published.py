@@ -137,20 +137,19 @@ def _numbers(values: Iterable[Any]) -> FloatArray:
     return np.array(listed, np.float64)
 
 
-def import_compressai(
-    path: str | Path, dataset: str | None = None, codec: str | None = None
-) -> Curve:
-    """A curve from the JSON that CompressAI's ``bench`` and ``eval_model`` write.
+def import_curve(path: str | Path, dataset: str | None = None, codec: str | None = None) -> Curve:
+    """A curve from the JSON that CompressAI or lossy-vae write.
 
-    Its ``results`` hold ``bpp`` and ``psnr-rgb`` or ``psnr``, MS-SSIM in [0, 1] (``ms-ssim-rgb``,
-    ``ms-ssim``) or in dB (``ms-ssim-db-rgb``, ``ms-ssim-db``); commas before a closing bracket are
-    allowed. null stands for a score that a point lacks, such as the PSNR of a lossless one. How it
-    was scored is not in such a file, so the protocol does not say.
+    It holds ``bpp`` and ``psnr`` or ``psnr-rgb``, MS-SSIM in [0, 1] (``ms-ssim-rgb``, ``ms-ssim``)
+    or in dB (``ms-ssim-db-rgb``, ``ms-ssim-db``), at the top or under ``results``; maybe
+    ``lambdas``. null stands for a missing score, such as the PSNR of a lossless point. Commas
+    before a closing bracket are allowed. The protocol of such a curve is not known.
 
     Args:
         path: the file.
-        dataset: data set of the curve; None for the name of the file's folder, as in CompressAI's
-            ``results/image/kodak``.
+        dataset: data set of the curve; None for what the file names as ``test-set`` or
+            ``dataset_name``, or else its folder, as in CompressAI's ``results/image/kodak``. Where
+            the file names another one, a note says so.
         codec: name of the curve; None for the ``name`` in the file, or the file's own without one.
 
     Raises:
@@ -158,23 +157,9 @@ def import_compressai(
     """
     path = Path(path)
     body = _tolerant_json(path)
-    return _imported(path, body, _results(path, body), dataset or path.resolve().parent.name, codec)
-
-
-def import_lossy_vae(
-    path: str | Path, dataset: str | None = None, codec: str | None = None
-) -> Curve:
-    """A curve from the JSON that lossy-vae's evaluation scripts write.
-
-    It holds ``bpp`` and ``psnr`` at the top or under ``results``, maybe ``lambdas``, and the data
-    set as ``test-set`` or ``dataset_name``; commas before a closing bracket are allowed.
-
-    Arguments and errors are those of ``import_compressai``; where ``dataset`` is None, the file's
-    own entry is used, and the folder's name without one. Where both differ, a note says so.
-    """
-    path = Path(path)
-    body = _tolerant_json(path)
-    results = _results(path, body) if "results" in body else body
+    results = body.get("results", body)
+    if not isinstance(results, dict):
+        raise DataError(f"{path} has no 'results'; is it a file of another project?")
     own = _text(body, "test-set") or _text(body, "dataset_name")
     curve = _imported(path, body, results, dataset or own or path.resolve().parent.name, codec)
     if not own or not dataset or _is_about(own, dataset):
@@ -201,7 +186,7 @@ def import_curves(paths: Sequence[str | Path], dataset: str | None = None) -> li
     Raises:
         DataError: a file cannot be read or holds no curve.
     """
-    curves = [import_lossy_vae(path, dataset) for path in dict.fromkeys(map(Path, paths))]
+    curves = [import_curve(path, dataset) for path in dict.fromkeys(map(Path, paths))]
     for name in (lambda path: path.stem, str):
         shared = Counter((c.dataset, c.label) for c in curves)
         curves = [
@@ -229,7 +214,7 @@ def _imported(
     columns = {"psnr_rgb": _column(path, results, _PSNR), "ms_ssim": ms_ssim}
     scores = {metric: column for metric, column in columns.items() if column is not None}
     if bpp is None or not len(bpp) or not scores:
-        raise DataError(f"{path} holds no bpp with psnr or ms-ssim")
+        raise DataError(f"{path} holds no bpp with psnr or ms-ssim; is it a curve?")
     if any(len(column) != len(bpp) for column in scores.values()):
         raise DataError(f"{path}: bpp and scores are not of one length")
     lambdas = results.get("lambdas", body.get("lambdas"))
@@ -302,13 +287,6 @@ def _text(body: Mapping[str, Any], key: str) -> str:
     """A text of the file, or "" where it has none."""
     value = body.get(key)
     return value.strip() if isinstance(value, str) else ""
-
-
-def _results(path: Path, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    results = body.get("results")
-    if not isinstance(results, dict):
-        raise DataError(f"{path} has no 'results'; is it a file of another project?")
-    return results
 
 
 def _tolerant_json(path: Path) -> dict[str, Any]:

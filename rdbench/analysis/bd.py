@@ -27,23 +27,9 @@ from rdbench.analysis.delta import (
     rises,
 )
 from rdbench.analysis.measured import anomalies
-from rdbench.analysis.sensitivity import Sensitivity, sensitivity
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging
 from rdbench.errors import DataError, UsageError
-
-__all__ = [
-    "METHODS",
-    "BdPsnr",
-    "BdRate",
-    "Delta",
-    "Method",
-    "Overlap",
-    "Sensitivity",
-    "bd_psnr",
-    "bd_rate",
-    "sensitivity",
-]
 
 SMALL_OVERLAP = 0.75
 
@@ -228,7 +214,7 @@ def _compare(
     beside = _swinging_images(swinging_images(kind, images) if method == "poly3" else ())
     interval = bootstrap(kind, images, method, averaging, n_resamples, seed)
     per_image = each_image(kind, images, method)
-    scored = [(name, kind.better * v) for name, v in per_image if v is not None]
+    scored = [(name, kind.better_sign * v) for name, v in per_image if v is not None]
     return value, {
         "codec": test.codec,
         "label": test.label,
@@ -274,11 +260,13 @@ def _disagreement(
         means = {name: mean_difference(kind, *points, name) for name in (method, other)}
     except DataError:  # pchip joins no two points of one quality
         return []
-    if abs(means[method] - means[other]) <= kind.agree:
+    if abs(means[method] - means[other]) <= kind.agreement:
         return []
-    unit = "%" if kind.better < 0 else "dB"
-    figures = ", ".join(f"{name} {_number(kind.unit(mean))} {unit}" for name, mean in means.items())
-    return [f"the methods are more than {kind.apart} apart against {anchor}: {figures}"]
+    unit = "%" if kind.better_sign < 0 else "dB"
+    figures = ", ".join(
+        f"{name} {_number(kind.to_figure(mean))} {unit}" for name, mean in means.items()
+    )
+    return [f"the methods are more than {kind.agreement_text} apart against {anchor}: {figures}"]
 
 
 def _number(value: float) -> str:

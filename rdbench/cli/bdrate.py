@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from rdbench.analysis.bd import METHODS, BdPsnr, BdRate, bd_psnr, bd_rate, sensitivity
+from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate
 from rdbench.analysis.comparison import compare, is_own
+from rdbench.analysis.delta import METHODS
 from rdbench.analysis.selection import select
+from rdbench.analysis.sensitivity import sensitivity
 from rdbench.cli.console import AsJson, grouped, print_rows, say
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError

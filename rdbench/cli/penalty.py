@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rdbench.analysis.bd import METHODS
+from rdbench.analysis.delta import METHODS
 from rdbench.analysis.selection import named, select
 from rdbench.analysis.variable_rate import variable_rate_penalty
 from rdbench.cli.console import AsJson, print_json, print_rows, say

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rdbench.analysis.bd import METHODS, bd_psnr, bd_rate, sensitivity
-from rdbench.analysis.delta import RATE, rises
+from rdbench.analysis.bd import bd_psnr, bd_rate
+from rdbench.analysis.delta import METHODS, RATE, rises
+from rdbench.analysis.sensitivity import sensitivity
 from rdbench.curve import Anomaly, Curve, PerImage
 from rdbench.errors import DataError, UsageError
 from rdbench.published import load_curve

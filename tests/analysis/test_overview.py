@@ -8,9 +8,9 @@ import pytest
 from folders import as_kodak
 
 from rdbench import bd_rate, load, rescore, run
-from rdbench.analysis.bd import sensitivity
 from rdbench.analysis.overview import TABLES, Request, bd_rates, compared, points
 from rdbench.analysis.selection import select
+from rdbench.analysis.sensitivity import sensitivity
 from rdbench.errors import UsageError
 from rdbench.metrics import Protocol
 from rdbench.report.tables import table

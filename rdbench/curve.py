@@ -21,7 +21,7 @@ Source = Literal["measured", "published", "imported"]
 
 
 @dataclass(frozen=True, slots=True)
-class Anomaly:
+class Note:
     """Something about a curve that whoever reads it must know.
 
     Attributes:
@@ -97,7 +97,7 @@ class Curve:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     per_image: PerImage | None = None
     complexity: Mapping[str, float] | None = None
-    notes: tuple[Anomaly, ...] = ()
+    notes: tuple[Note, ...] = ()
     weights_kind: WeightsKind = ""
 
     def __post_init__(self) -> None:

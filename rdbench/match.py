@@ -87,7 +87,7 @@ class _Task:
     codec: Codec
     identity: Identity
     dataset: str
-    image: ImageFile
+    file: ImageFile
     target: str
     value: float
 
@@ -95,12 +95,12 @@ class _Task:
     def key(self) -> tuple[str, ...]:
         """What the result is kept under; the rate of the codec does not matter."""
         curve, fingerprint = self.identity.curve.spec, self.identity.fingerprint
-        return (curve, fingerprint, self.dataset, self.image.sha256, self.target,
+        return (curve, fingerprint, self.dataset, self.file.sha256, self.target,
                 repr(self.value), DEFAULT_PROTOCOL.fingerprint)  # fmt: skip
 
     def result(self, **found: Any) -> Match:
         """A match of this task."""
-        return Match(self.identity.curve, self.dataset, self.image.name, self.target, self.value,
+        return Match(self.identity.curve, self.dataset, self.file.name, self.target, self.value,
                      self.identity.weights, **found)  # fmt: skip
 
 
@@ -144,9 +144,7 @@ def match_codecs(
     points = _points(codecs)
     with Store(out) as store:
         data = remember(store, data)
-        wanted = [
-            _Task(*p, data.name, image, target, value) for p in points for image in data.files
-        ]
+        wanted = [_Task(*p, data.name, file, target, value) for p in points for file in data.files]
         tasks: dict[tuple[str, ...], _Task] = {}
         for task in wanted:
             tasks.setdefault(task.key, task)  # equal files are searched once
@@ -166,7 +164,7 @@ def match_codecs(
                     store.put_result("match", task.key, match.as_json())
                 found[task.key] = match
                 on_progress(len(found), len(tasks))
-    return [replace(found[task.key], image=task.image.name) for task in wanted]
+    return [replace(found[task.key], image=task.file.name) for task in wanted]
 
 
 def _points(specs: Sequence[str]) -> list[tuple[Codec, Identity]]:
@@ -213,7 +211,7 @@ def _kept(store: Store, body: Mapping[str, Any]) -> Match | None:
 
 def _match(task: _Task) -> tuple[Match, bytes]:
     """Search, decode with another object, score."""
-    image = read_image(task.image.path)
+    image = read_image(task.file.path)
     found = encode_to(task.target, task.codec, image, task.value, _MAX_ENCODES)
     decoder = replace(found.codec)  # type: ignore[type-var]
     data = found.bitstream.data

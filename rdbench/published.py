@@ -21,7 +21,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from rdbench.curve import Anomaly, Curve
+from rdbench.curve import Curve, Note
 from rdbench.decibel import FloatArray, db_to_error
 from rdbench.errors import DataError, UsageError
 from rdbench.registry import closest, plugins
@@ -121,7 +121,7 @@ def _read(dataset: str, codec: str, file: Traversable) -> Curve:
             provenance={**body["source"], "trained_for": body["trained_for"]},
             protocol=body["protocol"],
             complexity=about.get("complexity"),
-            notes=(Anomaly("note", body["note"]),) if "note" in body else (),
+            notes=(Note("note", body["note"]),) if "note" in body else (),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DataError(f"{file} is not a curve file: {type(error).__name__} {error}") from None
@@ -164,7 +164,7 @@ def import_curve(path: str | Path, dataset: str | None = None, codec: str | None
     curve = _imported(path, body, results, dataset or own or path.resolve().parent.name, codec)
     if not own or not dataset or _is_about(own, dataset):
         return curve
-    note = Anomaly("note", f"{path.name} says that it was measured on {own!r}, not on {dataset!r}")
+    note = Note("note", f"{path.name} says that it was measured on {own!r}, not on {dataset!r}")
     return dataclasses.replace(curve, notes=(*curve.notes, note))
 
 
@@ -234,9 +234,7 @@ def _imported(
     )
 
 
-def _ms_ssim(
-    path: Path, results: Mapping[str, Any]
-) -> tuple[FloatArray | None, tuple[Anomaly, ...]]:
+def _ms_ssim(path: Path, results: Mapping[str, Any]) -> tuple[FloatArray | None, tuple[Note, ...]]:
     """MS-SSIM in [0, 1] from a column of it or of its dB, and a note where the file is not plain.
 
     Raises:
@@ -252,7 +250,7 @@ def _ms_ssim(
         raise DataError(f"{path}: {name!r} is neither MS-SSIM from 0 to 1 nor MS-SSIM in dB")
     if not in_db:
         return column, ()
-    note = Anomaly("note", f"{name!r} of {path.name} is above 1 and taken for MS-SSIM in dB")
+    note = Note("note", f"{name!r} of {path.name} is above 1 and taken for MS-SSIM in dB")
     return 1 - db_to_error(column), () if name in _MS_SSIM_DB else (note,)
 
 

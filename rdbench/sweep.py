@@ -31,7 +31,7 @@ class Task:
     codec: Codec
     identity: Identity
     dataset: str
-    image: ImageFile
+    file: ImageFile
     protocol: Protocol
     alone: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Task:
     @property
     def key(self) -> Key:
         """The key of its record."""
-        return Key(self.identity.spec, self.identity.fingerprint, self.dataset, self.image.sha256,
+        return Key(self.identity.spec, self.identity.fingerprint, self.dataset, self.file.sha256,
                    self.protocol.fingerprint)  # fmt: skip
 
 
@@ -177,11 +177,11 @@ def _tasks(
 ) -> dict[Key, Task]:
     """Every image through every operating point; paths are absolute, for workers elsewhere."""
     tasks = (
-        Task(codec, identity, data.name, replace(image, path=image.path.absolute()), protocol,
+        Task(codec, identity, data.name, replace(file, path=file.path.absolute()), protocol,
              alone, settings)
         for data in sets
         for codec, identity in points.items()
-        for image in data.files
+        for file in data.files
     )  # fmt: skip
     return {task.key: task for task in tasks}
 
@@ -224,7 +224,7 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
     results: dict[str, Any] = {}
     bitstream = None
     try:
-        image = _read(task.image)
+        image = _read(task.file)
         _prepare(task.codec)
         started = time.perf_counter()
         bitstream = task.codec.encode(image)
@@ -250,11 +250,11 @@ def _prepare(codec: Codec) -> None:
     codec.prepare()
 
 
-def _read(image_file: ImageFile) -> Image:
+def _read(file: ImageFile) -> Image:
     """The pixels, read-only; small images stay in memory for the next operating point."""
-    small = image_file.width * image_file.height <= 2**21
+    small = file.width * file.height <= 2**21
     read = _read_small if small else _read_checked
-    image = read(image_file.path, image_file.sha256)
+    image = read(file.path, file.sha256)
     image.flags.writeable = False
     return image
 
@@ -280,7 +280,7 @@ def reason(error: BaseException) -> str:
 
 def _record(task: Task, results: Mapping[str, Any]) -> Record:
     """The record of a task: all that was known before, and what came of it."""
-    identity, image = task.identity, task.image
+    identity, file = task.identity, task.file
     return Record(
         codec=task.codec.name,
         spec=identity.spec,
@@ -291,10 +291,10 @@ def _record(task: Task, results: Mapping[str, Any]) -> Record:
         fingerprint=identity.fingerprint,
         weights=identity.weights,
         dataset=task.dataset,
-        image=image.name,
-        image_sha256=image.sha256,
-        width=image.width,
-        height=image.height,
+        image=file.name,
+        image_sha256=file.sha256,
+        width=file.width,
+        height=file.height,
         protocol=task.protocol.fingerprint,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         timed_alone=task.alone,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbench import published
-from rdbench.analysis.measured import anomalies
+from rdbench.analysis.measured import notes_on
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.published import (
@@ -47,7 +47,7 @@ def test_every_curve_has_its_source_and_protocol():
         assert curve.has("psnr_rgb")
         assert len(curve.bpp) >= 4
         assert isinstance(curve.variable_rate, bool), curve.codec
-        assert {a.kind for a in anomalies(curve)} <= {"note"}
+        assert {a.kind for a in notes_on(curve)} <= {"note"}
         json.dumps(curve.row(), allow_nan=False)
 
 
@@ -77,7 +77,7 @@ def test_variants_of_a_codec_are_curves_of_their_own():
 
 
 def test_the_note_of_a_curve_is_an_anomaly():
-    (note,) = anomalies(load_curve("kodak", "vtm-compressai"))
+    (note,) = notes_on(load_curve("kodak", "vtm-compressai"))
     assert "Prefer vtm18" in note.message
 
 

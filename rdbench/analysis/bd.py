@@ -26,7 +26,7 @@ from rdbench.analysis.delta import (
     points_of,
     rises,
 )
-from rdbench.analysis.measured import anomalies
+from rdbench.analysis.measured import notes_on
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging
 from rdbench.errors import DataError, UsageError
@@ -277,7 +277,7 @@ def _warnings(anchor: Curve, test: Curve, overlap: Overlap, metric: str) -> list
     found = [
         f"{curve.label}: {a.message}"
         for curve in (anchor, test)
-        for a in anomalies(curve)
+        for a in notes_on(curve)
         if a.metric in ("", metric_name(metric))
     ]
     scored = [

@@ -96,7 +96,7 @@ PSNR = Kind(
 )
 
 _LOST = ("incomplete", "conflict", "undefined")
-"""Kinds of anomalies that a point was lost to."""
+"""Kinds of notes that a point was lost to."""
 
 
 def points_of(kind: Kind, curve: Curve, metric: str, averaging: Averaging | None) -> Points:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rdbench.curve import Anomaly, Curve, PerImage, is_in_db
+from rdbench.curve import Curve, Note, PerImage, is_in_db
 from rdbench.errors import DataError
 from rdbench.metrics import METRICS
 from rdbench.types import CurveKey, Record, WeightsKind, join_spec, with_weights
@@ -29,7 +29,7 @@ _KINDS: tuple[WeightsKind, ...] = ("random", "reduced", "other", "published", ""
 """What a curve of several kinds of weights is: the first of them."""
 
 
-def anomalies(curve: Curve) -> list[Anomaly]:
+def notes_on(curve: Curve) -> list[Note]:
     """What makes a curve hard to believe or unfit to compare; every output shows it."""
     found = list(curve.notes)
     if not is_random(curve):  # whose images are noise at every rate
@@ -37,10 +37,10 @@ def anomalies(curve: Curve) -> list[Anomaly]:
             if curve.has(metric):
                 found += _falls(curve, metric)
     if len(curve.bpp) < MIN_POINTS:
-        found.append(Anomaly("short", f"{len(curve.bpp)} points; a BD-rate needs {MIN_POINTS}"))
+        found.append(Note("short", f"{len(curve.bpp)} points; a BD-rate needs {MIN_POINTS}"))
     psnr = curve.scores.get("psnr_rgb", np.full(len(curve.bpp), np.nan))
     flags = (implausible(float(r), float(q)) for r, q in zip(curve.bpp, psnr, strict=True))
-    found += [Anomaly("implausible", flag) for flag in flags if flag]
+    found += [Note("implausible", flag) for flag in flags if flag]
     return found
 
 
@@ -68,19 +68,19 @@ def implausible(bpp: float | None, psnr_db: float | None) -> str | None:
     return None
 
 
-def _falls(curve: Curve, metric: str) -> list[Anomaly]:
+def _falls(curve: Curve, metric: str) -> list[Note]:
     """Steps to a higher rate that do not raise the quality, and points that are there twice."""
     points = list(zip(*curve.points(metric), strict=True))
     found = []
     for (r0, q0), (r1, q1) in pairwise(points):
         if (r0, q0) == (r1, q1):
             text = f"two points at {r0:.4g} bpp and {metric} {q0:.2f}"
-            found.append(Anomaly("duplicate", text, metric))
+            found.append(Note("duplicate", text, metric))
         elif q1 <= q0:
             unit = " dB" if is_in_db(metric) else ""
             how = f"falls from {q0:.3f} to" if f"{q0:.3f}" != f"{q1:.3f}" else "stays at"
             text = f"{metric} {how} {q1:.3f}{unit} from {r0:.4g} to {r1:.4g} bpp"
-            found.append(Anomaly("falls", text, metric))
+            found.append(Note("falls", text, metric))
     return found
 
 
@@ -165,12 +165,12 @@ def _curve(
     by_spec: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_spec[record.spec].append(record)
-    notes: list[Anomaly] = []
+    notes: list[Note] = []
     points: dict[str, list[Record]] = {}
     for spec, group in by_spec.items():
         problem = _problem(group, images)
         if problem is not None:
-            notes.append(Anomaly(problem.kind, f"no mean for {spec}: {problem.message}"))
+            notes.append(Note(problem.kind, f"no mean for {spec}: {problem.message}"))
             continue
         good = {r.image_sha256: r for r in group if r.error is None}
         points[spec] = [good[sha256] for sha256 in images.values()]
@@ -193,7 +193,7 @@ def _curve(
         per_image=table,
         weights_kind=kind,
         notes=(
-            *([Anomaly(kind, WEIGHTS_NOTES[kind])] if kind in WEIGHTS_NOTES else []),
+            *([Note(kind, WEIGHTS_NOTES[kind])] if kind in WEIGHTS_NOTES else []),
             *notes,
             *_mixed_versions(points.values()),
             *_undefined(table, tuple(points)),
@@ -201,12 +201,12 @@ def _curve(
     )
 
 
-def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Anomaly | None:
+def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Note | None:
     """Why there is no mean over these records of one operating point, or None."""
     fingerprints = sorted({r.fingerprint for r in records if r.error is None})
     if len(fingerprints) > 1:
         short = ", ".join(f[:12] or "none" for f in fingerprints)
-        return Anomaly("conflict", f"measured with {len(fingerprints)} fingerprints ({short})")
+        return Note("conflict", f"measured with {len(fingerprints)} fingerprints ({short})")
     good = {r.image_sha256 for r in records if r.error is None}
     missing = [name for name, sha256 in images.items() if sha256 not in good]
     if not missing:
@@ -215,10 +215,10 @@ def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Anomaly | 
     why = f" ({reasons[missing[0]]})" if missing[0] in reasons else ""
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     n_good = len(images) - len(missing)
-    return Anomaly("incomplete", f"{n_good} of {len(images)} images; no {missing[0]}{why}{more}")
+    return Note("incomplete", f"{n_good} of {len(images)} images; no {missing[0]}{why}{more}")
 
 
-def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Anomaly]:
+def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Note]:
     """A note where not all records of a curve were made by the same versions."""
     made_by = [set(r.provenance.get("versions", {}).items()) for group in points for r in group]
     if not made_by:
@@ -226,7 +226,7 @@ def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Anomaly]:
     differing = sorted({name for name, _ in set.union(*made_by) - set.intersection(*made_by)})
     if not differing:
         return []
-    return [Anomaly("conflict", f"points made by different versions of {', '.join(differing)}")]
+    return [Note("conflict", f"points made by different versions of {', '.join(differing)}")]
 
 
 def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerImage:
@@ -244,10 +244,10 @@ def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerIm
     return PerImage(images, bpp, scores)
 
 
-def _undefined(table: PerImage, specs: tuple[str, ...]) -> list[Anomaly]:
+def _undefined(table: PerImage, specs: tuple[str, ...]) -> list[Note]:
     """A note for every point that lacks the mean of a metric because an image lacks its score."""
     return [
-        Anomaly(
+        Note(
             "undefined",
             f"no mean {metric} for {spec}: "
             + (f"{n_missing} images have none" if n_missing > 1 else "1 image has none"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rdbench.analysis.measured import anomalies, measured_curves
+from rdbench.analysis.measured import measured_curves, notes_on
 from rdbench.analysis.summary import summarize
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.errors import Stopped, UsageError
@@ -63,9 +63,9 @@ def run(
     )
     print_rows(summarize(outcome.records, outcome.datasets), as_json)
     for curve in measured_curves(outcome.records, outcome.datasets):
-        for anomaly in anomalies(curve):
-            if anomaly.kind not in ("short", "incomplete"):
-                say(f"{curve.label} on {curve.dataset}: {anomaly.message}")
+        for note in notes_on(curve):
+            if note.kind not in ("short", "incomplete"):
+                say(f"{curve.label} on {curve.dataset}: {note.message}")
     if outcome.failures or outcome.n_missing:
         raise typer.Exit(1)
 

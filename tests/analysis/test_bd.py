@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rdbench.analysis.bd import bd_psnr, bd_rate
 from rdbench.analysis.delta import METHODS, RATE, rises
 from rdbench.analysis.sensitivity import sensitivity
-from rdbench.curve import Anomaly, Curve, PerImage
+from rdbench.curve import Curve, Note, PerImage
 from rdbench.errors import DataError, UsageError
 from rdbench.published import load_curve
 
@@ -163,7 +163,7 @@ def test_a_falling_curve_is_said():
 
 
 def test_notes_of_either_curve_are_said():
-    noted = curve(BPP, [30, 33, 36, 39], notes=(Anomaly("note", "beware"),))
+    noted = curve(BPP, [30, 33, 36, 39], notes=(Note("note", "beware"),))
     assert any("beware" in w for w in bd_rate(noted, curve(BPP, [31, 34, 37, 40])).warnings)
 
 
@@ -409,8 +409,8 @@ def test_an_image_whose_cubic_leaves_the_points_is_said():
 
 def test_what_another_metric_lacks_is_not_said():
     notes = (
-        Anomaly("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
-        Anomaly("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),
+        Note("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
+        Note("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),
     )
     noted, other = curve(BPP, [30, 33, 36, 39], notes=notes), curve(BPP, [31, 34, 37, 40])
     said = "\n".join(bd_rate(noted, other).warnings)
@@ -420,8 +420,8 @@ def test_what_another_metric_lacks_is_not_said():
 
 def test_too_few_points_say_where_the_others_went():
     notes = (
-        Anomaly("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
-        Anomaly("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),
+        Note("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
+        Note("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),
     )
     few = curve(BPP, [30, 33, 36, np.nan], notes=notes)
     with pytest.raises(DataError, match=r"needs 4 \(no mean psnr_rgb for c:q=9: 1 image has"):

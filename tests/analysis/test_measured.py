@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdbench.analysis.measured import anomalies, measured_curves
+from rdbench.analysis.measured import measured_curves, notes_on
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.types import CurveKey, Record, Weights
@@ -45,7 +45,7 @@ def records(qualities=(1, 2, 3, 4)) -> list[Record]:
 
 
 def kinds(curve: Curve) -> list[str]:
-    return [a.kind for a in anomalies(curve)]
+    return [a.kind for a in notes_on(curve)]
 
 
 @given(st.permutations(records()))
@@ -60,7 +60,7 @@ def test_means_over_images_in_any_order_of_records(shuffled):
     assert curve.per_image is not None
     assert curve.per_image.images == ("a.png", "b.png")
     np.testing.assert_allclose(curve.per_image.bpp[0], [1, 2])
-    assert anomalies(curve) == []
+    assert notes_on(curve) == []
 
 
 def test_both_averagings():
@@ -75,7 +75,7 @@ def test_a_missing_image_leaves_a_gap_that_is_said():
     (curve,) = measured_curves(records()[1:], SETS)
     np.testing.assert_allclose(curve.bpp, [3, 4.5, 6])
     assert kinds(curve) == ["incomplete", "short"]
-    assert "toy:quality=1: 1 of 2 images; no a.png" in anomalies(curve)[0].message
+    assert "toy:quality=1: 1 of 2 images; no a.png" in notes_on(curve)[0].message
 
 
 def test_a_failed_image_leaves_a_gap_with_its_reason():
@@ -108,7 +108,7 @@ def test_two_fingerprints_at_one_operating_point_are_a_conflict():
     (curve,) = measured_curves([*fixed, again], SETS)
     assert curve.rate_values == (1, 2, 4)
     assert kinds(curve) == ["conflict", "short"]
-    assert "2 fingerprints (none, other-weight)" in anomalies(curve)[0].message
+    assert "2 fingerprints (none, other-weight)" in notes_on(curve)[0].message
 
 
 def test_a_failure_with_another_fingerprint_is_no_conflict():
@@ -126,7 +126,7 @@ def test_points_of_different_versions_are_said():
     ]
     (curve,) = measured_curves(newer, SETS)
     assert len(curve.bpp) == 4
-    assert [a.message for a in anomalies(curve)] == ["points made by different versions of toy"]
+    assert [a.message for a in notes_on(curve)] == ["points made by different versions of toy"]
 
 
 def test_protocols_and_settings_make_curves_of_their_own():
@@ -225,7 +225,7 @@ def test_a_metric_that_nothing_has_is_not_there():
     assert not curve.has("ms_ssim")
     with pytest.raises(UsageError, match="toy \\(measured\\) on set has no ms_ssim"):
         curve.points("ms_ssim")
-    assert anomalies(curve) == []
+    assert notes_on(curve) == []
 
 
 def test_unknown_data_set():
@@ -301,5 +301,5 @@ def test_columns_must_be_of_one_length():
 
 
 def test_a_level_step_does_not_fall():
-    (level,) = anomalies(drawn([0.1, 0.2, 0.4, 0.8], [30, 33, 33, 39]))
+    (level,) = notes_on(drawn([0.1, 0.2, 0.4, 0.8], [30, 33, 33, 39]))
     assert level.message == "psnr_rgb stays at 33.000 dB from 0.2 to 0.4 bpp"

@@ -181,9 +181,9 @@ def _view(store: Store, point: Point, image: ImageFile, album: Album) -> Json:
     }
 
 
-def _bit_maps(codec: Codec, image_file: ImageFile, album: Album) -> Iterator[Json]:
+def _bit_maps(codec: Codec, file: ImageFile, album: Album) -> Iterator[Json]:
     """Where the bits of each latent go and, first, of all together."""
-    image = read_image(image_file.path)
+    image = read_image(file.path)
     maps = {name: bits_per_pixel(m, *image.shape[:2]) for name, m in codec.bit_maps(image).items()}
     if len(maps) > 1:
         maps = {"all latents": sum(maps.values(), np.zeros(image.shape[:2], np.float32)), **maps}

@@ -20,7 +20,7 @@ import numpy as np
 from rdbench.analysis.bd import BdRate, bd_rate
 from rdbench.analysis.complexity import complexity
 from rdbench.analysis.latents import latent_rows
-from rdbench.analysis.measured import anomalies, measured_curves
+from rdbench.analysis.measured import measured_curves, notes_on
 from rdbench.curve import Curve, is_in_db, quality_title, to_quality
 from rdbench.decibel import FloatArray
 from rdbench.errors import DataError, RdbenchError, UsageError
@@ -205,7 +205,7 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "n_bytes": None if table is None else (table.bpp * pixels / 8).mean(axis=1).tolist(),
         "per_picture": _per_image(curve, metrics),
         "weights": sorted({r.fingerprint for r in records if r.fingerprint}),
-        "notes": [{"kind": a.kind, "message": a.message} for a in anomalies(curve)],
+        "notes": [{"kind": a.kind, "message": a.message} for a in notes_on(curve)],
         "times": _times(records) if records else None,
         "point_times": [_times(r for r in records if r.spec == spec) for spec in curve.specs],
         "provenance": {**curve.provenance, "curve": str(curve.key or ""), **_made_by(records)},

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, get_args
+from typing import Any, NamedTuple, Self, get_args
 
 from rdbench.errors import DataError, RdbenchWarning
 from rdbench.registry import codec_from_spec, described_class
@@ -120,22 +120,6 @@ def no_records(folder: Path) -> DataError:
     """What to say of a folder without records, with a command that makes some."""
     words = ("rdbench", "run", "--codec", "jpeg", "--dataset", "sample", "--out", str(folder))
     return DataError(f"no records in {folder}; measure some, such as `{shlex.join(words)}`")
-
-
-class Point(Protocol):
-    """Something measured with a codec, such as a record: enough to find the codec again."""
-
-    @property
-    def codec(self) -> str:
-        """The codec's name."""
-
-    @property
-    def spec(self) -> str:
-        """The operating point."""
-
-    @property
-    def fingerprint(self) -> str:
-        """The codec's fingerprint."""
 
 
 class Store:
@@ -420,21 +404,21 @@ class Store:
             with self._errors(), self._transaction():
                 self._db.execute("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?, ?)", row)
 
-    def codec_of(self, point: Point) -> Codec:
-        """The operating point that made a record or another result: what decodes its bitstream.
+    def codec_of(self, name: str, spec: str, fingerprint: str) -> Codec:
+        """The operating point of a record or another result: what decodes its bitstream.
 
         Raises:
             RdbenchError: the codec is not available here, or is not the one that was measured.
         """
         query = "SELECT path, body FROM descriptions WHERE codec = ? AND fingerprint = ?"
         with self._errors("read"):
-            kept = self._db.execute(query, (point.codec, point.fingerprint)).fetchone()
-        codec = codec_from_spec(point.spec, described_class(*kept) if kept else None)
+            kept = self._db.execute(query, (name, fingerprint)).fetchone()
+        codec = codec_from_spec(spec, described_class(*kept) if kept else None)
         found = codec.fingerprint()
-        if found != point.fingerprint:
+        if found != fingerprint:
             raise DataError(
-                f"{point.spec} was measured with another codec or other weights (fingerprint "
-                f"{point.fingerprint[:12] or 'none'}, here {found[:12] or 'none'}); restore those, "
+                f"{spec} was measured with another codec or other weights (fingerprint "
+                f"{fingerprint[:12] or 'none'}, here {found[:12] or 'none'}); restore those, "
                 "or measure again"
             )
         return codec

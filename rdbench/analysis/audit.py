@@ -172,7 +172,7 @@ def not_in_file(store: Store, records: Sequence[Record]) -> str | None:
     rate.
     """
     record = min(records, key=lambda r: r.width * r.height)
-    codec = store.codec_of(record)
+    codec = store.codec_of(record.codec, record.spec, record.fingerprint)
     other = _at_another_rate(codec)
     if other is None:
         return None

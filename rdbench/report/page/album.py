@@ -162,7 +162,7 @@ def _entry(image: ImageFile, album: Album) -> Json:
 
 
 def _view(store: Store, point: Point, image: ImageFile, album: Album) -> Json:
-    codec = store.codec_of(point)
+    codec = store.codec_of(point.codec, point.spec, point.fingerprint)
     decoded = to_8bit(codec.decode(store.bitstream(point.bitstream_sha256)))
     known = {
         name: float(to_quality(name, np.array(score)))

@@ -179,12 +179,15 @@ def costs_of(
         behind = comparison.records[key]
         record = next(r for r in behind if r.spec == curve.specs[-1] and r.error is None)
         name = (record.spec, record.fingerprint, version("rdbench"))
-        try:
-            cost = known.get(name) or complexity(store.codec_of(record)).row()
-        except RdbenchError:
-            continue
-        if name not in known and not store.read_only:
-            store.put_result("cost", name, cost)
+        cost = known.get(name)
+        if cost is None:
+            try:
+                codec = store.codec_of(record.codec, record.spec, record.fingerprint)
+                cost = complexity(codec).row()
+            except RdbenchError:
+                continue
+            if not store.read_only:
+                store.put_result("cost", name, cost)
         found[key] = cost
     return found
 

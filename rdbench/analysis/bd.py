@@ -6,7 +6,7 @@ comparing video codecs may be wrong", IEEE TIP 2024 (PCHIP, Akima, overlap and m
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -77,13 +77,17 @@ class Delta:
     wins: tuple[str, ...]
     losses: tuple[str, ...]
 
-    def _row(self, name: str, value: float) -> dict[str, Any]:
+    figure: ClassVar[str]
+    """Name of the field that holds the figure."""
+
+    def row(self) -> dict[str, Any]:
+        """One line of a table, ready for JSON."""
         return {
             "codec": self.codec,
             "dataset": self.dataset,
             "metric": self.metric,
             "method": self.method,
-            name: value,
+            self.figure: getattr(self, self.figure),
             "ci_low": self.ci_low,
             "ci_high": self.ci_high,
             "overlap": self.overlap.of_union,
@@ -107,22 +111,18 @@ class Delta:
 class BdRate(Delta):
     """A BD-rate: the mean change of rate at equal quality, in percent; negative is better."""
 
-    bd_rate_percent: float
+    figure: ClassVar[str] = "bd_rate_percent"
 
-    def row(self) -> dict[str, Any]:
-        """One line of a table, ready for JSON."""
-        return self._row("bd_rate_percent", self.bd_rate_percent)
+    bd_rate_percent: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class BdPsnr(Delta):
     """A BD-PSNR: the mean change of quality at equal rate, in dB; positive is better."""
 
-    bd_psnr_db: float
+    figure: ClassVar[str] = "bd_psnr_db"
 
-    def row(self) -> dict[str, Any]:
-        """One line of a table, ready for JSON."""
-        return self._row("bd_psnr_db", self.bd_psnr_db)
+    bd_psnr_db: float
 
 
 def bd_rate(

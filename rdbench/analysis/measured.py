@@ -32,7 +32,7 @@ _KINDS: tuple[WeightsKind, ...] = ("random", "reduced", "other", "published", ""
 def notes_on(curve: Curve) -> list[Note]:
     """What makes a curve hard to believe or unfit to compare; every output shows it."""
     found = list(curve.notes)
-    if not is_random(curve):  # whose images are noise at every rate
+    if curve.weights_kind != "random":  # whose images are noise at every rate
         for metric in curve.scores:
             if curve.has(metric):
                 found += _falls(curve, metric)
@@ -44,19 +44,9 @@ def notes_on(curve: Curve) -> list[Note]:
     return found
 
 
-def is_random(curve: Curve) -> bool:
-    """True where a curve is that of random weights, which stands for nothing."""
-    return curve.weights_kind == "random"
-
-
 def is_stand_in(curve: Curve) -> bool:
     """True where a curve is that of other weights than the codec's published ones."""
     return curve.weights_kind in WEIGHTS_NOTES
-
-
-def is_reduced(curve: Curve) -> bool:
-    """True where a curve is that of a reduced network, trained to show the codec at work."""
-    return curve.weights_kind == "reduced"
 
 
 def implausible(bpp: float | None, psnr_db: float | None) -> str | None:

@@ -35,7 +35,7 @@ def example(codec: int, rate: int, place: int, n_rates: int) -> Record:
     bpp = 0.1 * 20 ** (rate / (n_rates - 1)) * (1 + 0.03 * place)
     psnr = 36 + 3 * np.log2(bpp) - 0.06 * codec - 0.1 * place + noise[0]
     return Record(
-        codec=name, spec=f"{name}:quality={rate}", curve=name, rate_parameter="quality",
+        codec=name, spec=f"{name}:quality={rate}", rate_parameter="quality",
         rate_value=float(rate), fingerprint="", dataset="kodak", image=image,
         image_sha256=_digest(image), width=768, height=512,
         protocol=DEFAULT_PROTOCOL.fingerprint, created="2026-01-01T00:00:00+00:00",

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from rdbench.analysis.complexity import complexity
-from rdbench.registry import codec_from_spec
+from rdbench.spec import get_codec
 from rdbench.types import Codec, Image
 
 SIDE = 2048
@@ -47,7 +47,7 @@ def main() -> None:
     image = make_image(args.height, args.width)
     print(f"{args.width}x{args.height}, {args.threads} threads, {args.rounds} rounds")
     for spec in args.codec:
-        report(codec_from_spec(f"{spec},weights={args.weights}"), spec, image, args.rounds)
+        report(get_codec(f"{spec},weights={args.weights}"), spec, image, args.rounds)
 
 
 def report(codec: Codec, name: str, image: Image, n_rounds: int) -> None:

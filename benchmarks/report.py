@@ -27,14 +27,14 @@ PAINTED = """() => new Promise((done) =>
   requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"""
 
 
-def example(codec: int, rate: int, image_file: int, n_rates: int) -> Record:
+def example(codec: int, rate: int, place: int, n_rates: int) -> Record:
     """Return a synthetic record; quality rises with rate."""
-    name, image = f"codec{codec:02d}", f"kodim{image_file + 1:02d}.png"
-    noise = np.random.default_rng((codec, rate, image_file)).normal(0, 0.05, 2)
-    bpp = 0.1 * 20 ** (rate / (n_rates - 1)) * (1 + 0.03 * image_file)
-    psnr = 36 + 3 * np.log2(bpp) - 0.06 * codec - 0.1 * image_file + noise[0]
+    name, image = f"codec{codec:02d}", f"kodim{place + 1:02d}.png"
+    noise = np.random.default_rng((codec, rate, place)).normal(0, 0.05, 2)
+    bpp = 0.1 * 20 ** (rate / (n_rates - 1)) * (1 + 0.03 * place)
+    psnr = 36 + 3 * np.log2(bpp) - 0.06 * codec - 0.1 * place + noise[0]
     return Record(
-        codec=name, spec=f"{name}:quality={rate}", curve=name, rate_parameter="quality",
+        codec=name, spec=f"{name}:quality={rate}", rate_parameter="quality",
         rate_value=float(rate), fingerprint="", dataset="kodak", image=image,
         image_sha256=_digest(image), width=768, height=512,
         protocol=DEFAULT_PROTOCOL.fingerprint, created="2026-01-01T00:00:00+00:00",

@@ -12,6 +12,9 @@ import time
 from rdbench.store import Store, key_of
 from rdbench.types import Record
 
+DATA = b"one bitstream for all"
+DIGEST = hashlib.sha256(DATA).hexdigest()
+
 
 def example(number: int) -> Record:
     """Return record ``number`` of 24 images x many operating points."""
@@ -19,12 +22,12 @@ def example(number: int) -> Record:
     name = f"kodim{image + 1:02d}.png"
     return Record(
         codec=f"codec{point % 30}", spec=f"codec{point % 30}:quality={point // 30}",
-        curve=f"codec{point % 30}", rate_parameter="quality", rate_value=float(point // 30),
+        rate_parameter="quality", rate_value=float(point // 30),
         fingerprint="", dataset="kodak", image=name,
         image_sha256=hashlib.sha256(name.encode()).hexdigest(), width=768, height=512,
-        protocol="8-bit", created="2026-01-01T00:00:00+00:00", n_bytes=50_000,
+        protocol="8-bit", created="2026-01-01T00:00:00+00:00", n_bytes=len(DATA),
         scores={"psnr_rgb": 33.25, "ms_ssim": 0.9731}, encode_s=0.01, decode_s=0.01,
-        bitstream_sha256=hashlib.sha256(str(number).encode()).hexdigest(),
+        bitstream_sha256=DIGEST,
         provenance={"command": "rdbench run", "jobs": 2},
     )  # fmt: skip
 
@@ -37,6 +40,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         with Store(folder) as store:
+            store.keep(DIGEST, DATA)
             for record in records:
                 store.add(record)
         filled_s = time.perf_counter() - started

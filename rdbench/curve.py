@@ -15,13 +15,13 @@ from rdbench.decibel import (
 )
 from rdbench.errors import DataError, UsageError
 from rdbench.metrics import METRICS
-from rdbench.types import WeightsKind
+from rdbench.types import CurveKey, WeightsKind
 
 Source = Literal["measured", "published", "imported"]
 
 
 @dataclass(frozen=True, slots=True)
-class Anomaly:
+class Note:
     """Something about a curve that whoever reads it must know.
 
     Attributes:
@@ -43,16 +43,16 @@ class PerImage:
     Attributes:
         images: names of the images.
         bpp: bits per pixel, (n_points, n_images).
-        distortion: metric -> scores, (n_points, n_images), NaN where a score is not defined.
+        scores: metric -> scores, (n_points, n_images), NaN where a score is not defined.
     """
 
     images: tuple[str, ...]
     bpp: FloatArray
-    distortion: Mapping[str, FloatArray]
+    scores: Mapping[str, FloatArray]
 
     def quality_db(self, metric: str) -> FloatArray:
         """Qualities of a metric, (n_points, n_images); see `to_quality`."""
-        return to_quality(metric, self.distortion[metric])
+        return to_quality(metric, self.scores[metric])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,10 +63,11 @@ class Curve:
         codec: name by which the curve is asked for.
         dataset: name of the data set.
         bpp: mean rate of each point, bits per pixel, (n_points,).
-        distortion: metric -> mean score of each point, (n_points,): ``psnr_rgb`` in dB, ``ms_ssim``
+        scores: metric -> mean score of each point, (n_points,): ``psnr_rgb`` in dB, ``ms_ssim``
             in [0, 1]; NaN where there is no mean.
         source: ``measured`` here, ``published`` with the package, ``imported`` from a file.
         label: name in figures and tables; the codec's where empty.
+        key: what the records behind a measured curve share; None for any other curve.
         rate_parameter: the setting that moves along the curve, or "".
         rate_values: its value at each point, or () where unknown.
         specs: operating point of each point, or () where unknown.
@@ -84,9 +85,10 @@ class Curve:
     codec: str
     dataset: str
     bpp: FloatArray
-    distortion: Mapping[str, FloatArray]
+    scores: Mapping[str, FloatArray]
     source: Source
     label: str = ""
+    key: CurveKey | None = None
     rate_parameter: str = ""
     rate_values: tuple[float | None, ...] = ()
     specs: tuple[str, ...] = ()
@@ -95,27 +97,27 @@ class Curve:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     per_image: PerImage | None = None
     complexity: Mapping[str, float] | None = None
-    notes: tuple[Anomaly, ...] = ()
+    notes: tuple[Note, ...] = ()
     weights_kind: WeightsKind = ""
 
     def __post_init__(self) -> None:
         """Check, and sort every column by rate."""
         bpp = np.asarray(self.bpp, np.float64)
-        distortion = {k: np.asarray(v, np.float64) for k, v in self.distortion.items()}
+        scores = {k: np.asarray(v, np.float64) for k, v in self.scores.items()}
         name = f"curve {self.codec!r} on {self.dataset!r}"
-        if any(v.shape != bpp.shape for v in distortion.values()):
+        if any(v.shape != bpp.shape for v in scores.values()):
             raise DataError(f"{name}: not every point has a rate and a score of every metric")
         if not (np.isfinite(bpp) & (bpp > 0)).all():
             raise DataError(f"{name}: a rate is not a positive number of bits per pixel")
         order = np.argsort(bpp, kind="stable")
         self._set("bpp", bpp[order])
-        self._set("distortion", {k: v[order] for k, v in distortion.items()})
+        self._set("scores", {k: v[order] for k, v in scores.items()})
         self._set("label", self.label or self.codec)
         for column in ("rate_values", "specs"):
             values = getattr(self, column)
             self._set(column, tuple(values[i] for i in order) if values else ())
         if (table := self.per_image) is not None:
-            scores = {k: v[order] for k, v in table.distortion.items()}
+            scores = {k: v[order] for k, v in table.scores.items()}
             self._set("per_image", PerImage(table.images, table.bpp[order], scores))
 
     def __repr__(self) -> str:
@@ -128,7 +130,7 @@ class Curve:
 
     def has(self, metric: str) -> bool:
         """Whether any point has a mean of this metric."""
-        return metric in self.distortion and bool(np.isfinite(self.distortion[metric]).any())
+        return metric in self.scores and bool(np.isfinite(self.scores[metric]).any())
 
     def points(
         self, metric: str = "psnr_rgb", averaging: Averaging | None = None
@@ -150,7 +152,7 @@ class Curve:
         if not self.has(metric):
             raise UsageError(f"{self.codec} ({self.source}) on {self.dataset} has no {metric}")
         if averaging in (None, self.averaging(metric)):
-            quality = to_quality(metric, self.distortion[metric])
+            quality = to_quality(metric, self.scores[metric])
         elif self.per_image is not None and is_in_db(metric):
             quality = mean_db(self.per_image.quality_db(metric), averaging)
         else:

@@ -20,15 +20,15 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 import platformdirs
 
-from rdbench.errors import DataError, RdbenchWarning, UsageError
+from rdbench.errors import DataError, RdbenchWarning, UsageError, closest
 from rdbench.images import SUFFIXES, printable, read_image
-from rdbench.registry import closest, plugins
+from rdbench.plugins import plugins
 
 GROUP = "rdbench.datasets"
 
@@ -109,19 +109,9 @@ class Dataset:
         return stem if self._called(stem) == [image] else image.name
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An image as the manifest describes it."""
-
-    name: str
-    width: int
-    height: int
-    sha256: str
-
-
 @dataclass(frozen=True)
 class Manifest:
-    """What is known of a data set before looking at its files."""
+    """What is known of a data set before looking at its files; paths of images lead from there."""
 
     name: str
     title: str
@@ -137,7 +127,7 @@ class Manifest:
     names: str = "*"
     width: int | None = None
     height: int | None = None
-    images: tuple[Entry, ...] = field(default=())
+    images: tuple[ImageFile, ...] = ()
 
 
 @cache
@@ -161,7 +151,7 @@ def _read_manifests() -> Iterator[tuple[str, Manifest]]:
         for file in importlib.resources.files(package).iterdir():
             if file.name.endswith(".toml"):
                 body = tomllib.loads(file.read_text(encoding="utf-8"))
-                images = tuple(Entry(**image) for image in body.pop("images", ()))
+                images = tuple(ImageFile(path=Path(i["name"]), **i) for i in body.pop("images", ()))
                 name = file.name.removesuffix(".toml")
                 yield entry, Manifest(name=name, images=images, **body)
 
@@ -311,9 +301,9 @@ def _as_registered(
         same = folder.name == wanted.name and _unpinned_fault(wanted, folder, images) is None
         return tuple(images) if same else ()
     by_hash = {p.sha256: p for p in images}
-    if len(images) != wanted.n_images or by_hash.keys() != {e.sha256 for e in wanted.images}:
+    if len(images) != wanted.n_images or by_hash.keys() != {i.sha256 for i in wanted.images}:
         return ()
-    return tuple(_entry_at(e, by_hash[e.sha256].path) for e in wanted.images)
+    return tuple(replace(i, path=by_hash[i.sha256].path) for i in wanted.images)
 
 
 _OTHER_SUFFIXES = (
@@ -398,15 +388,11 @@ def verify(name: str, choice: Sequence[str] | None = None) -> Dataset:
         return whole if choice is None else whole.subset(choice)
     if not wanted.package:
         _refuse_extra(wanted, folder)
-    named = Dataset(name, tuple(_entry_at(e, folder / e.name) for e in wanted.images), name)
+    named = Dataset(name, tuple(replace(i, path=folder / i.path) for i in wanted.images), name)
     chosen = named if choice is None else named.subset(choice)
     for image in chosen.files:
         _verify_image(wanted, image)
     return chosen
-
-
-def _entry_at(entry: Entry, path: Path) -> ImageFile:
-    return ImageFile(entry.name, path, entry.width, entry.height, entry.sha256)
 
 
 def _refuse_extra(wanted: Manifest, folder: Path) -> None:
@@ -504,9 +490,9 @@ def fetch(name: str, progress: bool = True) -> Dataset:
 
 
 def _fetch_files(wanted: Manifest, folder: Path, progress: bool) -> None:
-    for entry in wanted.images:
-        url = wanted.url.format(name=entry.name)
-        _retrieve(url, f"sha256:{entry.sha256}", folder, entry.name, progress)
+    for image in wanted.images:
+        url = wanted.url.format(name=image.name)
+        _retrieve(url, f"sha256:{image.sha256}", folder, image.name, progress)
 
 
 def _retrieve(url: str, digest: str | None, folder: Path, name: str, progress: bool) -> Path:

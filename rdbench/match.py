@@ -1,10 +1,10 @@
 """Codecs at one rate or one quality, image by image: a comparison without interpolation."""
 
-import dataclasses
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -12,28 +12,18 @@ from typing import Any
 
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import DataError, UsageError
+from rdbench.identity import Identity, identify
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, score
-from rdbench.rate_control import (
-    TOLERANCE,
-    Found,
-    check_target,
-    encode_to_bpp,
-    encode_to_ms_ssim,
-    encode_to_psnr,
-)
-from rdbench.registry import codec_from_spec, curve_of, given_settings, spec_of
+from rdbench.rate_control import TARGETS, TOLERANCE, encode_to
+from rdbench.spec import get_codec, given_settings, spec_of
 from rdbench.store import Store
 from rdbench.sweep import reason, remember
-from rdbench.types import Codec, Image, WeightsKind
+from rdbench.types import Codec, CurveKey, Weights, WeightsKind, with_weights
 from rdbench.workers import workers
 
-TARGETS: Mapping[str, Callable[[Codec, Image, float, int], Found]] = {
-    "bpp": encode_to_bpp,
-    "psnr_rgb": encode_to_psnr,
-    "ms_ssim": encode_to_ms_ssim,
-}
-"""What can be matched, and the search that does it."""
+MATCHED = ("bpp", "psnr_rgb", "ms_ssim")
+"""The targets that mean the same for images of any size."""
 
 _MAX_ENCODES = 20
 
@@ -43,10 +33,10 @@ class Match:
     """An image coded to a target.
 
     Attributes:
-        codec: name of the codec.
-        curve: its settings without the rate, and its weights.
+        curve: the codec and its settings without the rate.
         dataset, image: the image.
-        target, value: what was asked for: a key of TARGETS, and how much.
+        target, value: what was asked for: one of MATCHED, and how much.
+        weights: identity of the codec's weights, or None.
         spec: the operating point found; "" where none was.
         n_bytes, bpp: size.
         scores: metric -> score, of the image decoded from the bytes.
@@ -55,25 +45,37 @@ class Match:
         bitstream_sha256: names the kept bitstream.
         fingerprint: the codec's fingerprint at that operating point.
         error: why there is no result, or None.
-        weights_kind: what the codec's weights are, see WeightsKind.
     """
 
-    codec: str
-    curve: str
+    curve: CurveKey
     dataset: str
     image: str
     target: str
     value: float
+    weights: Weights | None = None
     spec: str = ""
     n_bytes: int = 0
     bpp: float = math.nan
-    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
     n_encodes: int = 0
     met: bool = False
     bitstream_sha256: str = ""
     fingerprint: str = ""
     error: str | None = None
-    weights_kind: WeightsKind = ""
+
+    @property
+    def codec(self) -> str:
+        """The codec's name."""
+        return self.curve.codec
+
+    @property
+    def weights_kind(self) -> WeightsKind:
+        """Kind of the weights, see WeightsKind."""
+        return self.weights.kind if self.weights else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, ready for JSON; `match_of` reads it back."""
+        return {"codec": self.codec, **asdict(self)}
 
     def __repr__(self) -> str:
         found = f"{self.spec}, {self.bpp:.3f} bpp" if self.spec else f"failed: {self.error}"
@@ -88,10 +90,23 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class _Task:
     codec: Codec
+    identity: Identity
     dataset: str
-    image: ImageFile
+    file: ImageFile
     target: str
     value: float
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What the result is kept under; the rate of the codec does not matter."""
+        curve, fingerprint = self.identity.curve.spec, self.identity.fingerprint
+        return (curve, fingerprint, self.dataset, self.file.sha256, self.target,
+                repr(self.value), DEFAULT_PROTOCOL.fingerprint)  # fmt: skip
+
+    def result(self, **found: Any) -> Match:
+        """A match of this task."""
+        return Match(self.identity.curve, self.dataset, self.file.name, self.target, self.value,
+                     self.identity.weights, **found)  # fmt: skip
 
 
 def match_codecs(
@@ -113,7 +128,7 @@ def match_codecs(
     Args:
         codecs: specs without a rate parameter.
         dataset: data set, its name, or a folder of images.
-        target: a key of TARGETS.
+        target: one of MATCHED.
         value: bits per pixel, dB, or MS-SSIM to meet.
         out: the report folder, which keeps the results and their bitstreams.
         jobs: processes to work in; 0 works in this one.
@@ -127,67 +142,62 @@ def match_codecs(
         UsageError, DataError: a name, setting or image is wrong, no such target or value.
         Unavailable: a codec cannot run here.
     """
-    if target not in TARGETS:
-        raise UsageError(f"what can be matched is {', '.join(TARGETS)}, not {target!r}")
-    check_target(target, value)
+    if target not in MATCHED:
+        raise UsageError(f"what can be matched is {', '.join(MATCHED)}, not {target!r}")
+    TARGETS[target].check(value)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     points = _points(codecs)
-    for point in points:
-        point.check()
     with Store(out) as store:
         data = remember(store, data)
-        wanted = [_Task(point, data.name, p, target, value) for point in points for p in data.files]
-        tasks = {_key(task): task for task in reversed(wanted)}  # equal files are searched once
-        tasks = dict(reversed(tasks.items()))
-        for point in points:
-            store.remember_codec(point)
+        wanted = [_Task(*p, data.name, file, target, value) for p in points for file in data.files]
+        tasks: dict[tuple[str, ...], _Task] = {}
+        for task in wanted:
+            tasks.setdefault(task.key, task)  # equal files are searched once
+        for point, identity in points:
+            store.remember_codec(point, identity.fingerprint)
         known = store.results("match")
         found = {key: m for key in tasks if key in known and (m := _kept(store, known[key]))}
-        keys = {task: key for key, task in tasks.items() if key not in found}
         on_progress(len(found), len(tasks))
-        with workers(jobs, threads, None, None) as results:
-            for task, result in results(_match, keys):
-                match, bitstream = _outcome(task, result)
-                if bitstream is not None:
-                    match = dataclasses.replace(match, bitstream_sha256=store.keep(bitstream))
-                    store.put_result("match", keys[task], dataclasses.asdict(match))
-                found[keys[task]] = match
+        with workers(jobs, threads, None, None) as map_tasks:
+            left = [task for key, task in tasks.items() if key not in found]
+            for task, result in map_tasks(_match, left):
+                if isinstance(result, BaseException):
+                    match = task.result(error=reason(result))
+                else:
+                    match, bitstream = result
+                    store.keep(match.bitstream_sha256, bitstream)
+                    store.put_result("match", task.key, match.as_json())
+                found[task.key] = match
                 on_progress(len(found), len(tasks))
-    return [dataclasses.replace(found[_key(task)], image=task.image.name) for task in wanted]
+    return [replace(found[task.key], image=task.file.name) for task in wanted]
 
 
-def _points(specs: Sequence[str]) -> list[Codec]:
-    """The codecs of specs, each once.
+def _points(specs: Sequence[str]) -> list[tuple[Codec, Identity]]:
+    """The codecs of specs, each once, checked and identified.
 
     Raises:
         UsageError: a spec is wrong, or sets the rate that is to be searched for.
+        Unavailable: a codec cannot run here.
     """
     for spec in specs:
         given_settings(spec)
-    points = [codec_from_spec(spec) for spec in specs]
-    return list({(curve_of(point), point.fingerprint()): point for point in points}.values())
-
-
-def _key(task: _Task) -> tuple[str, ...]:
-    codec, image = task.codec, task.image
-    curve = spec_of(codec, leave_out=codec.rate_parameters)
-    return (
-        curve,
-        codec.fingerprint(),
-        task.dataset,
-        image.sha256,
-        task.target,
-        repr(task.value),
-        DEFAULT_PROTOCOL.fingerprint,
-    )
+    points = [get_codec(spec) for spec in specs]
+    for point in points:
+        point.check()
+    identified = ((point, identify(point)) for point in points)
+    return list({(i.curve, i.fingerprint): (point, i) for point, i in identified}.values())
 
 
 def match_of(body: Mapping[str, Any]) -> Match | None:
     """A match as the store keeps it; None where it is damaged."""
     try:
-        match = Match(**body)
+        weights = body["weights"] and Weights(**body["weights"])
+        settings = tuple((name, value) for name, value in body["curve"]["settings"])
+        curve = CurveKey(**{**body["curve"], "settings": settings})
+        fields = {name: value for name, value in body.items() if name != "codec"}
+        match = Match(**{**fields, "curve": curve, "weights": weights})
         numbers = [match.n_bytes, match.bpp, match.n_encodes, match.value, *match.scores.values()]
-    except (TypeError, AttributeError):
+    except (TypeError, ValueError, LookupError, AttributeError):
         return None
     return match if all(isinstance(number, int | float) for number in numbers) else None
 
@@ -204,43 +214,21 @@ def _kept(store: Store, body: Mapping[str, Any]) -> Match | None:
     return match if whole else None
 
 
-def _outcome(
-    task: _Task, result: tuple[Match, bytes] | BaseException
-) -> tuple[Match, bytes | None]:
-    if not isinstance(result, BaseException):
-        return result
-    return dataclasses.replace(_blank(task), error=reason(result)), None
-
-
-def _blank(task: _Task) -> Match:
-    codec = task.codec
-    return Match(
-        codec=codec.name,
-        curve=curve_of(codec),
-        dataset=task.dataset,
-        image=task.image.name,
-        target=task.target,
-        value=task.value,
-        weights_kind=codec.weights_kind(),
-    )
-
-
 def _match(task: _Task) -> tuple[Match, bytes]:
     """Search, decode with another object, score."""
-    image = read_image(task.image.path)
-    found = TARGETS[task.target](task.codec, image, task.value, _MAX_ENCODES)
-    decoder = dataclasses.replace(found.codec)  # type: ignore[type-var]
+    image = read_image(task.file.path)
+    found = encode_to(task.target, task.codec, image, task.value, _MAX_ENCODES)
+    decoder = replace(found.codec)  # type: ignore[type-var]
     data = found.bitstream.data
-    scores = score(image, decoder.decode(data))
-    match = dataclasses.replace(
-        _blank(task),
+    match = task.result(
         spec=spec_of(found.codec),
         fingerprint=found.codec.fingerprint(),
         n_bytes=len(data),
         bpp=8 * len(data) / (image.shape[0] * image.shape[1]),
-        scores=scores,
+        scores=score(image, decoder.decode(data)),
         n_encodes=found.n_encodes,
         met=found.met,
+        bitstream_sha256=hashlib.sha256(data).hexdigest(),
     )
     return match, data
 
@@ -258,11 +246,12 @@ def match_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
 
 
 def _row(group: Sequence[Match], first: Sequence[Match], unique: bool) -> dict[str, Any]:
-    codec, settings = group[0].codec, group[0].curve.partition("@")[0]
+    first_match = group[0]
+    name = first_match.codec if unique else first_match.curve.spec
     complete = all(m.error is None for m in group)
     gain, won = _gain(group, first)
     return {
-        "codec": codec if unique and group[0].weights_kind in ("", "published") else settings,
+        "codec": with_weights(name, first_match.weights_kind),
         "bpp": _mean(group, "bpp") if complete else None,
         "psnr_rgb": _mean(group, "psnr_rgb") if complete else None,
         "ms_ssim": _mean(group, "ms_ssim") if complete else None,

@@ -15,7 +15,7 @@ from typing import Any
 
 from rdbench.errors import UsageError, closest
 from rdbench.plugins import codec_class
-from rdbench.types import Codec
+from rdbench.types import Codec, join_spec
 
 
 def settings_of(cls: type[Codec]) -> dict[str, dataclasses.Field[Any]]:
@@ -136,24 +136,28 @@ def _make(cls: type[Codec], settings: Mapping[str, Any]) -> Codec:
         raise UsageError(f"codec {cls.name!r}: {error}") from None
 
 
-def spec_of(codec: Codec, leave_out: Iterable[str] = ()) -> str:
-    """The spec that rebuilds ``codec``, every setting of its identity written out.
+def spec_of(codec: Codec) -> str:
+    """The spec that rebuilds ``codec``, every setting of its identity written out."""
+    return join_spec(codec.name, values_of(codec))
+
+
+def values_of(codec: Codec, leave_out: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+    """(name, value) of every setting of a codec's identity, as a spec writes them.
 
     Args:
         codec: an operating point.
         leave_out: field names to omit.
     """
     hints = _hints(type(codec))
-    parts = [
-        f"{name}={_text(getattr(codec, field.name), hints[field.name])}"
+    return tuple(
+        (name, _text(getattr(codec, field.name), hints[field.name]))
         for name, field in settings_of(type(codec)).items()
         if field.compare and field.name not in leave_out and getattr(codec, field.name) is not None
-    ]
-    return codec.name + (":" + ",".join(parts) if parts else "")
+    )
 
 
-def given_settings(spec: str) -> set[str]:
-    """The settings that ``spec`` gives, each as ``spec_of`` writes it.
+def given_settings(spec: str) -> set[tuple[str, str]]:
+    """(name, value) of the settings that ``spec`` gives, each as ``values_of`` writes it.
 
     Raises:
         UsageError: unknown codec, setting or value, or one that sets the rate.
@@ -165,7 +169,7 @@ def given_settings(spec: str) -> set[str]:
             raise UsageError(f"{spec!r}: {name} moves along the curve of {cls.name}; leave it out")
     hints, names = _hints(cls), {field.name: name for name, field in settings_of(cls).items()}
     return {
-        f"{names[field]}={_text(value, hints[field])}"
+        (names[field], _text(value, hints[field]))
         for field, values in choices.items()
         for value in values
     }
@@ -181,13 +185,6 @@ def _text(value: Any, hint: Any) -> str:
     options = _options(hint)
     whole = isinstance(value, int) and not isinstance(value, bool) and int not in options
     return str(float(value) if whole and float in options else value)
-
-
-def curve_of(codec: Codec) -> str:
-    """What the points of one curve share: settings without the rate, and the one set of weights."""
-    curve = spec_of(codec, leave_out=codec.rate_parameters)
-    shared = codec.fingerprint() if codec.variable_rate else ""
-    return f"{curve}@{shared[:12]}" if shared else curve
 
 
 def rate_of(codec: Codec) -> tuple[str, float | None]:

@@ -9,7 +9,6 @@ import dataclasses
 import datetime
 import functools
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +21,13 @@ import numpy as np
 
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import Unavailable, UsageError
+from rdbench.identity import identify
 from rdbench.images import read_image
-from rdbench.registry import codecs_from_spec, rate_of, spec_of
+from rdbench.spec import get_codecs, rate_of
 from rdbench.stages import listen
 from rdbench.store import Store
 from rdbench.sweep import machine, remember
-from rdbench.types import Codec, WeightsKind
+from rdbench.types import Codec, WeightsKind, with_weights
 from rdbench.workers import processes
 
 BUSY = 0.1
@@ -129,11 +129,7 @@ class Timing:
     @property
     def label(self) -> str:
         """The codec, with its weights unless they are the published ones."""
-        if self.weights_kind in ("", "published"):
-            return self.codec
-        weights = re.search(r"[:,](weights=[^,]*)", self.spec)
-        kind = f" ({self.weights_kind})" if self.weights_kind != "random" else ""
-        return f"{self.codec}:{weights[1] if weights else self.weights_kind}{kind}"
+        return with_weights(self.codec, self.weights_kind)
 
     def row(self) -> dict[str, Any]:
         """One line of a table; times in seconds, the range is from 25 % to 75 %."""
@@ -235,7 +231,7 @@ def timings(folder: str | Path) -> list[Timing]:
 
 def highest_rate(spec: str) -> str:
     """The setting under which a codec is timed that names no rate, as in `Timing.rate`."""
-    return _rate(codecs_from_spec(spec)[-1])
+    return _rate(get_codecs(spec)[-1])
 
 
 def n_cores() -> int:
@@ -245,7 +241,7 @@ def n_cores() -> int:
 
 def _points(spec: str) -> list[Codec]:
     """The operating points that a spec names, or the one of highest rate where it names none."""
-    points = codecs_from_spec(spec)
+    points = get_codecs(spec)
     is_ladder = len(points) > 1 and tuple(points) == points[0].ladder()
     return points[-1:] if is_ladder else points
 
@@ -261,19 +257,20 @@ def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Ti
 
     def run() -> Any:
         # The process is waited for here, so that its time counts as ours.
-        with processes(1, threads) as results:
-            ((_, result),) = results(_measure, [task])
+        with processes(1, threads) as map_tasks:
+            ((_, result),) = map_tasks(_measure, [task])
         return result
 
     others_cores, result = _others_cores(run)
     if isinstance(result, BaseException):
         raise result
+    identity = identify(codec)
     return Timing(
         codec=codec.name,
-        spec=spec_of(codec),
+        spec=identity.spec,
         rate=_rate(codec),
-        fingerprint=codec.fingerprint(),
-        weights_kind=codec.weights_kind(),
+        fingerprint=identity.fingerprint,
+        weights_kind=identity.weights.kind if identity.weights else "",
         dataset=data.name,
         n_images=len(data.files),
         n_repeats=n_repeats,
@@ -304,7 +301,7 @@ def _measure(task: _Task) -> dict[str, Any]:
         encoded.append(_median_run(functools.partial(codec.encode, image), task.n_repeats))
         data = codec.encode(image).data
         decoded.append(_median_run(functools.partial(decoder.decode, data), task.n_repeats))
-    on_gpu = getattr(codec, "device", "cpu") != "cpu"
+    on_gpu = codec.on_gpu
     return {
         "encode_s": Quartiles.of([run.seconds for run in encoded]),
         "decode_s": Quartiles.of([run.seconds for run in decoded]),

@@ -1,4 +1,4 @@
-"""The contract of engine and codecs: Image, Segment, Bitstream, Check, Codec, Record."""
+"""The contract of engine and codecs: Image, Segment, Bitstream, Check, Codec, CurveKey, Record."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -28,6 +28,18 @@ WeightsKind = Literal["", "published", "reduced", "random", "other"]
     random      random numbers
     other       of a network of full size, but not of a published file
 """
+
+WEIGHTS_TITLES: Mapping[WeightsKind, str] = {
+    "random": "random weights",
+    "reduced": "reduced network",
+    "other": "other weights",
+}
+"""What labels say of weights that are not the published ones."""
+
+
+def with_weights(name: str, kind: WeightsKind) -> str:
+    """Return ``name``, with the kind of its weights unless they are the published ones."""
+    return f"{name} ({WEIGHTS_TITLES[kind]})" if kind in WEIGHTS_TITLES else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +191,16 @@ class Codec(ABC):
         """
         return None
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU does the work, so that times wait for it."""
+        return False
+
+    @property
+    def trained_for(self) -> str:
+        """Distortion that a network was trained for, such as ``mse``; "" where not applicable."""
+        return ""
+
     def remark(self) -> str:
         """A line for people about what this codec works with here (which weights), or ""."""
         return ""
@@ -207,10 +229,35 @@ class Codec(ABC):
         weights = self.identify_weights()
         return weights.sha256 if weights else ""
 
-    def weights_kind(self) -> WeightsKind:
-        """Kind of the weights, see WeightsKind."""
-        weights = self.identify_weights()
-        return weights.kind if weights else ""
+
+@dataclass(frozen=True, slots=True, order=True)
+class CurveKey:
+    """What the points of one measured curve share.
+
+    Attributes:
+        codec: name of the codec.
+        settings: (name, value) of every setting but the rate parameters, as a spec writes them.
+        weights_sha256: the codec's fingerprint where one set of weights, or one configuration,
+            serves the whole curve; "" where every point has weights of its own.
+    """
+
+    codec: str
+    settings: tuple[tuple[str, str], ...] = ()
+    weights_sha256: str = ""
+
+    @property
+    def spec(self) -> str:
+        """The codec with its settings, as a spec."""
+        return join_spec(self.codec, self.settings)
+
+    def __str__(self) -> str:
+        return f"{self.spec}@{self.weights_sha256[:12]}" if self.weights_sha256 else self.spec
+
+
+def join_spec(codec: str, settings: Iterable[tuple[str, str]]) -> str:
+    """Return the spec text of a codec and its settings."""
+    text = ",".join(f"{name}={value}" for name, value in settings)
+    return f"{codec}:{text}" if text else codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,12 +360,12 @@ class Record:
     Attributes:
         codec: name of the codec.
         spec: the operating point, every setting written out (``jpeg:quality=85,subsampling=444``).
-        curve: what the points of one curve share: the spec without its rate parameter, and the
-            weights' hash where one set of weights serves the whole curve.
         rate_parameter: name of the setting that a sweep varies, or "".
         rate_value: its value here, or None.
         fingerprint: the codec's fingerprint (weights, configuration files), or "".
-        weights_kind: what the codec's weights are, see WeightsKind.
+        settings: (name, value) of the settings that do not set the rate.
+        variable_rate: whether one set of weights serves the whole curve.
+        weights: identity of the codec's weights, or None.
         dataset: name of the data set.
         image: name of the image in the data set.
         image_sha256: hash of the image's file.
@@ -337,7 +384,6 @@ class Record:
 
     codec: str
     spec: str
-    curve: str
     rate_parameter: str
     rate_value: float | None
     fingerprint: str
@@ -357,7 +403,19 @@ class Record:
     bitstream_sha256: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
-    weights_kind: WeightsKind = ""
+    settings: tuple[tuple[str, str], ...] = ()
+    variable_rate: bool = True
+    weights: Weights | None = None
+
+    @property
+    def curve(self) -> CurveKey:
+        """The curve that this point belongs to."""
+        return CurveKey(self.codec, self.settings, self.fingerprint if self.variable_rate else "")
+
+    @property
+    def weights_kind(self) -> WeightsKind:
+        """Kind of the weights, see WeightsKind."""
+        return self.weights.kind if self.weights else ""
 
     def __repr__(self) -> str:
         bpp = [] if self.bpp is None else [f"{self.bpp:.3f} bpp"]

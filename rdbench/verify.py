@@ -4,7 +4,7 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rdbench.errors import DataError, RdbenchWarning
@@ -32,12 +32,7 @@ class Fault:
 
     def row(self) -> dict[str, str]:
         """One line of a table."""
-        return {
-            "kind": self.kind,
-            "what": self.what,
-            "used_by": self.used_by,
-            "reason": self.reason,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,9 +100,9 @@ def test_export(reports, tmp_path):
     assert rdbench("export", reports, "--format", "compressai", "-O", tmp_path / "c")[0] == 0
     body = json.loads((tmp_path / "c" / "sample-webp.json").read_text())
     assert len(body["results"]["bpp"]) == len(body["results"]["encoding_time"]) == 4
-    from rdbench.published import import_compressai
+    from rdbench.published import import_curve
 
-    assert len(import_compressai(tmp_path / "c" / "sample-webp.json", "sample").bpp) == 4
+    assert len(import_curve(tmp_path / "c" / "sample-webp.json", "sample").bpp) == 4
 
 
 def test_plot(reports, tmp_path):

@@ -11,8 +11,9 @@ from rdbench.errors import UsageError
 from rdbench.images import read_image
 from rdbench.match import Match, match_codecs, match_rows
 from rdbench.metrics import score
-from rdbench.registry import codec_from_spec
+from rdbench.spec import get_codec
 from rdbench.store import Store
+from rdbench.types import CurveKey
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,8 @@ def test_every_image_is_at_the_rate(matched):
         for m in found:
             data = store.bitstream(m.bitstream_sha256)
             assert len(data) == m.n_bytes
-            assert codec_from_spec(m.spec).encode(_image(m)).data == data
-            decoded = codec_from_spec(m.spec).decode(data)
+            assert get_codec(m.spec).encode(_image(m)).data == data
+            decoded = get_codec(m.spec).decode(data)
             assert score(_image(m), decoded) == m.scores
 
 
@@ -59,8 +60,8 @@ def test_a_table_compares_with_the_first_codec(matched):
 
 
 def test_at_equal_quality_the_rate_is_compared():
-    blank = Match("a", "a", "d", "x", "psnr_rgb", 34.0, met=True, bpp=1.0)
-    better = dataclasses.replace(blank, codec="b", curve="b", bpp=0.75)
+    blank = Match(CurveKey("a"), "d", "x", "psnr_rgb", 34.0, met=True, bpp=1.0)
+    better = dataclasses.replace(blank, curve=CurveKey("b"), bpp=0.75)
     assert match_rows([blank, better])[1]["rate_percent"] == "-25.000"
     assert match_rows([blank, better])[1]["won"] == "1/1"
     failed = dataclasses.replace(better, error="no")

@@ -15,12 +15,13 @@ from rdbench.analysis.paper import Evidence, Finding, Value, load_paper
 from rdbench.cli.app import app
 from rdbench.datasets import manifest
 from rdbench.errors import UsageError
+from rdbench.plugins import codec_class
 from rdbench.published import load_curve
-from rdbench.registry import codec_class, codecs_from_spec
 from rdbench.report.reproduce import as_json, value_rows, write
+from rdbench.spec import get_codecs
 from rdbench.store import Store
 from rdbench.timing import Quartiles, Timing
-from rdbench.types import Record, Segment
+from rdbench.types import Record, Segment, Weights
 
 PAPERS = ("qarv", "qvrf")
 
@@ -71,7 +72,7 @@ def test_every_command_that_is_given_works(paper_and_found):
             continue
         codecs = params.get("codec") or ()
         for spec in (codecs,) if isinstance(codecs, str) else codecs:
-            assert codecs_from_spec(spec.partition(":weights=")[0]), spec
+            assert get_codecs(spec.partition(":weights=")[0]), spec
         datasets = params.get("dataset") or ()
         for name in (datasets,) if isinstance(datasets, str) else datasets:
             assert manifest(name).n_images, name
@@ -163,11 +164,11 @@ def measured_folder(tmp_path_factory):
                 Record(
                     codec="qarv",
                     spec=f"qarv:lambda={number + 1}.0,weights=/nowhere/w.safetensors",
-                    curve="qarv:weights=/nowhere/w.safetensors@abc",
+                    settings=(("weights", "/nowhere/w.safetensors"),),
                     rate_parameter="lambda",
                     rate_value=number + 1.0,
                     fingerprint="abc",
-                    weights_kind="published",
+                    weights=Weights("published", "abc"),
                     dataset="kodak",
                     image="kodim01.png",
                     image_sha256="aa",
@@ -219,7 +220,7 @@ def test_what_was_measured_stands_beside_the_paper(measured_folder):
 
 
 def test_a_reduced_network_in_a_file_is_drawn_and_stands_in_no_table(measured_folder, tmp_path):
-    evidence = copied(measured_folder, tmp_path, weights_kind="reduced")
+    evidence = copied(measured_folder, tmp_path, weights=Weights("reduced", "abc"))
     items = items_of("qarv")
     table_1 = items["Table 1"].find(evidence)
     assert values_of(table_1)["qarv", "BD-rate Kodak (%)"].here is None
@@ -233,7 +234,7 @@ def test_a_reduced_network_in_a_file_is_drawn_and_stands_in_no_table(measured_fo
 
 
 def test_random_weights_are_neither_drawn_nor_compared(measured_folder, tmp_path):
-    evidence = copied(measured_folder, tmp_path, weights_kind="random")
+    evidence = copied(measured_folder, tmp_path, weights=Weights("random", "abc"))
     items = items_of("qarv")
     assert values_of(items["Table 1"].find(evidence))["qarv", "BD-rate Kodak (%)"].here is None
     assert not items["Figure 16"].find(evidence).plots
@@ -241,7 +242,7 @@ def test_random_weights_are_neither_drawn_nor_compared(measured_folder, tmp_path
 
 
 def test_other_weights_of_full_size_are_named_beside_the_value(measured_folder, tmp_path):
-    evidence = copied(measured_folder, tmp_path, weights_kind="other")
+    evidence = copied(measured_folder, tmp_path, weights=Weights("other", "abc"))
     table_1 = items_of("qarv")["Table 1"].find(evidence)
     (row,) = (
         row
@@ -267,7 +268,7 @@ def test_networks_trained_for_another_metric_are_not_compared(measured_folder, t
         tmp_path,
         codec="mbt2018",
         spec="mbt2018:quality=1,metric=ms-ssim",
-        curve="mbt2018:metric=ms-ssim",
+        settings=(("metric", "ms-ssim"),),
     )
     (curve,) = evidence.own("kodak", "mbt2018")
     assert evidence.objection(curve) == "trained for MS-SSIM"
@@ -369,11 +370,11 @@ def test_table_r1_takes_the_regulator_of_each_row(tmp_path):
         store.remember_protocol("p", {"scored": "float"})
         for name, value, n_bytes in points:
             record = Record(
-                codec=codec, spec=f"{codec}:{name}={value}", curve=f"{codec}@abc",
+                codec=codec, spec=f"{codec}:{name}={value}",
                 rate_parameter=name, rate_value=value, fingerprint="abc", dataset="kodak",
                 image="kodim01.png", image_sha256="aa", width=100, height=100, protocol="p",
                 created="2026-01-01", n_bytes=n_bytes, scores={"psnr_rgb": 30.0},
-                weights_kind="published",
+                weights=Weights("published", "abc"),
             )  # fmt: skip
             store.add(record)
     found = values_of(items_of("qvrf")["Table R1"].find(Evidence(tmp_path)))

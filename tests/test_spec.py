@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rdbench import spec
 from rdbench.errors import DataError, UsageError
-from rdbench.spec import curve_of, get_codecs, rate_of, spec_of
+from rdbench.identity import identify
+from rdbench.spec import get_codecs, rate_of, spec_of
 from rdbench.types import Bitstream, Codec
 
 
@@ -99,9 +100,9 @@ def test_missing_description_file():
 def test_spec_leaves_out_what_is_not_identity():
     assert spec_of(Toy(device="cuda")) == spec_of(Toy())
     assert spec_of(Toy(lambda_=5)) == spec_of(Toy(lambda_=5.0))
-    assert curve_of(Toy(lambda_=5.0)) == curve_of(Toy(lambda_=6.0))
-    assert curve_of(Toy()) == "toy:mode=fast,level=444,exact=False@0123456789ab"
-    assert curve_of(Toy(mode="best")) != curve_of(Toy())
+    assert identify(Toy(lambda_=5.0)).curve == identify(Toy(lambda_=6.0)).curve
+    assert str(identify(Toy()).curve) == "toy:mode=fast,level=444,exact=False@0123456789ab"
+    assert identify(Toy(mode="best")).curve != identify(Toy()).curve
     assert rate_of(Toy(lambda_=5.0)) == ("lambda", 5.0)
     assert rate_of(Toy(lambda_=None, index=2)) == ("index", 2.0)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from test_store import record
+from made_up import record
 
 from rdbench.analysis.latents import latent_rows
 from rdbench.analysis.summary import summarize

@@ -57,18 +57,18 @@ def test_tables_name_weights_that_are_not_the_published_ones(timed):
     jpeg, qarv = timed[1]
     assert jpeg.row()["codec"] == "jpeg"
     for row in (qarv.row(), *qarv.stage_rows(), qarv.as_json() | {"codec": qarv.label}):
-        assert row["codec"] == "qarv:weights=random-tiny"
+        assert row["codec"] == "qarv (random weights)"
     (kept,) = (t for t in timing.timings(timed[0]) if t.codec == "qarv")
-    assert kept.row()["codec"] == "qarv:weights=random-tiny"
+    assert kept.row()["codec"] == "qarv (random weights)"
 
 
 @pytest.mark.parametrize(
     ("kind", "label"),
     [
         ("published", "qarv"),
-        ("reduced", "qarv:weights=/a/b.pt (reduced)"),
-        ("other", "qarv:weights=/a/b.pt (other)"),
-        ("random", "qarv:weights=/a/b.pt"),
+        ("reduced", "qarv (reduced network)"),
+        ("other", "qarv (other weights)"),
+        ("random", "qarv (random weights)"),
     ],
 )
 def test_the_kind_of_weights_is_in_the_label(timed, kind, label):

@@ -10,7 +10,7 @@ from rdbench.errors import UsageError
 from rdbench.published import load_curve
 from rdbench.report import reproduce as drawing
 from rdbench.store import Store
-from rdbench.types import Record
+from rdbench.types import Record, Weights
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +99,11 @@ def test_variable_rate_penalty_takes_the_curve_that_is_named(tmp_path):
             codec = "qvrf-cheng2020-attn"
             record = Record(
                 codec=codec, spec=f"{codec}:weights=lite,index={number}",
-                curve=f"{codec}:weights=lite@lite-abc", rate_parameter="index",
-                rate_value=number, fingerprint="lite-abc", dataset="kodak", image="kodim01.png",
+                settings=(("weights", "lite"),), rate_parameter="index",
+                rate_value=number, fingerprint="abc", dataset="kodak", image="kodim01.png",
                 image_sha256="aa", width=1000, height=1000, protocol="p", created="2026-01-01",
                 n_bytes=round(2 * bpp * 1e6 / 8), scores={"psnr_rgb": float(psnr)},
-                weights_kind="reduced",
+                weights=Weights("reduced", "abc"),
             )  # fmt: skip
             store.add(record)
     words = ("variable-rate-penalty", "-c", "qvrf-cheng2020-attn", "--fixed")
@@ -115,7 +115,7 @@ def test_variable_rate_penalty_takes_the_curve_that_is_named(tmp_path):
 
 def test_complexity_names_the_weights():
     (row,) = json.loads(call("complexity", "-c", "qarv:weights=random-tiny", "--json").stdout)
-    assert row["weights"] == "random"
+    assert row["weights"] == "random weights"
     (row,) = json.loads(
         call("complexity", "-c", "qvrf-mbt2018-mean:weights=bundled", "--json").stdout
     )

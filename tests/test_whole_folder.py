@@ -346,7 +346,7 @@ def test_equal_files_give_one_mean_everywhere(photos, tmp_path):
     curve = load(out, load_dataset(str(folder)).name)["jpeg"]
     assert row["images"] == "3/3"
     assert row["bpp"] == pytest.approx(curve.bpp[0], rel=1e-12)
-    assert row["psnr_rgb"] == pytest.approx(curve.distortion["psnr_rgb"][0], rel=1e-12)
+    assert row["psnr_rgb"] == pytest.approx(curve.scores["psnr_rgb"][0], rel=1e-12)
     status, printed, _ = rdbench("audit", out, "--json")
     assert json.loads(printed)[0]["bpp"] == pytest.approx(row["bpp"], rel=1e-12)
     assert rdbench("report", out, "--images", "3")[0] == 0

@@ -21,7 +21,8 @@ from rdbench.analysis.selection import measured
 from rdbench.analysis.variable_rate import variable_rate_penalty
 from rdbench.cli.train import image_files
 from rdbench.images import read_image
-from rdbench.registry import codec_class, codec_from_spec
+from rdbench.plugins import codec_class
+from rdbench.spec import get_codec
 from rdbench.types import TrainingOptions
 from rdbench_codecs.hyperprior.codec import Qvrf
 from rdbench_codecs.learned.base import LearnedCodec
@@ -72,7 +73,7 @@ def of_level(args: argparse.Namespace, level: int) -> Path:
 
 
 def qvrf_point(args: argparse.Namespace, level: int) -> Qvrf:
-    point = codec_from_spec(f"qvrf-{args.baseline}:weights=bundled,index={level}")
+    point = get_codec(f"qvrf-{args.baseline}:weights=bundled,index={level}")
     assert isinstance(point, Qvrf)
     return point
 

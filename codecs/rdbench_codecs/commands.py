@@ -88,7 +88,7 @@ def _check_network(codec: str, path: Path) -> None:
 
         load_network(path)
         return
-    from rdbench.registry import codec_class
+    from rdbench.plugins import codec_class
     from rdbench_codecs.hyperprior.codec import HyperpriorCodec
     from rdbench_codecs.hyperprior.loading import network_of
     from rdbench_codecs.learned.weights import read
@@ -153,10 +153,10 @@ def qvrf_fix(
 
 def _qvrf_point(spec: str) -> "Qvrf":
     """The operating point of a spec; UsageError where it is of another family."""
-    from rdbench.registry import codec_from_spec
+    from rdbench.spec import get_codec
     from rdbench_codecs.hyperprior.codec import Qvrf
 
-    point = codec_from_spec(spec)
+    point = get_codec(spec)
     if not isinstance(point, Qvrf):
         raise UsageError(f"{spec!r} is no QVRF codec")
     return point

@@ -18,7 +18,7 @@ from rdbench.analysis.latents import complete_points, latent_rows
 from rdbench.errors import DataError, RdbenchError
 from rdbench.published import list_curves
 from rdbench.store import Store
-from rdbench.types import Codec, Record
+from rdbench.types import Codec, CurveKey, Record
 
 TOLERANCE, TOLERANCE_BYTES = 0.005, 64
 """What a good entropy coder may take beyond the ideal: a share of it, and bytes an image."""
@@ -42,7 +42,7 @@ class Audit:
 
     codec: str
     dataset: str
-    curve: str
+    curve: CurveKey
     rate: str
     bpp: float
     header_bytes: float | None
@@ -106,7 +106,7 @@ def audit(
     """
     with Store(folder, create=False) as store:
         points = complete_points(store.records(), store.datasets())
-        curves: dict[tuple[str, str], list[list[Record]]] = {}
+        curves: dict[tuple[str, CurveKey], list[list[Record]]] = {}
         for point in points:
             curves.setdefault((point[0].dataset, point[0].curve), []).append(point)
         found = []
@@ -172,7 +172,7 @@ def not_in_file(store: Store, records: Sequence[Record]) -> str | None:
     rate.
     """
     record = min(records, key=lambda r: r.width * r.height)
-    codec = store.codec_of(record)
+    codec = store.codec_of(record.codec, record.spec, record.fingerprint)
     other = _at_another_rate(codec)
     if other is None:
         return None

@@ -6,7 +6,7 @@ comparing video codecs may be wrong", IEEE TIP 2024 (PCHIP, Akima, overlap and m
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,24 +26,10 @@ from rdbench.analysis.delta import (
     points_of,
     rises,
 )
-from rdbench.analysis.measured import anomalies
-from rdbench.analysis.sensitivity import Sensitivity, sensitivity
+from rdbench.analysis.measured import notes_on
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging
 from rdbench.errors import DataError, UsageError
-
-__all__ = [
-    "METHODS",
-    "BdPsnr",
-    "BdRate",
-    "Delta",
-    "Method",
-    "Overlap",
-    "Sensitivity",
-    "bd_psnr",
-    "bd_rate",
-    "sensitivity",
-]
 
 SMALL_OVERLAP = 0.75
 
@@ -91,16 +77,20 @@ class Delta:
     wins: tuple[str, ...]
     losses: tuple[str, ...]
 
+    figure: ClassVar[str]
+    """Name of the field that holds the figure."""
+
     def _what(self) -> str:
         return f"of {self.label} to {self.anchor} on {self.dataset} ({self.metric})"
 
-    def _row(self, name: str, value: float) -> dict[str, Any]:
+    def row(self) -> dict[str, Any]:
+        """One line of a table, ready for JSON."""
         return {
             "codec": self.codec,
             "dataset": self.dataset,
             "metric": self.metric,
             "method": self.method,
-            name: value,
+            self.figure: getattr(self, self.figure),
             "ci_low": self.ci_low,
             "ci_high": self.ci_high,
             "overlap": self.overlap.of_union,
@@ -124,28 +114,24 @@ class Delta:
 class BdRate(Delta):
     """A BD-rate: the mean change of rate at equal quality, in percent; negative is better."""
 
+    figure: ClassVar[str] = "bd_rate_percent"
+
     bd_rate_percent: float
 
     def __repr__(self) -> str:
         return f"<BdRate {self._what()}: {self.bd_rate_percent:+.2f} %>"
-
-    def row(self) -> dict[str, Any]:
-        """One line of a table, ready for JSON."""
-        return self._row("bd_rate_percent", self.bd_rate_percent)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BdPsnr(Delta):
     """A BD-PSNR: the mean change of quality at equal rate, in dB; positive is better."""
 
+    figure: ClassVar[str] = "bd_psnr_db"
+
     bd_psnr_db: float
 
     def __repr__(self) -> str:
         return f"<BdPsnr {self._what()}: {self.bd_psnr_db:+.2f} dB>"
-
-    def row(self) -> dict[str, Any]:
-        """One line of a table, ready for JSON."""
-        return self._row("bd_psnr_db", self.bd_psnr_db)
 
 
 def bd_rate(
@@ -237,7 +223,7 @@ def _compare(
     beside = _swinging_images(swinging_images(kind, images) if method == "poly3" else ())
     interval = bootstrap(kind, images, method, averaging, n_resamples, seed)
     per_image = each_image(kind, images, method)
-    scored = [(name, kind.better * v) for name, v in per_image if v is not None]
+    scored = [(name, kind.better_sign * v) for name, v in per_image if v is not None]
     return value, {
         "codec": test.codec,
         "label": test.label,
@@ -283,11 +269,13 @@ def _disagreement(
         means = {name: mean_difference(kind, *points, name) for name in (method, other)}
     except DataError:  # pchip joins no two points of one quality
         return []
-    if abs(means[method] - means[other]) <= kind.agree:
+    if abs(means[method] - means[other]) <= kind.agreement:
         return []
-    unit = "%" if kind.better < 0 else "dB"
-    figures = ", ".join(f"{name} {_number(kind.unit(mean))} {unit}" for name, mean in means.items())
-    return [f"the methods are more than {kind.apart} apart against {anchor}: {figures}"]
+    unit = "%" if kind.better_sign < 0 else "dB"
+    figures = ", ".join(
+        f"{name} {_number(kind.to_figure(mean))} {unit}" for name, mean in means.items()
+    )
+    return [f"the methods are more than {kind.agreement_text} apart against {anchor}: {figures}"]
 
 
 def _number(value: float) -> str:
@@ -298,7 +286,7 @@ def _warnings(anchor: Curve, test: Curve, overlap: Overlap, metric: str) -> list
     found = [
         f"{curve.label}: {a.message}"
         for curve in (anchor, test)
-        for a in anomalies(curve)
+        for a in notes_on(curve)
         if a.metric in ("", metric_name(metric))
     ]
     scored = [

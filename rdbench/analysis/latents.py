@@ -83,7 +83,7 @@ def _point_rows(records: list[Record]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "dataset": first.dataset,
-                "curve": first.curve,
+                "curve": str(first.curve),
                 "rate_parameter": first.rate_parameter,
                 "rate_value": first.rate_value,
                 "segment": segment.name,

@@ -9,7 +9,7 @@ from typing import Any
 from rdbench.analysis.bd import BdRate, bd_rate
 from rdbench.analysis.comparison import compare, is_own
 from rdbench.analysis.delta import Method
-from rdbench.analysis.selection import gather
+from rdbench.analysis.selection import select
 from rdbench.analysis.summary import summarize
 from rdbench.errors import DataError, UsageError
 from rdbench.store import Store
@@ -77,8 +77,8 @@ def compared(request: Request) -> BdRates:
     Raises:
         UsageError: a name that no curve has, no such metric, or nothing at all to compare.
     """
-    curves = gather(request.folder, request.dataset)
-    found = compare(curves, request.anchor, request.codecs, request.metric, request.folder)
+    selection = select(request.folder, request.dataset)
+    found = compare(selection, request.anchor, request.codecs, request.metric)
     notes = [(r.curve.label, f"no figure on {r.curve.dataset}: {r.text}") for r in found.reasons]
     figures: dict[str, dict[str, BdRate]] = {}
     own_is_compared = not found.own

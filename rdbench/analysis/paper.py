@@ -184,7 +184,7 @@ class Evidence:
         """Why a measured curve cannot be compared with the paper's; None where it can."""
         if curve.weights_kind in _NOT_OF_THE_PAPER:
             return _NOT_OF_THE_PAPER[curve.weights_kind]
-        if curve.specs and getattr(get_codec(curve.specs[0]), "metric", "mse") != "mse":
+        if curve.specs and get_codec(curve.specs[0]).trained_for == "ms-ssim":
             return "trained for MS-SSIM"
         if not is_enough(curve):
             return f"{len(curve.bpp)} points, a BD-rate needs {MIN_POINTS}"
@@ -246,8 +246,9 @@ class Evidence:
         with Store(self.folder, create=False) as store:
             return [
                 r
-                for r in store.records(dataset=curve.dataset, curve=curve.provenance["curve"])
-                if r.error is None and r.protocol == curve.protocol["fingerprint"]
+                for r in store.records(dataset=curve.dataset, codec=curve.codec)
+                if r.error is None
+                and (r.curve, r.protocol) == (curve.key, curve.protocol["fingerprint"])
             ]
 
     def timings(self, codec: str, dataset: str) -> list[Timing]:

@@ -29,12 +29,11 @@ def summarize(
         set is None. Points of one curve follow one another, lowest rate first.
     """
 
-    def point(record: Record) -> tuple[str, ...]:
-        return (record.dataset, record.codec, record.curve, record.protocol, record.spec,
-                record.fingerprint)  # fmt: skip
+    def point(record: Record) -> tuple[Any, ...]:
+        return (record.dataset, record.curve, record.protocol, record.spec, record.fingerprint)
 
     groups = [list(group) for _, group in groupby(sorted(records, key=point), key=point)]
-    groups.sort(key=lambda group: (*point(group[0])[:4], sum(r.n_bytes or 0 for r in group)))
+    groups.sort(key=lambda group: (*point(group[0])[:3], sum(r.n_bytes or 0 for r in group)))
     rows = [_row(group, datasets) for group in groups]
     if not scored:
         return rows
@@ -54,7 +53,7 @@ def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> 
     return {
         "dataset": first.dataset,
         "codec": first.codec,
-        "setting": first.spec.partition(":")[2],
+        "setting": first.spec.removeprefix(first.codec).lstrip(":"),
         "images": f"{len(good)}/{len(wanted)}",
         "bpp": bpp,
         **scores,

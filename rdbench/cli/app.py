@@ -34,7 +34,7 @@ from rdbench.cli import (
 )
 from rdbench.cli.console import say
 from rdbench.errors import RdbenchWarning
-from rdbench.registry import plugins
+from rdbench.plugins import plugins
 
 
 def _show_warning(

@@ -36,7 +36,9 @@ def audit(
         task = bar.add_task("", total=None, note="")
         found = audit_folder(folder, lambda done, n: bar.update(task, completed=done, total=n))
     if as_json:
-        print_rows([{**dataclasses.asdict(a), "flag": a.flag} for a in found], True)
+        print_rows(
+            [{**dataclasses.asdict(a), "curve": str(a.curve), "flag": a.flag} for a in found], True
+        )
     else:
         _print(found)
     problems = [line for a in found for line in a.problems]
@@ -62,7 +64,7 @@ def _print(found: Sequence[Audit]) -> None:
 def _short(row: dict[str, Any]) -> dict[str, Any]:
     """A row for a terminal."""
     return {
-        "curve": row["curve"].partition("@")[0],
+        "curve": row["curve"],
         "rate": row["rate_value"],
         "segment": row["segment"],
         "coded_bpp": f"{row['bpp']:.6f}",

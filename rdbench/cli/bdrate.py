@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from rdbench.analysis.bd import METHODS, BdPsnr, BdRate, bd_psnr, bd_rate, sensitivity
+from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate
 from rdbench.analysis.comparison import compare, is_own
-from rdbench.analysis.selection import gather
+from rdbench.analysis.delta import METHODS
+from rdbench.analysis.selection import select
+from rdbench.analysis.sensitivity import sensitivity
 from rdbench.cli.console import AsJson, grouped, print_rows, say
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError
@@ -54,7 +56,7 @@ def bdrate(
     if method not in METHODS:
         raise UsageError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
     imported = import_curves(files, dataset)
-    found = compare(gather(folder, dataset, imported), anchor, codec, metric, folder)
+    found = compare(select(folder, dataset, imported), anchor, codec, metric)
     warnings: list[tuple[str, str]] = []
     ranked: list[tuple[tuple[bool, str, float], Rows]] = []
     own_is_compared = not found.own

@@ -8,9 +8,9 @@ import typer
 from rdbench.analysis.complexity import complexity as count
 from rdbench.analysis.complexity import extra
 from rdbench.cli.console import AsJson, print_rows
-from rdbench.registry import codecs_from_spec
+from rdbench.spec import get_codecs
 from rdbench.store import Store
-from rdbench.types import Codec
+from rdbench.types import WEIGHTS_TITLES, Codec
 
 
 def complexity(
@@ -37,10 +37,10 @@ def complexity(
     rows: list[dict[str, Any]] = []
     for spec in codec:
         point = _highest_rate(spec)
-        cost = count(point)
+        cost, weights = count(point), point.identify_weights()
         row: dict[str, Any] = {
             "codec": spec,
-            "weights": _WEIGHTS.get(point.weights_kind()),
+            "weights": WEIGHTS_TITLES.get(weights.kind) if weights else None,
             "models": cost.n_models,
             "ladder_params_million": cost.ladder_parameters / 1e6,
             "params_million": cost.parameters["total"] / 1e6,
@@ -62,8 +62,5 @@ def complexity(
     print_rows(rows, as_json)
 
 
-_WEIGHTS = {"reduced": "reduced network", "random": "random", "other": "not the published ones"}
-
-
 def _highest_rate(spec: str) -> Codec:
-    return codecs_from_spec(spec)[-1]
+    return get_codecs(spec)[-1]

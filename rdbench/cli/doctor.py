@@ -11,7 +11,7 @@ from rdbench.cli.console import AsJson, print_json, print_rows
 from rdbench.cli.listing import codec_row
 from rdbench.datasets import load_dataset
 from rdbench.images import read_image
-from rdbench.registry import codec_class, codec_names
+from rdbench.plugins import codec_class, codec_names
 from rdbench.sweep import machine
 
 

@@ -11,14 +11,8 @@ from rdbench.files import files_of_spec, output_file, write_bytes
 from rdbench.images import read_image, write_image
 from rdbench.metrics import score
 from rdbench.metrics.protocol import to_8bit
-from rdbench.rate_control import (
-    Found,
-    encode_to_bpp,
-    encode_to_bytes,
-    encode_to_ms_ssim,
-    encode_to_psnr,
-)
-from rdbench.registry import codec_from_spec, spec_of
+from rdbench.rate_control import Found, encode_to
+from rdbench.spec import get_codec, spec_of
 from rdbench.types import Image
 
 CodecSpec = Annotated[str, typer.Option("--codec", "-c", help="NAME[:KEY=VALUE,...].")]
@@ -45,25 +39,22 @@ def encode(
     Example: rdbench encode photo.png --codec jpeg2000 --target-bpp 0.5
     """
     image = read_image(image_file)
-    targets = [
-        (search, target)
-        for search, target in (
-            (encode_to_bpp, target_bpp),
-            (encode_to_psnr, target_psnr),
-            (encode_to_ms_ssim, target_ms_ssim),
-            (encode_to_bytes, target_bytes),
-        )
-        if target is not None
-    ]
+    wanted = {
+        "bpp": target_bpp,
+        "psnr_rgb": target_psnr,
+        "ms_ssim": target_ms_ssim,
+        "bytes": target_bytes,
+    }
+    targets = [(name, value) for name, value in wanted.items() if value is not None]
     if len(targets) > 1:
         raise UsageError("give one target: --target-bpp, -psnr, -ms-ssim or -bytes")
-    point = codec_from_spec(codec)
+    point = get_codec(codec)
     point.check()
     default = image_file.with_suffix(f".{point.name}")
     target_file = output_file(out, default, [image_file, *files_of_spec(codec)], force)
     if targets:
-        search, target = targets[0]
-        found = search(point, image, target)
+        target, value = targets[0]
+        found = encode_to(target, point, image, value)
     else:
         bitstream = point.encode(image)
         found = Found(point, bitstream, float(len(bitstream.data)), 1)
@@ -101,7 +92,7 @@ def decode(
 
     Example: rdbench decode photo.jpeg2000 --codec jpeg2000
     """
-    point = codec_from_spec(codec)
+    point = get_codec(codec)
     point.check()
     default = file.with_name(f"{file.name}.png")
     target = output_file(out, default, [file, *files_of_spec(codec)], force)

@@ -10,9 +10,10 @@ from rdbench.cli.console import AsJson, print_rows
 from rdbench.cli.run import sweep_with_progress
 from rdbench.datasets import load_dataset
 from rdbench.errors import UsageError
+from rdbench.identity import identify
 from rdbench.images import read_image
-from rdbench.registry import codecs_from_spec, curve_of, rate_of
 from rdbench.report.export import file_name
+from rdbench.spec import get_codecs, rate_of
 
 
 def latents(
@@ -39,8 +40,8 @@ def latents(
     """
     data = load_dataset(dataset)
     image_files = data.subset([map_of]).files if map_of else ()
-    outcome, images = sweep_with_progress([codec], [dataset], out, jobs=jobs, threads=threads)
-    rows = latent_rows(outcome.records, images)
+    outcome = sweep_with_progress([codec], [dataset], out, jobs=jobs, threads=threads)
+    rows = latent_rows(outcome.records, outcome.datasets)
     if not rows:
         raise UsageError(f"{codec} does not tell the rate of its parts, or not all was measured")
     print_rows(rows if as_json else rows_by_point(rows), as_json)
@@ -49,9 +50,9 @@ def latents(
     written = plot_latents(rows, out / "figures")
     for image_file in image_files:
         image = read_image(image_file.path)
-        for point in codecs_from_spec(codec):
+        for point in get_codecs(codec):
             name, value = rate_of(point)
-            title = f"{curve_of(point)} {name}={value:g}"  # with its weights
+            title = f"{identify(point).curve} {name}={value:g}"  # with its weights
             file = file_name(f"map-{data.name}-{title}-{Path(image_file.name).stem}")
             written += plot_bit_maps(image, point.bit_maps(image), title, out / "figures" / file)
     for path in written:

@@ -8,8 +8,9 @@ from rdbench.cli.console import AsJson, print_rows, say
 from rdbench.datasets import Manifest, folder_of, manifests
 from rdbench.errors import Unavailable
 from rdbench.metrics import METRICS, why_not
+from rdbench.plugins import codec_class, codec_names
 from rdbench.published import list_curves
-from rdbench.registry import codec_class, codec_names, settings_of
+from rdbench.spec import settings_of
 
 app = typer.Typer(help="What there is: codecs, datasets, metrics, curves.", no_args_is_help=True)
 

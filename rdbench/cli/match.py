@@ -1,6 +1,5 @@
 """``rdbench match``: codecs at one rate or one quality, image by image."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,10 +58,15 @@ def match(
             threads=threads,
             on_progress=lambda done, n: bar.update(task, completed=done, total=n),
         )
-    rows = [dataclasses.asdict(m) for m in found] if per_image or as_json else match_rows(found)
+    rows = [m.as_json() for m in found] if per_image or as_json else match_rows(found)
     if per_image and not as_json:
         rows = [
-            {**row, **row["scores"], "spec": m.spec or m.curve, "bpp": m.bpp if m.spec else None}
+            {
+                **row,
+                **row["scores"],
+                "spec": m.spec or str(m.curve),
+                "bpp": m.bpp if m.spec else None,
+            }
             for row, m in zip(rows, found, strict=True)
         ]
         shown = ("image", "spec", "bpp", "psnr_rgb", "ms_ssim", "n_encodes", "met")
@@ -78,7 +82,7 @@ def match(
 
 def _misses(found: Sequence[Match]) -> list[str]:
     """A line for every codec whose steps are too coarse to meet the target."""
-    missed = Counter(m.curve for m in found if m.error is None and not m.met)
+    missed = Counter(m.curve.spec for m in found if m.error is None and not m.met)
     return [
         f"{curve}: {n} images are as near as whole numbers of its rate parameter allow, not "
         f"within {TOLERANCE:.0%}; what it gains is taken there"

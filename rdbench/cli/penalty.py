@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rdbench.analysis.bd import METHODS
-from rdbench.analysis.selection import gather, named
+from rdbench.analysis.delta import METHODS
+from rdbench.analysis.selection import named, select
 from rdbench.analysis.variable_rate import variable_rate_penalty
 from rdbench.cli.console import AsJson, print_json, print_rows, say
 from rdbench.curve import Curve
@@ -42,7 +42,7 @@ def penalty(
     """
     if method not in METHODS:
         raise UsageError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
-    curves = gather(folder, dataset)
+    curves = select(folder, dataset).curves
     variable = _one(curves, codec)
     models = [_one(curves, name) for name in fixed]
     found = variable_rate_penalty(variable, models, metric, method, edges)

@@ -7,14 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from rdbench.analysis.measured import anomalies, measured_curves
+from rdbench.analysis.measured import measured_curves, notes_on
 from rdbench.analysis.summary import summarize
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
-from rdbench.datasets import load_dataset
-from rdbench.errors import Stopped, Unavailable, UsageError
+from rdbench.errors import Stopped, UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
-from rdbench.registry import codecs_from_spec
-from rdbench.store import Store
 from rdbench.sweep import Outcome, Progress
 from rdbench.sweep import run as run_sweep
 
@@ -54,7 +51,7 @@ def run(
 
     Example: rdbench run --codec jpeg --codec webp:quality=50,75 --dataset sample --jobs 2
     """
-    outcome, images = sweep_with_progress(
+    outcome = sweep_with_progress(
         codec,
         dataset,
         out,
@@ -64,29 +61,24 @@ def run(
         scheduler=scheduler,
         protocol=_protocol(scored),
     )
-    print_rows(summarize(outcome.records, images), as_json)
-    for curve in measured_curves(outcome.records, images):
-        for anomaly in anomalies(curve):
-            if anomaly.kind not in ("short", "incomplete"):
-                say(f"{curve.label} on {curve.dataset}: {anomaly.message}")
+    print_rows(summarize(outcome.records, outcome.datasets), as_json)
+    for curve in measured_curves(outcome.records, outcome.datasets):
+        for note in notes_on(curve):
+            if note.kind not in ("short", "incomplete"):
+                say(f"{curve.label} on {curve.dataset}: {note.message}")
     if outcome.failures or outcome.n_missing:
         raise typer.Exit(1)
 
 
 def sweep_with_progress(
     codecs: Sequence[str], datasets: Sequence[str], out: Path, **settings: Any
-) -> tuple[Outcome, dict[str, dict[str, str]]]:
-    """Run a sweep under a progress bar and say on stderr what came of it.
-
-    Returns:
-        The outcome, and the images that make each data set of the folder complete.
-    """
-    sets = [load_dataset(name) for name in datasets]
-    for remark in dict.fromkeys(_remarks(codecs)):
-        say(remark)
+) -> Outcome:
+    """Run a sweep under a progress bar and say on stderr what came of it."""
     with _progress_bar(", ".join(datasets)) as on_progress:
         try:
-            outcome = run_sweep(codecs, sets, out, on_progress=on_progress, **settings)
+            outcome = run_sweep(
+                codecs, datasets, out, on_progress=on_progress, on_message=say, **settings
+            )
         except Stopped as stop:
             stop.add_note(f"what was measured is in {out}; run the same command again to resume")
             raise
@@ -97,20 +89,7 @@ def sweep_with_progress(
     say(f"{outcome.n_measured} measured, {n_done} already done, {n_failed} failed: {out}")
     if outcome.n_missing:
         say(f"{outcome.n_missing} were not measured; run the same command again to resume")
-    with Store(out) as store:
-        return outcome, store.datasets()
-
-
-def _remarks(codecs: Sequence[str]) -> Iterator[str]:
-    """What the codecs have to say that can run here; of the others the sweep tells."""
-    for spec in codecs:
-        for point in codecs_from_spec(spec):
-            try:
-                point.check()
-            except Unavailable:
-                continue
-            if remark := point.remark():
-                yield remark
+    return outcome
 
 
 def _protocol(scored: str) -> Protocol:
@@ -125,8 +104,6 @@ def _progress_bar(what: str) -> Iterator[Callable[[Progress], None]]:
         task = bar.add_task(what, total=None, note="")
 
         def on_progress(progress: Progress) -> None:
-            if progress.waits_for:
-                say(progress.waits_for)
             note = f"{progress.n_failed} failed" if progress.n_failed else ""
             bar.update(task, total=progress.n_left, completed=progress.n_made, note=note)
 

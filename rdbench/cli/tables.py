@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rdbench.analysis.bd import METHODS
+from rdbench.analysis.delta import METHODS
 from rdbench.analysis.overview import TABLES, Request, compared
 from rdbench.cli.console import grouped, say
 from rdbench.errors import RdbenchError, UsageError

@@ -9,7 +9,7 @@ from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.datasets import load_dataset
 from rdbench.errors import DataError, UsageError
 from rdbench.images import SUFFIXES, read_image
-from rdbench.registry import codec_class
+from rdbench.plugins import codec_class
 from rdbench.types import Progress, Trainable, TrainingOptions
 
 
@@ -103,11 +103,11 @@ def _validation(spec: str, dataset: str, out: Path) -> list[dict[str, Any]]:
     from rdbench.cli.run import sweep_with_progress
     from rdbench.published import list_curves
 
-    outcome, images = sweep_with_progress([spec], [dataset], out / "validation")
+    outcome = sweep_with_progress([spec], [dataset], out / "validation")
     for anchor in list_curves():
         for curve in measured(out / "validation"):
             same = anchor.codec == "vtm18" and anchor.dataset == curve.dataset == dataset
             if same and is_enough(curve):
                 delta = bd_rate(anchor, curve).bd_rate_percent
                 say(f"BD-rate against the published vtm18: {delta:+.2f} %")
-    return [dict(row) for row in summarize(outcome.records, images)]
+    return [dict(row) for row in summarize(outcome.records, outcome.datasets)]

@@ -17,7 +17,7 @@ from rdbench.errors import Unavailable
 from rdbench.files import replacing
 from rdbench.report.tables import table
 from rdbench.store import Store
-from rdbench.types import Record
+from rdbench.types import Record, join_spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 def flat_row(record: Record) -> dict[str, Any]:
     """A record as one flat row: its columns, ``bpp``, a column a score, provenance as JSON."""
     row = dataclasses.asdict(record)
-    scores = row.pop("scores")
+    scores, weights = row.pop("scores"), row.pop("weights") or {}
+    row |= {"curve": str(record.curve), "settings": join_spec("", record.settings)[1:]}
+    row |= {"weights_kind": record.weights_kind, "weights": weights.get("configuration", "")}
     row["segments"] = json.dumps(row["segments"])
     row["provenance"] = json.dumps(row["provenance"], sort_keys=True)
     row |= {"bpp": record.bpp, "psnr_rgb": None, "ms_ssim": None, **scores}
@@ -90,7 +92,10 @@ def to_csv(records: Iterable[Record]) -> str:
 
 def to_json(records: Iterable[Record]) -> str:
     """An array of objects, segments and provenance nested."""
-    rows = [{**dataclasses.asdict(r), "bpp": r.bpp} for r in records]
+    rows = [
+        {**dataclasses.asdict(r), "bpp": r.bpp, "curve": str(r.curve), "settings": dict(r.settings)}
+        for r in records
+    ]
     return json.dumps(rows, indent=1) + "\n"
 
 
@@ -132,7 +137,7 @@ def _compressai(curve: Curve, by_point: Mapping[tuple[str, str], Sequence[Record
     results: dict[str, list[float | None]] = {"bpp": curve.bpp.tolist()}
     for metric, name in (("psnr_rgb", "psnr-rgb"), ("ms_ssim", "ms-ssim-rgb")):
         if curve.has(metric):
-            scores = curve.distortion[metric]
+            scores = curve.scores[metric]
             results[name] = [float(v) if np.isfinite(v) else None for v in scores]
     for column, name in (("encode_s", "encoding_time"), ("decode_s", "decoding_time")):
         results[name] = [

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rdbench.curve import Curve
-from rdbench.registry import codec_from_spec
 from rdbench.report.plots import PAGE_IN, STYLE
+from rdbench.spec import get_codec
 from rdbench_codecs.hyperprior.codec import Qvrf
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def draw_card(
         rivals: curves to compare it with, best first.
         path: SVG to write.
     """
-    point = codec_from_spec(codec)
+    point = get_codec(codec)
     n_panels = 3 if isinstance(point, Qvrf) else 2
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_IN, 2.7), layout="constrained")
@@ -68,14 +68,14 @@ def _rates(axes: "Axes", codec: str, curve: Curve, rivals: Sequence[Curve]) -> N
         label = f"{rival.codec}, {rival.source}" if rival.source != "measured" else rival.codec
         axes.plot(
             rival.bpp,
-            rival.distortion["psnr_rgb"],
+            rival.scores["psnr_rgb"],
             color=colour,
             linestyle=dashes,
             lw=1,
             label=label,
         )
-    axes.plot(curve.bpp, curve.distortion["psnr_rgb"], "o-", color=_BLUE, ms=3, label=codec)
-    low, high = min(curve.distortion["psnr_rgb"]), max(curve.distortion["psnr_rgb"])
+    axes.plot(curve.bpp, curve.scores["psnr_rgb"], "o-", color=_BLUE, ms=3, label=codec)
+    low, high = min(curve.scores["psnr_rgb"]), max(curve.scores["psnr_rgb"])
     axes.set(xlim=(0, 1.05 * max(curve.bpp)), ylim=(low - 1, high + 3))
     axes.set(xlabel="bits per pixel", ylabel="PSNR RGB in dB", title="Kodak, real files")
     axes.legend(fontsize=6, loc="lower right", frameon=True, edgecolor="none", framealpha=0.85)

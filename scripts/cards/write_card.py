@@ -21,10 +21,10 @@ from card_figure import draw_card
 
 from rdbench import Store, bd_rate
 from rdbench.analysis.measured import measured_curves
-from rdbench.analysis.selection import gather
+from rdbench.analysis.selection import select
 from rdbench.analysis.summary import summarize
 from rdbench.curve import Curve
-from rdbench.registry import codec_class
+from rdbench.plugins import codec_class
 from rdbench.report.tables import table
 from rdbench_codecs.learned.weights import bundled, read, sha256
 from rdbench_codecs.training.recipe import Recipe
@@ -128,7 +128,7 @@ def _measured(codec: str, reports: Path) -> tuple[list[dict[str, Any]], Curve, l
         (curve,) = measured_curves(records, datasets, store.protocols())
     names = ("setting", "images", "bpp", "psnr_rgb", "ms_ssim")
     rows = [{name: row[name] for name in names} for row in summarize(records, datasets)]
-    rivals = [c for c in gather(reports, DATASET) if c.codec in RIVALS]
+    rivals = [c for c in select(reports, DATASET).curves if c.codec in RIVALS]
     return rows, curve, sorted(rivals, key=lambda c: RIVALS.index(c.codec))
 
 

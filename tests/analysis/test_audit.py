@@ -88,7 +88,7 @@ def test_what_a_file_lacks_is_found(tmp_path, monkeypatch):
     def rebuilt(spec, cls):
         return Forgetful(int(spec.partition("=")[2]))
 
-    monkeypatch.setattr(storing, "codec_from_spec", rebuilt)
+    monkeypatch.setattr(storing, "get_codec", rebuilt)
     found = audit(tmp_path / "out")
     assert len(found) == 2
     for a in found:

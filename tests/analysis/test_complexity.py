@@ -8,7 +8,7 @@ import pytest
 
 from rdbench.analysis.complexity import complexity, extra
 from rdbench.errors import UsageError
-from rdbench.registry import codec_class
+from rdbench.plugins import codec_class
 from rdbench.types import Codec
 from rdbench_codecs.conventional.null import Null
 

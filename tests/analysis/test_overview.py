@@ -8,12 +8,13 @@ import pytest
 from folders import as_kodak
 
 from rdbench import bd_rate, load, rescore, run
-from rdbench.analysis.bd import sensitivity
 from rdbench.analysis.overview import TABLES, Request, bd_rates, compared, points
-from rdbench.analysis.selection import gather
+from rdbench.analysis.selection import select
+from rdbench.analysis.sensitivity import sensitivity
 from rdbench.errors import UsageError
 from rdbench.metrics import Protocol
 from rdbench.report.tables import table
+from rdbench.types import Weights
 
 NOWHERE = Path("nowhere")
 
@@ -51,8 +52,8 @@ def test_only_published_weights_stand_for_the_published_codec(tmp_path, kind):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     PIL.Image.fromarray(pixels).save(folder / "a.png")
     run("qarv:weights=random-tiny,lambda=16,64,256,1024", str(folder), tmp_path / "out")
-    as_kodak(tmp_path / "out", tmp_path / "kodak", weights_kind=kind)
-    found = [c for c in gather(tmp_path / "kodak", "kodak") if c.codec == "qarv"]
+    as_kodak(tmp_path / "out", tmp_path / "kodak", weights=Weights(kind, "0"))
+    found = [c for c in select(tmp_path / "kodak", "kodak").curves if c.codec == "qarv"]
     assert {c.source for c in found} == {"measured"} | ({"published"} - {kind})
     assert [c.weights_kind for c in found if c.source == "measured"] == [kind]
 
@@ -66,7 +67,7 @@ def test_bd_rates_under_other_metrics(tmp_path):
         assert -60 < found.bd_rate_percent < 0
         assert found.ci_low < found.bd_rate_percent < found.ci_high
         rates, qualities = curves["webp"].points(metric)
-        assert (np.diff(sign * curves["webp"].distortion[metric]) > 0).all()
+        assert (np.diff(sign * curves["webp"].scores[metric]) > 0).all()
         assert (np.diff(qualities) > 0).all()
         assert len(rates) == 4
         with pytest.raises(UsageError, match="db_of_mean"):
@@ -99,5 +100,5 @@ def test_tables_say_which_weights_and_which_anchor(tmp_path):
         str(folder), tmp_path / "out",
     )  # fmt: skip
     found = compared(Request(tmp_path / "out", anchor="webp", dataset="set"))
-    assert ("qarv:weights=bundled", "a reduced network, not the published one") in found.notes
+    assert ("qarv (reduced network)", "a reduced network, not the published one") in found.notes
     assert "--anchor may also be webp:method=6" in found.choices[0]

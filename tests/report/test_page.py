@@ -20,9 +20,9 @@ from rdbench.analysis.complexity import Complexity, Work, complexity
 from rdbench.cli.app import app
 from rdbench.errors import DataError, UsageError
 from rdbench.match import match_codecs
-from rdbench.registry import codec_from_spec
 from rdbench.report.page import make_page, render, write_page
 from rdbench.report.page.album import bits_per_pixel
+from rdbench.spec import get_codec
 from rdbench.store import Store
 from rdbench.timing import time_codecs
 
@@ -141,7 +141,7 @@ def test_costs_are_counted_once_and_kept(tmp_path, monkeypatch):
 
 def test_costs_of_published_curves_are_what_is_counted(data):
     (curve,) = [c for c in kodak(data)["curves"] if c["key"] == "bmshj2018-factorized"]
-    codec = codec_from_spec("bmshj2018-factorized:weights=random,quality=8")
+    codec = get_codec("bmshj2018-factorized:weights=random,quality=8")
     counted = complexity(codec).row()
     assert curve["complexity"] == {name: round(value) for name, value in counted.items()}
 
@@ -169,7 +169,7 @@ def test_images_are_those_nearest_to_a_rate(tmp_path):
     for view in (low, high):
         shown = PIL.Image.open(io.BytesIO(b64decode(page.album.images[view["image"]])))
         kept = files[view["spec"]]
-        assert (np.asarray(shown) == codec_from_spec(view["spec"]).decode(kept)).all()
+        assert (np.asarray(shown) == get_codec(view["spec"]).decode(kept)).all()
         assert view["n_bytes"] == len(kept)
 
 

@@ -163,6 +163,10 @@ class FixedRate(HyperpriorCodec):
         named_one = not is_random and self.weights not in (weights.PUBLISHED, weights.BUNDLED)
         return (self,) if named_one and "{quality}" not in self.weights else super().ladder()
 
+    @property
+    def trained_for(self) -> str:
+        return self.metric
+
     def published(self) -> Dimensions:
         baseline = BASELINES[self.baseline]
         channels = baseline.small if self.quality <= baseline.n_small else baseline.large

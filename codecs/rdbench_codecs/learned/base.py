@@ -225,6 +225,10 @@ class LearnedCodec(Trainable):
             return None
         return weights.locate(self.weights_path(), self.checkpoint_name(), self.checkpoints)
 
+    @property
+    def on_gpu(self) -> bool:
+        return self.device != "cpu"
+
     def identify_weights(self) -> Weights:
         return self._identify(self.weights_file())
 

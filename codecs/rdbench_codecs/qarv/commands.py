@@ -9,7 +9,7 @@ import typer
 from rdbench.cli.console import AsJson, Force, print_rows, progress_bar, say
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, output_files
-from rdbench.registry import codec_from_spec, spec_of
+from rdbench.spec import get_codec, spec_of
 from rdbench_codecs.learned.container import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _refuse_giant(n_pixels: int, options: str) -> None:
 def _qarv(spec: str) -> "Qarv":
     from rdbench_codecs.qarv import Qarv
 
-    point = codec_from_spec(spec)
+    point = get_codec(spec)
     if not isinstance(point, Qarv):
         raise UsageError(f"{spec!r} is not QARV")
     point.check()

@@ -12,8 +12,8 @@ from rdbench.analysis.complexity import Countable
 from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Plot
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
-from rdbench.registry import codec_from_spec
 from rdbench.report.plots import Panel, rd_figure
+from rdbench.spec import get_codec
 from rdbench.types import Codec
 
 Row = Mapping[str, Any]
@@ -79,7 +79,7 @@ def n_parameters(codec: Codec) -> int:
 
 def millions_of_ladder(spec: str) -> float:
     """Count the parameters, in millions, of all models that a codec needs for its rates."""
-    codec = codec_from_spec(spec)
+    codec = get_codec(spec)
     models = (codec,) if codec.variable_rate else codec.ladder()
     return sum(map(n_parameters, models)) / 1e6
 
@@ -96,7 +96,7 @@ def weights_note(curve: Curve | None) -> str:
     """Name the weights of a measured curve, unless they are the published ones."""
     if curve is None or curve.weights_kind not in _KINDS:
         return ""
-    return f"{curve.provenance['curve']} ({_KINDS[curve.weights_kind]})"
+    return f"{curve.key} ({_KINDS[curve.weights_kind]})"
 
 
 def measured_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ def measured_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> t
         if (own := measured_curve(evidence, dataset, codec)) is not None:
             notes.append(f"{codec} measured on {dataset}: {_description(own)}")
         notes += [
-            f"not compared, on {dataset}: {curve.provenance['curve']}: {why}"
+            f"not compared, on {dataset}: {curve.key}: {why}"
             for curve in evidence.own(dataset, codec)
             if (why := evidence.objection(curve))
         ]
@@ -124,8 +124,7 @@ def drawn_notes(evidence: Evidence, curves: Iterable[Curve]) -> tuple[str, ...]:
 
 
 def _description(curve: Curve, *more: str | None) -> str:
-    parts = (str(curve.provenance["curve"]), _KINDS.get(curve.weights_kind), *more)
-    return ", ".join(filter(None, parts))
+    return ", ".join(filter(None, (str(curve.key), _KINDS.get(curve.weights_kind), *more)))
 
 
 def unpublished(what: str, *steps: str) -> Missing:

@@ -13,9 +13,9 @@ from rdbench.analysis.latents import latent_rows
 from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Paper, Plot, Value
 from rdbench.curve import Curve
 from rdbench.errors import Unavailable
-from rdbench.registry import codec_from_spec
 from rdbench.report.latents import shares_figure
 from rdbench.report.plots import PAGE_IN, Panel
+from rdbench.spec import get_codec
 from rdbench.timing import Timing, highest_rate, n_cores
 from rdbench_literature.papers.common import (
     Row,
@@ -155,8 +155,8 @@ def _is_full_size(timing: Timing) -> bool:
     """Return False for random weights of another size, such as ``random-tiny``."""
     if timing.weights_kind != "random":
         return True
-    published = codec_from_spec(f"{timing.codec}:weights=random,{timing.rate}")
-    return n_parameters(codec_from_spec(timing.spec)) == n_parameters(published)
+    published = get_codec(f"{timing.codec}:weights=random,{timing.rate}")
+    return n_parameters(get_codec(timing.spec)) == n_parameters(published)
 
 
 def _conditions(timing: Timing) -> str:
@@ -327,7 +327,7 @@ def _figure_9(evidence: Evidence) -> Finding:
 
 def _figure_11(evidence: Evidence) -> Finding:
     own = evidence.drawable("kodak", "qarv")
-    codec: Any = codec_from_spec(own[0].specs[0] if own else "qarv")
+    codec: Any = get_codec(own[0].specs[0] if own else "qarv")
     try:
         codec.check()
     except Unavailable as error:
@@ -335,7 +335,8 @@ def _figure_11(evidence: Evidence) -> Finding:
     # Needs torch, which is not needed for anything else here.
     from rdbench_literature.papers.subsets import subsets_figure
 
-    reduced = ", a reduced network" if codec.weights_kind() == "reduced" else ""
+    weights = codec.identify_weights()
+    reduced = ", a reduced network" if weights and weights.kind == "reduced" else ""
     note = (
         f"drawn with weights={codec.weights}{reduced} and images of the data set sample. "
         "`rdbench qarv subsets` draws the same for any image"

@@ -12,8 +12,8 @@ from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Paper, Plot
 from rdbench.analysis.variable_rate import variable_rate_penalty
 from rdbench.curve import Curve
 from rdbench.errors import DataError, Unavailable, UsageError
-from rdbench.registry import codec_from_spec
 from rdbench.report.plots import COLUMN_IN, Panel
+from rdbench.spec import get_codec
 from rdbench.types import Record
 from rdbench_literature.papers.common import (
     Row,
@@ -156,8 +156,8 @@ def _to_count_macs(evidence: Evidence, baseline: str) -> str:
 
 def _extra_parameters(codec: str, baseline: str) -> float:
     """Return the parameters that a method adds to one fixed-rate model, in percent."""
-    fixed = n_parameters(codec_from_spec(f"{baseline}:weights=random").ladder()[-1])
-    return 100 * (n_parameters(codec_from_spec(f"{codec}:weights=random")) - fixed) / fixed
+    fixed = n_parameters(get_codec(f"{baseline}:weights=random").ladder()[-1])
+    return 100 * (n_parameters(get_codec(f"{codec}:weights=random")) - fixed) / fixed
 
 
 def _table_r1(evidence: Evidence) -> Finding:
@@ -233,7 +233,7 @@ def _fit(evidence: Evidence) -> tuple[Any, str, tuple[Missing, ...]]:
         The fit or None, a note on its weights, and what is missing if there is no fit.
     """
     own = measured_curve(evidence, "kodak", _OURS)
-    codec: Any = codec_from_spec(own.specs[0] if own else f"{_OURS}:weights=published")
+    codec: Any = get_codec(own.specs[0] if own else f"{_OURS}:weights=published")
     try:
         fit = codec.regulator_fit()
     except (Unavailable, UsageError) as error:

@@ -12,11 +12,10 @@ import PIL.Image
 
 from rdbench.curve import to_quality
 from rdbench.datasets import ImageFile, load_dataset
-from rdbench.errors import RdbenchError, UsageError
+from rdbench.errors import RdbenchError, UsageError, closest
 from rdbench.images import read_image
 from rdbench.match import Match, match_of
 from rdbench.metrics.protocol import to_8bit
-from rdbench.registry import closest
 from rdbench.report.page.data import Comparison, Json
 from rdbench.store import Store
 from rdbench.types import Codec, Image, Record
@@ -129,8 +128,8 @@ def image_json(
 
 def _of(comparison: Comparison, key: str, matches: Iterable[Match]) -> list[Match]:
     """The matches that belong to a measured curve."""
-    curve = comparison.curves[key].provenance["curve"]
-    return [m for m in matches if (m.dataset, m.curve) == (comparison.dataset, curve)]
+    wanted = comparison.dataset, comparison.curves[key].key
+    return [m for m in matches if (m.dataset, m.curve) == wanted]
 
 
 def _names_of_file(comparison: Comparison, image: str) -> set[str]:
@@ -162,7 +161,7 @@ def _entry(image: ImageFile, album: Album) -> Json:
 
 
 def _view(store: Store, point: Point, image: ImageFile, album: Album) -> Json:
-    codec = store.codec_of(point)
+    codec = store.codec_of(point.codec, point.spec, point.fingerprint)
     decoded = to_8bit(codec.decode(store.bitstream(point.bitstream_sha256)))
     known = {
         name: float(to_quality(name, np.array(score)))
@@ -181,9 +180,9 @@ def _view(store: Store, point: Point, image: ImageFile, album: Album) -> Json:
     }
 
 
-def _bit_maps(codec: Codec, image_file: ImageFile, album: Album) -> Iterator[Json]:
+def _bit_maps(codec: Codec, file: ImageFile, album: Album) -> Iterator[Json]:
     """Where the bits of each latent go and, first, of all together."""
-    image = read_image(image_file.path)
+    image = read_image(file.path)
     maps = {name: bits_per_pixel(m, *image.shape[:2]) for name, m in codec.bit_maps(image).items()}
     if len(maps) > 1:
         maps = {"all latents": sum(maps.values(), np.zeros(image.shape[:2], np.float32)), **maps}

@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from sample import photograph
 
 from rdbench.errors import BitstreamError, EncoderError, RdbenchError, Unavailable, UsageError
-from rdbench.registry import codec_class, codecs_from_spec, spec_of
+from rdbench.plugins import codec_class
+from rdbench.spec import get_codecs, spec_of
 from rdbench.types import Image
 from rdbench_codecs.hyperprior import CODECS, model
 from rdbench_codecs.hyperprior.checkpoints import CHECKPOINTS
@@ -125,13 +126,13 @@ def test_gaussians_do_not_depend_on_threads(
 
 @pytest.mark.parametrize("spec", ["qvrf-mbt2018:a=2.5", "qvrf-mbt2018-mean:lambda=0.05"])
 def test_another_process_decodes_the_same_image(spec: str, tmp_path: Path) -> None:
-    (codec,) = codecs_from_spec(f"{spec},weights=random-tiny")
+    (codec,) = get_codecs(f"{spec},weights=random-tiny")
     stream = codec.encode(photo())
     (tmp_path / "file").write_bytes(stream.data)
     program = (
         "import sys, numpy as np\n"
-        "from rdbench.registry import codecs_from_spec\n"
-        "(codec,) = codecs_from_spec(sys.argv[1])\n"
+        "from rdbench.spec import get_codecs\n"
+        "(codec,) = get_codecs(sys.argv[1])\n"
         "data = open(sys.argv[2], 'rb').read()\n"
         "np.save(sys.argv[2] + '.npy', codec.decode(data))\n"
     )
@@ -227,7 +228,7 @@ def test_bit_maps_tell_where_the_ideal_bits_go() -> None:
 
 
 def test_fingerprints_say_that_weights_are_random(tmp_path: Path) -> None:
-    assert tiny("mbt2018").weights_kind() == "random"
+    assert tiny("mbt2018").identify_weights().kind == "random"
     path = saved(tmp_path / "a.safetensors", "mbt2018", "fixed")
     assert MBT2018(weights=str(path)).fingerprint() == weights_files.sha256(path)
 

@@ -10,7 +10,7 @@ import pytest
 from mutations import claims, forged, little_memory, mutated, rates
 
 from rdbench.errors import BitstreamError
-from rdbench.registry import codec_class
+from rdbench.plugins import codec_class
 from rdbench_codecs.hyperprior.codec import HyperpriorCodec
 
 NAMES = [

@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import save_file
 
 from rdbench.errors import EncoderError, Unavailable, UsageError
-from rdbench.registry import codec_from_spec
+from rdbench.spec import get_codec
 from rdbench_codecs.hyperprior import CODECS
 from rdbench_codecs.hyperprior.loading import build
 from rdbench_codecs.learned import weights
@@ -67,7 +67,7 @@ def test_what_is_missing_has_one_message(cls: type[LearnedCodec]) -> None:
 )
 def test_rates_out_of_range_are_usage_errors(spec: str) -> None:
     with pytest.raises(UsageError, match="it must be"):
-        codec_from_spec(spec)
+        get_codec(spec)
 
 
 @pytest.mark.parametrize("cls", ONE_EACH)
@@ -105,7 +105,7 @@ def test_a_file_is_hashed_once(name: str, monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(weights.hashlib, "file_digest", count_hashed)
     monkeypatch.setattr(weights, "locate", count_located)
     save_tiny(name, path)
-    codec = codec_from_spec(f"{name}:weights={path}")
+    codec = get_codec(f"{name}:weights={path}")
     first = codec.identify_weights()
     stream = codec.encode(IMAGE)
     codec.decode(stream.data)
@@ -137,7 +137,7 @@ def test_the_configuration_decides_whether_a_network_is_reduced(tmp_path: Path) 
     assert codec.config() == CONFIGS["tiny"]
     assert not QarvConfig(lambda_range=(4.0, 64.0)).is_reduced
     shutil.copy(weights.bundled("qvrf-mbt2018"), tmp_path / "other.safetensors")
-    found = codec_from_spec(f"qvrf-mbt2018:weights={tmp_path / 'other.safetensors'}")
+    found = get_codec(f"qvrf-mbt2018:weights={tmp_path / 'other.safetensors'}")
     weights_of_copy = found.identify_weights()
     assert weights_of_copy is not None
     assert weights_of_copy.kind == "reduced"

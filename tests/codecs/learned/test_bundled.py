@@ -10,7 +10,8 @@ from sample import photograph
 from typer.testing import CliRunner
 
 from rdbench.cli.app import app
-from rdbench.registry import codec_class, spec_of
+from rdbench.plugins import codec_class
+from rdbench.spec import spec_of
 from rdbench.types import Codec
 from rdbench_codecs.conventional.jpeg import Jpeg
 from rdbench_codecs.learned import weights
@@ -45,7 +46,7 @@ def test_they_are_what_a_codec_uses_by_itself(name: str) -> None:
     codec = codec_class(name)()
     assert "weights=bundled" in spec_of(codec)
     assert codec.fingerprint() == weights.sha256(weights.bundled(name))
-    assert codec.weights_kind() == "reduced"
+    assert codec.identify_weights().kind == "reduced"
     assert "bundled with rdbench" in codec.remark()
 
 

@@ -268,21 +268,21 @@ def test_a_configuration_that_is_wrong_names_file_and_key(tmp_path, config):
 
 @pytest.mark.parametrize("name", ["g_a.0.weight", "h_a.0.weight", "Gain"])
 def test_scalars_in_place_of_parameters_are_refused(tmp_path, name):
-    from rdbench.registry import codec_from_spec
+    from rdbench.spec import get_codec
     from rdbench_codecs.hyperprior.loading import build
 
     state = dict(build("mbt2018-mean", "qvrf", 2, 3).state_dict()) | {name: torch.tensor(1.0)}
     path = _save(tmp_path / "a.pth", state)
     with pytest.raises(DataError, match=r"a\.pth does not fit this network"):
-        codec_from_spec(f"qvrf-mbt2018-mean:weights={path}").load()
+        get_codec(f"qvrf-mbt2018-mean:weights={path}").load()
 
 
 def test_a_copy_of_the_bundled_file_is_the_same_reduced_network(tmp_path):
-    from rdbench.registry import codec_from_spec
+    from rdbench.spec import get_codec
 
     for name in ("qarv", "qvrf-mbt2018-mean"):
         copy = tmp_path / "published.safetensors"
         copy.write_bytes(weights.bundled(name).read_bytes())
-        other, own = (codec_from_spec(f"{name}:weights={w}") for w in (copy, "bundled"))
-        assert other.weights_kind() == own.weights_kind() == "reduced"
+        other, own = (get_codec(f"{name}:weights={w}") for w in (copy, "bundled"))
+        assert other.identify_weights().kind == own.identify_weights().kind == "reduced"
         assert other.fingerprint() == own.fingerprint()

@@ -182,7 +182,7 @@ def test_missing_weights_say_what_to_do(tmp_path, monkeypatch):
 
 
 def test_random_weights_say_so():
-    assert TINY.weights_kind() == "random"
+    assert TINY.identify_weights().kind == "random"
     assert TINY.fingerprint() != Qarv(weights="random").fingerprint()
 
 

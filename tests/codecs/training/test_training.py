@@ -17,7 +17,8 @@ from training_runs import train
 from rdbench.cli.train import image_files
 from rdbench.errors import DataError, RdbenchError, RdbenchWarning, UsageError
 from rdbench.images import read_image
-from rdbench.registry import codec_class, codec_from_spec, codec_names
+from rdbench.plugins import codec_class, codec_names
+from rdbench.spec import get_codec
 from rdbench.types import Progress, Trainable
 from rdbench_codecs.hyperprior.objective import HyperpriorObjective
 from rdbench_codecs.hyperprior.rates import POINTS
@@ -405,7 +406,7 @@ def test_wrong_recipes_say_what_is_wrong(text: str, message: str, tmp_path: Path
 @pytest.mark.parametrize("threads", ["0", "-1", "99999999999999999999"])
 def test_threads_that_torch_cannot_use(codec: str, threads: str) -> None:
     with pytest.raises(UsageError, match="it must be 1 to 4096"):
-        codec_from_spec(f"{codec}:weights=random-tiny,threads={threads}")
+        get_codec(f"{codec}:weights=random-tiny,threads={threads}")
 
 
 def test_a_recipe_that_is_no_text(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How long a store of 200,000 records takes to open and to say what is left to do.
+"""Time a store of 200,000 records: fill it, open it, and find the tasks that are left.
 
 python benchmarks/store.py [--records 200000]
 """
@@ -14,7 +14,7 @@ from rdbench.types import Record
 
 
 def example(number: int) -> Record:
-    """Record ``number`` of 24 images x many operating points."""
+    """Return record ``number`` of 24 images x many operating points."""
     point, image = divmod(number, 24)
     name = f"kodim{image + 1:02d}.png"
     return Record(
@@ -30,7 +30,7 @@ def example(number: int) -> Record:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=200_000)
     n_records = parser.parse_args().records
     records = [example(number) for number in range(n_records)]

@@ -118,6 +118,11 @@ class Curve:
             scores = {k: v[order] for k, v in table.distortion.items()}
             self._set("per_image", PerImage(table.images, table.bpp[order], scores))
 
+    def __repr__(self) -> str:
+        points = f"{len(self.bpp)} point{'s' if len(self.bpp) != 1 else ''}"
+        rates = f", {_span(self.bpp, 2)} bpp" if len(self.bpp) else ""
+        return f"<Curve {self.label} on {self.dataset}: {points}{rates}, {self.source}>"
+
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 

@@ -43,6 +43,9 @@ class ImageFile:
     height: int
     sha256: str
 
+    def __repr__(self) -> str:
+        return f"<ImageFile {self.name}: {self.width}x{self.height}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
@@ -57,6 +60,10 @@ class Dataset:
     name: str
     files: tuple[ImageFile, ...]
     source: str
+
+    def __repr__(self) -> str:
+        images = f"{len(self.files)} image{'s' if len(self.files) != 1 else ''}"
+        return f"<Dataset {self.name}: {images}>"
 
     @property
     def fingerprint(self) -> str:
@@ -136,18 +143,27 @@ class Manifest:
 @cache
 def manifests() -> Mapping[str, Manifest]:
     """Every registered manifest by name."""
-    found = dict(_read_manifests())
+    found: dict[str, Manifest] = {}
+    packages: dict[str, str] = {}
+    for package, read in _read_manifests():
+        first = packages.setdefault(read.name, package)
+        if first == package:
+            found[read.name] = read
+        else:
+            message = f"plugins {first!r} and {package!r} both describe data set {read.name!r}"
+            warnings.warn(f"{message}; that of {first!r} is used", RdbenchWarning, 2)
     return dict(sorted(found.items()))
 
 
 def _read_manifests() -> Iterator[tuple[str, Manifest]]:
-    for _, package in plugins(GROUP):
+    """Yield the entry that registers a manifest, and the manifest."""
+    for entry, package in plugins(GROUP):
         for file in importlib.resources.files(package).iterdir():
             if file.name.endswith(".toml"):
                 body = tomllib.loads(file.read_text(encoding="utf-8"))
                 images = tuple(Entry(**image) for image in body.pop("images", ()))
                 name = file.name.removesuffix(".toml")
-                yield name, Manifest(name=name, images=images, **body)
+                yield entry, Manifest(name=name, images=images, **body)
 
 
 def manifest(name: str) -> Manifest:
@@ -495,12 +511,11 @@ def _fetch_files(wanted: Manifest, folder: Path, progress: bool) -> None:
 
 def _retrieve(url: str, digest: str | None, folder: Path, name: str, progress: bool) -> Path:
     import pooch
-    import requests
 
     pooch.get_logger().setLevel("WARNING")
     try:
         return Path(pooch.retrieve(url, digest, name, folder, progressbar=progress))
-    except (requests.RequestException, OSError) as error:
+    except OSError as error:  # what requests, pooch's client, raises is one too
         raise DataError(f"cannot fetch {url}: {error}; try again, what is there is kept") from None
     except ValueError as error:
         raise DataError(f"{url} is not the file it was: {error}") from None

@@ -75,6 +75,11 @@ class Match:
     error: str | None = None
     weights_kind: WeightsKind = ""
 
+    def __repr__(self) -> str:
+        found = f"{self.spec}, {self.bpp:.3f} bpp" if self.spec else f"failed: {self.error}"
+        where = f"{self.dataset}/{self.image}"
+        return f"<Match {self.target}={self.value:g} on {where}: {self.codec}: {found}>"
+
     def measure(self, name: str) -> float | None:
         """``bpp``, or a score; None where it was not measured."""
         return self.bpp if name == "bpp" else self.scores.get(name)
@@ -226,7 +231,7 @@ def _match(task: _Task) -> tuple[Match, bytes]:
     found = TARGETS[task.target](task.codec, image, task.value, _MAX_ENCODES)
     decoder = dataclasses.replace(found.codec)  # type: ignore[type-var]
     data = found.bitstream.data
-    scores = score(DEFAULT_PROTOCOL, image, decoder.decode(data))
+    scores = score(image, decoder.decode(data))
     match = dataclasses.replace(
         _blank(task),
         spec=spec_of(found.codec),

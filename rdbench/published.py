@@ -10,6 +10,7 @@ reproduce.
 import dataclasses
 import functools
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -83,7 +84,10 @@ def _files() -> dict[tuple[str, str], Traversable]:
             for file in (f for f in dataset.iterdir() if f.name.endswith(".json")):
                 key = dataset.name, file.name.removesuffix(".json")
                 if key in found:
-                    raise DataError(f"two packages publish {key[1]} on {key[0]}; uninstall one")
+                    raise DataError(
+                        f"two packages publish {key[1]} on {key[0]} ({found[key]} and {file}); "
+                        "uninstall one of them"
+                    )
                 found[key] = file
     return found
 
@@ -333,9 +337,18 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        import json5
+        plain = _COMMA.sub(_text_only, _COMMENT.sub(_text_only, text))
+        return json.loads(plain)
 
-        return json5.loads(text)
+
+_TEXT = r'"(?:\\.|[^"\\])*"'
+# Texts are matched first and kept, so that a comment or comma inside one is left alone.
+_COMMENT = re.compile(rf"({_TEXT})|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMA = re.compile(rf"({_TEXT})|,(?=\s*[\]}}])", re.DOTALL)
+
+
+def _text_only(match: re.Match[str]) -> str:
+    return match[1] or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,4 +145,4 @@ def _rescore(task: _Task) -> dict[str, float]:
     with Store(task.folder, create=False) as store:
         data = store.bitstream(task.record.bitstream_sha256)
     decoded = task.codec.decode(data)
-    return score(Protocol(task.scored, task.metrics), read_image(task.image.path), decoded)
+    return score(read_image(task.image.path), decoded, Protocol(task.scored, task.metrics))

@@ -66,6 +66,10 @@ class Outcome:
     n_made: int
     n_wanted: int
 
+    def __repr__(self) -> str:
+        n_failed, n_records = len(self.failures), len(self.records)
+        return f"<Outcome: {n_records} records, {self.n_measured} new, {n_failed} failed>"
+
     @property
     def failures(self) -> tuple[Record, ...]:
         """The records that say why there is no result."""
@@ -239,7 +243,7 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
         started = time.perf_counter()
         decoded = decoder.decode(bitstream.data)
         decode_s = time.perf_counter() - started
-        scores = score(task.protocol, image, decoded)
+        scores = score(image, decoded, task.protocol)
         record = replace(record, decode_s=decode_s, scores=scores)
     except Exception as error:
         record = replace(record, error=reason(error))

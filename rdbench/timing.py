@@ -96,6 +96,10 @@ class Timing:
     created: str
     weights_kind: WeightsKind = ""
 
+    def __repr__(self) -> str:
+        seconds = f"encode {self.encode_s.median:.3g} s, decode {self.decode_s.median:.3g} s"
+        return f"<Timing {self.spec} on {self.dataset}: {seconds}, {self.on}>"
+
     @property
     def busy(self) -> bool:
         """Whether other processes may have slowed it down."""

@@ -2,8 +2,9 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -71,6 +72,10 @@ class Bitstream:
 
     data: bytes
     segments: tuple[Segment, ...] = ()
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{s.name} {s.n_bytes}" for s in self.segments)
+        return f"<Bitstream: {len(self.data)} bytes{f' ({parts})' if parts else ''}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +214,99 @@ class Codec(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """What a training reports from time to time, as means since its last report.
+
+    Attributes:
+        step: updates done.
+        loss, bpp, psnr: of the training crops; PSNR in dB of the mean squared error.
+        learning_rate: of the last step.
+        images_per_s: crops per second over all processes.
+        seconds_left: until the last step at this speed.
+    """
+
+    step: int
+    loss: float
+    bpp: float
+    psnr: float
+    learning_rate: float
+    images_per_s: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """What to train on, and where; the recipe decides everything else.
+
+    Attributes:
+        recipe: name of a recipe of the codec, or path of a ``.toml`` file.
+        images: files of the training images.
+        read: reads one of them.
+        out: folder of ``checkpoint.pt``, ``log.csv`` (columns: fields of Progress) and
+            ``weights.safetensors``.
+        start: file of weights to start from instead of the recipe's, or "".
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: CPU threads per process, or None for the default.
+        loaders: processes that read images; 0 to read them between the steps.
+        compile: compile the network first, which takes minutes and speeds up each step.
+    """
+
+    recipe: str
+    images: Sequence[Path]
+    read: Callable[[Path], Image]
+    out: Path
+    start: str = ""
+    device: str = "cpu"
+    threads: int | None = None
+    loaders: int = 0
+    compile: bool = False
+
+
+class Training(ABC):
+    """A training that is ready to run.
+
+    Attributes:
+        steps: number of updates in all.
+        n_parameters: of the network.
+        reports: False in all processes of a distributed training but the first.
+    """
+
+    steps: int
+    n_parameters: int
+    reports: bool
+
+    @abstractmethod
+    def run(self, on_progress: Callable[[Progress], None]) -> bool:
+        """Train, or resume, until the recipe ends or SIGTERM or Ctrl-C asks to stop.
+
+        Returns:
+            True where the recipe is done, False where it was stopped and saved.
+
+        Raises:
+            DataError: ``out`` holds other files, a file cannot be written, or the loss diverged.
+        """
+
+
+class Trainable(Codec):
+    """A codec that can be trained."""
+
+    @classmethod
+    @abstractmethod
+    def recipe_names(cls) -> list[str]:
+        """Return the names of the codec's recipes, sorted."""
+
+    @classmethod
+    @abstractmethod
+    def training(cls, options: TrainingOptions) -> Training:
+        """Make a training.
+
+        Raises:
+            UsageError: no recipe has that name.
+            DataError: a recipe that is wrong.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One image through one operating point, verified, or the reason why not. Never a mean.
 
@@ -260,6 +358,12 @@ class Record:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     weights_kind: WeightsKind = ""
+
+    def __repr__(self) -> str:
+        bpp = [] if self.bpp is None else [f"{self.bpp:.3f} bpp"]
+        result = ", ".join([*bpp, *(f"{name}={v:.4g}" for name, v in self.scores.items())])
+        failed = f"failed: {self.error}" if self.error else ""
+        return f"<Record {self.spec} on {self.dataset}/{self.image}: {failed or result}>"
 
     @property
     def bpp(self) -> float | None:

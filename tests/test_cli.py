@@ -202,9 +202,9 @@ def test_a_description_file_is_a_codec(tmp_path):
 
 
 def test_a_file_of_a_wanted_size_and_back(tmp_path):
-    from skimage import data
+    from sample import photograph
 
-    PIL.Image.fromarray(data.astronaut()).save(tmp_path / "a.png")
+    PIL.Image.fromarray(photograph("astronaut")).save(tmp_path / "a.png")
     words = ("encode", "a.png", "--codec", "jpeg2000", "--target-bpp", "0.5", "--json")
     status, text, errors = rdbench(*words, cwd=tmp_path)
     assert status == 0, errors
@@ -214,7 +214,7 @@ def test_a_file_of_a_wanted_size_and_back(tmp_path):
     assert (tmp_path / "a.jpeg2000").stat().st_size == row["n_bytes"]
     words = ("decode", "a.jpeg2000", "--codec", "jpeg2000", "--out", "b.png")
     assert rdbench(*words, cwd=tmp_path)[0] == 0
-    error = np.asarray(PIL.Image.open(tmp_path / "b.png")).astype(float) - data.astronaut()
+    error = np.asarray(PIL.Image.open(tmp_path / "b.png")).astype(float) - photograph("astronaut")
     assert 10 * np.log10(255**2 / np.mean(error**2)) == pytest.approx(row["psnr_rgb"])
     words = ("encode", "a.png", "--codec", "jpeg", "--target-psnr", "30", "--json")
     status, text, errors = rdbench(*words, cwd=tmp_path)
@@ -256,7 +256,7 @@ def test_an_image_of_maps_is_looked_for_before_anything_is_measured(tmp_path):
 def test_what_learned_codecs_offer_without_weights(tmp_path):
     status, text, _ = rdbench("weights", "list", "--json")
     assert {row["name"] for row in json.loads(text)} >= {"qarv", "mbt2018-mean:quality=3"}
-    status, _, errors = rdbench("run", "--codec", "qarv:weights=qarv", "--out", tmp_path)
+    status, _, errors = rdbench("run", "--codec", "qarv:weights=published", "--out", tmp_path)
     assert (status, errors.count("\n")) == (1, 1)
     assert "rdbench weights fetch qarv" in errors
     codec = "qvrf-bmshj2018-hyperprior:weights=random-tiny"

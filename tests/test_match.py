@@ -10,7 +10,7 @@ from rdbench.cli.app import app
 from rdbench.errors import UsageError
 from rdbench.images import read_image
 from rdbench.match import Match, match_codecs, match_rows
-from rdbench.metrics import DEFAULT_PROTOCOL, score
+from rdbench.metrics import score
 from rdbench.registry import codec_from_spec
 from rdbench.store import Store
 
@@ -33,7 +33,7 @@ def test_every_image_is_at_the_rate(matched):
             assert len(data) == m.n_bytes
             assert codec_from_spec(m.spec).encode(_image(m)).data == data
             decoded = codec_from_spec(m.spec).decode(data)
-            assert score(DEFAULT_PROTOCOL, _image(m), decoded) == m.scores
+            assert score(_image(m), decoded) == m.scores
 
 
 def _image(match):

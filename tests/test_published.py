@@ -217,10 +217,10 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=30))
-def test_trailing_commas_leave_texts_alone(tmp_path_factory, text):
+def test_trailing_commas_and_comments_leave_texts_alone(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("import") / "x.json"
-    body = {"note": text + ",]", "results": {"bpp": [1, 2], "psnr": [30, 31]}}
-    path.write_text(json.dumps(body)[:-1] + ",}")
+    body = {"note": text + ",] // /* */", "results": {"bpp": [1, 2], "psnr": [30, 31]}}
+    path.write_text('// "a"\n' + json.dumps(body)[:-1] + ', /* ",\n" */ }')
     assert published._tolerant_json(path) == body
 
 

@@ -23,7 +23,7 @@ from rdbench_codecs.conventional.jpeg import Jpeg
 from rdbench_codecs.conventional.jpeg2000 import Jpeg2000
 from rdbench_codecs.conventional.null import Null
 from rdbench_codecs.conventional.webp import Webp
-from rdbench_codecs.hyperprior.codecs import QvrfMbt2018Mean
+from rdbench_codecs.hyperprior import CODECS
 from rdbench_codecs.qarv import Qarv
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
@@ -131,7 +131,7 @@ def test_ms_ssim_is_met():
 
 
 def test_qvrf_varies_its_regulator():
-    codec = QvrfMbt2018Mean(weights="random-tiny", threads=1)
+    codec = CODECS["qvrf-mbt2018-mean"](weights="random-tiny", threads=1)
     low, high = (len(replace(codec, a=a).encode(IMAGE).data) for a in (0.5, 12.0))
     found = encode_to_bytes(codec, IMAGE, (low + high) / 2)
     assert len(found.bitstream.data) == pytest.approx((low + high) / 2, rel=0.0101)

@@ -275,7 +275,7 @@ def test_networks_trained_for_another_metric_are_not_compared(measured_folder, t
 
 TIMING = Timing(
     codec="qarv",
-    spec="qarv:lambda=2048.0,weights=qarv,precision=float32",
+    spec="qarv:lambda=2048.0,weights=published,precision=float32",
     rate="lambda=2048",
     fingerprint="abc",
     dataset="kodak",

@@ -137,7 +137,7 @@ def test_results_that_cannot_be_sent_fail_their_own_task():
     with processes(2, 1) as results:
         found = dict(results(unsendable, ["lambda", "fine", "bad exception"]))
     assert found["fine"] == "fine"
-    assert "pickle" in str(found["lambda"])
+    assert "local object" in str(found["lambda"])
     assert "Foreign: a, b" in str(found["bad exception"])
 
 

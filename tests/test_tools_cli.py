@@ -116,7 +116,9 @@ def test_variable_rate_penalty_takes_the_curve_that_is_named(tmp_path):
 def test_complexity_names_the_weights():
     (row,) = json.loads(call("complexity", "-c", "qarv:weights=random-tiny", "--json").stdout)
     assert row["weights"] == "random"
-    (row,) = json.loads(call("complexity", "-c", "qvrf-mbt2018-mean:weights=lite", "--json").stdout)
+    (row,) = json.loads(
+        call("complexity", "-c", "qvrf-mbt2018-mean:weights=bundled", "--json").stdout
+    )
     assert row["weights"] == "reduced network"
 
 

@@ -23,11 +23,11 @@ def weights_list(as_json: AsJson = False) -> None:
 
     Example: rdbench weights list
     """
-    from rdbench_codecs.learned.weights import LITE, all_bundled, known, sha256
+    from rdbench_codecs.learned.weights import BUNDLED, all_bundled, known, sha256
 
     rows = [
         {
-            "name": LITE,
+            "name": BUNDLED,
             "codec": path.stem,
             "here": True,
             "sha256": sha256(path)[:8],

@@ -91,6 +91,9 @@ class Delta:
     wins: tuple[str, ...]
     losses: tuple[str, ...]
 
+    def _what(self) -> str:
+        return f"of {self.label} to {self.anchor} on {self.dataset} ({self.metric})"
+
     def _row(self, name: str, value: float) -> dict[str, Any]:
         return {
             "codec": self.codec,
@@ -123,6 +126,9 @@ class BdRate(Delta):
 
     bd_rate_percent: float
 
+    def __repr__(self) -> str:
+        return f"<BdRate {self._what()}: {self.bd_rate_percent:+.2f} %>"
+
     def row(self) -> dict[str, Any]:
         """One line of a table, ready for JSON."""
         return self._row("bd_rate_percent", self.bd_rate_percent)
@@ -133,6 +139,9 @@ class BdPsnr(Delta):
     """A BD-PSNR: the mean change of quality at equal rate, in dB; positive is better."""
 
     bd_psnr_db: float
+
+    def __repr__(self) -> str:
+        return f"<BdPsnr {self._what()}: {self.bd_psnr_db:+.2f} dB>"
 
     def row(self) -> dict[str, Any]:
         """One line of a table, ready for JSON."""

@@ -60,14 +60,14 @@ def is_enough(curve: Curve) -> bool:
     return len(curve.bpp) >= MIN_POINTS
 
 
-def load(folder: str | Path = "reports", dataset: str = "kodak") -> dict[str, Curve]:
-    """Curves on one data set by label, measured ones in place of published ones of the same name.
+def load_curves(folder: str | Path = "reports", dataset: str = "kodak") -> dict[str, Curve]:
+    """Return the curves on one data set by label, measured ones before published ones.
 
     Raises:
         UsageError: there is no curve on that data set.
 
     Example:
-        >>> curves = load("reports", "kodak")
+        >>> curves = load_curves("reports", "kodak")
         >>> curves["qarv"].source
         'published'
     """

@@ -13,6 +13,7 @@ from rdbench.cli import (
     anchor,
     audit,
     bdrate,
+    check,
     complexity,
     data,
     doctor,
@@ -28,6 +29,7 @@ from rdbench.cli import (
     run,
     tables,
     timing,
+    train,
     verify,
 )
 from rdbench.cli.console import say
@@ -71,11 +73,13 @@ COMMANDS = (
     audit.audit,
     complexity.complexity,
     timing.timing,
+    train.train,
     files.encode,
     files.decode,
     export.export,
     export.rescore,
     verify.verify,
+    check.check,
     doctor.doctor,
 )
 for command in COMMANDS:

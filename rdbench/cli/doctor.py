@@ -1,6 +1,7 @@
 """``rdbench doctor``: what is installed, what is missing and why."""
 
 import os
+import re
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Annotated
 
@@ -49,9 +50,7 @@ def _packages() -> list[dict[str, str | None]]:
 
 
 def _name(requirement: str) -> str:
-    from packaging.requirements import Requirement
-
-    return Requirement(requirement).name
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
 
 def _version(package: str) -> str | None:

@@ -9,7 +9,7 @@ from rdbench.cli.console import AsJson, Force, print_rows, say
 from rdbench.errors import DataError, UsageError
 from rdbench.files import files_of_spec, output_file, write_bytes
 from rdbench.images import read_image, write_image
-from rdbench.metrics import DEFAULT_PROTOCOL, score
+from rdbench.metrics import score
 from rdbench.metrics.protocol import to_8bit
 from rdbench.rate_control import (
     Found,
@@ -81,7 +81,7 @@ def _row(found: Found, image: Image, file: Path) -> dict[str, object]:
         "spec": spec_of(found.codec),
         "n_bytes": n_bytes,
         "bpp": 8 * n_bytes / (image.shape[0] * image.shape[1]),
-        "psnr_rgb": score(DEFAULT_PROTOCOL, image, decoded).get("psnr_rgb"),
+        "psnr_rgb": score(image, decoded).get("psnr_rgb"),
         "n_encodes": found.n_encodes,
     }
 

@@ -94,13 +94,15 @@ def to_8bit(reconstruction: Reconstruction) -> Image:
     return np.asarray(np.rint(np.clip(reconstruction, 0, 1) * 255), np.uint8)
 
 
-def score(protocol: Protocol, image: Image, reconstruction: Reconstruction) -> dict[str, float]:
+def score(
+    image: Image, reconstruction: Reconstruction, protocol: Protocol = DEFAULT_PROTOCOL
+) -> dict[str, float]:
     """Score a reconstruction with every metric of ``protocol``.
 
     Args:
-        protocol: how to score.
         image: original, uint8, (height, width, 3).
         reconstruction: same shape; uint8, or float32 in [0, 1].
+        protocol: how to score; PSNR and MS-SSIM on 8-bit RGB unless given.
 
     Returns:
         Metric name -> value. A metric that is not defined here is left out: PSNR of a lossless

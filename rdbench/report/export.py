@@ -6,16 +6,21 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rdbench.analysis.measured import implausible
 from rdbench.analysis.summary import median_known
 from rdbench.curve import Curve
+from rdbench.errors import Unavailable
 from rdbench.files import replacing
 from rdbench.report.tables import table
+from rdbench.store import Store
 from rdbench.types import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def flat_row(record: Record) -> dict[str, Any]:
@@ -63,6 +68,21 @@ def file_names(keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
     return names
 
 
+def load_records(folder: str | Path = "reports") -> "pd.DataFrame":
+    """Return the records of a report folder, one row per image and operating point.
+
+    Columns are those of the CSV export: the fields of `rdbench.Record`, one per metric, ``bpp`` in
+    bits per pixel, ``flag``; segments and provenance as JSON. What was not measured is missing.
+
+    Raises:
+        DataError: the folder holds no records.
+    """
+    import pandas as pd
+
+    with Store(folder, create=False) as store:
+        return pd.DataFrame(flat_rows(store.records()))
+
+
 def to_csv(records: Iterable[Record]) -> str:
     """One line a record behind a line of column names; what was not measured is empty."""
     return table(flat_rows(records), "csv")
@@ -75,9 +95,18 @@ def to_json(records: Iterable[Record]) -> str:
 
 
 def to_parquet(records: Iterable[Record], path: Path) -> None:
-    """A Parquet file of the rows of ``flat_rows``."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """Write the rows of ``flat_rows`` to a Parquet file.
+
+    Raises:
+        Unavailable: pyarrow, an optional dependency, is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise Unavailable(
+            "Parquet export needs pyarrow: run `pip install 'rdbench[export]'`, or export to csv"
+        ) from None
 
     table_of_records = pa.Table.from_pylist(flat_rows(records))
     with replacing(path) as partial:

@@ -94,10 +94,10 @@ def test_tables_say_which_weights_and_which_anchor(tmp_path):
     pixels = ramp + np.random.default_rng(0).normal(0, 8, ramp.shape)
     PIL.Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / "a.png")
     run(
-        ["qarv:weights=lite,lambda=16,64,256,1024", "webp:quality=20,40,60,80",
+        ["qarv:weights=bundled,lambda=16,64,256,1024", "webp:quality=20,40,60,80",
          "webp:method=6,quality=20,40,60,80"],
         str(folder), tmp_path / "out",
     )  # fmt: skip
     found = compared(Request(tmp_path / "out", anchor="webp", dataset="set"))
-    assert ("qarv:weights=lite", "a reduced network, not the published one") in found.notes
+    assert ("qarv:weights=bundled", "a reduced network, not the published one") in found.notes
     assert "--anchor may also be webp:method=6" in found.choices[0]

@@ -233,7 +233,7 @@ def _fit(evidence: Evidence) -> tuple[Any, str, tuple[Missing, ...]]:
         The fit or None, a note on its weights, and what is missing if there is no fit.
     """
     own = measured_curve(evidence, "kodak", _OURS)
-    codec: Any = codec_from_spec(own.specs[0] if own else f"{_OURS}:weights=released")
+    codec: Any = codec_from_spec(own.specs[0] if own else f"{_OURS}:weights=published")
     try:
         fit = codec.regulator_fit()
     except (Unavailable, UsageError) as error:
@@ -242,7 +242,7 @@ def _fit(evidence: Evidence) -> tuple[Any, str, tuple[Missing, ...]]:
         if _were_trained(fit):
             return fit, weights_note(own), ()
         why = "the regulators of the measured weights still have their initial values"
-    way_out = f"rdbench weights fetch {_OURS}; rdbench qvrf fit --codec {_OURS}:weights=released"
+    way_out = f"rdbench weights fetch {_OURS}; rdbench qvrf fit --codec {_OURS}:weights=published"
     return None, "", (Missing(f"regulators of trained weights: {why}", way_out),)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from skimage import data as photos
+from sample import photograph
 
 from rdbench.errors import BitstreamError, DataError, EncoderError, Unavailable
 from rdbench.registry import codecs_from_spec
@@ -18,7 +18,7 @@ from rdbench_codecs.external import description
 from rdbench_codecs.external.description import CommandCodec, load
 
 STAND_IN = Path(__file__).with_name("stand_in_codec.py")
-IMAGE = np.ascontiguousarray(photos.astronaut()[60:93, 180:227])
+IMAGE = np.ascontiguousarray(photograph("astronaut")[60:93, 180:227])
 PYTHON = f"{sys.executable} {{here}}/codec.py"
 JPEG = {
     "name": "small-jpeg",

@@ -56,7 +56,7 @@ def test_forged_headers(name: str) -> None:
         except BitstreamError:
             outcomes["error"] += 1
     assert outcomes["error"] > 150
-    sha = codec.load().fingerprint
+    sha = codec.fingerprint()
     wrong_rates = rates(stream.data, "hyperprior", sha, [-1.0, float("inf"), float("nan")])
     for file in (*claims(stream.data, "hyperprior", sha), *wrong_rates):
         with little_memory(), pytest.raises(BitstreamError):

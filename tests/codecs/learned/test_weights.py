@@ -47,7 +47,7 @@ def test_fetching_goes_through_the_hub_once(monkeypatch):
     for _ in range(2):
         assert weights.fetch(CHECKPOINT).read_bytes() == b"weights"
     assert calls == [("owner/repository", "toy.pt")]
-    assert weights.locate("toy", "toy", [CHECKPOINT]) == CHECKPOINT.path
+    assert weights.locate("published", "toy", [CHECKPOINT]) == CHECKPOINT.path
 
 
 def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatch):
@@ -167,7 +167,7 @@ def test_a_fetched_file_is_pinned_and_another_in_its_place_is_refused(monkeypatc
     assert weights.hash_note(CHECKPOINT).startswith("no published hash; SHA-256 pinned")
     path.write_bytes(b"garbage")
     with pytest.raises(Unavailable, match=r"pinned in .*; delete .* and run `rdbench weights fe"):
-        weights.locate("toy", "toy", [CHECKPOINT])
+        weights.locate("published", "toy", [CHECKPOINT])
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n", b"\xff\0", b"abc"])
@@ -176,7 +176,7 @@ def test_a_damaged_pin_fits_no_file(damage):
     CHECKPOINT.path.write_bytes(b"garbage")
     CHECKPOINT.pin.write_bytes(damage)
     with pytest.raises(DataError, match=r"holds no SHA-256; delete .* then run `rdbench weights"):
-        weights.locate("toy", "toy", [CHECKPOINT])
+        weights.locate("published", "toy", [CHECKPOINT])
 
 
 def test_a_download_that_holds_no_network_is_not_kept(monkeypatch):
@@ -283,6 +283,6 @@ def test_a_copy_of_the_bundled_file_is_the_same_reduced_network(tmp_path):
     for name in ("qarv", "qvrf-mbt2018-mean"):
         copy = tmp_path / "published.safetensors"
         copy.write_bytes(weights.bundled(name).read_bytes())
-        other, lite = (codec_from_spec(f"{name}:weights={w}") for w in (copy, "lite"))
-        assert other.weights_kind() == lite.weights_kind() == "reduced"
-        assert other.fingerprint() == lite.fingerprint()
+        other, own = (codec_from_spec(f"{name}:weights={w}") for w in (copy, "bundled"))
+        assert other.weights_kind() == own.weights_kind() == "reduced"
+        assert other.fingerprint() == own.fingerprint()

@@ -1,28 +1,34 @@
 """The log of a training as a figure."""
 
+import csv
 from pathlib import Path
+
+import numpy as np
 
 from rdbench.files import write_figure
 
 
 def draw_log(log: Path, title: str, path: Path) -> None:
-    """Loss, rate and PSNR of the training crops against the step.
+    """Draw loss, rate and PSNR of the training crops against the step.
 
     Args:
-        log: ``log.csv`` of `rdbench_codecs.training.loop.train`.
+        log: a CSV file whose columns are the fields of rdbench.types.Progress.
         title: of the figure.
         path: figure to write.
     """
-    import pandas as pd
     from matplotlib.figure import Figure
+    from scipy.ndimage import median_filter
 
-    table = pd.read_csv(log)
+    with log.open() as file:
+        rows = list(csv.DictReader(file))
+    steps = [int(row["step"]) for row in rows]
     figure = Figure(figsize=(7.2, 2.4), layout="constrained")
     labels = {"loss": "loss", "bpp": "rate in bits per pixel", "psnr": "PSNR in dB"}
     for axes, (name, label) in zip(figure.subplots(1, 3), labels.items(), strict=True):
-        axes.plot(table["step"], table[name], color="#9ecae1", linewidth=0.6)
-        smooth = table[name].rolling(max(1, len(table) // 25), min_periods=1).median()
-        axes.plot(table["step"], smooth, color="#08519c", linewidth=1.2)
+        values = np.array([float(row[name]) for row in rows])
+        axes.plot(steps, values, color="#9ecae1", linewidth=0.6)
+        smooth = median_filter(values, size=max(1, len(rows) // 25), mode="nearest")
+        axes.plot(steps, smooth, color="#08519c", linewidth=1.2)
         axes.set_xlabel("step")
         axes.set_title(label, fontsize=8, loc="left")
         axes.tick_params(labelsize=7)

@@ -1,12 +1,13 @@
-"""Write the card of bundled weights from what was recorded while they were made and measured.
+"""Write the card of bundled weights from the records of their training and measurement.
 
-    python benchmarks/model_cards.py qvrf-mbt2018 --training first second --reports reports \
+    python scripts/cards/write_card.py qvrf-mbt2018 --training first second --reports reports \
         --hardware "one core of an AMD EPYC (Zen 5)" --data data.txt
 
-``--training`` are folders of `rdbench train`; for a part that another loop made, a CSV log (step,
-loss) with a text of the same name (.md) that says how. ``--reports`` is a folder with Kodak records
-of the codec (weights=lite) and of those it is compared with, ``--data`` a text about the training
-images, ``--note`` what was done between the parts of the training.
+``--training`` takes folders of `rdbench train`. For a part trained with another loop, give a CSV
+log (step, loss); a text file of the same name (.md) describes how it was trained. ``--reports`` is
+a folder with Kodak records of the codec with its bundled weights and of the codecs it is compared
+with. ``--data`` is a text about the training images. ``--note`` describes what was done between the
+parts of the training.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from card_figures import draw_card
+from card_figure import draw_card
 
 from rdbench import Store, bd_rate
 from rdbench.analysis.measured import measured_curves
@@ -35,9 +36,9 @@ RIVALS = ("vtm18", "hevc", "jpeg2000", "webp", "jpeg")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("codec")
-    parser.add_argument("--training", type=Path, nargs="+", required=True, help="in order")
+    parser.add_argument("--training", type=Path, nargs="+", required=True)
     parser.add_argument("--reports", type=Path, required=True)
-    parser.add_argument("--hardware", default="", help="that `rdbench train` ran on")
+    parser.add_argument("--hardware", default="", help="hardware that `rdbench train` ran on")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--note", default="")
     args = parser.parse_args()
@@ -54,8 +55,8 @@ def main() -> None:
                 *[text for part in args.training for text in _training(part, args)],
                 *([args.note] if args.note else []),
                 args.data.read_text().strip(),
-                f"## Results on {DATASET}, measured on real files",
-                f"![Training loss, rate and PSNR on {DATASET}]({figure.name})",
+                f"## Results on {DATASET}, from real files",
+                f"![Loss of training, rate and PSNR on {DATASET}]({figure.name})",
                 *_results(rows, curve, rivals),
             ]
         )
@@ -72,9 +73,8 @@ def _network(codec: str) -> list[str]:
     settings = json.dumps(config)
     return [
         f"A reduced network of {title}: {n:,} parameters, {path.stat().st_size / 1e6:.1f} MB in "
-        "half precision. It lets you try the codec without a download; its results are not those "
-        "of the published weights.",
-        f"SHA-256 `{sha256(path)}`.\nSettings that differ from the published network:",
+        "half precision. It lets you try the codec; its results are not the published ones.",
+        f"SHA-256 `{sha256(path)}`. Differences from the published network:",
         f"    {settings}",
     ]
 
@@ -110,7 +110,7 @@ def _trained(folder: Path, args: argparse.Namespace) -> list[str]:
         for stage in recipe.stages
     ]
     before = [f.name for f in args.training[: args.training.index(folder)]]
-    begin = before[-1] if before else recipe.start or "random weights"
+    begin = before[-1] if before else recipe.start or "random numbers"
     return [
         f"**{folder.name}**: {content['step']:,} steps, {hours:.1f} hours on {args.hardware}, "
         f"shared with other work. Started from {begin}; {recipe.optimizer.capitalize()}, clip "
@@ -120,10 +120,10 @@ def _trained(folder: Path, args: argparse.Namespace) -> list[str]:
 
 
 def _measured(codec: str, reports: Path) -> tuple[list[dict[str, Any]], Curve, list[Curve]]:
-    """Table and curve of the codec, and the curves that it is compared with, best first."""
+    """Return the codec's table and curve, and the curves to compare it with, best first."""
     with Store(reports, create=False) as store:
         kept = [r for r in store.records() if r.codec == codec and r.dataset == DATASET]
-        records = [r for r in kept if "weights=lite" in r.spec]
+        records = [r for r in kept if "weights=bundled" in r.spec]
         datasets = store.datasets()
         (curve,) = measured_curves(records, datasets, store.protocols())
     names = ("setting", "images", "bpp", "psnr_rgb", "ms_ssim")
@@ -149,9 +149,8 @@ def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> l
         )
     return [
         table(rows, "markdown").strip(),
-        "BD-rate (positive: this codec needs more bits than the anchor), from third-order "
-        "polynomials of log rate over PSNR in their common range, with its 95 % "
-        "confidence interval by paired bootstrap over the images:",
+        "BD-rate (positive: this codec needs more bits), third-order polynomials of log rate over "
+        "PSNR, with its 95 % confidence interval by paired bootstrap over the images:",
         table(rates, "markdown").strip(),
     ]
 

@@ -17,9 +17,12 @@ import torch
 from rdbench import bd_rate, run
 from rdbench.analysis.selection import measured
 from rdbench.analysis.variable_rate import variable_rate_penalty
+from rdbench.cli.train import image_files
 from rdbench.curve import Curve
+from rdbench.images import read_image
+from rdbench.types import TrainingOptions
 from rdbench_codecs.qarv.objective import QarvObjective
-from rdbench_codecs.training.loop import train
+from rdbench_codecs.training.loop import RecipeTraining
 from rdbench_codecs.training.recipe import Recipe
 
 DATASET = "kodak"
@@ -83,7 +86,8 @@ def weights(args: argparse.Namespace, rate_control: str, settings: dict[str, Any
         }
     )
     folder = args.out / "-".join([rate_control, *map(str, settings.values())])
-    if not train(QarvObjective(network), recipe, args.data, folder, on_progress=print):
+    options = TrainingOptions("", image_files(args.data), read_image, folder)
+    if not RecipeTraining(QarvObjective(network), recipe, options).run(print):
         raise SystemExit("stopped; the same command goes on")
     return folder / "weights.safetensors"
 

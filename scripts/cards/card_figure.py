@@ -1,4 +1,4 @@
-"""The figure of a model card: how training went, what came of it, QVRF's regulators."""
+"""The figure of a model card: training loss, rate-distortion curve, QVRF's regulators."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,9 +29,9 @@ def draw_card(
 
     Args:
         codec: name of the codec.
-        training: logs, in the order of the parts of the training.
-        curve: of the codec.
-        rivals: what it is compared with, best first.
+        training: logs of the parts of the training, in order.
+        curve: the codec's curve.
+        rivals: curves to compare it with, best first.
         path: SVG to write.
     """
     point = codec_from_spec(codec)

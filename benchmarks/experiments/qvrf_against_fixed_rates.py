@@ -19,12 +19,15 @@ import torch
 from rdbench import bd_rate, run
 from rdbench.analysis.selection import measured
 from rdbench.analysis.variable_rate import variable_rate_penalty
+from rdbench.cli.train import image_files
+from rdbench.images import read_image
 from rdbench.registry import codec_class, codec_from_spec
+from rdbench.types import TrainingOptions
 from rdbench_codecs.hyperprior.codec import Qvrf
+from rdbench_codecs.learned.base import LearnedCodec
 from rdbench_codecs.learned.weights import bundled
-from rdbench_codecs.training.loop import train
+from rdbench_codecs.training.loop import RecipeTraining
 from rdbench_codecs.training.recipe import Recipe
-from rdbench_codecs.training.trainable import Trainable
 
 DATASET = "kodak"
 RIVALS = ("theis2017", "cui2021", "song2021")
@@ -69,7 +72,7 @@ def of_level(args: argparse.Namespace, level: int) -> Path:
 
 
 def qvrf_point(args: argparse.Namespace, level: int) -> Qvrf:
-    point = codec_from_spec(f"qvrf-{args.baseline}:weights=lite,index={level}")
+    point = codec_from_spec(f"qvrf-{args.baseline}:weights=bundled,index={level}")
     assert isinstance(point, Qvrf)
     return point
 
@@ -108,8 +111,9 @@ def train_on(
         }
     )
     cls = codec_class(codec)
-    assert issubclass(cls, Trainable)
-    if not train(cls.new_objective(channels), recipe, args.data, folder, on_progress=print):
+    assert issubclass(cls, LearnedCodec)
+    options = TrainingOptions("", image_files(args.data), read_image, folder)
+    if not RecipeTraining(cls.new_objective(channels), recipe, options).run(print):
         raise SystemExit("stopped; the same command goes on")
     return folder / "weights.safetensors"
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdbench import registry
+from rdbench import spec
 from rdbench.errors import DataError, UsageError
-from rdbench.registry import codecs_from_spec, curve_of, rate_of, spec_of
+from rdbench.spec import curve_of, get_codecs, rate_of, spec_of
 from rdbench.types import Bitstream, Codec
 
 
@@ -46,26 +46,26 @@ class Toy(Codec):
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
-    find = registry.codec_class
-    monkeypatch.setattr(registry, "codec_class", lambda n: Toy if n == "toy" else find(n))
+    find = spec.codec_class
+    monkeypatch.setattr(spec, "codec_class", lambda n: Toy if n == "toy" else find(n))
 
 
 def test_values_and_ladder():
-    assert codecs_from_spec("toy") == [Toy(lambda_=1.0), Toy(lambda_=2.0)]
-    assert codecs_from_spec("toy:lambda=16,512") == [Toy(lambda_=16.0), Toy(lambda_=512.0)]
-    assert codecs_from_spec("toy:mode=best,exact=yes") == [
+    assert get_codecs("toy") == [Toy(lambda_=1.0), Toy(lambda_=2.0)]
+    assert get_codecs("toy:lambda=16,512") == [Toy(lambda_=16.0), Toy(lambda_=512.0)]
+    assert get_codecs("toy:mode=best,exact=yes") == [
         Toy(lambda_=1.0, mode="best", exact=True),
         Toy(lambda_=2.0, mode="best", exact=True),
     ]
-    assert codecs_from_spec("toy:index=3,lambda=4") == [Toy(lambda_=4.0, index=3)]
-    assert codecs_from_spec("toy:lambda=1,level=420,444") == [
+    assert get_codecs("toy:index=3,lambda=4") == [Toy(lambda_=4.0, index=3)]
+    assert get_codecs("toy:lambda=1,level=420,444") == [
         Toy(lambda_=1.0, level=420),
         Toy(lambda_=1.0, level=444),
     ]
 
 
 @pytest.mark.parametrize(
-    ("spec", "says"),
+    ("text", "says"),
     [
         ("toi:lambda=1", "no codec named 'toi'"),
         ("jpg", "did you mean 'jpeg'"),
@@ -81,19 +81,19 @@ def test_values_and_ladder():
         ("", "no codec named"),
     ],
 )
-def test_wrong_specs_are_explained(spec, says):
+def test_wrong_specs_are_explained(text, says):
     with pytest.raises(UsageError, match=says.replace("(", r"\(")):
-        codecs_from_spec(spec)
+        get_codecs(text)
 
 
 def test_a_suffix_alone_is_no_codec():
     with pytest.raises(UsageError, match=r"no codec named '\.toml'"):
-        codecs_from_spec(".toml")
+        get_codecs(".toml")
 
 
 def test_missing_description_file():
     with pytest.raises(DataError, match=r"no codec description at 'nowhere\.toml'"):
-        codecs_from_spec("nowhere.toml")
+        get_codecs("nowhere.toml")
 
 
 def test_spec_leaves_out_what_is_not_identity():
@@ -117,4 +117,4 @@ def test_spec_leaves_out_what_is_not_identity():
     )
 )
 def test_a_spec_rebuilds_its_codec(codec):
-    assert codecs_from_spec(spec_of(codec)) == [codec]
+    assert get_codecs(spec_of(codec)) == [codec]

@@ -1,4 +1,4 @@
-"""Papers against the evidence: the figures that must come out, and every way out that is given."""
+"""Compare papers with the evidence: the expected figures, and all commands that are suggested."""
 
 import dataclasses
 import json
@@ -57,7 +57,7 @@ def test_every_item_says_something(paper_and_found):
 
 
 def test_every_command_that_is_given_works(paper_and_found):
-    """It parses, and its codecs, data sets, weights and recipes are there."""
+    """It parses, and its codecs, data sets, weights and recipes exist."""
     steps = [s for _, found in paper_and_found[1] for m in found.missing for s in m.steps]
     commands = [step for step in steps if step.startswith("rdbench ")]
     assert {"run", "weights", "datasets", "train"} <= {line.split()[1] for line in commands}
@@ -202,7 +202,7 @@ def values_of(finding):
     return {(v.row, v.quantity): v for v in finding.values}
 
 
-def test_what_was_measured_stands_beside_the_paper(measured_folder):
+def test_measured_values_are_compared_with_the_paper(measured_folder):
     evidence = Evidence(measured_folder)
     items = {item.name: item for item in load_paper("qarv").items}
     table_1 = items["Table 1"].find(evidence)
@@ -241,7 +241,7 @@ def test_random_weights_are_neither_drawn_nor_compared(measured_folder, tmp_path
     assert evidence.drawable("kodak", "qarv") == []
 
 
-def test_other_weights_of_full_size_are_named_beside_the_value(measured_folder, tmp_path):
+def test_other_weights_of_full_size_are_named_with_the_value(measured_folder, tmp_path):
     evidence = copied(measured_folder, tmp_path, weights=Weights("other", "abc"))
     table_1 = items_of("qarv")["Table 1"].find(evidence)
     (row,) = (
@@ -408,7 +408,7 @@ def test_the_bundled_weights_fill_no_cell(tmp_path):
             assert not [v for v in measured if v.here is not None], name
 
 
-def test_macs_that_were_counted_stand_beside_the_paper(tmp_path):
+def test_counted_macs_are_compared_with_the_paper(tmp_path):
     key = "qvrf-cheng2020-attn:weights=random", "cheng2020-attn:weights=random"
     with Store(tmp_path) as store:
         store.put_result("complexity", key, {"extra_macs_percent": 0.0002})

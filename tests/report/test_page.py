@@ -111,7 +111,7 @@ def test_what_was_not_measured_is_null(data):
     assert "NaN" not in json.dumps(data)
 
 
-def test_incomplete_points_are_no_points_and_say_so(folder, tmp_path):
+def test_incomplete_points_are_left_out_with_a_note(folder, tmp_path):
     fill(tmp_path, failing="beta")
     (curve,) = [c for c in kodak(make_page(tmp_path).data)["curves"] if c["key"] == "beta"]
     assert len(curve["bpp"]) == 4
@@ -183,12 +183,12 @@ def test_what_match_found_is_nearer(tmp_path):
     assert "quality=10," not in view["spec"]
 
 
-def test_an_image_nobody_has_is_named(folder):
+def test_an_unknown_image_is_named(folder):
     with pytest.raises(UsageError, match="kodim99"):
         make_page(folder, images=["kodim99"])
 
 
-def test_images_that_are_gone_are_said(folder, monkeypatch, tmp_path):
+def test_missing_images_are_reported(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("RDBENCH_DATA", str(tmp_path))
     page = make_page(folder, images=1)
     assert page.missing[0].startswith("no images of kodak")
@@ -196,7 +196,7 @@ def test_images_that_are_gone_are_said(folder, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(64, 64, 16), (50, 61, 16), (33, 9, 8)])
-def test_bits_are_spread_over_the_pixels_they_stand_for(height, width, side):
+def test_bits_are_spread_over_the_pixels_they_cover(height, width, side):
     rows, columns = -(-height // side), -(-width // side)
     bits = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
     spread = bits_per_pixel(bits, height, width)
@@ -274,7 +274,7 @@ def test_a_lossless_image_has_no_number_of_db(tmp_path):
     render(page)
 
 
-def test_a_curve_on_another_data_set_is_said(tmp_path, folder):
+def test_a_curve_on_another_data_set_is_reported(tmp_path, folder):
     body = {"name": "X", "test-set": "elsewhere"}
     body["results"] = {"bpp": [0.1, 0.2, 0.4, 0.8], "psnr": [26, 29, 32, 35]}
     (tmp_path / "x.json").write_text(json.dumps(body))

@@ -354,7 +354,7 @@ def test_long_names_are_shortened_in_the_middle(open_page):
     assert 90 < width <= 120
 
 
-def test_a_bit_map_that_is_not_available_is_said(open_page):
+def test_a_missing_bit_map_is_reported(open_page):
     tab = open_page("dataset=small&mode=bits&left=original&right=jpeg")
     assert "No bit map" in tab.locator("#viewer-right-caption").inner_text()
     assert "bit map" not in tab.locator("#viewer-left-caption").inner_text()

@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import partial
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,7 +100,7 @@ def _mean_of_all(values: Iterable[float | None]) -> float | None:
     """Average the values; return None if any of them is missing."""
     every = list(values)
     known = [value for value in every if value is not None]
-    return fmean(known) if len(known) == len(every) else None
+    return float(np.mean(known)) if len(known) == len(every) else None
 
 
 def _parameters(row: Row) -> Value:
@@ -199,9 +198,12 @@ def _table_2(evidence: Evidence) -> Finding:
 
 def _table_3(evidence: Evidence) -> Finding:
     networks = [
-        (f"{row['config']}, N = {n}", f"{row['config'].lower()}{n}", row)
+        (
+            f"{row['config']}, N = {row['n_latents']}",
+            f"{row['config']}{row['n_latents']}".lower(),
+            row,
+        )
         for row in table("qarv", "table3")
-        for n in (row["n_latents"],)
     ]
     return _ablation(evidence, networks, ("a2", "b2", "c2", "a3", "b3", "c3"))
 

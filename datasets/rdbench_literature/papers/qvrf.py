@@ -121,8 +121,8 @@ def _table_2(evidence: Evidence) -> Finding:
         "counted in networks of the published widths, at the highest rate",
         "the paper does not define how it counts operations. Its figures are close to those of one "
         "pass; rdbench counts encoder and decoder together",
-        "song2021: the transforms on these baselines are ours; the published ones belong to "
-        "another network",
+        "song2021: rdbench has its own transforms for these baselines; the published ones belong "
+        "to another network",
         "theis2017 on cheng2020-attn: eight scales for each of 192 channels are 0.00518 %; the "
         "paper's figure corresponds to 2048 scales",
     )

@@ -59,10 +59,10 @@ def make_page(
 
     Args:
         folder: report folder.
-        imported: curves from files, to be shown beside.
+        imported: curves from files, shown next to the others.
         images: to look at: so many of each data set, or names.
         rates_bpp: the rates at which codecs are looked at, in bits per pixel.
-        on_progress: called as work goes on.
+        on_progress: called while the page is computed.
 
     Raises:
         DataError: the folder holds no records.
@@ -157,7 +157,7 @@ def write_report(
     Args:
         folder: report folder.
         out: file to write; None for ``report.html`` in the folder.
-        imported: curves from files, shown beside the others.
+        imported: curves from files, shown next to the others.
         images: how many images of each data set to show, or their names.
         rates_bpp: the rates at which they are shown, in bits per pixel.
 

@@ -20,7 +20,7 @@ from rdbench.report.page.data import Comparison, Json
 from rdbench.store import Store
 from rdbench.types import Codec, Image, Record
 
-_WHITE_HOT = 0.995  # quantile of a bit map that its brightest colour stands for
+_WHITE_HOT = 0.995  # quantile of a bit map that gets its brightest colour
 
 
 Point = Record | Match
@@ -168,7 +168,7 @@ def _view(store: Store, point: Point, image: ImageFile, album: Album) -> Json:
         for name, score in point.scores.items()
         if score is not None
     }
-    # An MS-SSIM of 1 is no number of dB; like the PSNR of a lossless image it is left out.
+    # An MS-SSIM of 1 is infinite in dB, like the PSNR of a lossless image: both are omitted.
     quality = {name: value for name, value in known.items() if math.isfinite(value)}
     return {
         "spec": point.spec,
@@ -199,7 +199,7 @@ def _bit_maps(codec: Codec, file: ImageFile, album: Album) -> Iterator[Json]:
 def bits_per_pixel(
     bits: npt.NDArray[np.float32], height: int, width: int
 ) -> npt.NDArray[np.float32]:
-    """Bits at each position of a latent, spread over the pixels that it stands for.
+    """Spread the bits at each position of a latent over the pixels that it covers.
 
     Args:
         bits: (rows, columns), over the image padded to a whole number of positions.

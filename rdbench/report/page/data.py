@@ -1,5 +1,5 @@
-"""What the page shows, as JSON: everything is computed here, with the functions that the other
-commands use, so that the page agrees with them to the last digit.
+"""The content of the page as JSON. All figures come from the functions that the other commands use,
+so that the page agrees with them to the last digit.
 
 On a data set a curve has a key: its label, with the source behind it where a measured and a
 published curve share one. Everything else names curves by their keys. What was not measured is
@@ -43,7 +43,7 @@ class Comparison:
         dataset: its name.
         images: image's name -> SHA-256.
         curves: key -> curve; measured ones first, then imported, then published.
-        records: key of a measured curve -> the records behind it, failed ones too.
+        records: key of a measured curve -> its records, including failed ones.
     """
 
     dataset: str
@@ -53,7 +53,7 @@ class Comparison:
 
 
 def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison]:
-    """The measured curves of a report folder beside imported and published ones.
+    """Return the measured curves of a report folder, with imported and published ones.
 
     Args:
         store: the open folder.
@@ -169,7 +169,7 @@ def costs_of(
 ) -> dict[str, Json]:
     """What the codecs of measured curves cost, counted at the highest rate and kept in the folder.
 
-    A codec without a network, or that cannot run here, has no entry.
+    A codec without a network, or that is not available, has no entry.
     """
     known = store.results("cost")
     measured = [c for c in comparison.curves.items() if c[1].source == "measured" and c[1].specs]

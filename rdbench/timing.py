@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from rdbench.columns import FLAG, Column
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import Unavailable, UsageError
 from rdbench.images import read_image
@@ -112,10 +113,6 @@ class Timing:
             }
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        return {**dataclasses.asdict(self), "busy": self.busy, "label": self.label}
-
     @property
     def on(self) -> str:
         """What it ran on, in short."""
@@ -132,33 +129,59 @@ class Timing:
         return f"{self.codec}:{weights[1] if weights else self.weights_kind}{kind}"
 
     def row(self) -> dict[str, Any]:
-        """One line of a table; times in seconds, the range is from 25 % to 75 %."""
-        return {
-            "codec": self.label,
-            "rate": self.rate,
+        """One row of a table: all but the stages and the machine; see TIMES."""
+        row = dataclasses.asdict(self)
+        for name in ("stages", "machine"):
+            del row[name]
+        for name, q in (("encode_s", self.encode_s), ("decode_s", self.decode_s)):
+            row |= {name: q.median, f"{name}_low": q.low, f"{name}_high": q.high}
+        return row | {
+            "label": self.label,
             "on": self.on,
-            "encode_s": self.encode_s.median,
-            "25-75 %": f"{self.encode_s.low:.4f}-{self.encode_s.high:.4f}",
-            "decode_s": self.decode_s.median,
-            "25-75 % ": f"{self.decode_s.low:.4f}-{self.decode_s.high:.4f}",
-            "peak_MiB": round((self.peak_gpu_bytes or self.peak_memory_bytes) / 2**20),
+            "peak_bytes": self.peak_gpu_bytes or self.peak_memory_bytes,
             "flag": f"busy: {self.others_cores:.1f} cores" if self.busy else None,
         }
 
     def stage_rows(self) -> list[dict[str, Any]]:
-        """One line a direction and stage, longest first."""
+        """One row for each direction and stage, longest first; see STAGES."""
         return [
             {
-                "codec": self.label,
+                "label": self.label,
                 "on": self.on,
                 "direction": direction,
                 "stage": name,
-                "seconds": seconds,
-                "percent": f"{100 * seconds / sum(stages.values()):.1f}",
+                "stage_s": seconds,
+                "percent": 100 * seconds / sum(stages.values()),
             }
             for direction, stages in self.stages.items()
             for name, seconds in sorted(stages.items(), key=lambda item: -item[1])
         ]
+
+
+TIMES = (
+    Column("label", "codec"),
+    Column("rate", "setting"),
+    Column("on"),
+    Column("encode_s", "encode", "s", 4),
+    Column("encode_s_low", "encode quartiles", "s",
+           template="{encode_s_low:.4f}-{encode_s_high:.4f}"),
+    Column("decode_s", "decode", "s", 4),
+    Column("decode_s_low", "decode quartiles", "s",
+           template="{decode_s_low:.4f}-{decode_s_high:.4f}"),
+    Column("peak_bytes", "peak memory", "MiB", 0, scale=2**-20),
+    FLAG,
+)  # fmt: skip
+"""How people see `Timing.row`."""
+
+STAGES = (
+    Column("label", "codec"),
+    Column("on"),
+    Column("direction"),
+    Column("stage"),
+    Column("stage_s", "time", "s", 4),
+    Column("percent", "share", "%", 1),
+)
+"""How people see `Timing.stage_rows`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rdbench.columns import Column
 from rdbench.errors import DataError, RdbenchWarning
 from rdbench.store import Store
 
@@ -30,14 +31,9 @@ class Fault:
     used_by: str
     reason: str
 
-    def row(self) -> dict[str, str]:
-        """One line of a table."""
-        return {
-            "kind": self.kind,
-            "what": self.what,
-            "used_by": self.used_by,
-            "reason": self.reason,
-        }
+
+FAULTS = (Column("kind"), Column("what"), Column("used_by"), Column("reason"))
+"""How people see faults."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rdbench.analysis.measured import anomalies, measured_curves
-from rdbench.analysis.summary import summarize
+from rdbench.analysis.summary import POINTS, summarize
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.datasets import load_dataset
 from rdbench.errors import Stopped, Unavailable, UsageError
@@ -64,7 +64,7 @@ def run(
         scheduler=scheduler,
         protocol=_protocol(scored),
     )
-    print_rows(summarize(outcome.records, images), as_json)
+    print_rows(POINTS, summarize(outcome.records, images), as_json)
     for curve in measured_curves(outcome.records, images):
         for anomaly in anomalies(curve):
             if anomaly.kind not in ("short", "incomplete"):

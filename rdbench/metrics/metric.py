@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from rdbench.columns import Column
 from rdbench.types import Image, Reconstruction
 
 
@@ -31,3 +32,11 @@ class Metric:
     function: Callable[[Image, Reconstruction], float | None]
     better: Literal["higher", "lower"] = "higher"
     check: Callable[[], None] = lambda: None
+
+    @property
+    def column(self) -> Column:
+        """The column of its scores in tables."""
+        title = self.title.partition(" (")[0]
+        if self.unit == "dB":
+            return Column(self.name, title, "dB", 2, paper_digits=5)
+        return Column(self.name, title, digits=4, paper_digits=6)

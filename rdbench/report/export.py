@@ -14,7 +14,7 @@ from rdbench.analysis.measured import implausible
 from rdbench.analysis.summary import median_known
 from rdbench.curve import Curve
 from rdbench.files import replacing
-from rdbench.report.tables import table
+from rdbench.report.tables import csv_text
 from rdbench.types import Record
 
 
@@ -65,7 +65,7 @@ def file_names(keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
 
 def to_csv(records: Iterable[Record]) -> str:
     """One line a record behind a line of column names; what was not measured is empty."""
-    return table(flat_rows(records), "csv")
+    return csv_text(flat_rows(records))
 
 
 def to_json(records: Iterable[Record]) -> str:

@@ -76,8 +76,12 @@ def train(
     draw_log(out / "log.csv", codec, out / "log.png")
     say(f"weights: {out / 'weights.safetensors'}, log: {out / 'log.csv'}, {out / 'log.png'}")
     if validate:
+        from rdbench.analysis.summary import POINTS
+
         print_rows(
-            _validation(f"{codec}:weights={out / 'weights.safetensors'}", validate, out), as_json
+            POINTS,
+            _validation(f"{codec}:weights={out / 'weights.safetensors'}", validate, out),
+            as_json,
         )
 
 

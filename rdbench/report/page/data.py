@@ -6,6 +6,7 @@ published curve share one. Everything else names curves by their keys. What was 
 null.
 """
 
+import dataclasses
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -157,7 +158,8 @@ def _timing(timing: Timing, comparison: Comparison) -> Json:
     except RdbenchError:
         curve = ""
     keys = [k for k, c in comparison.curves.items() if c.provenance.get("curve") == curve]
-    return timing.as_json() | {"key": next(iter(keys), None), "on": timing.on}
+    body = dataclasses.asdict(timing) | {"busy": timing.busy, "label": timing.label}
+    return body | {"key": next(iter(keys), None), "on": timing.on}
 
 
 def costs_of(

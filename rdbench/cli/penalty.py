@@ -71,7 +71,7 @@ def penalty(
 
 
 INTERVALS = (
-    Column("rate", unit="bpp"),
+    Column("rate", unit="bpp", digits=3),
     Column("quality_low", "quality", "dB", template="{quality_low:.2f}-{quality_high:.2f}"),
     Column("bd_rate_percent", "BD-rate", "%", 3, signed=True),
 )

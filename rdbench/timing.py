@@ -46,9 +46,9 @@ class Quartiles:
     high: float
 
     @classmethod
-    def of(cls, seconds: Sequence[float]) -> Self:
-        """Quartiles of one time an image."""
-        return cls(*(float(q) for q in np.quantile(seconds, (0.25, 0.5, 0.75))))
+    def of(cls, runs: "Sequence[_Run]") -> Self:
+        """Quartiles of one run for each image."""
+        return cls(*np.quantile([run.seconds for run in runs], (0.25, 0.5, 0.75)).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +105,8 @@ class Timing:
     @classmethod
     def from_mapping(cls, body: Mapping[str, Any]) -> Self:
         """The timing that ``dataclasses.asdict`` gave."""
-        return cls(
-            **{
-                **body,
-                "encode_s": Quartiles(**body["encode_s"]),
-                "decode_s": Quartiles(**body["decode_s"]),
-            }
-        )
+        times = {name: Quartiles(**body[name]) for name in ("encode_s", "decode_s")}
+        return cls(**{**body, **times})
 
     @property
     def on(self) -> str:
@@ -320,18 +315,18 @@ def _measure(task: _Task) -> dict[str, Any]:
         if image.shape not in sizes:
             decoder.decode(codec.encode(image).data)
             sizes.add(image.shape)
-        encoded.append(_median_run(functools.partial(codec.encode, image), task.n_repeats))
-        data = codec.encode(image).data
-        decoded.append(_median_run(functools.partial(decoder.decode, data), task.n_repeats))
+        encode, repeats = functools.partial(codec.encode, image), range(task.n_repeats)
+        encoded.append(_median([_run(encode) for _ in repeats]))
+        decode = functools.partial(decoder.decode, encode().data)
+        decoded.append(_median([_run(decode) for _ in repeats]))
     on_gpu = getattr(codec, "device", "cpu") != "cpu"
     return {
-        "encode_s": Quartiles.of([run.seconds for run in encoded]),
-        "decode_s": Quartiles.of([run.seconds for run in decoded]),
-        "stages": {"encode": _stages(encoded), "decode": _stages(decoded)},
+        "encode_s": Quartiles.of(encoded),
+        "decode_s": Quartiles.of(decoded),
+        "stages": {"encode": _median(encoded).stages, "decode": _median(decoded).stages},
         "on_gpu": on_gpu,
-        "device": _gpu_name() if on_gpu else machine()["processor"],
         "peak_memory_bytes": _peak_memory_bytes(),
-        "peak_gpu_bytes": _peak_gpu_bytes() if on_gpu else None,
+        **(_gpu() if on_gpu else {"device": machine()["processor"], "peak_gpu_bytes": None}),
     }
 
 
@@ -343,15 +338,8 @@ class _Run:
     stages: Mapping[str, float]
 
 
-def _median_run(call: Callable[[], object], n_repeats: int) -> _Run:
-    """Median of the calls' times, and of every stage's."""
-    runs = [_one_run(call) for _ in range(n_repeats)]
-    names = dict.fromkeys(name for run in runs for name in run.stages)
-    stages = {name: median(run.stages.get(name, 0.0) for run in runs) for name in names}
-    return _Run(median(run.seconds for run in runs), stages)
-
-
-def _one_run(call: Callable[[], object]) -> _Run:
+def _run(call: Callable[[], object]) -> _Run:
+    """Time a call and its stages; what belongs to no stage is one, too."""
     with listen(_clock) as watch:
         started = _clock()
         call()
@@ -360,10 +348,11 @@ def _one_run(call: Callable[[], object]) -> _Run:
     return _Run(seconds, stages | {_OTHER: seconds - sum(stages.values())} if stages else {})
 
 
-def _stages(runs: Sequence[_Run]) -> dict[str, float]:
-    """Stage -> median over the images."""
+def _median(runs: Sequence[_Run]) -> _Run:
+    """Median of the times, and of every stage's."""
     names = dict.fromkeys(name for run in runs for name in run.stages)
-    return {name: median(run.stages.get(name, 0.0) for run in runs) for name in names}
+    stages = {name: median(run.stages.get(name, 0.0) for run in runs) for name in names}
+    return _Run(median(run.seconds for run in runs), stages)
 
 
 def _clock() -> float:
@@ -409,13 +398,9 @@ def _peak_memory_bytes() -> int:
     return peak * (1 if sys.platform == "darwin" else 1024)
 
 
-def _gpu_name() -> str:
+def _gpu() -> dict[str, Any]:
+    """Name of the GPU, and the most memory allocated on it."""
     import torch
 
-    return str(torch.cuda.get_device_name())
-
-
-def _peak_gpu_bytes() -> int:
-    import torch
-
-    return int(torch.cuda.max_memory_allocated())
+    peak = int(torch.cuda.max_memory_allocated())
+    return {"device": str(torch.cuda.get_device_name()), "peak_gpu_bytes": peak}

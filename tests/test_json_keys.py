@@ -20,7 +20,7 @@ from rdbench.store import Store
 SCORES = "psnr_rgb ms_ssim psnr_hvs_m vif fsim iw_ssim nlpd lpips dists"
 FIGURE = (
     "codec label dataset metric method ci_low ci_high overlap overlap_low overlap_high n_points "
-    "source anchor anchor_n_points anchor_source averaging n_wins n_losses monotonic warnings"
+    "source anchor n_anchor_points anchor_source averaging n_wins n_losses monotonic warnings"
 )
 SEGMENT = "dataset curve rate_parameter rate_value segment ideal_bpp percent total_bpp"
 

@@ -91,29 +91,16 @@ class Delta:
     wins: tuple[str, ...]
     losses: tuple[str, ...]
 
-    def _row(self, name: str, value: float) -> dict[str, Any]:
-        return {
-            "codec": self.codec,
-            "dataset": self.dataset,
-            "metric": self.metric,
-            "method": self.method,
-            name: value,
-            "ci_low": self.ci_low,
-            "ci_high": self.ci_high,
+    def row(self) -> dict[str, Any]:
+        """One row of a table, ready for JSON: all but the images, which are counted."""
+        images = ("overlap", "per_image", "wins", "losses", "fit_warnings")
+        row = {name: value for name, value in vars(self).items() if name not in images}
+        return row | {
             "overlap": self.overlap.of_union,
             "overlap_low": self.overlap.low,
             "overlap_high": self.overlap.high,
-            "n_points": self.n_points,
-            "source": self.source,
-            "label": self.label,
-            "anchor": self.anchor,
-            "anchor_n_points": self.n_anchor_points,
-            "anchor_source": self.anchor_source,
-            "averaging": self.averaging,
             "n_wins": len(self.wins) if self.per_image else None,
             "n_losses": len(self.losses) if self.per_image else None,
-            "monotonic": self.monotonic,
-            "warnings": list(self.warnings),
         }
 
 
@@ -123,20 +110,12 @@ class BdRate(Delta):
 
     bd_rate_percent: float
 
-    def row(self) -> dict[str, Any]:
-        """One line of a table, ready for JSON."""
-        return self._row("bd_rate_percent", self.bd_rate_percent)
-
 
 @dataclass(frozen=True, kw_only=True)
 class BdPsnr(Delta):
     """A BD-PSNR: the mean change of quality at equal rate, in dB; positive is better."""
 
     bd_psnr_db: float
-
-    def row(self) -> dict[str, Any]:
-        """One line of a table, ready for JSON."""
-        return self._row("bd_psnr_db", self.bd_psnr_db)
 
 
 def bd_rate(

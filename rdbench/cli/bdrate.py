@@ -116,7 +116,7 @@ FIGURES = (
     Column("n_wins", "won:lost", template="{n_wins}:{n_losses}"),
     Column("overlap_low", "overlap",
            template="{overlap_low:.2f}-{overlap_high:.2f} ({overlap:.0%})"),
-    Column("n_points", "points", template="{n_points}/{anchor_n_points}"),
+    Column("n_points", "points", template="{n_points}/{n_anchor_points}"),
     Column("source", template="{source} / {anchor_source}"),
 )  # fmt: skip
 IMAGES = (*_HEAD, Column("image"), *_FIGURE)

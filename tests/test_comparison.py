@@ -246,7 +246,7 @@ def test_targets_that_are_no_numbers_are_refused(images, tmp_path, monkeypatch, 
         raise AssertionError("work started")
 
     monkeypatch.setattr(Jpeg, "encode", encode)
-    places = {"picture": images / "0.png", "out": tmp_path / "out"}
+    places = {"image": images / "0.png", "out": tmp_path / "out"}
     status, _, said = call(*(word.format(**places) for word in words))
     assert status == (2 if words[0] == "plot" else 1)
     assert says in " ".join(said.split())

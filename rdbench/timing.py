@@ -1,8 +1,8 @@
-"""How long encoding and decoding take: alone, warmed up, synchronized, stage by stage.
+"""Measure how long encoding and decoding take, stage by stage.
 
-Each operating point gets a process of its own, with the given number of threads on as many cores.
-Every size of image is coded once to warm up, every image several times; its time is the median.
-Times are wall time; where a GPU works, the clock waits for it.
+Operating points are timed one after the other. Each gets its own process, with the given number of
+threads on as many cores. Each image size is coded once to warm up. Each image is then coded several
+times; its time is the median. Times are wall time; the clock waits for a GPU in use.
 """
 
 import dataclasses
@@ -32,14 +32,14 @@ from rdbench.types import Codec, WeightsKind
 from rdbench.workers import processes
 
 BUSY = 0.1
-"""Cores kept busy by others, above which a machine is not quiet enough to time on."""
+"""Number of cores in use by other processes above which a machine is too busy to time on."""
 
 _OTHER = "other"  # what no stage accounts for
 
 
 @dataclass(frozen=True, slots=True)
 class Quartiles:
-    """25 %, 50 % and 75 % of the images take no longer, in seconds."""
+    """Quartiles of the time over the images, in seconds."""
 
     low: float
     median: float
@@ -47,7 +47,7 @@ class Quartiles:
 
     @classmethod
     def of(cls, runs: "Sequence[_Run]") -> Self:
-        """Quartiles of one run for each image."""
+        """Return the quartiles of the runs, one per image."""
         return cls(*np.quantile([run.seconds for run in runs], (0.25, 0.5, 0.75)).tolist())
 
 
@@ -57,24 +57,23 @@ class Timing:
 
     Attributes:
         codec, spec: name and operating point.
-        rate: the setting that gives its rate, as in a spec; "" where there is none.
+        rate: the setting of the rate, as in a spec; "" where there is none.
         fingerprint: of its weights.
         dataset: name of the data set.
         n_images: images timed.
-        n_repeats: how many times each was coded after the warm-up.
+        n_repeats: how many times each image was coded after the warm-up.
         encode_s, decode_s: quartiles over the images of each image's median.
         stages: ``encode`` and ``decode`` -> stage -> median over the images, in seconds; {} where
-            the codec tells no stages. ``other`` is what belongs to none.
+            the codec reports no stages. ``other`` is the time outside all stages.
         device: name of the processor or GPU.
-        on_gpu: whether a GPU worked.
+        on_gpu: whether a GPU was used.
         threads: threads and cores given to the process.
-        peak_memory_bytes: most memory that the process, or a program that it ran, held at once,
-            libraries included.
-        peak_gpu_bytes: most memory allocated on the GPU; None without one.
-        others_cores: cores that other processes kept busy meanwhile.
-        machine: what the machine is.
+        peak_memory_bytes: peak memory of the process, or of a program that it ran.
+        peak_gpu_bytes: peak memory allocated on the GPU; None without one.
+        others_cores: cores that other processes used meanwhile.
+        machine: system, processor and number of cores.
         created: when, ISO 8601, UTC.
-        weights_kind: what its weights are, see WeightsKind.
+        weights_kind: see WeightsKind.
     """
 
     codec: str
@@ -110,7 +109,7 @@ class Timing:
 
     @property
     def on(self) -> str:
-        """What it ran on, in short."""
+        """Processor and threads, as tables show them."""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return "GPU" if self.on_gpu else f"CPU, {threads}"
 
@@ -203,10 +202,10 @@ def time_codecs(
         codecs: specs; without its rate parameter a codec is timed at the highest rate of its
             ladder, as in QARV's Table 1.
         dataset: data set, its name, or a folder of images.
-        out: the report folder; an earlier timing of the same on the same machine is replaced.
-        threads: threads of numerical libraries, and cores that may be used.
+        out: report folder; replaces an earlier timing of the same on the same machine.
+        threads: threads of numerical libraries, and cores to use.
         n_repeats: how many times each image is coded.
-        on_busy_machine: time even where other processes use the machine; the result says so.
+        on_busy_machine: time even if other processes use the machine; the result is flagged.
         on_progress: called with (operating points timed, operating points in all).
 
     Raises:
@@ -224,8 +223,8 @@ def time_codecs(
     busy = _others_cores(lambda: time.sleep(1.0))[0]
     if busy > BUSY and not on_busy_machine:
         raise Unavailable(
-            f"other processes keep {busy:.1f} cores busy; stop them, or time anyway with --busy, "
-            "which marks the result"
+            f"other processes keep {busy:.1f} cores busy; stop them, or pass --busy to time "
+            "anyway and flag the result"
         )
     found = []
     with Store(out) as store:
@@ -240,7 +239,7 @@ def time_codecs(
 
 
 def timings(folder: str | Path) -> list[Timing]:
-    """The timings that a report folder holds; none where it holds no records."""
+    """Return the timings of a report folder; [] where it holds no records."""
     if not (Path(folder) / "records.sqlite").is_file():
         return []
     with Store(folder, create=False) as store:
@@ -248,7 +247,7 @@ def timings(folder: str | Path) -> list[Timing]:
 
 
 def highest_rate(spec: str) -> str:
-    """The setting under which a codec is timed that names no rate, as in `Timing.rate`."""
+    """Return the rate at which a codec is timed by default, as in `Timing.rate`."""
     return _rate(codecs_from_spec(spec)[-1])
 
 
@@ -258,7 +257,7 @@ def n_cores() -> int:
 
 
 def _points(spec: str) -> list[Codec]:
-    """The operating points that a spec names, or the one of highest rate where it names none."""
+    """Return the operating points of a spec; only the highest rate where it sets none."""
     points = codecs_from_spec(spec)
     is_ladder = len(points) > 1 and tuple(points) == points[0].ladder()
     return points[-1:] if is_ladder else points
@@ -300,7 +299,7 @@ def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Ti
 
 
 def _measure(task: _Task) -> dict[str, Any]:
-    """What the process of its own does: every image, both directions."""
+    """Time every image in both directions; runs in its own process."""
     import cv2
 
     if hasattr(os, "sched_setaffinity"):
@@ -356,7 +355,7 @@ def _median(runs: Sequence[_Run]) -> _Run:
 
 
 def _clock() -> float:
-    """Seconds, told when a GPU that works has done what it was given."""
+    """Return the time in seconds once a GPU in use has finished its work."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
@@ -364,10 +363,9 @@ def _clock() -> float:
 
 
 def _others_cores(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Cores that processes other than this one and its children kept busy during a call.
+    """Return how many cores other processes used during a call, and the call's result.
 
-    Returns:
-        The number of cores, and what the call gave.
+    This process and its children do not count.
     """
     import psutil
 
@@ -383,14 +381,14 @@ def _others_cores(run: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def _cores() -> list[int]:
-    """Numbers of the cores that this process may use."""
+    """Return the numbers of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def _peak_memory_bytes() -> int:
-    """Most memory that this process, or a program that it ran, held at once."""
+    """Return the peak memory of this process, or of a program that it ran."""
     import resource
 
     users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

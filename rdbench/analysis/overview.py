@@ -22,7 +22,7 @@ Shown = tuple[Sequence[Column], Sequence[Row]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What tables are wanted of.
+    """What the tables show.
 
     Attributes:
         folder: the report folder.
@@ -40,7 +40,7 @@ class Request:
     codecs: Sequence[str] = ()
 
     def wants(self, dataset: str, codec: str) -> bool:
-        """Whether results of a codec on a data set are asked for."""
+        """Return whether the tables show a codec on a data set."""
         return self.dataset in (None, dataset) and (not self.codecs or codec in self.codecs)
 
 
@@ -50,10 +50,9 @@ class BdRates:
 
     Attributes:
         rows: one for each codec and data set.
-        notes: (curve, line) for every own curve that has no figure, and for whatever a figure must
-            be read with.
-        choices: a line for every anchor whose name stands for several curves.
-        own_is_compared: False where there are own curves, and not one of them has a figure.
+        notes: (curve, line) for every own curve without a figure, and every warning.
+        choices: a line for each anchor whose name matches several curves.
+        own_is_compared: False where there are own curves but none has a figure.
     """
 
     rows: Rows
@@ -62,13 +61,8 @@ class BdRates:
     own_is_compared: bool
 
 
-def bd_rates(request: Request) -> Rows:
-    """The rows of `compared`."""
-    return compared(request).rows
-
-
-def compared(request: Request) -> BdRates:
-    """BD-rate in percent of every codec on every data set, and the average over all of them.
+def bd_rates(request: Request) -> BdRates:
+    """Compute the BD-rate of every codec on every data set, and the average over all of them.
 
     Own codecs come first, then the best. What cannot be compared is None; an average needs all
     data sets.
@@ -128,9 +122,9 @@ def bd_table(rows: Rows) -> Shown:
 
 
 def points(request: Request) -> Rows:
-    """Every measured operating point: rate, scores, times.
+    """Return every measured operating point: rate, scores, times.
 
-    Where not all were scored on 8-bit images, each says how it was.
+    ``scored`` is None where all points were scored on 8-bit images.
     """
     with Store(request.folder, create=False) as store:
         records = [r for r in store.records() if request.wants(r.dataset, r.codec)]
@@ -140,13 +134,13 @@ def points(request: Request) -> Rows:
 
 
 def times(request: Request) -> Rows:
-    """What ``rdbench timing`` measured."""
+    """Return the results of ``rdbench timing``."""
     found = timings(request.folder)
     return [t.row() for t in found if request.wants(t.dataset, t.codec)]
 
 
 TABLES: Mapping[str, tuple[str, Callable[[Request], Rows], Callable[[Rows], Shown]]] = {
-    "bdrate": ("BD-rate in percent", bd_rates, bd_table),
+    "bdrate": ("BD-rate in percent", lambda request: bd_rates(request).rows, bd_table),
     "points": ("Operating points, means over the images", points, lambda rows: (POINTS, rows)),
     "timing": (
         "Latency in seconds, median and quartiles over the images",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.bd import METHODS
-from rdbench.analysis.overview import TABLES, Request, compared
+from rdbench.analysis.overview import TABLES, Request, bd_rates
 from rdbench.cli.console import grouped, say
 from rdbench.errors import RdbenchError, UsageError
 from rdbench.report.tables import FORMS, csv_text, table
@@ -50,7 +50,7 @@ def tables(
         caption, rows_of, shown = TABLES[one]
         if one == "bdrate":
             caption = f"{caption} against {anchor}, {metric}, {method}"
-            found = compared(request)
+            found = bd_rates(request)
             say(*found.choices, *grouped(found.notes))
             rows, own_is_compared = found.rows, found.own_is_compared
         else:

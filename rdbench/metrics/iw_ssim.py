@@ -127,11 +127,4 @@ def _enlarge(plane: Plane) -> Plane:
     return np.asarray(np.concatenate([left, rows, right], axis=1)[::2, ::2])
 
 
-METRIC = Metric(
-    name="iw_ssim",
-    title="IW-SSIM (luma)",
-    unit="1",
-    version=1,
-    source="Wang, Li 2011",
-    function=iw_ssim,
-)
+METRIC = Metric(name="iw_ssim", title="IW-SSIM (luma)", source="Wang, Li 2011", function=iw_ssim)

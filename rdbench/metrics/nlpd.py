@@ -63,11 +63,5 @@ def _normalize(plane: Plane, sigma: float, weights: tuple[float, ...]) -> Plane:
 
 
 METRIC = Metric(
-    name="nlpd",
-    title="NLPD (luma)",
-    unit="1",
-    version=1,
-    source="Laparra et al. 2016",
-    function=nlpd,
-    better="lower",
+    name="nlpd", title="NLPD (luma)", source="Laparra et al. 2016", function=nlpd, better="lower"
 )

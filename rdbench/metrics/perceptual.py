@@ -96,8 +96,6 @@ def _batch(image: Reconstruction) -> "torch.Tensor":
 LPIPS = Metric(
     name="lpips",
     title="LPIPS (AlexNet)",
-    unit="1",
-    version=1,
     source="Zhang et al. 2018, as torchmetrics has it",
     function=lpips,
     better="lower",
@@ -106,8 +104,6 @@ LPIPS = Metric(
 DISTS = Metric(
     name="dists",
     title="DISTS (VGG16)",
-    unit="1",
-    version=1,
     source="Ding et al. 2022, as torchmetrics has it",
     function=dists,
     better="lower",

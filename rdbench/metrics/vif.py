@@ -53,10 +53,5 @@ def _information(original: Plane, decoded: Plane, window: Plane) -> tuple[float,
 
 
 METRIC = Metric(
-    name="vif",
-    title="VIF (luma)",
-    unit="1",
-    version=1,
-    source="Sheikh, Bovik 2006, vifp_mscale",
-    function=vif,
+    name="vif", title="VIF (luma)", source="Sheikh, Bovik 2006, vifp_mscale", function=vif
 )

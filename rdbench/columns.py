@@ -67,6 +67,11 @@ class Column:
         return str(value)
 
 
+def plain(*keys: str) -> tuple[Column, ...]:
+    """Return columns whose titles are their keys."""
+    return tuple(map(Column, keys))
+
+
 DATASET = Column("dataset", "data set")
 CODEC = Column("codec")
 BPP = Column("bpp", "rate", "bpp", 3, paper_digits=6)

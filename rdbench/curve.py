@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rdbench.columns import CODEC, DATASET, Column
+from rdbench.columns import CODEC, DATASET, Column, plain
 from rdbench.decibel import (
     DEFAULT_AVERAGING,
     Averaging,
@@ -190,8 +190,7 @@ CURVES = (
     Column("ms_ssim", "MS-SSIM"),
     Column("scored"),
     Column("rate", "rate counts"),
-    Column("source"),
-    Column("origin"),
+    *plain("source", "origin"),
 )
 """How people see `Curve.row`."""
 

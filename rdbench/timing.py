@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from rdbench.columns import FLAG, Column
+from rdbench.columns import FLAG, Column, plain
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import Unavailable, UsageError
 from rdbench.images import read_image
@@ -169,9 +169,7 @@ TIMES = (
 
 STAGES = (
     Column("label", "codec"),
-    Column("on"),
-    Column("direction"),
-    Column("stage"),
+    *plain("on", "direction", "stage"),
     Column("stage_s", "time", "s", 4),
     Column("percent", "share", "%", 1),
 )

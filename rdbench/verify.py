@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rdbench.columns import Column
+from rdbench.columns import plain
 from rdbench.errors import DataError, RdbenchWarning
 from rdbench.store import Store
 
@@ -32,7 +32,7 @@ class Fault:
     reason: str
 
 
-FAULTS = (Column("kind"), Column("what"), Column("used_by"), Column("reason"))
+FAULTS = plain("kind", "what", "used_by", "reason")
 """How people see faults."""
 
 

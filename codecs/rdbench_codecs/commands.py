@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rdbench.cli.console import AsJson, print_rows, say
-from rdbench.columns import CODEC, Column
+from rdbench.columns import Column, plain
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_figure
 
@@ -51,14 +51,7 @@ def weights_list(as_json: AsJson = False) -> None:
     print_rows(CHECKPOINTS, rows, as_json)
 
 
-CHECKPOINTS = (
-    Column("name"),
-    Column("codec"),
-    Column("available"),
-    Column("sha256", "SHA-256"),
-    Column("source"),
-    Column("terms"),
-)
+CHECKPOINTS = plain("name", "codec", "available", "sha256", "source", "terms")
 
 
 @weights.command("card")
@@ -141,7 +134,7 @@ def qvrf_fit(
         say(str(out))
 
 
-FIT = (CODEC, Column("slope"), Column("intercept"), Column("r2", "R²"))
+FIT = (*plain("codec", "slope", "intercept"), Column("r2", "R²"))
 
 
 @qvrf.command("fix")

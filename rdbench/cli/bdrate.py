@@ -10,7 +10,7 @@ from rdbench.analysis.bd import METHODS, BdPsnr, BdRate, bd_psnr, bd_rate, sensi
 from rdbench.analysis.comparison import compare, is_own
 from rdbench.analysis.selection import gather
 from rdbench.cli.console import AsJson, grouped, print_rows, say
-from rdbench.columns import DATASET, Column
+from rdbench.columns import DATASET, Column, plain
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.published import import_curves
@@ -120,7 +120,7 @@ FIGURES = (
     Column("source", template="{source} / {anchor_source}"),
 )  # fmt: skip
 IMAGES = (*_HEAD, Column("image"), *_FIGURE)
-VARIANTS = (*_HEAD, Column("method"), Column("averaging"), Column("range"), *_FIGURE)
+VARIANTS = (*_HEAD, *plain("method", "averaging", "range"), *_FIGURE)
 
 
 def _print(columns: Sequence[Column], rows: Rows, lines: Sequence[str], as_json: bool) -> None:

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from rdbench.analysis.complexity import complexity as count
-from rdbench.analysis.complexity import extra
 from rdbench.cli.console import AsJson, print_rows
 from rdbench.columns import CODEC, Column
 from rdbench.registry import codecs_from_spec
@@ -36,10 +35,10 @@ def complexity(
     Example: rdbench complexity --codec qarv:weights=random
     """
     rows: list[dict[str, Any]] = []
+    base = count(_highest_rate(reference)) if reference else None
     for spec in codec:
         point = _highest_rate(spec)
         cost = count(point)
-        more = extra(point, _highest_rate(reference)) if reference else None
         row = {
             "codec": spec,
             "weights": _WEIGHTS.get(point.weights_kind()),
@@ -48,8 +47,9 @@ def complexity(
             "encoder_parameters": cost.parameters["encoder"],
             "decoder_parameters": cost.parameters["decoder"],
             **cost.row(),
-            "extra_parameters_percent": more and more.parameters_percent,
-            "extra_macs_percent": more and more.macs_percent,
+            "extra_parameters_percent": None,
+            "extra_macs_percent": None,
+            **(cost.extra(base) if base else {}),
         }
         rows.append(row)
         if out:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rdbench.cli.console import AsJson, print_rows, say
-from rdbench.columns import Column
+from rdbench.columns import plain
 from rdbench.datasets import Dataset, folder_of, load_dataset
 from rdbench.datasets import fetch as fetch_dataset
 
@@ -35,12 +35,7 @@ def verify(name: Name, as_json: AsJson = False) -> None:
     say(f"{name}: {len(dataset.files)} images, fingerprint {dataset.fingerprint[:16]}")
 
 
-IMAGES = (
-    Column("image"),
-    Column("width", unit="pixels"),
-    Column("height", unit="pixels"),
-    Column("sha256", "SHA-256"),
-)
+IMAGES = plain("image", "width", "height", "sha256")
 
 
 def _rows(dataset: Dataset) -> list[dict[str, str | int]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from rdbench.cli.console import AsJson, print_rows, say
-from rdbench.columns import CODEC, Column, Row
+from rdbench.columns import DATASET, Column, Row, plain
 from rdbench.curve import CURVES
 from rdbench.datasets import Manifest, folder_of, manifests
 from rdbench.errors import Unavailable
@@ -29,7 +29,7 @@ def codecs(as_json: AsJson = False) -> None:
     _say_why_not("codec", rows, as_json)
 
 
-CODECS = (CODEC, Column("title"), Column("ladder"), Column("available"))
+CODECS = plain("codec", "title", "ladder", "available")
 
 
 def _say_why_not(key: str, rows: Sequence[Row], as_json: bool) -> None:
@@ -72,13 +72,7 @@ def datasets(as_json: AsJson = False) -> None:
     print_rows(DATASETS, [_dataset_row(m) for m in manifests().values()], as_json)
 
 
-DATASETS = (
-    Column("dataset", "data set"),
-    Column("n_images", "images"),
-    Column("about"),
-    Column("available"),
-    Column("folder"),
-)
+DATASETS = (DATASET, Column("n_images", "images"), *plain("about", "available", "folder"))
 
 
 def _dataset_row(manifest: Manifest) -> dict[str, Any]:
@@ -125,10 +119,4 @@ def metrics(as_json: AsJson = False) -> None:
     _say_why_not("metric", rows, as_json)
 
 
-METRIC_COLUMNS = (
-    Column("metric"),
-    Column("title"),
-    Column("unit"),
-    Column("better"),
-    Column("source"),
-)
+METRIC_COLUMNS = plain("metric", "title", "unit", "better", "source")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rdbench.analysis.paper import Finding, Item, Paper, Value
-from rdbench.columns import Column
+from rdbench.columns import Column, plain
 from rdbench.files import output_files, write_text
 from rdbench.report.plots import FORMATS, STYLE, save
 from rdbench.report.tables import latex_escape, table
@@ -18,10 +18,7 @@ Found = Sequence[tuple[Item, Finding]]
 
 VALUES = (
     Column("row", "of"),
-    Column("quantity"),
-    Column("published"),
-    Column("recomputed"),
-    Column("here"),
+    *plain("quantity", "published", "recomputed", "here"),
     Column("difference", signed=True),
     Column("note", "measured with"),
 )
@@ -45,16 +42,12 @@ def value_rows(finding: Finding) -> list[dict[str, Any]]:
 
 
 def _rounded(value: Value, number: float | None) -> Decimal | None:
-    """``number`` with the digits of the published one; -0 is 0."""
+    """``number`` with as many decimals as the published one, else three; -0 is 0."""
     if number is None:
         return None
-    decimals = _decimals(value.published)
+    printed = value.published
+    decimals = 3 if printed is None else max(0, -int(printed.as_tuple().exponent))
     return Decimal(f"{round(number, decimals) + 0.0:.{decimals}f}")
-
-
-def _decimals(number: Decimal | None) -> int:
-    """Digits behind the point as printed; three where nothing was."""
-    return 3 if number is None else max(0, -int(number.as_tuple().exponent))
 
 
 def as_json(paper: Paper, found: Found) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rdbench.columns import CODEC, DATASET, Column, plain
 from rdbench.decibel import (
     DEFAULT_AVERAGING,
     Averaging,
@@ -122,7 +123,7 @@ class Curve:
 
     def __repr__(self) -> str:
         points = f"{len(self.bpp)} point{'s' if len(self.bpp) != 1 else ''}"
-        rates = f", {_span(self.bpp, 2)} bpp" if len(self.bpp) else ""
+        rates = f", {self.bpp.min():.2f}-{self.bpp.max():.2f} bpp" if len(self.bpp) else ""
         return f"<Curve {self.label} on {self.dataset}: {points}{rates}, {self.source}>"
 
     def _set(self, name: str, value: Any) -> None:
@@ -168,25 +169,37 @@ class Curve:
         return DEFAULT_AVERAGING.get(metric_name(metric), "mean_of_db")
 
     def row(self) -> dict[str, Any]:
-        """One line of a table: what the curve is and where it comes from."""
+        """One row of a table: what the curve is and where it comes from; see CURVES."""
+        bpp = self.bpp[[0, -1]].tolist() if self.bpp.size else (None, None)
+        psnr = self.points("psnr_rgb")[1] if self.has("psnr_rgb") else None
         return {
             "dataset": self.dataset,
             "codec": self.codec,
-            "points": len(self.bpp),
-            "bpp": _span(self.bpp, 3),
-            "psnr_rgb": _span(self.points("psnr_rgb")[1], 1) if self.has("psnr_rgb") else None,
+            "n_points": len(self.bpp),
+            "bpp_low": bpp[0],
+            "bpp_high": bpp[1],
+            "psnr_rgb_low": None if psnr is None else float(psnr.min()),
+            "psnr_rgb_high": None if psnr is None else float(psnr.max()),
             "ms_ssim": self.has("ms_ssim"),
             "scored": self.protocol.get("scored"),
             "rate": self.protocol.get("rate"),
             "source": self.source,
-            "from": self.provenance.get("repository") or self.provenance.get("path"),
+            "origin": self.provenance.get("repository") or self.provenance.get("path"),
         }
 
 
-def _span(values: FloatArray, digits: int) -> str | None:
-    if not values.size:
-        return None
-    return f"{values.min():.{digits}f}-{values.max():.{digits}f}"
+CURVES = (
+    DATASET,
+    CODEC,
+    Column("n_points", "points"),
+    Column("bpp_low", "rate", "bpp", template="{bpp_low:.3f}-{bpp_high:.3f}"),
+    Column("psnr_rgb_low", "PSNR", "dB", template="{psnr_rgb_low:.2f}-{psnr_rgb_high:.2f}"),
+    Column("ms_ssim", "MS-SSIM"),
+    Column("scored"),
+    Column("rate", "rate counts"),
+    *plain("source", "origin"),
+)
+"""How people see `Curve.row`."""
 
 
 def metric_name(metric: str) -> str:

@@ -5,16 +5,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from rdbench.columns import BPP, Column
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import DataError, UsageError
 from rdbench.identity import Identity, identify
 from rdbench.images import read_image
-from rdbench.metrics import DEFAULT_PROTOCOL, score
+from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, score
 from rdbench.rate_control import TARGETS, TOLERANCE, encode_to
 from rdbench.spec import get_codec, given_settings, spec_of
 from rdbench.store import Store
@@ -233,11 +233,48 @@ def _match(task: _Task) -> tuple[Match, bytes]:
     return match, data
 
 
-def match_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
-    """One line a codec: means over the images, and what it gains over the first codec.
+MEANS = (
+    Column("label", "codec"),
+    BPP,
+    METRICS["psnr_rgb"].column,
+    METRICS["ms_ssim"].column,
+    Column("gain_db", "gain", "dB", 2, signed=True),
+    Column("rate_percent", "rate", "%", 3, signed=True),
+    Column("n_won", "won", template="{n_won}/{n_images}"),
+    Column("n_met", f"within {TOLERANCE:.0%}", template="{n_met}/{n_images}"),
+    Column("n_encodes", "encodes", digits=1),
+)
+"""How people see the rows of `match_rows`."""
 
-    The gain is in rate (%) where a quality was matched, and in PSNR (dB) where the rate was. A mean
-    is taken over a complete set or not at all.
+IMAGES = (
+    Column("image"),
+    Column("spec", "operating point"),
+    BPP,
+    METRICS["psnr_rgb"].column,
+    METRICS["ms_ssim"].column,
+    Column("n_encodes", "encodes"),
+    Column("met"),
+)
+"""How people see the rows of `image_rows`."""
+
+
+def image_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
+    """One row for each image and codec: what a match holds, its scores as values of their own."""
+    rows = []
+    for match in matches:
+        row = match.as_json() | {"curve": str(match.curve)}
+        scores = row.pop("scores")
+        failed = {"spec": str(match.curve), "n_bytes": None, "bpp": None} if match.error else {}
+        rows.append(row | {name: scores.get(name) for name in DEFAULT_PROTOCOL.metrics} | failed)
+    return rows
+
+
+def match_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
+    """One row for each codec: means over the images, and what it gains over the first codec.
+
+    ``gain_db`` is the gain in PSNR where the rate was matched, ``rate_percent`` the difference of
+    rate where a quality was; ``n_won`` counts the images on which the codec is better than the
+    first. A mean is taken over a complete set or not at all.
     """
     curves = {m.curve: [x for x in matches if x.curve == m.curve] for m in matches}
     first = next(iter(curves.values()), [])
@@ -246,19 +283,27 @@ def match_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
 
 
 def _row(group: Sequence[Match], first: Sequence[Match], unique: bool) -> dict[str, Any]:
-    first_match = group[0]
-    name = first_match.codec if unique else first_match.curve.spec
+    match = group[0]
+    name = match.codec if unique else match.curve.spec
     complete = all(m.error is None for m in group)
-    gain, won = _gain(group, first)
+    at_rate = match.target == "bpp"
+    gains = [_gain(a, b) for a, b in zip(group, first, strict=True)]
+    known = [gain for gain in gains if gain is not None]
+    compared = group is not first and len(known) == len(gains)
+    gain = fmean(known) if compared else None
     return {
-        "codec": with_weights(name, first_match.weights_kind),
-        "bpp": _mean(group, "bpp") if complete else None,
-        "psnr_rgb": _mean(group, "psnr_rgb") if complete else None,
-        "ms_ssim": _mean(group, "ms_ssim") if complete else None,
-        "gain_dB" if group[0].target == "bpp" else "rate_percent": gain,
-        "won": won,
-        f"within_{TOLERANCE:.0%}": f"{sum(m.met for m in group)}/{len(group)}",
-        "encodes": fmean(m.n_encodes for m in group),
+        "codec": match.codec,
+        "label": with_weights(name, match.weights_kind),
+        "dataset": match.dataset,
+        "target": match.target,
+        "value": match.value,
+        **{n: _mean(group, n) if complete else None for n in ("bpp", *DEFAULT_PROTOCOL.metrics)},
+        "gain_db": gain if at_rate else None,
+        "rate_percent": None if at_rate else gain,
+        "n_won": sum((g > 0) == at_rate for g in known if g) if compared else None,
+        "n_met": sum(m.met for m in group),
+        "n_images": len(group),
+        "n_encodes": fmean(m.n_encodes for m in group),
     }
 
 
@@ -268,21 +313,11 @@ def _mean(group: Sequence[Match], name: str) -> float | None:
     return fmean(known) if len(known) == len(values) else None
 
 
-def _gain(group: Sequence[Match], first: Sequence[Match]) -> tuple[str | None, str | None]:
-    """Mean gain over the first codec, and on how many images there is one."""
-    measure = partial(_gain_on_image, by_rate=group[0].target == "bpp")
-    gains = [measure(a, b) for a, b in zip(group, first, strict=True)]
-    known = [gain for gain in gains if gain is not None]
-    if group is first or len(known) < len(gains):
-        return None, None
-    better = sum((g > 0) if group[0].target == "bpp" else (g < 0) for g in known)
-    return f"{fmean(known):+.3f}", f"{better}/{len(known)}"
-
-
-def _gain_on_image(match: Match, first: Match, by_rate: bool) -> float | None:
+def _gain(match: Match, first: Match) -> float | None:
+    """What a codec gains on one image: dB at one rate, percent of the rate at one quality."""
     if match.error is not None or first.error is not None:
         return None
-    if not by_rate:
+    if match.target != "bpp":
         return 100 * (match.bpp / first.bpp - 1)
     ours, theirs = match.measure("psnr_rgb"), first.measure("psnr_rgb")
     return None if ours is None or theirs is None else ours - theirs

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rdbench.columns import plain
 from rdbench.errors import DataError, RdbenchWarning
 from rdbench.store import Store
 
@@ -33,6 +34,10 @@ class Fault:
     def row(self) -> dict[str, str]:
         """One line of a table."""
         return asdict(self)
+
+
+FAULTS = plain("kind", "what", "used_by", "reason")
+"""How people see faults."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from rdbench.datasets import manifest
 from rdbench.errors import UsageError
 from rdbench.plugins import codec_class
 from rdbench.published import load_curve
-from rdbench.report.reproduce import as_json, value_rows, write
+from rdbench.report.reproduce import VALUES, as_json, value_rows, write
 from rdbench.spec import get_codecs
 from rdbench.store import Store
 from rdbench.timing import Quartiles, Timing
@@ -35,7 +35,7 @@ def paper_and_found(request, tmp_path_factory):
 
 def test_figures_of_qarv():
     finding = load_paper("qarv").items[0].find(Evidence("nowhere"))
-    rows = {(row["of"], row["quantity"]): row for row in value_rows(finding)}
+    rows = {(row["row"], row["quantity"]): row for row in value_rows(finding)}
     for codec, quantity, published, recomputed in (
         ("qarv", "BD-rate Kodak (%)", "-5.899", "-5.899"),
         ("qarv", "BD-rate Tecnick (%)", "-8.938", "-8.938"),
@@ -45,9 +45,9 @@ def test_figures_of_qarv():
         ("cheng2020-anchor", "BD-rate Kodak (%)", "4.552", "4.540"),
     ):
         row = rows[codec, quantity]
-        assert (row["published"], row["recomputed"]) == (published, recomputed)
-    assert rows["qarv", "parameters, 1 model (M)"]["here"] == "93.4"
-    assert rows["cheng2020-anchor", "parameters, 6 models (M)"]["here"] == "115"
+        assert (str(row["published"]), str(row["recomputed"])) == (published, recomputed)
+    assert str(rows["qarv", "parameters, 1 model (M)"]["here"]) == "93.4"
+    assert str(rows["cheng2020-anchor", "parameters, 6 models (M)"]["here"]) == "115"
     assert not any(codec == "cheng2020-attn" for codec, _ in rows)
 
 
@@ -106,7 +106,9 @@ def test_digits_are_those_of_the_paper():
         Value("b", "q", Decimal("0.00007"), None, 0.00006999),
         Value("c", "q", Decimal("-5.90"), -5.899),
     )
-    first, second, third = value_rows(Finding(values))
+    first, second, third = (
+        {c.key: c.text(row) for c in VALUES} for row in value_rows(Finding(values))
+    )
     assert (first["recomputed"], first["difference"]) == ("21.99", "+0.00")
     assert (second["published"], second["here"]) == ("0.00007", "0.00007")
     assert (third["published"], third["recomputed"]) == ("-5.90", "-5.90")
@@ -127,7 +129,7 @@ def test_digits_are_those_of_the_paper():
 def test_tables_print_what_the_papers_print(paper, item, printed, tmp_path):
     (found,) = (i for i in load_paper(paper).items if i.name == item)
     finding = found.find(Evidence(tmp_path))
-    assert set(printed.split()) <= {row["published"] for row in value_rows(finding)}
+    assert set(printed.split()) <= {VALUES[2].text(row) for row in value_rows(finding)}
     (body,) = as_json(load_paper(paper), [(found, finding)])["items"]
     assert set(printed.split()) <= {value["printed"] for value in body["values"]}
     json.dumps(body)
@@ -247,10 +249,10 @@ def test_other_weights_of_full_size_are_named_with_the_value(measured_folder, tm
     (row,) = (
         row
         for row in value_rows(table_1)
-        if (row["of"], row["quantity"]) == ("qarv", "BD-rate Kodak (%)")
+        if (row["row"], row["quantity"]) == ("qarv", "BD-rate Kodak (%)")
     )
-    assert "/nowhere/w.safetensors@abc" in row["measured with"]
-    assert "not the published weights" in row["measured with"]
+    assert "/nowhere/w.safetensors@abc" in row["note"]
+    assert "not the published weights" in row["note"]
     assert evidence.best("kodak", "qarv").source == "published"
 
 

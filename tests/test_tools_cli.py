@@ -32,8 +32,15 @@ def test_tables(folder):
     assert text.count(r"\begin{table}") == 1
     assert "quality=20" in text
     rows = call("tables", folder, "--format", "csv", "-t", "bdrate", "-c", "qarv").stdout
-    assert rows.splitlines()[0].startswith("codec,clic2022 (%),kodak (%)")
+    assert rows.splitlines()[0] == "codec,dataset,bd_rate_percent,average_percent,source"
+    assert [line.split(",")[1] for line in rows.splitlines()[1:]] == [
+        "clic2022",
+        "kodak",
+        "tecnick",
+    ]
     assert isinstance(call("tables", folder, "-t", "x").exception, UsageError)
+    error = call("tables", folder, "--format", "rtf").exception
+    assert "--format is markdown, latex, html, csv, not 'rtf'" in str(error)
 
 
 def test_audit(folder):
@@ -47,8 +54,10 @@ def test_audit(folder):
 
 def test_match(folder):
     words = ("match", "-c", "jpeg2000", "-c", "jpeg", "--psnr", 30, "--out", folder)
-    assert "rate percent" in call(*words).stdout
-    found = json.loads(call(*words, "--json").stdout)
+    assert "rate (%)" in call(*words).stdout
+    first, second = json.loads(call(*words, "--json").stdout)
+    assert (first["n_met"], first["rate_percent"], second["n_images"]) == (3, None, 3)
+    found = json.loads(call(*words, "--per-image", "--json").stdout)
     assert len(found) == 6
     assert all(m["met"] for m in found[:3])
     assert "jpeg2000:bpp=" in call(*words, "--per-image").stdout

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rdbench.cli.console import AsJson, print_rows, say
+from rdbench.columns import Column, plain
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_figure
 
@@ -29,9 +30,9 @@ def weights_list(as_json: AsJson = False) -> None:
         {
             "name": BUNDLED,
             "codec": path.stem,
-            "here": True,
+            "available": True,
             "sha256": sha256(path)[:8],
-            "from": "bundled",
+            "source": "bundled",
             "terms": f"rdbench weights card {path.stem}",
         }
         for path in all_bundled()
@@ -40,14 +41,17 @@ def weights_list(as_json: AsJson = False) -> None:
         {
             "name": c.name,
             "codec": c.codec,
-            "here": c.path.is_file(),
+            "available": c.path.is_file(),
             "sha256": c.sha256 or None,
-            "from": c.url,
+            "source": c.url,
             "terms": c.terms,
         }
         for c in known()
     ]
-    print_rows(rows, as_json)
+    print_rows(CHECKPOINTS, rows, as_json)
+
+
+CHECKPOINTS = plain("name", "codec", "available", "sha256", "source", "terms")
 
 
 @weights.command("card")
@@ -124,10 +128,13 @@ def qvrf_fit(
         output_file(out, out, files_of_spec(codec))
     fit = point.regulator_fit()
     row = {"codec": codec, "slope": fit.slope, "intercept": fit.intercept, "r2": fit.r2}
-    print_rows([row], as_json)
+    print_rows(FIT, [row], as_json)
     if out:
         _draw_fit(fit, codec, out)
         say(str(out))
+
+
+FIT = (*plain("codec", "slope", "intercept"), Column("r2", "R²"))
 
 
 @qvrf.command("fix")

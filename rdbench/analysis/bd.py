@@ -84,29 +84,15 @@ class Delta:
         return f"of {self.label} to {self.anchor} on {self.dataset} ({self.metric})"
 
     def row(self) -> dict[str, Any]:
-        """One line of a table, ready for JSON."""
-        return {
-            "codec": self.codec,
-            "dataset": self.dataset,
-            "metric": self.metric,
-            "method": self.method,
-            self.figure: getattr(self, self.figure),
-            "ci_low": self.ci_low,
-            "ci_high": self.ci_high,
+        """One row of a table, ready for JSON: all but the images, which are counted."""
+        images = ("overlap", "per_image", "wins", "losses", "fit_warnings")
+        row = {name: value for name, value in vars(self).items() if name not in images}
+        return row | {
             "overlap": self.overlap.of_union,
             "overlap_low": self.overlap.low,
             "overlap_high": self.overlap.high,
-            "n_points": self.n_points,
-            "source": self.source,
-            "label": self.label,
-            "anchor": self.anchor,
-            "anchor_n_points": self.n_anchor_points,
-            "anchor_source": self.anchor_source,
-            "averaging": self.averaging,
             "n_wins": len(self.wins) if self.per_image else None,
             "n_losses": len(self.losses) if self.per_image else None,
-            "monotonic": self.monotonic,
-            "warnings": list(self.warnings),
         }
 
 

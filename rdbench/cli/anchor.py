@@ -6,6 +6,7 @@ import typer
 
 from rdbench.anchor import verify_anchor
 from rdbench.cli.console import AsJson, print_rows
+from rdbench.columns import plain
 from rdbench.errors import RdbenchError
 
 app = typer.Typer(help="Check the anchor that BD-rates refer to.", no_args_is_help=True)
@@ -27,7 +28,7 @@ def verify(
     """
     checks = list(verify_anchor(codec))
     rows = [{"check": c.name, "ok": c.ok, "detail": c.detail} for c in checks]
-    print_rows(rows, as_json)
+    print_rows(plain("check", "ok", "detail"), rows, as_json)
     bad = [c.name for c in checks if not c.ok]
     if bad:
         raise RdbenchError(f"{codec} here is not the published anchor: {', '.join(bad)}")

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from rdbench.analysis.complexity import complexity as count
-from rdbench.analysis.complexity import extra
 from rdbench.cli.console import AsJson, print_rows
+from rdbench.columns import CODEC, Column
 from rdbench.spec import get_codecs
 from rdbench.store import Store
 from rdbench.types import WEIGHTS_TITLES, Codec
@@ -35,31 +35,42 @@ def complexity(
     Example: rdbench complexity --codec qarv:weights=random
     """
     rows: list[dict[str, Any]] = []
+    base = count(_highest_rate(reference)) if reference else None
     for spec in codec:
         point = _highest_rate(spec)
         cost, weights = count(point), point.identify_weights()
-        row: dict[str, Any] = {
+        row = {
             "codec": spec,
             "weights": WEIGHTS_TITLES.get(weights.kind) if weights else None,
-            "models": cost.n_models,
-            "ladder_params_million": cost.ladder_parameters / 1e6,
-            "params_million": cost.parameters["total"] / 1e6,
-            "encoder_params_million": cost.parameters["encoder"] / 1e6,
-            "decoder_params_million": cost.parameters["decoder"] / 1e6,
-            "encoder_kmacs_per_pixel": cost.encoder.macs_per_pixel / 1e3,
-            "decoder_kmacs_per_pixel": cost.decoder.macs_per_pixel / 1e3,
+            "n_models": cost.n_models,
+            "ladder_parameters": cost.ladder_parameters,
+            "encoder_parameters": cost.parameters["encoder"],
+            "decoder_parameters": cost.parameters["decoder"],
+            **cost.row(),
+            "extra_parameters_percent": None,
+            "extra_macs_percent": None,
+            **(cost.extra(base) if base else {}),
         }
-        if reference:
-            more = extra(point, _highest_rate(reference))
-            row |= {
-                "extra_params_percent": more.parameters_percent,
-                "extra_macs_percent": more.macs_percent,
-            }
         rows.append(row)
         if out:
             with Store(out) as store:
                 store.put_result("complexity", (spec, reference or ""), row)
-    print_rows(rows, as_json)
+    print_rows(COSTS, rows, as_json)
+
+
+COSTS = (
+    CODEC,
+    Column("weights"),
+    Column("n_models", "models"),
+    Column("ladder_parameters", "parameters of all models", "M", 4, scale=1e-6),
+    Column("parameters", "parameters", "M", 4, scale=1e-6),
+    Column("encoder_parameters", "of the encoder", "M", 4, scale=1e-6),
+    Column("decoder_parameters", "of the decoder", "M", 4, scale=1e-6),
+    Column("encoder_macs_per_pixel", "encoder", "kMAC/pixel", 4, scale=1e-3),
+    Column("decoder_macs_per_pixel", "decoder", "kMAC/pixel", 4, scale=1e-3),
+    Column("extra_parameters_percent", "extra parameters", "%", 5),
+    Column("extra_macs_percent", "extra MACs", "%", 5),
+)
 
 
 def _highest_rate(spec: str) -> Codec:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from rdbench.cli.console import AsJson, print_rows, say
+from rdbench.columns import plain
 from rdbench.datasets import Dataset, folder_of, load_dataset
 from rdbench.datasets import fetch as fetch_dataset
 
@@ -30,8 +31,11 @@ def verify(name: Name, as_json: AsJson = False) -> None:
     Example: rdbench datasets verify sample
     """
     dataset = load_dataset(name)
-    print_rows(_rows(dataset), as_json)
+    print_rows(IMAGES, _rows(dataset), as_json)
     say(f"{name}: {len(dataset.files)} images, fingerprint {dataset.fingerprint[:16]}")
+
+
+IMAGES = plain("image", "width", "height", "sha256")
 
 
 def _rows(dataset: Dataset) -> list[dict[str, str | int]]:

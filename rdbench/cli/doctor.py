@@ -3,12 +3,13 @@
 import os
 import re
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rdbench.cli.console import AsJson, print_json, print_rows
 from rdbench.cli.listing import codec_row
+from rdbench.columns import Column
 from rdbench.datasets import load_dataset
 from rdbench.images import read_image
 from rdbench.plugins import codec_class, codec_names
@@ -28,7 +29,7 @@ def doctor(
     Example: rdbench doctor
     """
     codecs = [codec_row(name) for name in codec_names()]
-    report = {
+    report: dict[str, list[dict[str, Any]]] = {
         "machine": [{**machine(), "load": round(os.getloadavg()[0], 2)}],
         "packages": _packages(),
         "codecs": [
@@ -41,7 +42,8 @@ def doctor(
         return
     for title, rows in report.items():
         typer.echo()
-        print_rows(rows, False, title.replace("_", " "))
+        columns = [Column(key, digits=2) for key in rows[0]] if rows else []
+        print_rows(columns, rows, False, title.replace("_", " "))
 
 
 def _packages() -> list[dict[str, str | None]]:

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from rdbench.cli.console import AsJson, Force, print_rows, say
+from rdbench.columns import BPP, Column
 from rdbench.errors import DataError, UsageError
 from rdbench.files import files_of_spec, output_file, write_bytes
 from rdbench.images import read_image, write_image
-from rdbench.metrics import score
+from rdbench.metrics import METRICS, score
 from rdbench.metrics.protocol import to_8bit
 from rdbench.rate_control import Found, encode_to
 from rdbench.spec import get_codec, spec_of
@@ -59,9 +60,19 @@ def encode(
         bitstream = point.encode(image)
         found = Found(point, bitstream, float(len(bitstream.data)), 1)
     write_bytes(target_file, found.bitstream.data)
-    print_rows([_row(found, image, target_file)], as_json)
+    print_rows(ENCODED, [_row(found, image, target_file)], as_json)
     if not found.met:
         say(f"{point.name} comes no nearer: its rate parameter takes whole numbers only")
+
+
+ENCODED = (
+    Column("file"),
+    Column("spec", "operating point"),
+    Column("n_bytes", "size", "bytes"),
+    BPP,
+    METRICS["psnr_rgb"].column,
+    Column("n_encodes", "encodes"),
+)
 
 
 def _row(found: Found, image: Image, file: Path) -> dict[str, object]:

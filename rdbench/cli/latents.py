@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rdbench.analysis.latents import latent_rows, rows_by_point
+from rdbench.analysis.latents import by_point, latent_rows
 from rdbench.cli.console import AsJson, print_rows
 from rdbench.cli.run import sweep_with_progress
 from rdbench.datasets import load_dataset
@@ -44,7 +44,8 @@ def latents(
     rows = latent_rows(outcome.records, outcome.datasets)
     if not rows:
         raise UsageError(f"{codec} does not tell the rate of its parts, or not all was measured")
-    print_rows(rows if as_json else rows_by_point(rows), as_json)
+    columns, points = by_point(rows)
+    print_rows(columns, rows if as_json else points, as_json)
     from rdbench.report.latents import plot_bit_maps, plot_latents
 
     written = plot_latents(rows, out / "figures")

@@ -1,10 +1,13 @@
 """``rdbench list``: what there is to run, to run on and to compare with."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from rdbench.cli.console import AsJson, print_rows, say
+from rdbench.columns import DATASET, Column, Row, plain
+from rdbench.curve import CURVES
 from rdbench.datasets import Manifest, folder_of, manifests
 from rdbench.errors import Unavailable
 from rdbench.metrics import METRICS, why_not
@@ -22,14 +25,18 @@ def codecs(as_json: AsJson = False) -> None:
     Example: rdbench list codecs
     """
     rows = [codec_row(name) for name in codec_names()]
-    if as_json:
-        print_rows(rows, True)
-        return
-    shown = ("codec", "title", "default_ladder", "available")
-    print_rows([{key: row[key] for key in shown} for row in rows], False)
-    for row in rows:
-        if row["reason"]:
-            say(f"{row['codec']}: {row['reason']}")
+    ladders = [row | {"ladder": _short(row["ladder"])} for row in rows]
+    print_rows(CODECS, rows if as_json else ladders, as_json)
+    _say_why_not("codec", rows, as_json)
+
+
+CODECS = plain("codec", "title", "ladder", "available")
+
+
+def _say_why_not(key: str, rows: Sequence[Row], as_json: bool) -> None:
+    """Why something is not available, for people."""
+    if not as_json:
+        say(*(f"{row[key]}: {row['reason']}" for row in rows if row["reason"]))
 
 
 def codec_row(name: str) -> dict[str, Any]:
@@ -43,14 +50,14 @@ def codec_row(name: str) -> dict[str, Any]:
     return {
         "codec": name,
         "title": cls.title if cls else "",
-        "settings": ", ".join(settings_of(cls)) if cls else "",
-        "default_ladder": _ladder(cls.ladder_values) if cls else "",
+        "settings": list(settings_of(cls)) if cls else [],
+        "ladder": list(cls.ladder_values) if cls else [],
         "available": reason is None,
         "reason": reason,
     }
 
 
-def _ladder(values: tuple[Any, ...]) -> str:
+def _short(values: Sequence[Any]) -> str:
     texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
     if len(texts) > 9:
         return f"{', '.join(texts[:3])}, ... {texts[-1]} ({len(texts)})"
@@ -63,16 +70,19 @@ def datasets(as_json: AsJson = False) -> None:
 
     Example: rdbench list datasets
     """
-    print_rows([_dataset_row(m) for m in manifests().values()], as_json)
+    print_rows(DATASETS, [_dataset_row(m) for m in manifests().values()], as_json)
+
+
+DATASETS = (DATASET, Column("n_images", "images"), *plain("about", "available", "folder"))
 
 
 def _dataset_row(manifest: Manifest) -> dict[str, Any]:
     folder = folder_of(manifest.name)
     return {
         "dataset": manifest.name,
-        "images": manifest.n_images,
+        "n_images": manifest.n_images,
         "about": manifest.about,
-        "here": folder.is_dir(),
+        "available": folder.is_dir(),
         "folder": str(folder),
     }
 
@@ -86,8 +96,7 @@ def curves(
 
     Example: rdbench list curves --dataset kodak
     """
-    rows = [curve.row() for curve in list_curves(dataset)]
-    print_rows(rows, as_json)
+    print_rows(CURVES, [curve.row() for curve in list_curves(dataset)], as_json)
 
 
 @app.command()
@@ -107,11 +116,8 @@ def metrics(as_json: AsJson = False) -> None:
         }
         for m in METRICS.values()
     ]
-    if as_json:
-        print_rows(rows, True)
-        return
-    shown = ("metric", "title", "unit", "better", "source")
-    print_rows([{key: row[key] for key in shown} for row in rows], False)
-    for row in rows:
-        if row["reason"]:
-            say(f"{row['metric']}: {row['reason']}")
+    print_rows(METRIC_COLUMNS, rows, as_json)
+    _say_why_not("metric", rows, as_json)
+
+
+METRIC_COLUMNS = plain("metric", "title", "unit", "better", "source")

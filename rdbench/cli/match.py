@@ -9,7 +9,7 @@ import typer
 
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.errors import UsageError
-from rdbench.match import Match, match_codecs, match_rows
+from rdbench.match import IMAGES, MEANS, Match, image_rows, match_codecs, match_rows
 from rdbench.rate_control import TOLERANCE
 
 
@@ -58,20 +58,10 @@ def match(
             threads=threads,
             on_progress=lambda done, n: bar.update(task, completed=done, total=n),
         )
-    rows = [m.as_json() for m in found] if per_image or as_json else match_rows(found)
-    if per_image and not as_json:
-        rows = [
-            {
-                **row,
-                **row["scores"],
-                "spec": m.spec or str(m.curve),
-                "bpp": m.bpp if m.spec else None,
-            }
-            for row, m in zip(rows, found, strict=True)
-        ]
-        shown = ("image", "spec", "bpp", "psnr_rgb", "ms_ssim", "n_encodes", "met")
-        rows = [{name: row.get(name) for name in shown} for row in rows]
-    print_rows(rows, as_json)
+    if per_image:
+        print_rows(IMAGES, image_rows(found), as_json)
+    else:
+        print_rows(MEANS, match_rows(found), as_json)
     say(*_misses(found))
     failures = [m for m in found if m.error is not None]
     for m in failures:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rdbench.analysis.measured import measured_curves, notes_on
-from rdbench.analysis.summary import summarize
+from rdbench.analysis.summary import POINTS, summarize
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.errors import Stopped, UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
@@ -61,7 +61,7 @@ def run(
         scheduler=scheduler,
         protocol=_protocol(scored),
     )
-    print_rows(summarize(outcome.records, outcome.datasets), as_json)
+    print_rows(POINTS, summarize(outcome.records, outcome.datasets), as_json)
     for curve in measured_curves(outcome.records, outcome.datasets):
         for note in notes_on(curve):
             if note.kind not in ("short", "incomplete"):

@@ -7,15 +7,17 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.delta import METHODS
-from rdbench.analysis.overview import TABLES, Request, compared
+from rdbench.analysis.overview import TABLES, Request, bd_rates
 from rdbench.cli.console import grouped, say
 from rdbench.errors import RdbenchError, UsageError
-from rdbench.report.tables import FORMS, table
+from rdbench.report.tables import FORMS, csv_text, table
+
+_FORMS = (*FORMS, "csv")
 
 
 def tables(
     folder: Annotated[Path, typer.Argument(help="Report folder.")] = Path("reports"),
-    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMS)}.")] = "markdown",
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(_FORMS)}.")] = "markdown",
     name: Annotated[
         list[str], typer.Option("--table", "-t", help=f"{', '.join(TABLES)}; default all.")
     ] = [],  # noqa: B006
@@ -36,6 +38,8 @@ def tables(
 
     Example: rdbench tables reports --format latex --table bdrate
     """
+    if form not in _FORMS:
+        raise UsageError(f"--format is {', '.join(_FORMS)}, not {form!r}")
     if unknown := set(name) - TABLES.keys():
         raise UsageError(f"no table {min(unknown)!r}; there are {', '.join(TABLES)}")
     if method not in METHODS:
@@ -43,17 +47,18 @@ def tables(
     request = Request(folder, anchor, dataset, metric, method, codec)
     texts, own_is_compared = [], True
     for one in name or TABLES:
-        caption, rows_of = TABLES[one]
+        caption, rows_of, shown = TABLES[one]
         if one == "bdrate":
             caption = f"{caption} against {anchor}, {metric}, {method}"
-            found = compared(request)
+            found = bd_rates(request)
             say(*found.choices, *grouped(found.notes))
             rows, own_is_compared = found.rows, found.own_is_compared
         else:
             rows = rows_of(request)
-        texts += [table(rows, form, caption)] if rows else []
         if not rows:
             say(f"nothing for table {one}")
+            continue
+        texts.append(csv_text(rows) if form == "csv" else table(*shown(rows), form, caption))
     sys.stdout.write("\n".join(texts))
     if not own_is_compared:
         raise RdbenchError(f"no BD-rate against {anchor!r} of your own curves: see above")

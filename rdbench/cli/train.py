@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rdbench.analysis.summary import POINTS
 from rdbench.cli.console import AsJson, print_rows, progress_bar, say
 from rdbench.datasets import load_dataset
 from rdbench.errors import DataError, UsageError
@@ -76,7 +77,7 @@ def train(
     draw_log(out / "log.csv", codec, out / "log.png")
     say(f"weights: {weights}, log: {out / 'log.csv'}, {out / 'log.png'}")
     if validate:
-        print_rows(_validation(f"{codec}:weights={weights}", validate, out), as_json)
+        print_rows(POINTS, _validation(f"{codec}:weights={weights}", validate, out), as_json)
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -1,11 +1,13 @@
 """``rdbench verify``: is everything in a report folder still whole?"""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rdbench.cli.console import AsJson, print_rows, say
+from rdbench.verify import FAULTS
 from rdbench.verify import verify as verify_folder
 
 
@@ -24,7 +26,7 @@ def verify(
     Example: rdbench verify reports
     """
     found = verify_folder(folder, repair=repair)
-    print_rows([fault.row() for fault in found.faults], as_json)
+    print_rows(FAULTS, [dataclasses.asdict(fault) for fault in found.faults], as_json)
     say(
         f"{found.n_records} records and {found.n_results} other results, "
         f"{found.n_bitstreams} bitstreams, {len(found.faults)} faults: {folder}"

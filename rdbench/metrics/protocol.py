@@ -8,13 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from rdbench.errors import DataError, Unavailable, UsageError
-from rdbench.metrics.dists import METRIC as DISTS
 from rdbench.metrics.fsim import METRIC as FSIM
 from rdbench.metrics.iw_ssim import METRIC as IW_SSIM
-from rdbench.metrics.lpips import METRIC as LPIPS
 from rdbench.metrics.metric import Metric
 from rdbench.metrics.ms_ssim import METRIC as MS_SSIM
 from rdbench.metrics.nlpd import METRIC as NLPD
+from rdbench.metrics.perceptual import DISTS, LPIPS
 from rdbench.metrics.psnr import METRIC as PSNR_RGB
 from rdbench.metrics.psnr_hvs import METRIC as PSNR_HVS_M
 from rdbench.metrics.vif import METRIC as VIF

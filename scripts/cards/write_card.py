@@ -22,7 +22,8 @@ from card_figure import draw_card
 from rdbench import Store, bd_rate
 from rdbench.analysis.measured import measured_curves
 from rdbench.analysis.selection import select
-from rdbench.analysis.summary import summarize
+from rdbench.analysis.summary import POINTS, summarize
+from rdbench.columns import Column
 from rdbench.curve import Curve
 from rdbench.plugins import codec_class
 from rdbench.report.tables import table
@@ -30,6 +31,9 @@ from rdbench_codecs.learned.weights import bundled, read, sha256
 from rdbench_codecs.training.recipe import Recipe
 
 DATASET = "kodak"
+POINTS_OF_A_CARD = [
+    c for c in POINTS if c.key in ("setting", "n_measured", "bpp", "psnr_rgb", "ms_ssim")
+]
 RIVALS = ("vtm18", "hevc", "jpeg2000", "webp", "jpeg")
 
 
@@ -115,7 +119,7 @@ def _trained(folder: Path, args: argparse.Namespace) -> list[str]:
         f"**{folder.name}**: {content['step']:,} steps, {hours:.1f} hours on {args.hardware}, "
         f"shared with other work. Started from {begin}; {recipe.optimizer.capitalize()}, clip "
         f"{recipe.clip_norm:g}, moving average {recipe.ema_decay:g}, seed {recipe.seed}.",
-        table(stages, "markdown").strip(),
+        table([Column(key) for key in stages[0]], stages, "markdown").strip(),
     ]
 
 
@@ -126,8 +130,7 @@ def _measured(codec: str, reports: Path) -> tuple[list[dict[str, Any]], Curve, l
         records = [r for r in kept if "weights=bundled" in r.spec]
         datasets = store.datasets()
         (curve,) = measured_curves(records, datasets, store.protocols())
-    names = ("setting", "images", "bpp", "psnr_rgb", "ms_ssim")
-    rows = [{name: row[name] for name in names} for row in summarize(records, datasets)]
+    rows = summarize(records, datasets)
     rivals = [c for c in select(reports, DATASET).curves if c.codec in RIVALS]
     return rows, curve, sorted(rivals, key=lambda c: RIVALS.index(c.codec))
 
@@ -148,10 +151,10 @@ def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> l
             }
         )
     return [
-        table(rows, "markdown").strip(),
+        table(POINTS_OF_A_CARD, rows, "markdown").strip(),
         "BD-rate (positive: this codec needs more bits), third-order polynomials of log rate over "
         "PSNR, with its 95 % confidence interval by paired bootstrap over the images:",
-        table(rates, "markdown").strip(),
+        table([Column(key) for key in rates[0]], rates, "markdown").strip(),
     ]
 
 

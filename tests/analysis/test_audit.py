@@ -53,7 +53,7 @@ def test_segments(folder):
     assert [row["segment"] for row in rows] == ["header", *(f"z{i}" for i in range(1, 10))]
     assert rows[0]["overhead_percent"] is None
     for row in rows[1:]:
-        expected = 100 * (row["bpp"] / row["ideal_bpp"] - 1)
+        expected = 100 * (row["coded_bpp"] / row["ideal_bpp"] - 1)
         assert row["overhead_percent"] == pytest.approx(expected)
 
 

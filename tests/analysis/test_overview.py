@@ -8,7 +8,7 @@ import pytest
 from folders import as_kodak
 
 from rdbench import bd_rate, load, rescore, run
-from rdbench.analysis.overview import TABLES, Request, bd_rates, compared, points
+from rdbench.analysis.overview import TABLES, Request, bd_rates, bd_table, points
 from rdbench.analysis.selection import select
 from rdbench.analysis.sensitivity import sensitivity
 from rdbench.errors import UsageError
@@ -20,21 +20,27 @@ NOWHERE = Path("nowhere")
 
 
 def test_bd_rates_and_their_average():
-    rows = {row["codec"]: row for row in bd_rates(Request(NOWHERE))}
-    qarv = rows["qarv"]
-    assert qarv["kodak (%)"] == pytest.approx(-5.899, abs=0.0006)
-    assert qarv["tecnick (%)"] == pytest.approx(-8.938, abs=0.0006)
-    assert qarv["average (%)"] == pytest.approx(
-        (qarv["kodak (%)"] + qarv["tecnick (%)"] + qarv["clic2022 (%)"]) / 3
-    )
-    assert rows["mbt2018"]["average (%)"] is None
-    assert "vtm18" not in rows
+    rows = {(row["codec"], row["dataset"]): row for row in bd_rates(Request(NOWHERE)).rows}
+    found = {d: rows["qarv", d]["bd_rate_percent"] for d in ("clic2022", "kodak", "tecnick")}
+    assert found["kodak"] == pytest.approx(-5.899, abs=0.0006)
+    assert found["tecnick"] == pytest.approx(-8.938, abs=0.0006)
+    average = rows["qarv", "kodak"]["average_percent"]
+    assert average == pytest.approx(sum(found.values()) / 3)
+    assert rows["mbt2018", "kodak"]["average_percent"] is None
+    assert rows["mbt2018", "tecnick"]["bd_rate_percent"] is None
+    assert "vtm18" not in {codec for codec, _ in rows}
+    columns, wide = bd_table(bd_rates(Request(NOWHERE)).rows)
+    heads = ["codec", "clic2022 (%)", "kodak (%)", "tecnick (%)", "average (%)", "source"]
+    assert [column.heading for column in columns] == heads
+    assert [column.text(wide[0]) for column in columns] == [
+        "qarv", "-6.914", "-5.899", "-8.938", f"{average:.3f}", "published",
+    ]  # fmt: skip
 
 
 def test_best_first_and_only_what_is_asked_for():
-    rows = bd_rates(Request(NOWHERE, dataset="kodak", codecs=("jpeg", "qarv", "webp")))
+    rows = bd_rates(Request(NOWHERE, dataset="kodak", codecs=("jpeg", "qarv", "webp"))).rows
     assert [row["codec"] for row in rows] == ["qarv", "webp", "jpeg"]
-    assert "-5.899" in table(rows, "markdown")
+    assert "-5.899" in table(*bd_table(rows), "markdown")
 
 
 def test_points_of_a_folder(tmp_path):
@@ -80,11 +86,11 @@ def test_bd_rates_under_other_metrics(tmp_path):
 
 def test_tables_say_how_points_were_scored_where_that_differs(tmp_path):
     run("jpeg:quality=20,40,60,80", "sample", tmp_path)
-    assert "scored" not in points(Request(tmp_path))[0]
+    assert points(Request(tmp_path))[0]["scored"] is None
     run("webp:quality=20,40,60,80", "sample", tmp_path, protocol=Protocol(scored="float"))
     said = {(row["codec"], row["scored"]) for row in points(Request(tmp_path))}
     assert said == {("jpeg", "8-bit"), ("webp", "float")}
-    notes = compared(Request(tmp_path, anchor="jpeg", dataset="sample")).notes
+    notes = bd_rates(Request(tmp_path, anchor="jpeg", dataset="sample")).notes
     assert ("webp", "reconstructions scored differently: float (webp), 8-bit (jpeg)") in notes
 
 
@@ -99,6 +105,6 @@ def test_tables_say_which_weights_and_which_anchor(tmp_path):
          "webp:method=6,quality=20,40,60,80"],
         str(folder), tmp_path / "out",
     )  # fmt: skip
-    found = compared(Request(tmp_path / "out", anchor="webp", dataset="set"))
+    found = bd_rates(Request(tmp_path / "out", anchor="webp", dataset="set"))
     assert ("qarv (reduced network)", "a reduced network, not the published one") in found.notes
     assert "--anchor may also be webp:method=6" in found.choices[0]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rdbench.cli.console import AsJson, Force, print_rows, progress_bar, say
+from rdbench.columns import Column
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, output_files
+from rdbench.metrics import METRICS
 from rdbench.spec import get_codec, spec_of
 from rdbench_codecs.learned.container import MAX_PIXELS
 
@@ -70,9 +72,17 @@ def subsets(
             sheet[subset.kind].append((_caption(row), decoded))
             write_image(decoded, folder / f"{subset.kind}-{subset.latent}.png")
             bar.advance(task)
-    print_rows(rows, as_json)
+    print_rows(SUBSETS, rows, as_json)
     write_image(contact_sheet(list(sheet.values())), folder / "sheet.png")
     say(str(folder / "sheet.png"))
+
+
+SUBSETS = (
+    Column("spec", "operating point"),
+    Column("kept", "kept latents"),
+    Column("ideal_bpp", "ideal rate", "bpp", 3),
+    METRICS["psnr_rgb"].column,
+)
 
 
 @app.command()

@@ -6,6 +6,7 @@ published curve share one. Everything else names curves by their keys. What was 
 null.
 """
 
+import dataclasses
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -159,7 +160,8 @@ def _timing(timing: Timing, comparison: Comparison) -> Json:
         keys = []
     else:
         keys = [key for key, c in comparison.curves.items() if c.key == curve]
-    return timing.as_json() | {"key": next(iter(keys), None), "on": timing.on}
+    body = dataclasses.asdict(timing) | {"busy": timing.busy, "label": timing.label}
+    return body | {"key": next(iter(keys), None), "on": timing.on}
 
 
 def costs_of(

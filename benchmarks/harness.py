@@ -1,9 +1,9 @@
-"""What the harness costs: the null codec, a record at a time, and 120 JPEG encodes of Kodak.
+"""Time the harness itself: the null codec per record, and 120 JPEG encodes of Kodak.
 
     RDBENCH_DATA=... python benchmarks/harness.py
 
-Overhead of a record is the wall time of the sweep beyond the codec's own encode and decode, the
-images in memory: hashing, checking, PSNR, handing over, writing the bitstream and the record.
+The overhead of a record is the wall time of the sweep minus the codec's own encode and decode, with
+the images in memory: hashing, checking, PSNR, communication, writing the bitstream and the record.
 """
 
 import statistics
@@ -16,7 +16,7 @@ from rdbench.metrics import Protocol
 
 
 def null_overhead_ms(jobs: int) -> float:
-    """Median milliseconds a record beyond the codec; every image is met a second time."""
+    """Return the median overhead per record in milliseconds, with every image read before."""
     kodak = load_dataset("kodak")
     again = kodak.subset([p.name for p in kodak.files])
     with tempfile.TemporaryDirectory() as out:
@@ -30,7 +30,7 @@ def null_overhead_ms(jobs: int) -> float:
 
 
 def jpeg_s(jobs: int) -> tuple[float, float]:
-    """Seconds of 120 JPEG encodes with PSNR and MS-SSIM: after start-up, and in all."""
+    """Return the seconds of 120 JPEG encodes with PSNR and MS-SSIM: after start-up, and total."""
     started = time.perf_counter()
     times: list[float] = []
     with tempfile.TemporaryDirectory() as out:
@@ -42,12 +42,12 @@ def jpeg_s(jobs: int) -> tuple[float, float]:
 
 def main() -> None:
     alone_ms, worker_ms = null_overhead_ms(0), null_overhead_ms(1)
-    print(f"null codec, overhead a record, no MS-SSIM: {worker_ms:.1f} ms with one worker, "
+    print(f"null codec, overhead per record, no MS-SSIM: {worker_ms:.1f} ms with one worker, "
           f"{alone_ms:.1f} ms in this process")  # fmt: skip
     for jobs in (1, 2):
         after_start_s, whole_s = jpeg_s(jobs)
         print(f"120 JPEG encodes of Kodak with PSNR and MS-SSIM, --jobs {jobs}: "
-              f"{after_start_s:.2f} s after start-up, {whole_s:.2f} s in all")  # fmt: skip
+              f"{after_start_s:.2f} s after start-up, {whole_s:.2f} s total")  # fmt: skip
 
 
 if __name__ == "__main__":

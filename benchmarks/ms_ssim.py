@@ -1,6 +1,8 @@
-"""MS-SSIM beside pytorch-msssim: ``python benchmarks/ms_ssim.py``; medians of alternating calls.
+"""Compare the speed of our MS-SSIM with pytorch-msssim: medians of alternating calls.
 
-Both get the number of threads shown, pytorch-msssim through torch, ours through OpenCV.
+    python benchmarks/ms_ssim.py
+
+Both use the number of threads shown: pytorch-msssim through torch, ours through OpenCV.
 """
 
 import statistics
@@ -20,7 +22,7 @@ REPEATS = 9
 
 
 def images(width: int, height: int) -> tuple[Image, Image]:
-    """Smooth noise, and the same with a little noise on top."""
+    """Return smooth noise, and the same image with a little noise added."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8)
     original = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
@@ -29,19 +31,19 @@ def images(width: int, height: int) -> tuple[Image, Image]:
 
 
 def tensor(image: Image) -> torch.Tensor:
-    """(1, 3, height, width), float32, contiguous."""
+    """Return the image as (1, 3, height, width), float32, contiguous."""
     return torch.from_numpy(image).permute(2, 0, 1)[None].float().contiguous()
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Wall time of one call."""
+    """Return the wall time of one call."""
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
 
 
 def main() -> None:
-    """Print one line for each size and number of threads."""
+    """Print one line per size and number of threads."""
     print("     size threads  pytorch-msssim    rdbench  ratio  difference")
     for width, height in SIZES:
         x, y = images(width, height)

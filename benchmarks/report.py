@@ -1,10 +1,9 @@
-"""How large the HTML report of 30 codecs x 24 images x 16 rates is, how long it takes to make,
-and how long Chromium takes to open it.
+"""Measure the HTML report of 30 codecs x 24 images x 16 rates: size, time to make, time to open.
 
-python benchmarks/report.py [--codecs 30] [--images 24] [--rates 16]
+    python benchmarks/report.py [--codecs 30] [--images 24] [--rates 16]
 
-Opening is from the start of navigation until everything is drawn and painted, in a browser that
-runs; the median of five. It needs playwright and a Chromium on PATH.
+The opening time is from the start of navigation until everything is drawn, in a running browser;
+median of five. Needs playwright and a Chromium on PATH.
 """
 
 import argparse
@@ -28,14 +27,14 @@ PAINTED = """() => new Promise((done) =>
   requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"""
 
 
-def example(codec: int, rate: int, image_file: int, n_rates: int) -> Record:
-    """A made-up record whose curves rise as curves do."""
-    name, image = f"codec{codec:02d}", f"kodim{image_file + 1:02d}.png"
-    noise = np.random.default_rng((codec, rate, image_file)).normal(0, 0.05, 2)
-    bpp = 0.1 * 20 ** (rate / (n_rates - 1)) * (1 + 0.03 * image_file)
-    psnr = 36 + 3 * np.log2(bpp) - 0.06 * codec - 0.1 * image_file + noise[0]
+def example(codec: int, rate: int, place: int, n_rates: int) -> Record:
+    """Return a synthetic record; quality rises with rate."""
+    name, image = f"codec{codec:02d}", f"kodim{place + 1:02d}.png"
+    noise = np.random.default_rng((codec, rate, place)).normal(0, 0.05, 2)
+    bpp = 0.1 * 20 ** (rate / (n_rates - 1)) * (1 + 0.03 * place)
+    psnr = 36 + 3 * np.log2(bpp) - 0.06 * codec - 0.1 * place + noise[0]
     return Record(
-        codec=name, spec=f"{name}:quality={rate}", curve=name, rate_parameter="quality",
+        codec=name, spec=f"{name}:quality={rate}", rate_parameter="quality",
         rate_value=float(rate), fingerprint="", dataset="kodak", image=image,
         image_sha256=_digest(image), width=768, height=512,
         protocol=DEFAULT_PROTOCOL.fingerprint, created="2026-01-01T00:00:00+00:00",
@@ -52,7 +51,7 @@ def _digest(text: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, default in (("codecs", 30), ("images", 24), ("rates", 16)):
         parser.add_argument(f"--{name}", type=int, default=default)
     n = parser.parse_args()
@@ -78,7 +77,7 @@ def main() -> None:
 
 
 def opening_s(page: Path, n_times: int = 5) -> list[float]:
-    """Seconds from the start of navigation to the frame after everything is drawn."""
+    """Return the seconds from the start of navigation to the frame after everything is drawn."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         found = []

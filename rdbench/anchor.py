@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from rdbench.datasets import load_dataset
 from rdbench.errors import DataError, RdbenchError, UsageError
+from rdbench.identity import identify
 from rdbench.metrics import DEFAULT_PROTOCOL
 from rdbench.published import AnchorPoint, anchor_points
-from rdbench.registry import codec_from_spec
+from rdbench.spec import get_codec
 from rdbench.sweep import Task, measure
 from rdbench.types import Check
 
@@ -28,7 +29,7 @@ def verify_anchor(name: str, n_images: int = 2) -> Iterator[Check]:
     points = anchor_points(name)[:n_images]
     if not points:
         raise UsageError(f"no points are shipped to verify codec {name!r} with")
-    codec = codec_from_spec(points[0].spec)
+    codec = get_codec(points[0].spec)
     codec.check()
     yield from codec.self_checks()
     for point in points:
@@ -43,8 +44,8 @@ def _compare(point: AnchorPoint) -> Check:
         return Check(title, False, str(error))
     if image.sha256 != point.image_sha256:
         raise DataError(f"{image.path} is not the image of the shipped point")
-    codec = codec_from_spec(point.spec)
-    record, _ = measure(Task(codec, point.dataset, image, DEFAULT_PROTOCOL))
+    codec = get_codec(point.spec)
+    record, _ = measure(Task(codec, identify(codec), point.dataset, image, DEFAULT_PROTOCOL))
     if record.error is not None:
         raise RdbenchError(f"{title}: {record.error}")
     psnr_db = record.scores["psnr_rgb"]

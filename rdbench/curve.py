@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rdbench.columns import CODEC, DATASET, Column, plain
 from rdbench.decibel import (
     DEFAULT_AVERAGING,
     Averaging,
@@ -15,13 +16,13 @@ from rdbench.decibel import (
 )
 from rdbench.errors import DataError, UsageError
 from rdbench.metrics import METRICS
-from rdbench.types import WeightsKind
+from rdbench.types import CurveKey, WeightsKind
 
 Source = Literal["measured", "published", "imported"]
 
 
 @dataclass(frozen=True, slots=True)
-class Anomaly:
+class Note:
     """Something about a curve that whoever reads it must know.
 
     Attributes:
@@ -43,16 +44,16 @@ class PerImage:
     Attributes:
         images: names of the images.
         bpp: bits per pixel, (n_points, n_images).
-        distortion: metric -> scores, (n_points, n_images), NaN where a score is not defined.
+        scores: metric -> scores, (n_points, n_images), NaN where a score is not defined.
     """
 
     images: tuple[str, ...]
     bpp: FloatArray
-    distortion: Mapping[str, FloatArray]
+    scores: Mapping[str, FloatArray]
 
     def quality_db(self, metric: str) -> FloatArray:
         """Qualities of a metric, (n_points, n_images); see `to_quality`."""
-        return to_quality(metric, self.distortion[metric])
+        return to_quality(metric, self.scores[metric])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,10 +64,11 @@ class Curve:
         codec: name by which the curve is asked for.
         dataset: name of the data set.
         bpp: mean rate of each point, bits per pixel, (n_points,).
-        distortion: metric -> mean score of each point, (n_points,): ``psnr_rgb`` in dB, ``ms_ssim``
+        scores: metric -> mean score of each point, (n_points,): ``psnr_rgb`` in dB, ``ms_ssim``
             in [0, 1]; NaN where there is no mean.
         source: ``measured`` here, ``published`` with the package, ``imported`` from a file.
         label: name in figures and tables; the codec's where empty.
+        key: what the records behind a measured curve share; None for any other curve.
         rate_parameter: the setting that moves along the curve, or "".
         rate_values: its value at each point, or () where unknown.
         specs: operating point of each point, or () where unknown.
@@ -84,9 +86,10 @@ class Curve:
     codec: str
     dataset: str
     bpp: FloatArray
-    distortion: Mapping[str, FloatArray]
+    scores: Mapping[str, FloatArray]
     source: Source
     label: str = ""
+    key: CurveKey | None = None
     rate_parameter: str = ""
     rate_values: tuple[float | None, ...] = ()
     specs: tuple[str, ...] = ()
@@ -95,35 +98,40 @@ class Curve:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     per_image: PerImage | None = None
     complexity: Mapping[str, float] | None = None
-    notes: tuple[Anomaly, ...] = ()
+    notes: tuple[Note, ...] = ()
     weights_kind: WeightsKind = ""
 
     def __post_init__(self) -> None:
         """Check, and sort every column by rate."""
         bpp = np.asarray(self.bpp, np.float64)
-        distortion = {k: np.asarray(v, np.float64) for k, v in self.distortion.items()}
+        scores = {k: np.asarray(v, np.float64) for k, v in self.scores.items()}
         name = f"curve {self.codec!r} on {self.dataset!r}"
-        if any(v.shape != bpp.shape for v in distortion.values()):
+        if any(v.shape != bpp.shape for v in scores.values()):
             raise DataError(f"{name}: not every point has a rate and a score of every metric")
         if not (np.isfinite(bpp) & (bpp > 0)).all():
             raise DataError(f"{name}: a rate is not a positive number of bits per pixel")
         order = np.argsort(bpp, kind="stable")
         self._set("bpp", bpp[order])
-        self._set("distortion", {k: v[order] for k, v in distortion.items()})
+        self._set("scores", {k: v[order] for k, v in scores.items()})
         self._set("label", self.label or self.codec)
         for column in ("rate_values", "specs"):
             values = getattr(self, column)
             self._set(column, tuple(values[i] for i in order) if values else ())
         if (table := self.per_image) is not None:
-            scores = {k: v[order] for k, v in table.distortion.items()}
+            scores = {k: v[order] for k, v in table.scores.items()}
             self._set("per_image", PerImage(table.images, table.bpp[order], scores))
+
+    def __repr__(self) -> str:
+        points = f"{len(self.bpp)} point{'s' if len(self.bpp) != 1 else ''}"
+        rates = f", {self.bpp.min():.2f}-{self.bpp.max():.2f} bpp" if len(self.bpp) else ""
+        return f"<Curve {self.label} on {self.dataset}: {points}{rates}, {self.source}>"
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
     def has(self, metric: str) -> bool:
         """Whether any point has a mean of this metric."""
-        return metric in self.distortion and bool(np.isfinite(self.distortion[metric]).any())
+        return metric in self.scores and bool(np.isfinite(self.scores[metric]).any())
 
     def points(
         self, metric: str = "psnr_rgb", averaging: Averaging | None = None
@@ -145,7 +153,7 @@ class Curve:
         if not self.has(metric):
             raise UsageError(f"{self.codec} ({self.source}) on {self.dataset} has no {metric}")
         if averaging in (None, self.averaging(metric)):
-            quality = to_quality(metric, self.distortion[metric])
+            quality = to_quality(metric, self.scores[metric])
         elif self.per_image is not None and is_in_db(metric):
             quality = mean_db(self.per_image.quality_db(metric), averaging)
         else:
@@ -161,25 +169,37 @@ class Curve:
         return DEFAULT_AVERAGING.get(metric_name(metric), "mean_of_db")
 
     def row(self) -> dict[str, Any]:
-        """One line of a table: what the curve is and where it comes from."""
+        """One row of a table: what the curve is and where it comes from; see CURVES."""
+        bpp = self.bpp[[0, -1]].tolist() if self.bpp.size else (None, None)
+        psnr = self.points("psnr_rgb")[1] if self.has("psnr_rgb") else None
         return {
             "dataset": self.dataset,
             "codec": self.codec,
-            "points": len(self.bpp),
-            "bpp": _span(self.bpp, 3),
-            "psnr_rgb": _span(self.points("psnr_rgb")[1], 1) if self.has("psnr_rgb") else None,
+            "n_points": len(self.bpp),
+            "bpp_low": bpp[0],
+            "bpp_high": bpp[1],
+            "psnr_rgb_low": None if psnr is None else float(psnr.min()),
+            "psnr_rgb_high": None if psnr is None else float(psnr.max()),
             "ms_ssim": self.has("ms_ssim"),
             "scored": self.protocol.get("scored"),
             "rate": self.protocol.get("rate"),
             "source": self.source,
-            "from": self.provenance.get("repository") or self.provenance.get("path"),
+            "origin": self.provenance.get("repository") or self.provenance.get("path"),
         }
 
 
-def _span(values: FloatArray, digits: int) -> str | None:
-    if not values.size:
-        return None
-    return f"{values.min():.{digits}f}-{values.max():.{digits}f}"
+CURVES = (
+    DATASET,
+    CODEC,
+    Column("n_points", "points"),
+    Column("bpp_low", "rate", "bpp", template="{bpp_low:.3f}-{bpp_high:.3f}"),
+    Column("psnr_rgb_low", "PSNR", "dB", template="{psnr_rgb_low:.2f}-{psnr_rgb_high:.2f}"),
+    Column("ms_ssim", "MS-SSIM"),
+    Column("scored"),
+    Column("rate", "rate counts"),
+    *plain("source", "origin"),
+)
+"""How people see `Curve.row`."""
 
 
 def metric_name(metric: str) -> str:

@@ -20,15 +20,15 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 import platformdirs
 
-from rdbench.errors import DataError, RdbenchWarning, UsageError
+from rdbench.errors import DataError, RdbenchWarning, UsageError, closest
 from rdbench.images import SUFFIXES, printable, read_image
-from rdbench.registry import closest, plugins
+from rdbench.plugins import plugins
 
 GROUP = "rdbench.datasets"
 
@@ -42,6 +42,9 @@ class ImageFile:
     width: int
     height: int
     sha256: str
+
+    def __repr__(self) -> str:
+        return f"<ImageFile {self.name}: {self.width}x{self.height}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,10 @@ class Dataset:
     name: str
     files: tuple[ImageFile, ...]
     source: str
+
+    def __repr__(self) -> str:
+        images = f"{len(self.files)} image{'s' if len(self.files) != 1 else ''}"
+        return f"<Dataset {self.name}: {images}>"
 
     @property
     def fingerprint(self) -> str:
@@ -102,19 +109,9 @@ class Dataset:
         return stem if self._called(stem) == [image] else image.name
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An image as the manifest describes it."""
-
-    name: str
-    width: int
-    height: int
-    sha256: str
-
-
 @dataclass(frozen=True)
 class Manifest:
-    """What is known of a data set before looking at its files."""
+    """What is known of a data set before looking at its files; paths of images lead from there."""
 
     name: str
     title: str
@@ -130,24 +127,33 @@ class Manifest:
     names: str = "*"
     width: int | None = None
     height: int | None = None
-    images: tuple[Entry, ...] = field(default=())
+    images: tuple[ImageFile, ...] = ()
 
 
 @cache
 def manifests() -> Mapping[str, Manifest]:
     """Every registered manifest by name."""
-    found = dict(_read_manifests())
+    found: dict[str, Manifest] = {}
+    packages: dict[str, str] = {}
+    for package, read in _read_manifests():
+        first = packages.setdefault(read.name, package)
+        if first == package:
+            found[read.name] = read
+        else:
+            message = f"plugins {first!r} and {package!r} both describe data set {read.name!r}"
+            warnings.warn(f"{message}; that of {first!r} is used", RdbenchWarning, 2)
     return dict(sorted(found.items()))
 
 
 def _read_manifests() -> Iterator[tuple[str, Manifest]]:
-    for _, package in plugins(GROUP):
+    """Yield the entry that registers a manifest, and the manifest."""
+    for entry, package in plugins(GROUP):
         for file in importlib.resources.files(package).iterdir():
             if file.name.endswith(".toml"):
                 body = tomllib.loads(file.read_text(encoding="utf-8"))
-                images = tuple(Entry(**image) for image in body.pop("images", ()))
+                images = tuple(ImageFile(path=Path(i["name"]), **i) for i in body.pop("images", ()))
                 name = file.name.removesuffix(".toml")
-                yield name, Manifest(name=name, images=images, **body)
+                yield entry, Manifest(name=name, images=images, **body)
 
 
 def manifest(name: str) -> Manifest:
@@ -295,9 +301,9 @@ def _as_registered(
         same = folder.name == wanted.name and _unpinned_fault(wanted, folder, images) is None
         return tuple(images) if same else ()
     by_hash = {p.sha256: p for p in images}
-    if len(images) != wanted.n_images or by_hash.keys() != {e.sha256 for e in wanted.images}:
+    if len(images) != wanted.n_images or by_hash.keys() != {i.sha256 for i in wanted.images}:
         return ()
-    return tuple(_entry_at(e, by_hash[e.sha256].path) for e in wanted.images)
+    return tuple(replace(i, path=by_hash[i.sha256].path) for i in wanted.images)
 
 
 _OTHER_SUFFIXES = (
@@ -382,15 +388,11 @@ def verify(name: str, choice: Sequence[str] | None = None) -> Dataset:
         return whole if choice is None else whole.subset(choice)
     if not wanted.package:
         _refuse_extra(wanted, folder)
-    named = Dataset(name, tuple(_entry_at(e, folder / e.name) for e in wanted.images), name)
+    named = Dataset(name, tuple(replace(i, path=folder / i.path) for i in wanted.images), name)
     chosen = named if choice is None else named.subset(choice)
     for image in chosen.files:
         _verify_image(wanted, image)
     return chosen
-
-
-def _entry_at(entry: Entry, path: Path) -> ImageFile:
-    return ImageFile(entry.name, path, entry.width, entry.height, entry.sha256)
 
 
 def _refuse_extra(wanted: Manifest, folder: Path) -> None:
@@ -488,19 +490,18 @@ def fetch(name: str, progress: bool = True) -> Dataset:
 
 
 def _fetch_files(wanted: Manifest, folder: Path, progress: bool) -> None:
-    for entry in wanted.images:
-        url = wanted.url.format(name=entry.name)
-        _retrieve(url, f"sha256:{entry.sha256}", folder, entry.name, progress)
+    for image in wanted.images:
+        url = wanted.url.format(name=image.name)
+        _retrieve(url, f"sha256:{image.sha256}", folder, image.name, progress)
 
 
 def _retrieve(url: str, digest: str | None, folder: Path, name: str, progress: bool) -> Path:
     import pooch
-    import requests
 
     pooch.get_logger().setLevel("WARNING")
     try:
         return Path(pooch.retrieve(url, digest, name, folder, progressbar=progress))
-    except (requests.RequestException, OSError) as error:
+    except OSError as error:  # what requests, pooch's client, raises is one too
         raise DataError(f"cannot fetch {url}: {error}; try again, what is there is kept") from None
     except ValueError as error:
         raise DataError(f"{url} is not the file it was: {error}") from None

@@ -3,17 +3,20 @@
 RdbenchError        one line that says what to do; the command line prints it alone
 ├── UsageError      a name, setting or option that does not exist or does not fit
 ├── DataError       an image, data set, curve file or folder that is not what it must be
-├── Unavailable     what cannot be had here (program, weights, device), and the way to get it
+├── Unavailable     something not available on this machine, and how to get it
 ├── BitstreamError  bytes that cannot be decoded: cut, corrupt, foreign, of other weights
 ├── EncoderError    an image that a codec could not encode: too small, program failed
 └── WorkerError     a worker process that died or ran out of time
-Stopped             the user's signal to end; no error
-RdbenchWarning      a result that stands but must be read with care
+Stopped             the user's signal to end; not an error
+RdbenchWarning      a valid result that must be read with care
 """
+
+import difflib
+from collections.abc import Iterable
 
 
 class RdbenchError(Exception):
-    """Base of every error a user can cause or mend."""
+    """Base of all errors that a user can cause or fix."""
 
 
 class UsageError(RdbenchError):
@@ -25,7 +28,7 @@ class DataError(RdbenchError):
 
 
 class Unavailable(RdbenchError):
-    """Something that cannot be had on this machine; the message says how to get it."""
+    """Something is not available on this machine; the message says how to get it."""
 
 
 class BitstreamError(RdbenchError):
@@ -41,9 +44,9 @@ class WorkerError(RdbenchError):
 
 
 class Stopped(BaseException):
-    """Ctrl-C or SIGTERM reached a command; its notes say what is left to the user.
+    """Ctrl-C or SIGTERM reached a command; its notes say what to do next.
 
-    No ``KeyboardInterrupt``: command-line libraries swallow that one and print their own words.
+    Not a ``KeyboardInterrupt``: command-line libraries catch that one and print their own words.
     """
 
     def __init__(self, signal_number: int) -> None:
@@ -52,4 +55,10 @@ class Stopped(BaseException):
 
 
 class RdbenchWarning(UserWarning):
-    """A result that stands but must be read with care."""
+    """A valid result that must be read with care."""
+
+
+def closest(word: str, words: Iterable[str]) -> str:
+    """Return a hint such as ``; did you mean 'jpeg'?``, or an empty text."""
+    matches = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -1,39 +1,29 @@
 """Codecs at one rate or one quality, image by image: a comparison without interpolation."""
 
-import dataclasses
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from rdbench.columns import BPP, Column
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import DataError, UsageError
+from rdbench.identity import Identity, identify
 from rdbench.images import read_image
-from rdbench.metrics import DEFAULT_PROTOCOL, score
-from rdbench.rate_control import (
-    TOLERANCE,
-    Found,
-    check_target,
-    encode_to_bpp,
-    encode_to_ms_ssim,
-    encode_to_psnr,
-)
-from rdbench.registry import codec_from_spec, curve_of, given_settings, spec_of
+from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, score
+from rdbench.rate_control import TARGETS, TOLERANCE, encode_to
+from rdbench.spec import get_codec, given_settings, spec_of
 from rdbench.store import Store
 from rdbench.sweep import reason, remember
-from rdbench.types import Codec, Image, WeightsKind
+from rdbench.types import Codec, CurveKey, Weights, WeightsKind, with_weights
 from rdbench.workers import workers
 
-TARGETS: Mapping[str, Callable[[Codec, Image, float, int], Found]] = {
-    "bpp": encode_to_bpp,
-    "psnr_rgb": encode_to_psnr,
-    "ms_ssim": encode_to_ms_ssim,
-}
-"""What can be matched, and the search that does it."""
+MATCHED = ("bpp", "psnr_rgb", "ms_ssim")
+"""The targets that mean the same for images of any size."""
 
 _MAX_ENCODES = 20
 
@@ -43,10 +33,10 @@ class Match:
     """An image coded to a target.
 
     Attributes:
-        codec: name of the codec.
-        curve: its settings without the rate, and its weights.
+        curve: the codec and its settings without the rate.
         dataset, image: the image.
-        target, value: what was asked for: a key of TARGETS, and how much.
+        target, value: what was asked for: one of MATCHED, and how much.
+        weights: identity of the codec's weights, or None.
         spec: the operating point found; "" where none was.
         n_bytes, bpp: size.
         scores: metric -> score, of the image decoded from the bytes.
@@ -55,25 +45,42 @@ class Match:
         bitstream_sha256: names the kept bitstream.
         fingerprint: the codec's fingerprint at that operating point.
         error: why there is no result, or None.
-        weights_kind: what the codec's weights are, see WeightsKind.
     """
 
-    codec: str
-    curve: str
+    curve: CurveKey
     dataset: str
     image: str
     target: str
     value: float
+    weights: Weights | None = None
     spec: str = ""
     n_bytes: int = 0
     bpp: float = math.nan
-    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
     n_encodes: int = 0
     met: bool = False
     bitstream_sha256: str = ""
     fingerprint: str = ""
     error: str | None = None
-    weights_kind: WeightsKind = ""
+
+    @property
+    def codec(self) -> str:
+        """The codec's name."""
+        return self.curve.codec
+
+    @property
+    def weights_kind(self) -> WeightsKind:
+        """Kind of the weights, see WeightsKind."""
+        return self.weights.kind if self.weights else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, ready for JSON; `match_of` reads it back."""
+        return {"codec": self.codec, **asdict(self)}
+
+    def __repr__(self) -> str:
+        found = f"{self.spec}, {self.bpp:.3f} bpp" if self.spec else f"failed: {self.error}"
+        where = f"{self.dataset}/{self.image}"
+        return f"<Match {self.target}={self.value:g} on {where}: {self.codec}: {found}>"
 
     def measure(self, name: str) -> float | None:
         """``bpp``, or a score; None where it was not measured."""
@@ -83,10 +90,23 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class _Task:
     codec: Codec
+    identity: Identity
     dataset: str
-    image: ImageFile
+    file: ImageFile
     target: str
     value: float
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What the result is kept under; the rate of the codec does not matter."""
+        curve, fingerprint = self.identity.curve.spec, self.identity.fingerprint
+        return (curve, fingerprint, self.dataset, self.file.sha256, self.target,
+                repr(self.value), DEFAULT_PROTOCOL.fingerprint)  # fmt: skip
+
+    def result(self, **found: Any) -> Match:
+        """A match of this task."""
+        return Match(self.identity.curve, self.dataset, self.file.name, self.target, self.value,
+                     self.identity.weights, **found)  # fmt: skip
 
 
 def match_codecs(
@@ -108,7 +128,7 @@ def match_codecs(
     Args:
         codecs: specs without a rate parameter.
         dataset: data set, its name, or a folder of images.
-        target: a key of TARGETS.
+        target: one of MATCHED.
         value: bits per pixel, dB, or MS-SSIM to meet.
         out: the report folder, which keeps the results and their bitstreams.
         jobs: processes to work in; 0 works in this one.
@@ -122,67 +142,62 @@ def match_codecs(
         UsageError, DataError: a name, setting or image is wrong, no such target or value.
         Unavailable: a codec cannot run here.
     """
-    if target not in TARGETS:
-        raise UsageError(f"what can be matched is {', '.join(TARGETS)}, not {target!r}")
-    check_target(target, value)
+    if target not in MATCHED:
+        raise UsageError(f"what can be matched is {', '.join(MATCHED)}, not {target!r}")
+    TARGETS[target].check(value)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     points = _points(codecs)
-    for point in points:
-        point.check()
     with Store(out) as store:
         data = remember(store, data)
-        wanted = [_Task(point, data.name, p, target, value) for point in points for p in data.files]
-        tasks = {_key(task): task for task in reversed(wanted)}  # equal files are searched once
-        tasks = dict(reversed(tasks.items()))
-        for point in points:
-            store.remember_codec(point)
+        wanted = [_Task(*p, data.name, file, target, value) for p in points for file in data.files]
+        tasks: dict[tuple[str, ...], _Task] = {}
+        for task in wanted:
+            tasks.setdefault(task.key, task)  # equal files are searched once
+        for point, identity in points:
+            store.remember_codec(point, identity.fingerprint)
         known = store.results("match")
         found = {key: m for key in tasks if key in known and (m := _kept(store, known[key]))}
-        keys = {task: key for key, task in tasks.items() if key not in found}
         on_progress(len(found), len(tasks))
-        with workers(jobs, threads, None, None) as results:
-            for task, result in results(_match, keys):
-                match, bitstream = _outcome(task, result)
-                if bitstream is not None:
-                    match = dataclasses.replace(match, bitstream_sha256=store.keep(bitstream))
-                    store.put_result("match", keys[task], dataclasses.asdict(match))
-                found[keys[task]] = match
+        with workers(jobs, threads, None, None) as map_tasks:
+            left = [task for key, task in tasks.items() if key not in found]
+            for task, result in map_tasks(_match, left):
+                if isinstance(result, BaseException):
+                    match = task.result(error=reason(result))
+                else:
+                    match, bitstream = result
+                    store.keep(match.bitstream_sha256, bitstream)
+                    store.put_result("match", task.key, match.as_json())
+                found[task.key] = match
                 on_progress(len(found), len(tasks))
-    return [dataclasses.replace(found[_key(task)], image=task.image.name) for task in wanted]
+    return [replace(found[task.key], image=task.file.name) for task in wanted]
 
 
-def _points(specs: Sequence[str]) -> list[Codec]:
-    """The codecs of specs, each once.
+def _points(specs: Sequence[str]) -> list[tuple[Codec, Identity]]:
+    """The codecs of specs, each once, checked and identified.
 
     Raises:
         UsageError: a spec is wrong, or sets the rate that is to be searched for.
+        Unavailable: a codec cannot run here.
     """
     for spec in specs:
         given_settings(spec)
-    points = [codec_from_spec(spec) for spec in specs]
-    return list({(curve_of(point), point.fingerprint()): point for point in points}.values())
-
-
-def _key(task: _Task) -> tuple[str, ...]:
-    codec, image = task.codec, task.image
-    curve = spec_of(codec, leave_out=codec.rate_parameters)
-    return (
-        curve,
-        codec.fingerprint(),
-        task.dataset,
-        image.sha256,
-        task.target,
-        repr(task.value),
-        DEFAULT_PROTOCOL.fingerprint,
-    )
+    points = [get_codec(spec) for spec in specs]
+    for point in points:
+        point.check()
+    identified = ((point, identify(point)) for point in points)
+    return list({(i.curve, i.fingerprint): (point, i) for point, i in identified}.values())
 
 
 def match_of(body: Mapping[str, Any]) -> Match | None:
     """A match as the store keeps it; None where it is damaged."""
     try:
-        match = Match(**body)
+        weights = body["weights"] and Weights(**body["weights"])
+        settings = tuple((name, value) for name, value in body["curve"]["settings"])
+        curve = CurveKey(**{**body["curve"], "settings": settings})
+        fields = {name: value for name, value in body.items() if name != "codec"}
+        match = Match(**{**fields, "curve": curve, "weights": weights})
         numbers = [match.n_bytes, match.bpp, match.n_encodes, match.value, *match.scores.values()]
-    except (TypeError, AttributeError):
+    except (TypeError, ValueError, LookupError, AttributeError):
         return None
     return match if all(isinstance(number, int | float) for number in numbers) else None
 
@@ -199,52 +214,67 @@ def _kept(store: Store, body: Mapping[str, Any]) -> Match | None:
     return match if whole else None
 
 
-def _outcome(
-    task: _Task, result: tuple[Match, bytes] | BaseException
-) -> tuple[Match, bytes | None]:
-    if not isinstance(result, BaseException):
-        return result
-    return dataclasses.replace(_blank(task), error=reason(result)), None
-
-
-def _blank(task: _Task) -> Match:
-    codec = task.codec
-    return Match(
-        codec=codec.name,
-        curve=curve_of(codec),
-        dataset=task.dataset,
-        image=task.image.name,
-        target=task.target,
-        value=task.value,
-        weights_kind=codec.weights_kind(),
-    )
-
-
 def _match(task: _Task) -> tuple[Match, bytes]:
     """Search, decode with another object, score."""
-    image = read_image(task.image.path)
-    found = TARGETS[task.target](task.codec, image, task.value, _MAX_ENCODES)
-    decoder = dataclasses.replace(found.codec)  # type: ignore[type-var]
+    image = read_image(task.file.path)
+    found = encode_to(task.target, task.codec, image, task.value, _MAX_ENCODES)
+    decoder = replace(found.codec)  # type: ignore[type-var]
     data = found.bitstream.data
-    scores = score(DEFAULT_PROTOCOL, image, decoder.decode(data))
-    match = dataclasses.replace(
-        _blank(task),
+    match = task.result(
         spec=spec_of(found.codec),
         fingerprint=found.codec.fingerprint(),
         n_bytes=len(data),
         bpp=8 * len(data) / (image.shape[0] * image.shape[1]),
-        scores=scores,
+        scores=score(image, decoder.decode(data)),
         n_encodes=found.n_encodes,
         met=found.met,
+        bitstream_sha256=hashlib.sha256(data).hexdigest(),
     )
     return match, data
 
 
-def match_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
-    """One line a codec: means over the images, and what it gains over the first codec.
+MEANS = (
+    Column("label", "codec"),
+    BPP,
+    METRICS["psnr_rgb"].column,
+    METRICS["ms_ssim"].column,
+    Column("gain_db", "gain", "dB", 2, signed=True),
+    Column("rate_percent", "rate", "%", 3, signed=True),
+    Column("n_won", "won", template="{n_won}/{n_images}"),
+    Column("n_met", f"within {TOLERANCE:.0%}", template="{n_met}/{n_images}"),
+    Column("n_encodes", "encodes", digits=1),
+)
+"""How people see the rows of `match_rows`."""
 
-    The gain is in rate (%) where a quality was matched, and in PSNR (dB) where the rate was. A mean
-    is taken over a complete set or not at all.
+IMAGES = (
+    Column("image"),
+    Column("spec", "operating point"),
+    BPP,
+    METRICS["psnr_rgb"].column,
+    METRICS["ms_ssim"].column,
+    Column("n_encodes", "encodes"),
+    Column("met"),
+)
+"""How people see the rows of `image_rows`."""
+
+
+def image_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
+    """One row for each image and codec: what a match holds, its scores as values of their own."""
+    rows = []
+    for match in matches:
+        row = match.as_json() | {"curve": str(match.curve)}
+        scores = row.pop("scores")
+        failed = {"spec": str(match.curve), "n_bytes": None, "bpp": None} if match.error else {}
+        rows.append(row | {name: scores.get(name) for name in DEFAULT_PROTOCOL.metrics} | failed)
+    return rows
+
+
+def match_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
+    """One row for each codec: means over the images, and what it gains over the first codec.
+
+    ``gain_db`` is the gain in PSNR where the rate was matched, ``rate_percent`` the difference of
+    rate where a quality was; ``n_won`` counts the images on which the codec is better than the
+    first. A mean is taken over a complete set or not at all.
     """
     curves = {m.curve: [x for x in matches if x.curve == m.curve] for m in matches}
     first = next(iter(curves.values()), [])
@@ -253,18 +283,27 @@ def match_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
 
 
 def _row(group: Sequence[Match], first: Sequence[Match], unique: bool) -> dict[str, Any]:
-    codec, settings = group[0].codec, group[0].curve.partition("@")[0]
+    match = group[0]
+    name = match.codec if unique else match.curve.spec
     complete = all(m.error is None for m in group)
-    gain, won = _gain(group, first)
+    at_rate = match.target == "bpp"
+    gains = [_gain(a, b) for a, b in zip(group, first, strict=True)]
+    known = [gain for gain in gains if gain is not None]
+    compared = group is not first and len(known) == len(gains)
+    gain = fmean(known) if compared else None
     return {
-        "codec": codec if unique and group[0].weights_kind in ("", "published") else settings,
-        "bpp": _mean(group, "bpp") if complete else None,
-        "psnr_rgb": _mean(group, "psnr_rgb") if complete else None,
-        "ms_ssim": _mean(group, "ms_ssim") if complete else None,
-        "gain_dB" if group[0].target == "bpp" else "rate_percent": gain,
-        "won": won,
-        f"within_{TOLERANCE:.0%}": f"{sum(m.met for m in group)}/{len(group)}",
-        "encodes": fmean(m.n_encodes for m in group),
+        "codec": match.codec,
+        "label": with_weights(name, match.weights_kind),
+        "dataset": match.dataset,
+        "target": match.target,
+        "value": match.value,
+        **{n: _mean(group, n) if complete else None for n in ("bpp", *DEFAULT_PROTOCOL.metrics)},
+        "gain_db": gain if at_rate else None,
+        "rate_percent": None if at_rate else gain,
+        "n_won": sum((g > 0) == at_rate for g in known if g) if compared else None,
+        "n_met": sum(m.met for m in group),
+        "n_images": len(group),
+        "n_encodes": fmean(m.n_encodes for m in group),
     }
 
 
@@ -274,21 +313,11 @@ def _mean(group: Sequence[Match], name: str) -> float | None:
     return fmean(known) if len(known) == len(values) else None
 
 
-def _gain(group: Sequence[Match], first: Sequence[Match]) -> tuple[str | None, str | None]:
-    """Mean gain over the first codec, and on how many images there is one."""
-    measure = partial(_gain_on_image, by_rate=group[0].target == "bpp")
-    gains = [measure(a, b) for a, b in zip(group, first, strict=True)]
-    known = [gain for gain in gains if gain is not None]
-    if group is first or len(known) < len(gains):
-        return None, None
-    better = sum((g > 0) if group[0].target == "bpp" else (g < 0) for g in known)
-    return f"{fmean(known):+.3f}", f"{better}/{len(known)}"
-
-
-def _gain_on_image(match: Match, first: Match, by_rate: bool) -> float | None:
+def _gain(match: Match, first: Match) -> float | None:
+    """What a codec gains on one image: dB at one rate, percent of the rate at one quality."""
     if match.error is not None or first.error is not None:
         return None
-    if not by_rate:
+    if match.target != "bpp":
         return 100 * (match.bpp / first.bpp - 1)
     ours, theirs = match.measure("psnr_rgb"), first.measure("psnr_rgb")
     return None if ours is None or theirs is None else ours - theirs

@@ -10,6 +10,7 @@ reproduce.
 import dataclasses
 import functools
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,10 +22,10 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from rdbench.curve import Anomaly, Curve
+from rdbench.curve import Curve, Note
 from rdbench.decibel import FloatArray, db_to_error
-from rdbench.errors import DataError, UsageError
-from rdbench.registry import closest, plugins
+from rdbench.errors import DataError, UsageError, closest
+from rdbench.plugins import plugins
 
 GROUP = "rdbench.curves"
 
@@ -83,7 +84,10 @@ def _files() -> dict[tuple[str, str], Traversable]:
             for file in (f for f in dataset.iterdir() if f.name.endswith(".json")):
                 key = dataset.name, file.name.removesuffix(".json")
                 if key in found:
-                    raise DataError(f"two packages publish {key[1]} on {key[0]}; uninstall one")
+                    raise DataError(
+                        f"two packages publish {key[1]} on {key[0]} ({found[key]} and {file}); "
+                        "uninstall one of them"
+                    )
                 found[key] = file
     return found
 
@@ -110,7 +114,7 @@ def _read(dataset: str, codec: str, file: Traversable) -> Curve:
             dataset=dataset,
             source="published",
             bpp=_numbers(p["bpp"] for p in points),
-            distortion={
+            scores={
                 metric: _numbers(p.get(key, np.nan) for p in points)
                 for key, metric in _SCORES.items()
                 if any(key in p for p in points)
@@ -121,7 +125,7 @@ def _read(dataset: str, codec: str, file: Traversable) -> Curve:
             provenance={**body["source"], "trained_for": body["trained_for"]},
             protocol=body["protocol"],
             complexity=about.get("complexity"),
-            notes=(Anomaly("note", body["note"]),) if "note" in body else (),
+            notes=(Note("note", body["note"]),) if "note" in body else (),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DataError(f"{file} is not a curve file: {type(error).__name__} {error}") from None
@@ -137,20 +141,19 @@ def _numbers(values: Iterable[Any]) -> FloatArray:
     return np.array(listed, np.float64)
 
 
-def import_compressai(
-    path: str | Path, dataset: str | None = None, codec: str | None = None
-) -> Curve:
-    """A curve from the JSON that CompressAI's ``bench`` and ``eval_model`` write.
+def import_curve(path: str | Path, dataset: str | None = None, codec: str | None = None) -> Curve:
+    """A curve from the JSON that CompressAI or lossy-vae write.
 
-    Its ``results`` hold ``bpp`` and ``psnr-rgb`` or ``psnr``, MS-SSIM in [0, 1] (``ms-ssim-rgb``,
-    ``ms-ssim``) or in dB (``ms-ssim-db-rgb``, ``ms-ssim-db``); commas before a closing bracket are
-    allowed. null stands for a score that a point lacks, such as the PSNR of a lossless one. How it
-    was scored is not in such a file, so the protocol does not say.
+    It holds ``bpp`` and ``psnr`` or ``psnr-rgb``, MS-SSIM in [0, 1] (``ms-ssim-rgb``, ``ms-ssim``)
+    or in dB (``ms-ssim-db-rgb``, ``ms-ssim-db``), at the top or under ``results``; maybe
+    ``lambdas``. null stands for a missing score, such as the PSNR of a lossless point. Commas
+    before a closing bracket are allowed. The protocol of such a curve is not known.
 
     Args:
         path: the file.
-        dataset: data set of the curve; None for the name of the file's folder, as in CompressAI's
-            ``results/image/kodak``.
+        dataset: data set of the curve; None for what the file names as ``test-set`` or
+            ``dataset_name``, or else its folder, as in CompressAI's ``results/image/kodak``. Where
+            the file names another one, a note says so.
         codec: name of the curve; None for the ``name`` in the file, or the file's own without one.
 
     Raises:
@@ -158,28 +161,14 @@ def import_compressai(
     """
     path = Path(path)
     body = _tolerant_json(path)
-    return _imported(path, body, _results(path, body), dataset or path.resolve().parent.name, codec)
-
-
-def import_lossy_vae(
-    path: str | Path, dataset: str | None = None, codec: str | None = None
-) -> Curve:
-    """A curve from the JSON that lossy-vae's evaluation scripts write.
-
-    It holds ``bpp`` and ``psnr`` at the top or under ``results``, maybe ``lambdas``, and the data
-    set as ``test-set`` or ``dataset_name``; commas before a closing bracket are allowed.
-
-    Arguments and errors are those of ``import_compressai``; where ``dataset`` is None, the file's
-    own entry is used, and the folder's name without one. Where both differ, a note says so.
-    """
-    path = Path(path)
-    body = _tolerant_json(path)
-    results = _results(path, body) if "results" in body else body
+    results = body.get("results", body)
+    if not isinstance(results, dict):
+        raise DataError(f"{path} has no 'results'; is it a file of another project?")
     own = _text(body, "test-set") or _text(body, "dataset_name")
     curve = _imported(path, body, results, dataset or own or path.resolve().parent.name, codec)
     if not own or not dataset or _is_about(own, dataset):
         return curve
-    note = Anomaly("note", f"{path.name} says that it was measured on {own!r}, not on {dataset!r}")
+    note = Note("note", f"{path.name} says that it was measured on {own!r}, not on {dataset!r}")
     return dataclasses.replace(curve, notes=(*curve.notes, note))
 
 
@@ -201,7 +190,7 @@ def import_curves(paths: Sequence[str | Path], dataset: str | None = None) -> li
     Raises:
         DataError: a file cannot be read or holds no curve.
     """
-    curves = [import_lossy_vae(path, dataset) for path in dict.fromkeys(map(Path, paths))]
+    curves = [import_curve(path, dataset) for path in dict.fromkeys(map(Path, paths))]
     for name in (lambda path: path.stem, str):
         shared = Counter((c.dataset, c.label) for c in curves)
         curves = [
@@ -227,10 +216,10 @@ def _imported(
     bpp = _column(path, results, ("bpp",))
     ms_ssim, notes = _ms_ssim(path, results)
     columns = {"psnr_rgb": _column(path, results, _PSNR), "ms_ssim": ms_ssim}
-    distortion = {metric: column for metric, column in columns.items() if column is not None}
-    if bpp is None or not len(bpp) or not distortion:
-        raise DataError(f"{path} holds no bpp with psnr or ms-ssim")
-    if any(len(column) != len(bpp) for column in distortion.values()):
+    scores = {metric: column for metric, column in columns.items() if column is not None}
+    if bpp is None or not len(bpp) or not scores:
+        raise DataError(f"{path} holds no bpp with psnr or ms-ssim; is it a curve?")
+    if any(len(column) != len(bpp) for column in scores.values()):
         raise DataError(f"{path}: bpp and scores are not of one length")
     lambdas = results.get("lambdas", body.get("lambdas"))
     values = lambdas if _is_numbers(lambdas) and len(lambdas) == len(bpp) else []
@@ -241,7 +230,7 @@ def _imported(
         dataset=dataset,
         source="imported",
         bpp=bpp,
-        distortion=distortion,
+        scores=scores,
         rate_parameter="lambda" if values else "",
         rate_values=tuple(values),
         provenance={"path": str(path)},
@@ -249,9 +238,7 @@ def _imported(
     )
 
 
-def _ms_ssim(
-    path: Path, results: Mapping[str, Any]
-) -> tuple[FloatArray | None, tuple[Anomaly, ...]]:
+def _ms_ssim(path: Path, results: Mapping[str, Any]) -> tuple[FloatArray | None, tuple[Note, ...]]:
     """MS-SSIM in [0, 1] from a column of it or of its dB, and a note where the file is not plain.
 
     Raises:
@@ -267,7 +254,7 @@ def _ms_ssim(
         raise DataError(f"{path}: {name!r} is neither MS-SSIM from 0 to 1 nor MS-SSIM in dB")
     if not in_db:
         return column, ()
-    note = Anomaly("note", f"{name!r} of {path.name} is above 1 and taken for MS-SSIM in dB")
+    note = Note("note", f"{name!r} of {path.name} is above 1 and taken for MS-SSIM in dB")
     return 1 - db_to_error(column), () if name in _MS_SSIM_DB else (note,)
 
 
@@ -304,13 +291,6 @@ def _text(body: Mapping[str, Any], key: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _results(path: Path, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    results = body.get("results")
-    if not isinstance(results, dict):
-        raise DataError(f"{path} has no 'results'; is it a file of another project?")
-    return results
-
-
 def _tolerant_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; commas before a closing bracket and comments are allowed."""
     try:
@@ -333,9 +313,18 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        import json5
+        plain = _COMMA.sub(_text_only, _COMMENT.sub(_text_only, text))
+        return json.loads(plain)
 
-        return json5.loads(text)
+
+_TEXT = r'"(?:\\.|[^"\\])*"'
+# Texts are matched first and kept, so that a comment or comma inside one is left alone.
+_COMMENT = re.compile(rf"({_TEXT})|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMA = re.compile(rf"({_TEXT})|,(?=\s*[\]}}])", re.DOTALL)
+
+
+def _text_only(match: re.Match[str]) -> str:
+    return match[1] or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ comes as near as its steps allow.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,78 +37,52 @@ class Found:
     met: bool = True
 
 
-def encode_to_bytes(codec: Codec, image: Image, n_bytes: float, max_encodes: int = 10) -> Found:
-    """Code an image to a file of ``n_bytes`` bytes, give or take 1 %.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that an encode can be made to meet.
+
+    Attributes:
+        unit: for messages.
+        low, end: the least value, and the end of what is below it.
+        refusal: what to say of other values.
+        measure: what an encode reached.
+        to_log: its logarithm, of which 1 % is the same everywhere: of the size, or of the inverse
+            error.
+    """
+
+    unit: str
+    low: float
+    end: float
+    refusal: str
+    measure: Callable[[Codec, Image, Bitstream], float]
+    to_log: Callable[[float], float] = math.log
+
+    def check(self, value: float) -> None:
+        """Raise UsageError for a value that no image can meet."""
+        if not self.low <= value < self.end:
+            raise UsageError(f"{self.refusal}, not {value:g}")
+
+
+def encode_to(
+    target: str, codec: Codec, image: Image, value: float, max_encodes: int = 10
+) -> Found:
+    """Code an image to a size or a quality, met within 1 %.
 
     Args:
+        target: a key of TARGETS. Qualities are those of the reconstruction as the codec gives it;
+            1 % is of the mean squared error, or of 1 - MS-SSIM.
         codec: any operating point of a codec with a rate parameter.
         image: the image.
-        n_bytes: size wanted.
+        value: what to meet.
         max_encodes: encodes at most.
 
     Raises:
-        UsageError: the codec has no rate parameter, or the target is not a size.
-        EncoderError: the size lies outside what the codec covers, or is not met in so many encodes.
+        UsageError: the codec has no rate parameter, no image can meet the target, or this one is
+            too small for MS-SSIM.
+        EncoderError: the target lies outside what the codec covers, or takes more encodes.
     """
-    check_target("bytes", n_bytes)
-    return _search(codec, image, n_bytes, "bytes", _n_bytes, math.log, max_encodes)
-
-
-def encode_to_bpp(codec: Codec, image: Image, bpp: float, max_encodes: int = 10) -> Found:
-    """Code an image to ``bpp`` bits per pixel, give or take 1 %; see `encode_to_bytes`."""
-    check_target("bpp", bpp)
-    n_pixels = image.shape[0] * image.shape[1]
-
-    def rate(codec: Codec, image: Image, bitstream: Bitstream) -> float:
-        return float(8 * len(bitstream.data) / n_pixels)
-
-    return _search(codec, image, bpp, "bpp", rate, math.log, max_encodes)
-
-
-def encode_to_psnr(codec: Codec, image: Image, psnr_db: float, max_encodes: int = 10) -> Found:
-    """Code an image to a PSNR in dB, its mean squared error met within 1 %; see `encode_to_bytes`.
-
-    The PSNR is that of the reconstruction as the codec gives it, over all samples.
-    """
-    check_target("psnr_rgb", psnr_db)
-    return _search(codec, image, psnr_db, "dB", _psnr_db, _log_of_db, max_encodes)
-
-
-def encode_to_ms_ssim(codec: Codec, image: Image, ms_ssim: float, max_encodes: int = 10) -> Found:
-    """Code an image to an MS-SSIM, its distance to 1 met within 1 %; see `encode_to_bytes`.
-
-    Raises:
-        UsageError: the image is too small for MS-SSIM, or no value below 1 is asked for.
-    """
-    check_target("ms_ssim", ms_ssim)
-    return _search(codec, image, ms_ssim, "MS-SSIM", _ms_ssim, _log_of_ms_ssim, max_encodes)
-
-
-_TARGETS: dict[str, tuple[float, float, str]] = {
-    "bytes": (1, math.inf, "a size to meet is a number of bytes from 1"),
-    "bpp": (math.ulp(0), math.inf, "a rate to meet is a number of bits per pixel above 0"),
-    "psnr_rgb": (math.ulp(0), math.inf, "a PSNR to meet is a number of dB above 0"),
-    "ms_ssim": (0, 1, "an MS-SSIM to meet is a number from 0 to below 1"),
-}
-"""What can be met: the least value, the end of what is below, and what to say of others."""
-
-
-def check_target(name: str, value: float) -> None:
-    """Refuse a target that no image can meet.
-
-    Args:
-        name: ``bytes``, ``bpp``, ``psnr_rgb`` or ``ms_ssim``.
-        value: what is asked for.
-
-    Raises:
-        UsageError: it is not a finite number of the kind.
-    """
-    low, high, text = _TARGETS[name]
-    if not low <= value < high:
-        raise UsageError(f"{text}, not {value:g}")
-
-
-Measure = Callable[[Codec, Image, Bitstream], float]
+    TARGETS[target].check(value)
+    return _search(codec, image, TARGETS[target], value, max_encodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,51 +112,48 @@ class _Trial:
     found: Found
 
 
-def _search(
-    codec: Codec,
-    image: Image,
-    target: float,
-    unit: str,
-    measure: Measure,
-    to_log: Callable[[float], float],
-    max_encodes: int,
-) -> Found:
-    """Regula falsi (Illinois) on the logarithm of the measured value."""
+def _search(codec: Codec, image: Image, target: Target, value: float, max_encodes: int) -> Found:
+    """Regula falsi with the Illinois rule, on the logarithm of the measured value.
+
+    Source: Dowell and Jarratt, "A modified regula falsi method", BIT 11, 1971.
+    """
     span = _range(codec)
-    goal, tolerance = to_log(target), math.log1p(TOLERANCE)
+    goal, tolerance = target.to_log(value), math.log1p(TOLERANCE)
     trials: list[_Trial] = []
 
     def attempt(position: float) -> _Trial:
-        value = span.value(position)
-        point = replace(codec, **{span.name: value})  # type: ignore[type-var]
+        setting = span.value(position)
+        point = replace(codec, **{span.name: setting})  # type: ignore[type-var]
         bitstream = point.encode(image)
-        measured = measure(point, image, bitstream)
-        error = to_log(measured) - goal
-        met = abs(error) <= tolerance
-        found = Found(point, bitstream, measured, len(trials) + 1, met)
-        trials.append(_Trial(span.position(value), error, found))
+        reached = target.measure(point, image, bitstream)
+        error = target.to_log(reached) - goal
+        found = Found(point, bitstream, reached, len(trials) + 1, abs(error) <= tolerance)
+        trials.append(_Trial(span.position(setting), error, found))
         return trials[-1]
 
     a = attempt(span.position(span.low))
     if a.found.met:
         return a.found
     b = attempt(span.position(span.high))
+    unit = target.unit
     if (a.error > 0) == (b.error > 0) and not b.found.met:
         raise EncoderError(
-            f"{target:g} {unit} cannot be met: {span.name.rstrip('_')} from {span.low:g} to "
+            f"{value:g} {unit} cannot be met: {span.name.rstrip('_')} from {span.low:g} to "
             f"{span.high:g} gives {a.found.value:.4g} to {b.found.value:.4g} {unit}"
         )
+    # The goal lies between a and b, the latest trial: their errors have opposite signs.
     while not trials[-1].found.met:
         if span.whole and abs(a.position - b.position) <= 1:
             nearest = min(trials, key=lambda trial: abs(trial.error)).found
             return replace(nearest, n_encodes=len(trials))
         if len(trials) == max_encodes:
             raise EncoderError(
-                f"{target:g} {unit} was not met in {max_encodes} encodes; the last gave "
+                f"{value:g} {unit} was not met in {max_encodes} encodes; the last gave "
                 f"{trials[-1].found.value:.4g} {unit}"
             )
         c = attempt(_between(a, b, span.whole))
         if (c.error > 0) == (b.error > 0):
+            # Illinois: an end that stays for a second time counts half, or steps would shrink.
             a, b = replace(a, error=a.error / 2), c
         else:
             a, b = b, c
@@ -225,16 +196,15 @@ def _n_bytes(codec: Codec, image: Image, bitstream: Bitstream) -> float:
     return len(bitstream.data)
 
 
+def _bpp(codec: Codec, image: Image, bitstream: Bitstream) -> float:
+    return float(8 * len(bitstream.data) / (image.shape[0] * image.shape[1]))
+
+
 def _psnr_db(codec: Codec, image: Image, bitstream: Bitstream) -> float:
     decoded = codec.decode(bitstream.data)
     pixels = decoded / 255 if decoded.dtype == np.uint8 else decoded
     mse = float(np.mean((pixels - image / 255) ** 2))
     return -10 * math.log10(mse) if mse else math.inf
-
-
-def _log_of_db(psnr_db: float) -> float:
-    """Logarithm of the inverse mean squared error."""
-    return psnr_db * math.log(10) / 10
 
 
 def _ms_ssim(codec: Codec, image: Image, bitstream: Bitstream) -> float:
@@ -246,6 +216,23 @@ def _ms_ssim(codec: Codec, image: Image, bitstream: Bitstream) -> float:
     return value
 
 
+def _log_of_db(psnr_db: float) -> float:
+    return psnr_db * math.log(10) / 10
+
+
 def _log_of_ms_ssim(ms_ssim: float) -> float:
-    """Logarithm of the inverse distance to 1, which is infinite for equal images."""
     return -math.log(1 - ms_ssim) if ms_ssim < 1 else math.inf
+
+
+_ABOVE_0 = math.ulp(0)
+
+TARGETS: Mapping[str, Target] = {
+    "bytes": Target("bytes", 1, math.inf, "a size to meet is a number of bytes from 1", _n_bytes),
+    "bpp": Target("bpp", _ABOVE_0, math.inf,
+                  "a rate to meet is a number of bits per pixel above 0", _bpp),
+    "psnr_rgb": Target("dB", _ABOVE_0, math.inf, "a PSNR to meet is a number of dB above 0",
+                       _psnr_db, _log_of_db),
+    "ms_ssim": Target("MS-SSIM", 0, 1, "an MS-SSIM to meet is a number from 0 to below 1",
+                      _ms_ssim, _log_of_ms_ssim),
+}  # fmt: skip
+"""What can be met."""

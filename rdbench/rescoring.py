@@ -73,8 +73,8 @@ def rescore(
     with Store(out, create=False) as store:
         lacking = [r for r in store.records() if r.error is None and wanted - r.scores.keys()]
         tasks = list(_tasks(store, lacking, wanted, problems))
-        with workers(jobs, 1, None, None) as results:
-            for done, (task, result) in enumerate(results(_rescore, tasks), start=1):
+        with workers(jobs, 1, None, None) as map_tasks:
+            for done, (task, result) in enumerate(map_tasks(_rescore, tasks), start=1):
                 if isinstance(result, BaseException):
                     problems.append(_line(task.record, result))
                 elif result:
@@ -89,12 +89,12 @@ def _tasks(
 ) -> Iterator[_Task]:
     """What there is to do; a line in ``problems`` for each record that lacks codec or image."""
     protocols = store.protocols()
-    codecs: dict[tuple[str, str], Codec | RdbenchError] = {}
+    codecs: dict[tuple[str, str, str], Codec | RdbenchError] = {}
     images: dict[str, dict[str, ImageFile] | RdbenchError] = {}
     for record in records:
-        what = record.spec, record.fingerprint
+        what = record.codec, record.spec, record.fingerprint
         if what not in codecs:
-            codecs[what] = _or_error(functools.partial(store.codec_of, record))
+            codecs[what] = _or_error(functools.partial(store.codec_of, *what))
         if record.dataset not in images:
             images[record.dataset] = _or_error(functools.partial(_images, store, record.dataset))
         try:
@@ -145,4 +145,4 @@ def _rescore(task: _Task) -> dict[str, float]:
     with Store(task.folder, create=False) as store:
         data = store.bitstream(task.record.bitstream_sha256)
     decoded = task.codec.decode(data)
-    return score(Protocol(task.scored, task.metrics), read_image(task.image.path), decoded)
+    return score(read_image(task.image.path), decoded, Protocol(task.scored, task.metrics))

@@ -1,6 +1,6 @@
 """Records and bitstreams of a report folder.
 
-``records.sqlite`` (WAL) holds one row a record under a unique key over what makes it: spec,
+``records.sqlite`` (WAL) holds one row per record under a unique key over what makes it: spec,
 fingerprint, data set, image and protocol. ``bitstreams/ab/abcd...`` holds each distinct bitstream
 once, named by its SHA-256. A bitstream is in place before its record is; a record is written whole
 or not at all; a verified record is never overwritten, a failed one is replaced when tried again.
@@ -19,16 +19,17 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Self, get_args
 
 from rdbench.errors import DataError, RdbenchWarning
-from rdbench.registry import codec_from_spec, described_class
-from rdbench.types import Codec, Record, Segment
+from rdbench.plugins import described_class
+from rdbench.spec import get_codec
+from rdbench.types import Codec, Record, Segment, Weights, WeightsKind
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _COLUMNS = tuple(f.name for f in dataclasses.fields(Record))
-_JSON_COLUMNS = ("scores", "segments")
+_JSON_COLUMNS = ("scores", "segments", "settings", "weights")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE);
@@ -38,8 +39,9 @@ CREATE TABLE IF NOT EXISTS datasets (
 );
 CREATE TABLE IF NOT EXISTS records (
     key TEXT PRIMARY KEY,
-    codec TEXT NOT NULL, spec TEXT NOT NULL, curve TEXT NOT NULL,
-    rate_parameter TEXT NOT NULL, rate_value REAL, fingerprint TEXT NOT NULL,
+    codec TEXT NOT NULL, spec TEXT NOT NULL, settings TEXT NOT NULL,
+    variable_rate INTEGER NOT NULL, rate_parameter TEXT NOT NULL, rate_value REAL,
+    fingerprint TEXT NOT NULL, weights TEXT NOT NULL,
     dataset TEXT NOT NULL, image TEXT NOT NULL, image_sha256 TEXT NOT NULL,
     width INTEGER NOT NULL, height INTEGER NOT NULL,
     protocol TEXT NOT NULL, created TEXT NOT NULL,
@@ -47,7 +49,7 @@ CREATE TABLE IF NOT EXISTS records (
     encode_s REAL, decode_s REAL, timed_alone INTEGER NOT NULL,
     bitstream_sha256 TEXT NOT NULL,
     provenance INTEGER NOT NULL REFERENCES runs (id),
-    error TEXT, weights_kind TEXT NOT NULL DEFAULT ''
+    error TEXT
 );
 CREATE TABLE IF NOT EXISTS descriptions (
     codec TEXT NOT NULL, fingerprint TEXT NOT NULL, path TEXT NOT NULL, body TEXT NOT NULL,
@@ -56,8 +58,8 @@ CREATE TABLE IF NOT EXISTS descriptions (
 CREATE TABLE IF NOT EXISTS results (
     kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, key)
 );
-CREATE INDEX IF NOT EXISTS records_done ON records (key) WHERE error IS NULL;
-CREATE INDEX IF NOT EXISTS records_by_curve ON records (dataset, codec, curve, rate_value, image);
+CREATE INDEX IF NOT EXISTS records_in_order
+ON records (dataset, codec, settings, rate_value, spec, image);
 """
 
 _INSERT = f"""
@@ -72,21 +74,29 @@ _REMEDY = (
     "(a copy, or one that a run names with --out), then run again"
 )
 
+_IN_KEYS = "key IN (SELECT value FROM json_each(?))"  # one value however many keys there are
+
 _OUR_TABLES = {"runs", "protocols", "records"}
 
-Key = tuple[str, str, str, str, str]
-"""(spec, fingerprint, dataset, image_sha256, protocol): what makes a record."""
+
+class Key(NamedTuple):
+    """What makes a record."""
+
+    spec: str
+    fingerprint: str
+    dataset: str
+    image_sha256: str
+    protocol: str
+
+    @property
+    def digest(self) -> str:
+        """The key as the database keeps it."""
+        return hashlib.sha256("\0".join(self).encode()).hexdigest()
 
 
 def key_of(record: Record) -> Key:
     """What makes ``record`` the one it is."""
-    return (
-        record.spec,
-        record.fingerprint,
-        record.dataset,
-        record.image_sha256,
-        record.protocol,
-    )
+    return Key(*(getattr(record, name) for name in Key._fields))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -96,10 +106,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _digest(key: Key) -> str:
-    return hashlib.sha256("\0".join(key).encode()).hexdigest()
 
 
 def kept_in(folder: Path) -> list[Path]:
@@ -115,18 +121,6 @@ def no_records(folder: Path) -> DataError:
     """What to say of a folder without records, with a command that makes some."""
     words = ("rdbench", "run", "--codec", "jpeg", "--dataset", "sample", "--out", str(folder))
     return DataError(f"no records in {folder}; measure some, such as `{shlex.join(words)}`")
-
-
-class Point(Protocol):
-    """Something measured with a codec, such as a record: enough to find the codec again."""
-
-    @property
-    def spec(self) -> str:
-        """The operating point."""
-
-    @property
-    def fingerprint(self) -> str:
-        """The codec's fingerprint."""
 
 
 class Store:
@@ -287,10 +281,9 @@ class Store:
             if bitstream is not None:
                 self._keep(record.bitstream_sha256, bitstream)
             with self._transaction():
-                row = {column: getattr(record, column) for column in _COLUMNS}
-                row["key"] = _digest(key_of(record))
-                row["scores"] = json.dumps(record.scores)
-                row["segments"] = json.dumps([dataclasses.asdict(s) for s in record.segments])
+                row = dataclasses.asdict(record) | {"settings": dict(record.settings)}
+                row |= {column: json.dumps(row[column]) for column in _JSON_COLUMNS}
+                row["key"] = key_of(record).digest
                 row["provenance"] = self._run_id(json.dumps(record.provenance, sort_keys=True))
                 self._db.execute(_INSERT, row)
 
@@ -300,12 +293,10 @@ class Store:
         (found,) = self._db.execute("SELECT id FROM runs WHERE body = ?", (body,)).fetchone()
         return int(found)
 
-    def keep(self, data: bytes) -> str:
-        """Keep a bitstream without a record; its SHA-256."""
-        digest = hashlib.sha256(data).hexdigest()
+    def keep(self, digest: str, data: bytes) -> None:
+        """Keep a bitstream without a record, under its SHA-256."""
         with self._errors():
             self._keep(digest, data)
-        return digest
 
     def _keep(self, digest: str, data: bytes) -> None:
         """Put a bitstream in place so that a power failure does not take it away again."""
@@ -386,78 +377,70 @@ class Store:
         except OSError:
             return False
 
-    def heal(self, keys: Iterable[Key]) -> int:
-        """Make failed records of those that lost their bitstream or cannot be read.
+    def left_to_do(self, keys: Iterable[Key]) -> list[Key]:
+        """Return the keys without a verified record whose bitstream is in place, in order.
 
-        Like all failed records they are measured again. Their number.
+        Records that lost their bitstream or cannot be read become failed ones; `add` replaces them.
         """
-        wanted = {_digest(key) for key in keys}
+        left = {key.digest: key for key in keys}
         lost = []
         with self._errors():
-            for row, found in self._read("WHERE error IS NULL"):
-                if row["key"] not in wanted:
-                    continue
+            for row, found in self._read(f"{_IN_KEYS} AND error IS NULL", [json.dumps([*left])]):
                 if not isinstance(found, Record):
                     lost.append(("the record is damaged", row["key"]))
                 elif not self.has_bitstream(found.bitstream_sha256, found.n_bytes):
                     lost.append(("its bitstream is missing or damaged", row["key"]))
+                else:
+                    del left[row["key"]]
             if lost:
                 empty = "UPDATE records SET scores = '{}', segments = '[]', error = ? WHERE key = ?"
                 with self._transaction():
                     self._db.executemany(empty, lost)
-        return len(lost)
+        return list(left.values())
 
-    def remember_codec(self, codec: Codec) -> None:
+    def remember_codec(self, codec: Codec, fingerprint: str) -> None:
         """Keep the file that describes a codec, where there is one."""
         if (described := codec.description()) is not None:
-            row = (codec.name, codec.fingerprint(), *described)
+            row = (codec.name, fingerprint, *described)
             with self._errors(), self._transaction():
                 self._db.execute("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?, ?)", row)
 
-    def codec_of(self, point: Point) -> Codec:
-        """The operating point that made a record or another result: what decodes its bitstream.
+    def codec_of(self, name: str, spec: str, fingerprint: str) -> Codec:
+        """The operating point of a record or another result: what decodes its bitstream.
 
         Raises:
             RdbenchError: the codec is not available here, or is not the one that was measured.
         """
-        name = point.spec.partition(":")[0]
         query = "SELECT path, body FROM descriptions WHERE codec = ? AND fingerprint = ?"
         with self._errors("read"):
-            kept = self._db.execute(query, (name, point.fingerprint)).fetchone()
-        codec = codec_from_spec(point.spec, described_class(*kept) if kept else None)
+            kept = self._db.execute(query, (name, fingerprint)).fetchone()
+        codec = get_codec(spec, described_class(*kept) if kept else None)
         found = codec.fingerprint()
-        if found != point.fingerprint:
+        if found != fingerprint:
             raise DataError(
-                f"{point.spec} was measured with another codec or other weights (fingerprint "
-                f"{point.fingerprint[:12] or 'none'}, here {found[:12] or 'none'}); restore those, "
+                f"{spec} was measured with another codec or other weights (fingerprint "
+                f"{fingerprint[:12] or 'none'}, here {found[:12] or 'none'}); restore those, "
                 "or measure again"
             )
         return codec
 
-    def done(self) -> set[str]:
-        """Digests of the keys of all verified records, to be asked with ``left_to_do``."""
-        with self._errors("read"):
-            rows = self._db.execute("SELECT key FROM records WHERE error IS NULL")
-            return {key for (key,) in rows}
-
-    def left_to_do(self, keys: Iterable[Key]) -> list[int]:
-        """Positions of the keys that have no verified record yet, in order."""
-        done = self.done()
-        return [i for i, key in enumerate(keys) if _digest(key) not in done]
-
-    def records(self, **equal: str) -> Iterator[Record]:
-        """Records in a stable order, those whose columns equal the given values.
+    def records(self, keys: Iterable[Key] | None = None, **equal: str) -> Iterator[Record]:
+        """Records in a stable order.
 
         One that cannot be read is left out with a warning that names it.
 
         Args:
+            keys: keys of the records wanted; None for all.
             equal: column name -> value, for example ``dataset="kodak"``.
         """
         if unknown := equal.keys() - set(_COLUMNS):
             raise TypeError(f"records have no column {unknown.pop()!r}")
-        wanted = " AND ".join(f"{column} = ?" for column in equal)
+        wanted, values = [f"{column} = ?" for column in equal], [*equal.values()]
+        if keys is not None:
+            wanted.append(_IN_KEYS)
+            values.append(json.dumps([key.digest for key in keys]))
         with self._errors("read"):
-            for row, found in self._read(f"WHERE {wanted}" if wanted else "", equal.values()):
+            for row, found in self._read(" AND ".join(wanted) or "TRUE", values):
                 if isinstance(found, Record):
                     yield found
                     continue
@@ -467,15 +450,15 @@ class Store:
                 warnings.warn(text + remedy, RdbenchWarning, stacklevel=2)
 
     def _read(
-        self, where: str, values: Iterable[str] = ()
+        self, where: str, values: Sequence[str]
     ) -> Iterator[tuple[dict[str, Any], Record | Exception]]:
         """Rows of records in a stable order, each with its record or why it cannot be read."""
         runs = dict(self._db.execute("SELECT id, body FROM runs"))
         columns = ("key", *_COLUMNS)
         rows = self._db.execute(
-            f"SELECT {', '.join(columns)} FROM records {where} "
-            "ORDER BY dataset, codec, curve, rate_value, spec, image, fingerprint, protocol",
-            tuple(values),
+            f"SELECT {', '.join(columns)} FROM records WHERE {where} "
+            "ORDER BY dataset, codec, settings, rate_value, spec, image, fingerprint, protocol",
+            values,
         )
         provenance: dict[int, Any] = {}
         for each in rows:
@@ -485,7 +468,7 @@ class Store:
                 if number not in provenance:
                     provenance[number] = json.loads(runs[number])
                 yield row, _record(row, provenance)
-            except (ValueError, TypeError, LookupError) as error:
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
                 yield row, error
 
     def put_scores(self, record: Record, scores: Mapping[str, float]) -> None:
@@ -493,7 +476,7 @@ class Store:
         with self._errors(), self._transaction():
             self._db.execute(
                 "UPDATE records SET scores = json_patch(scores, ?) WHERE key = ?",
-                (json.dumps(scores), _digest(key_of(record))),
+                (json.dumps(scores), key_of(record).digest),
             )
 
     def remember_dataset(self, name: str, source: str, images: Mapping[str, str]) -> str:
@@ -621,18 +604,20 @@ def _record(row: Mapping[str, Any], provenance: Mapping[int, Mapping[str, Any]])
     values = {name: row[name] for name in _COLUMNS}
     values |= {name: json.loads(row[name]) for name in _JSON_COLUMNS}
     values["segments"] = tuple(Segment(**segment) for segment in values["segments"])
+    values["settings"] = tuple(values["settings"].items())
+    values["weights"] = Weights(**values["weights"]) if values["weights"] else None
     values["provenance"] = provenance[row["provenance"]]
-    values["timed_alone"] = bool(row["timed_alone"])
+    values |= {name: bool(row[name]) for name in ("timed_alone", "variable_rate")}
     record = Record(**values)
     _check_types(record)
-    if _digest(key_of(record)) != row["key"]:
+    if key_of(record).digest != row["key"]:
         raise ValueError("its key is that of another record")
     return record
 
 
 _TEXT = (
-    "codec", "spec", "curve", "rate_parameter", "fingerprint", "dataset", "image",
-    "image_sha256", "protocol", "created", "bitstream_sha256", "weights_kind",
+    "codec", "spec", "rate_parameter", "fingerprint", "dataset", "image", "image_sha256",
+    "protocol", "created", "bitstream_sha256",
 )  # fmt: skip
 
 
@@ -654,6 +639,8 @@ def _check_types(record: Record) -> None:
             and (s.ideal_bits is None or _is_number(s.ideal_bits))
             for s in record.segments
         ),
+        "settings": all(isinstance(text, str) for pair in record.settings for text in pair),
+        "weights": record.weights is None or record.weights.kind in get_args(WeightsKind),
         "provenance": isinstance(record.provenance, dict),
     }
     if wrong := [name for name, is_right in right.items() if not is_right]:

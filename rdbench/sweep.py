@@ -1,4 +1,4 @@
-"""Codecs x images -> records: encode, decode from the bytes, score, keep; go on where it was."""
+"""Codecs x images -> records: encode, decode from the bytes, score, keep; resume."""
 
 import datetime
 import functools
@@ -7,30 +7,40 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rdbench.datasets import Dataset, ImageFile, load_dataset, sha256_of
 from rdbench.errors import DataError, RdbenchError, UsageError
+from rdbench.identity import Identity, identify
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
-from rdbench.registry import codecs_from_spec, curve_of, rate_of, spec_of
-from rdbench.store import Key, Store, key_of
+from rdbench.spec import get_codecs
+from rdbench.store import Key, Store
 from rdbench.types import Codec, Image, Record
 from rdbench.workers import check_settings, workers
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One image through one operating point."""
+    """One image through one operating point, and the settings that its record keeps."""
 
     codec: Codec
+    identity: Identity
     dataset: str
-    image: ImageFile
+    file: ImageFile
     protocol: Protocol
+    alone: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """The key of its record."""
+        return Key(self.identity.spec, self.identity.fingerprint, self.dataset, self.file.sha256,
+                   self.protocol.fingerprint)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +52,13 @@ class Progress:
         n_left: how many of them had no verified record at the start.
         n_made: how many of these have been tried since.
         n_failed: how many of these failed.
-        waits_for: what the sweep waits for, or "".
         record: the record that was just made, or None.
     """
 
     n_wanted: int
     n_left: int
-    n_made: int
-    n_failed: int
-    waits_for: str = ""
+    n_made: int = 0
+    n_failed: int = 0
     record: Record | None = None
 
 
@@ -62,11 +70,17 @@ class Outcome:
         records: the record of every task asked for, verified or failed, in a stable order.
         n_made: how many of them this call made.
         n_wanted: how many tasks were asked for.
+        datasets: data set -> (image's name -> SHA-256) of the images measured on.
     """
 
     records: tuple[Record, ...]
     n_made: int
     n_wanted: int
+    datasets: Mapping[str, Mapping[str, str]]
+
+    def __repr__(self) -> str:
+        n_failed, n_records = len(self.failures), len(self.records)
+        return f"<Outcome: {n_records} records, {self.n_measured} new, {n_failed} failed>"
 
     @property
     def failures(self) -> tuple[Record, ...]:
@@ -95,25 +109,27 @@ def run(
     scheduler: str | None = None,
     protocol: Protocol = DEFAULT_PROTOCOL,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    on_message: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Measure codecs on data sets; what the report folder already holds is not measured again.
 
-    Every result is on disk the moment it exists, so a sweep that is killed goes on where it was
-    when it is called again. Failed records are tried again, and so are those whose bitstream is
-    missing or of another size.
+    Each result is written as soon as it is ready, so the same call resumes an interrupted sweep.
+    Failed records are measured again, and so are those whose bitstream is missing or of another
+    size.
 
     Args:
         codecs: operating points, or specs such as ``"jpeg"`` (its default ladder) and
             ``"vtm18:qp=22,27"``.
         datasets: data sets, their names, or folders of images.
         out: the report folder.
-        jobs: processes to work in; 0 works in this one, and a codec that crashes takes it along.
+        jobs: worker processes; 0 works in this one, and a codec that crashes takes it along.
         threads: threads that numerical libraries may use in each process.
         timeout_s: seconds one image may take, or None; needs ``jobs`` of at least 1.
         scheduler: address of a Dask scheduler to work on instead of this machine; its workers,
             not ``jobs``, decide how much runs at a time, and no time limit can be given.
         protocol: how images are scored.
-        on_progress: called at the start, after every record, and when the sweep has to wait.
+        on_progress: called at the start and after every record.
+        on_message: called with lines for people: which weights codecs use, what a sweep waits for.
 
     Returns:
         All records asked for, and how many are new.
@@ -131,51 +147,50 @@ def run(
     check_settings(jobs, threads, timeout_s, scheduler)
     sets = [d if isinstance(d, Dataset) else load_dataset(d) for d in _listed(datasets)]
     points = _operating_points(_listed(codecs))
-    alone = jobs <= 1 and scheduler is None
+    for remark in dict.fromkeys(filter(None, (codec.remark() for codec in points))):
+        on_message(remark)
     settings = {"command": _command(), "jobs": jobs, "threads": threads, "scheduler": scheduler}
     with Store(out) as store:
         store.remember_protocol(protocol.fingerprint, protocol.description)
-        tasks = _tasks([remember(store, data) for data in sets], points, protocol)
-        for codec in points:
-            store.remember_codec(codec)
-        store.heal(tasks)
-        ordered = list(tasks.values())
-        left = [ordered[i] for i in store.left_to_do(tasks)]
-        progress = Progress(len(tasks), len(left), 0, 0)
+        sets = [remember(store, data) for data in sets]
+        alone = jobs <= 1 and scheduler is None
+        tasks = _tasks(sets, points, protocol, alone, settings)
+        for codec, identity in points.items():
+            store.remember_codec(codec, identity.fingerprint)
+        left = [tasks[key] for key in store.left_to_do(tasks)]
+        progress = Progress(len(tasks), len(left))
         on_progress(progress)
-
-        def on_wait(what: str) -> None:
-            on_progress(replace(progress, waits_for=what))
-
         if left:
-            with workers(jobs, threads, timeout_s, scheduler, on_wait) as results:
-                for task, result in results(measure, left):
-                    record, bitstream = _record_and_bytes(task, result)
-                    provenance = {**record.provenance, **settings}
-                    record = replace(record, timed_alone=alone, provenance=provenance)
-                    store.add(record, bitstream)
-                    progress = replace(
-                        progress,
-                        n_made=progress.n_made + 1,
-                        n_failed=progress.n_failed + (record.error is not None),
-                        record=record,
-                    )
+            with workers(jobs, threads, timeout_s, scheduler, on_message) as map_tasks:
+                for task, result in map_tasks(measure, left):
+                    failed = isinstance(result, BaseException)
+                    made = (_record(task, {"error": reason(result)}), None) if failed else result
+                    store.add(*made)
+                    n_failed = progress.n_failed + (made[0].error is not None)
+                    n_made = progress.n_made + 1
+                    progress = replace(progress, n_made=n_made, n_failed=n_failed, record=made[0])
                     on_progress(progress)
         store.check_place()
-        found = tuple(record for record in store.records() if key_of(record) in tasks)
-    return Outcome(found, progress.n_made, len(tasks))
+        found = tuple(store.records(tasks))
+    return Outcome(found, progress.n_made, len(tasks), {d.name: d.images for d in sets})
 
 
-def _tasks(sets: Iterable[Dataset], points: Iterable[Codec], protocol: Protocol) -> dict[Key, Task]:
+def _tasks(
+    sets: Iterable[Dataset],
+    points: Mapping[Codec, Identity],
+    protocol: Protocol,
+    alone: bool,
+    settings: Mapping[str, Any],
+) -> dict[Key, Task]:
     """Every image through every operating point; paths are absolute, for workers elsewhere."""
-    return {
-        _key(codec, data.name, image, protocol): Task(
-            codec, data.name, replace(image, path=image.path.absolute()), protocol
-        )
+    tasks = (
+        Task(codec, identity, data.name, replace(file, path=file.path.absolute()), protocol,
+             alone, settings)
         for data in sets
-        for codec in points
-        for image in data.files
-    }
+        for codec, identity in points.items()
+        for file in data.files
+    )  # fmt: skip
+    return {task.key: task for task in tasks}
 
 
 def remember(store: Store, data: Dataset) -> Dataset:
@@ -187,21 +202,18 @@ def _listed(value: Any) -> list[Any]:
     return [value] if isinstance(value, str | Codec | Dataset) else list(value)
 
 
-def _operating_points(codecs: Sequence[Codec | str]) -> list[Codec]:
-    points = [
-        point
+def _operating_points(codecs: Sequence[Codec | str]) -> dict[Codec, Identity]:
+    """Every operating point once, checked, with its identity."""
+    points = {
+        point: None
         for codec in codecs
-        for point in (codecs_from_spec(codec) if isinstance(codec, str) else [codec])
-    ]
+        for point in (get_codecs(codec) if isinstance(codec, str) else [codec])
+    }
     if not points:
         raise UsageError("no codec given (`rdbench list codecs` shows all)")
     for point in points:
         point.check()
-    return points
-
-
-def _key(codec: Codec, dataset: str, image: ImageFile, protocol: Protocol) -> Key:
-    return spec_of(codec), codec.fingerprint(), dataset, image.sha256, protocol.fingerprint
+    return {point: identify(point) for point in points}
 
 
 def _command() -> str:
@@ -210,43 +222,33 @@ def _command() -> str:
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
-def _record_and_bytes(
-    task: Task, result: tuple[Record, bytes | None] | BaseException
-) -> tuple[Record, bytes | None]:
-    if isinstance(result, BaseException):
-        return replace(_blank(task), error=reason(result)), None
-    return result
-
-
 def measure(task: Task) -> tuple[Record, bytes | None]:
     """Encode an image, decode the bytes with another object, and score what came out.
 
     Returns:
         The record, with the reason where something failed, and the bitstream where there is one.
     """
-    record, bitstream = _blank(task), None
+    results: dict[str, Any] = {}
+    bitstream = None
     try:
-        image = _read(task.image)
+        image = _read(task.file)
         _prepare(task.codec)
         started = time.perf_counter()
         bitstream = task.codec.encode(image)
-        encode_s = time.perf_counter() - started
-        record = replace(
-            record,
-            n_bytes=len(bitstream.data),
-            segments=bitstream.segments,
-            bitstream_sha256=hashlib.sha256(bitstream.data).hexdigest(),
-            encode_s=encode_s,
-        )
+        results |= {
+            "encode_s": time.perf_counter() - started,
+            "n_bytes": len(bitstream.data),
+            "segments": bitstream.segments,
+            "bitstream_sha256": hashlib.sha256(bitstream.data).hexdigest(),
+        }
         decoder = replace(task.codec)  # type: ignore[type-var]
         started = time.perf_counter()
         decoded = decoder.decode(bitstream.data)
         decode_s = time.perf_counter() - started
-        scores = score(task.protocol, image, decoded)
-        record = replace(record, decode_s=decode_s, scores=scores)
+        results |= {"scores": score(image, decoded, task.protocol), "decode_s": decode_s}
     except Exception as error:
-        record = replace(record, error=reason(error))
-    return record, bitstream.data if bitstream else None
+        results["error"] = reason(error)
+    return _record(task, results), bitstream.data if bitstream else None
 
 
 @functools.cache
@@ -255,11 +257,11 @@ def _prepare(codec: Codec) -> None:
     codec.prepare()
 
 
-def _read(image_file: ImageFile) -> Image:
+def _read(file: ImageFile) -> Image:
     """The pixels, read-only; small images stay in memory for the next operating point."""
-    small = image_file.width * image_file.height <= 2**21
+    small = file.width * file.height <= 2**21
     read = _read_small if small else _read_checked
-    image = read(image_file.path, image_file.sha256)
+    image = read(file.path, file.sha256)
     image.flags.writeable = False
     return image
 
@@ -283,30 +285,33 @@ def reason(error: BaseException) -> str:
     return text if isinstance(error, RdbenchError) else f"{type(error).__name__}: {text}"
 
 
-def _blank(task: Task) -> Record:
-    """The record of a task before anything is known of its result."""
-    codec, image = task.codec, task.image
-    parameter, value = rate_of(codec)
+def _record(task: Task, results: Mapping[str, Any]) -> Record:
+    """The record of a task: all that was known before, and what came of it."""
+    identity, file = task.identity, task.file
     return Record(
-        codec=codec.name,
-        spec=spec_of(codec),
-        curve=curve_of(codec),
-        rate_parameter=parameter,
-        rate_value=value,
-        fingerprint=codec.fingerprint(),
-        weights_kind=codec.weights_kind(),
+        codec=task.codec.name,
+        spec=identity.spec,
+        settings=identity.curve.settings,
+        variable_rate=task.codec.variable_rate,
+        rate_parameter=identity.rate_parameter,
+        rate_value=identity.rate_value,
+        fingerprint=identity.fingerprint,
+        weights=identity.weights,
         dataset=task.dataset,
-        image=image.name,
-        image_sha256=image.sha256,
-        width=image.width,
-        height=image.height,
+        image=file.name,
+        image_sha256=file.sha256,
+        width=file.width,
+        height=file.height,
         protocol=task.protocol.fingerprint,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        timed_alone=task.alone,
         provenance={
-            "versions": {**_versions(), **codec.versions()},
+            "versions": {**_versions(), **task.codec.versions()},
             "metrics": {name: METRICS[name].version for name in task.protocol.metrics},
             "machine": machine(),
+            **task.settings,
         },
+        **results,
     )
 
 
@@ -330,12 +335,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    for line in _lines(Path("/proc/cpuinfo")):
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _lines(path: Path) -> Iterator[str]:
-    if path.exists():
-        yield from path.read_text().splitlines()
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()

@@ -1,15 +1,14 @@
-"""How long encoding and decoding take: alone, warmed up, synchronized, stage by stage.
+"""Measure how long encoding and decoding take, stage by stage.
 
-Each operating point gets a process of its own, with the given number of threads on as many cores.
-Every size of image is coded once to warm up, every image several times; its time is the median.
-Times are wall time; where a GPU works, the clock waits for it.
+Operating points are timed one after the other. Each gets its own process, with the given number of
+threads on as many cores. Each image size is coded once to warm up. Each image is then coded several
+times; its time is the median. Times are wall time; the clock waits for a GPU in use.
 """
 
 import dataclasses
 import datetime
 import functools
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,34 +19,36 @@ from typing import Any, Self
 
 import numpy as np
 
+from rdbench.columns import FLAG, Column, plain
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import Unavailable, UsageError
+from rdbench.identity import identify
 from rdbench.images import read_image
-from rdbench.registry import codecs_from_spec, rate_of, spec_of
+from rdbench.spec import get_codecs, rate_of
 from rdbench.stages import listen
 from rdbench.store import Store
 from rdbench.sweep import machine, remember
-from rdbench.types import Codec, WeightsKind
+from rdbench.types import Codec, WeightsKind, with_weights
 from rdbench.workers import processes
 
 BUSY = 0.1
-"""Cores kept busy by others, above which a machine is not quiet enough to time on."""
+"""Number of cores in use by other processes above which a machine is too busy to time on."""
 
 _OTHER = "other"  # what no stage accounts for
 
 
 @dataclass(frozen=True, slots=True)
 class Quartiles:
-    """25 %, 50 % and 75 % of the images take no longer, in seconds."""
+    """Quartiles of the time over the images, in seconds."""
 
     low: float
     median: float
     high: float
 
     @classmethod
-    def of(cls, seconds: Sequence[float]) -> Self:
-        """Quartiles of one time an image."""
-        return cls(*(float(q) for q in np.quantile(seconds, (0.25, 0.5, 0.75))))
+    def of(cls, runs: "Sequence[_Run]") -> Self:
+        """Return the quartiles of the runs, one per image."""
+        return cls(*np.quantile([run.seconds for run in runs], (0.25, 0.5, 0.75)).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +57,23 @@ class Timing:
 
     Attributes:
         codec, spec: name and operating point.
-        rate: the setting that gives its rate, as in a spec; "" where there is none.
+        rate: the setting of the rate, as in a spec; "" where there is none.
         fingerprint: of its weights.
         dataset: name of the data set.
         n_images: images timed.
-        n_repeats: how many times each was coded after the warm-up.
+        n_repeats: how many times each image was coded after the warm-up.
         encode_s, decode_s: quartiles over the images of each image's median.
         stages: ``encode`` and ``decode`` -> stage -> median over the images, in seconds; {} where
-            the codec tells no stages. ``other`` is what belongs to none.
+            the codec reports no stages. ``other`` is the time outside all stages.
         device: name of the processor or GPU.
-        on_gpu: whether a GPU worked.
+        on_gpu: whether a GPU was used.
         threads: threads and cores given to the process.
-        peak_memory_bytes: most memory that the process, or a program that it ran, held at once,
-            libraries included.
-        peak_gpu_bytes: most memory allocated on the GPU; None without one.
-        others_cores: cores that other processes kept busy meanwhile.
-        machine: what the machine is.
+        peak_memory_bytes: peak memory of the process, or of a program that it ran.
+        peak_gpu_bytes: peak memory allocated on the GPU; None without one.
+        others_cores: cores that other processes used meanwhile.
+        machine: system, processor and number of cores.
         created: when, ISO 8601, UTC.
-        weights_kind: what its weights are, see WeightsKind.
+        weights_kind: see WeightsKind.
     """
 
     codec: str
@@ -96,6 +96,10 @@ class Timing:
     created: str
     weights_kind: WeightsKind = ""
 
+    def __repr__(self) -> str:
+        seconds = f"encode {self.encode_s.median:.3g} s, decode {self.decode_s.median:.3g} s"
+        return f"<Timing {self.spec} on {self.dataset}: {seconds}, {self.on}>"
+
     @property
     def busy(self) -> bool:
         """Whether other processes may have slowed it down."""
@@ -104,61 +108,72 @@ class Timing:
     @classmethod
     def from_mapping(cls, body: Mapping[str, Any]) -> Self:
         """The timing that ``dataclasses.asdict`` gave."""
-        return cls(
-            **{
-                **body,
-                "encode_s": Quartiles(**body["encode_s"]),
-                "decode_s": Quartiles(**body["decode_s"]),
-            }
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        return {**dataclasses.asdict(self), "busy": self.busy, "label": self.label}
+        times = {name: Quartiles(**body[name]) for name in ("encode_s", "decode_s")}
+        return cls(**{**body, **times})
 
     @property
     def on(self) -> str:
-        """What it ran on, in short."""
+        """Processor and threads, as tables show them."""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return "GPU" if self.on_gpu else f"CPU, {threads}"
 
     @property
     def label(self) -> str:
         """The codec, with its weights unless they are the published ones."""
-        if self.weights_kind in ("", "published"):
-            return self.codec
-        weights = re.search(r"[:,](weights=[^,]*)", self.spec)
-        kind = f" ({self.weights_kind})" if self.weights_kind != "random" else ""
-        return f"{self.codec}:{weights[1] if weights else self.weights_kind}{kind}"
+        return with_weights(self.codec, self.weights_kind)
 
     def row(self) -> dict[str, Any]:
-        """One line of a table; times in seconds, the range is from 25 % to 75 %."""
-        return {
-            "codec": self.label,
-            "rate": self.rate,
+        """One row of a table: all but the stages and the machine; see TIMES."""
+        row = dataclasses.asdict(self)
+        for name in ("stages", "machine"):
+            del row[name]
+        for name, q in (("encode_s", self.encode_s), ("decode_s", self.decode_s)):
+            row |= {name: q.median, f"{name}_low": q.low, f"{name}_high": q.high}
+        return row | {
+            "label": self.label,
             "on": self.on,
-            "encode_s": self.encode_s.median,
-            "25-75 %": f"{self.encode_s.low:.4f}-{self.encode_s.high:.4f}",
-            "decode_s": self.decode_s.median,
-            "25-75 % ": f"{self.decode_s.low:.4f}-{self.decode_s.high:.4f}",
-            "peak_MiB": round((self.peak_gpu_bytes or self.peak_memory_bytes) / 2**20),
+            "peak_bytes": self.peak_gpu_bytes or self.peak_memory_bytes,
             "flag": f"busy: {self.others_cores:.1f} cores" if self.busy else None,
         }
 
     def stage_rows(self) -> list[dict[str, Any]]:
-        """One line a direction and stage, longest first."""
+        """One row for each direction and stage, longest first; see STAGES."""
         return [
             {
-                "codec": self.label,
+                "label": self.label,
                 "on": self.on,
                 "direction": direction,
                 "stage": name,
-                "seconds": seconds,
-                "percent": f"{100 * seconds / sum(stages.values()):.1f}",
+                "stage_s": seconds,
+                "percent": 100 * seconds / sum(stages.values()),
             }
             for direction, stages in self.stages.items()
             for name, seconds in sorted(stages.items(), key=lambda item: -item[1])
         ]
+
+
+TIMES = (
+    Column("label", "codec"),
+    Column("rate", "setting"),
+    Column("on"),
+    Column("encode_s", "encode", "s", 4),
+    Column("encode_s_low", "encode quartiles", "s",
+           template="{encode_s_low:.4f}-{encode_s_high:.4f}"),
+    Column("decode_s", "decode", "s", 4),
+    Column("decode_s_low", "decode quartiles", "s",
+           template="{decode_s_low:.4f}-{decode_s_high:.4f}"),
+    Column("peak_bytes", "peak memory", "MiB", 0, scale=2**-20),
+    FLAG,
+)  # fmt: skip
+"""How people see `Timing.row`."""
+
+STAGES = (
+    Column("label", "codec"),
+    *plain("on", "direction", "stage"),
+    Column("stage_s", "time", "s", 4),
+    Column("percent", "share", "%", 1),
+)
+"""How people see `Timing.stage_rows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +200,10 @@ def time_codecs(
         codecs: specs; without its rate parameter a codec is timed at the highest rate of its
             ladder, as in QARV's Table 1.
         dataset: data set, its name, or a folder of images.
-        out: the report folder; an earlier timing of the same on the same machine is replaced.
-        threads: threads of numerical libraries, and cores that may be used.
+        out: report folder; replaces an earlier timing of the same on the same machine.
+        threads: threads of numerical libraries, and cores to use.
         n_repeats: how many times each image is coded.
-        on_busy_machine: time even where other processes use the machine; the result says so.
+        on_busy_machine: time even if other processes use the machine; the result is flagged.
         on_progress: called with (operating points timed, operating points in all).
 
     Raises:
@@ -206,8 +221,8 @@ def time_codecs(
     busy = _others_cores(lambda: time.sleep(1.0))[0]
     if busy > BUSY and not on_busy_machine:
         raise Unavailable(
-            f"other processes keep {busy:.1f} cores busy; stop them, or time anyway with --busy, "
-            "which marks the result"
+            f"other processes keep {busy:.1f} cores busy; stop them, or pass --busy to time "
+            "anyway and flag the result"
         )
     found = []
     with Store(out) as store:
@@ -222,7 +237,7 @@ def time_codecs(
 
 
 def timings(folder: str | Path) -> list[Timing]:
-    """The timings that a report folder holds; none where it holds no records."""
+    """Return the timings of a report folder; [] where it holds no records."""
     if not (Path(folder) / "records.sqlite").is_file():
         return []
     with Store(folder, create=False) as store:
@@ -230,8 +245,8 @@ def timings(folder: str | Path) -> list[Timing]:
 
 
 def highest_rate(spec: str) -> str:
-    """The setting under which a codec is timed that names no rate, as in `Timing.rate`."""
-    return _rate(codecs_from_spec(spec)[-1])
+    """Return the rate at which a codec is timed by default, as in `Timing.rate`."""
+    return _rate(get_codecs(spec)[-1])
 
 
 def n_cores() -> int:
@@ -240,8 +255,8 @@ def n_cores() -> int:
 
 
 def _points(spec: str) -> list[Codec]:
-    """The operating points that a spec names, or the one of highest rate where it names none."""
-    points = codecs_from_spec(spec)
+    """Return the operating points of a spec; only the highest rate where it sets none."""
+    points = get_codecs(spec)
     is_ladder = len(points) > 1 and tuple(points) == points[0].ladder()
     return points[-1:] if is_ladder else points
 
@@ -257,19 +272,20 @@ def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Ti
 
     def run() -> Any:
         # The process is waited for here, so that its time counts as ours.
-        with processes(1, threads) as results:
-            ((_, result),) = results(_measure, [task])
+        with processes(1, threads) as map_tasks:
+            ((_, result),) = map_tasks(_measure, [task])
         return result
 
     others_cores, result = _others_cores(run)
     if isinstance(result, BaseException):
         raise result
+    identity = identify(codec)
     return Timing(
         codec=codec.name,
-        spec=spec_of(codec),
+        spec=identity.spec,
         rate=_rate(codec),
-        fingerprint=codec.fingerprint(),
-        weights_kind=codec.weights_kind(),
+        fingerprint=identity.fingerprint,
+        weights_kind=identity.weights.kind if identity.weights else "",
         dataset=data.name,
         n_images=len(data.files),
         n_repeats=n_repeats,
@@ -282,7 +298,7 @@ def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Ti
 
 
 def _measure(task: _Task) -> dict[str, Any]:
-    """What the process of its own does: every image, both directions."""
+    """Time every image in both directions; runs in its own process."""
     import cv2
 
     if hasattr(os, "sched_setaffinity"):
@@ -297,18 +313,18 @@ def _measure(task: _Task) -> dict[str, Any]:
         if image.shape not in sizes:
             decoder.decode(codec.encode(image).data)
             sizes.add(image.shape)
-        encoded.append(_median_run(functools.partial(codec.encode, image), task.n_repeats))
-        data = codec.encode(image).data
-        decoded.append(_median_run(functools.partial(decoder.decode, data), task.n_repeats))
-    on_gpu = getattr(codec, "device", "cpu") != "cpu"
+        encode, repeats = functools.partial(codec.encode, image), range(task.n_repeats)
+        encoded.append(_median([_run(encode) for _ in repeats]))
+        decode = functools.partial(decoder.decode, encode().data)
+        decoded.append(_median([_run(decode) for _ in repeats]))
+    on_gpu = codec.on_gpu
     return {
-        "encode_s": Quartiles.of([run.seconds for run in encoded]),
-        "decode_s": Quartiles.of([run.seconds for run in decoded]),
-        "stages": {"encode": _stages(encoded), "decode": _stages(decoded)},
+        "encode_s": Quartiles.of(encoded),
+        "decode_s": Quartiles.of(decoded),
+        "stages": {"encode": _median(encoded).stages, "decode": _median(decoded).stages},
         "on_gpu": on_gpu,
-        "device": _gpu_name() if on_gpu else machine()["processor"],
         "peak_memory_bytes": _peak_memory_bytes(),
-        "peak_gpu_bytes": _peak_gpu_bytes() if on_gpu else None,
+        **(_gpu() if on_gpu else {"device": machine()["processor"], "peak_gpu_bytes": None}),
     }
 
 
@@ -320,15 +336,8 @@ class _Run:
     stages: Mapping[str, float]
 
 
-def _median_run(call: Callable[[], object], n_repeats: int) -> _Run:
-    """Median of the calls' times, and of every stage's."""
-    runs = [_one_run(call) for _ in range(n_repeats)]
-    names = dict.fromkeys(name for run in runs for name in run.stages)
-    stages = {name: median(run.stages.get(name, 0.0) for run in runs) for name in names}
-    return _Run(median(run.seconds for run in runs), stages)
-
-
-def _one_run(call: Callable[[], object]) -> _Run:
+def _run(call: Callable[[], object]) -> _Run:
+    """Time a call and its stages; what belongs to no stage is one, too."""
     with listen(_clock) as watch:
         started = _clock()
         call()
@@ -337,14 +346,15 @@ def _one_run(call: Callable[[], object]) -> _Run:
     return _Run(seconds, stages | {_OTHER: seconds - sum(stages.values())} if stages else {})
 
 
-def _stages(runs: Sequence[_Run]) -> dict[str, float]:
-    """Stage -> median over the images."""
+def _median(runs: Sequence[_Run]) -> _Run:
+    """Median of the times, and of every stage's."""
     names = dict.fromkeys(name for run in runs for name in run.stages)
-    return {name: median(run.stages.get(name, 0.0) for run in runs) for name in names}
+    stages = {name: median(run.stages.get(name, 0.0) for run in runs) for name in names}
+    return _Run(median(run.seconds for run in runs), stages)
 
 
 def _clock() -> float:
-    """Seconds, told when a GPU that works has done what it was given."""
+    """Return the time in seconds once a GPU in use has finished its work."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
@@ -352,10 +362,9 @@ def _clock() -> float:
 
 
 def _others_cores(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Cores that processes other than this one and its children kept busy during a call.
+    """Return how many cores other processes used during a call, and the call's result.
 
-    Returns:
-        The number of cores, and what the call gave.
+    This process and its children do not count.
     """
     import psutil
 
@@ -371,14 +380,14 @@ def _others_cores(run: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def _cores() -> list[int]:
-    """Numbers of the cores that this process may use."""
+    """Return the numbers of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def _peak_memory_bytes() -> int:
-    """Most memory that this process, or a program that it ran, held at once."""
+    """Return the peak memory of this process, or of a program that it ran."""
     import resource
 
     users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -386,13 +395,9 @@ def _peak_memory_bytes() -> int:
     return peak * (1 if sys.platform == "darwin" else 1024)
 
 
-def _gpu_name() -> str:
+def _gpu() -> dict[str, Any]:
+    """Name of the GPU, and the most memory allocated on it."""
     import torch
 
-    return str(torch.cuda.get_device_name())
-
-
-def _peak_gpu_bytes() -> int:
-    import torch
-
-    return int(torch.cuda.max_memory_allocated())
+    peak = int(torch.cuda.max_memory_allocated())
+    return {"device": str(torch.cuda.get_device_name()), "peak_gpu_bytes": peak}

@@ -1,9 +1,10 @@
-"""The contract of engine and codecs: Image, Segment, Bitstream, Check, Codec, Record."""
+"""The contract of engine and codecs: Image, Segment, Bitstream, Check, Codec, CurveKey, Record."""
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -27,6 +28,18 @@ WeightsKind = Literal["", "published", "reduced", "random", "other"]
     random      random numbers
     other       of a network of full size, but not of a published file
 """
+
+WEIGHTS_TITLES: Mapping[WeightsKind, str] = {
+    "random": "random weights",
+    "reduced": "reduced network",
+    "other": "other weights",
+}
+"""What labels say of weights that are not the published ones."""
+
+
+def with_weights(name: str, kind: WeightsKind) -> str:
+    """Return ``name``, with the kind of its weights unless they are the published ones."""
+    return f"{name} ({WEIGHTS_TITLES[kind]})" if kind in WEIGHTS_TITLES else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,10 @@ class Bitstream:
 
     data: bytes
     segments: tuple[Segment, ...] = ()
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{s.name} {s.n_bytes}" for s in self.segments)
+        return f"<Bitstream: {len(self.data)} bytes{f' ({parts})' if parts else ''}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +195,16 @@ class Codec(ABC):
         """
         return None
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU does the work, so that times wait for it."""
+        return False
+
+    @property
+    def trained_for(self) -> str:
+        """Distortion that a network was trained for, such as ``mse``; "" where not applicable."""
+        return ""
+
     def remark(self) -> str:
         """A line for people about what this codec works with here (which weights), or ""."""
         return ""
@@ -206,10 +233,128 @@ class Codec(ABC):
         weights = self.identify_weights()
         return weights.sha256 if weights else ""
 
-    def weights_kind(self) -> WeightsKind:
-        """Kind of the weights, see WeightsKind."""
-        weights = self.identify_weights()
-        return weights.kind if weights else ""
+
+@dataclass(frozen=True, slots=True, order=True)
+class CurveKey:
+    """What the points of one measured curve share.
+
+    Attributes:
+        codec: name of the codec.
+        settings: (name, value) of every setting but the rate parameters, as a spec writes them.
+        weights_sha256: the codec's fingerprint where one set of weights, or one configuration,
+            serves the whole curve; "" where every point has weights of its own.
+    """
+
+    codec: str
+    settings: tuple[tuple[str, str], ...] = ()
+    weights_sha256: str = ""
+
+    @property
+    def spec(self) -> str:
+        """The codec with its settings, as a spec."""
+        return join_spec(self.codec, self.settings)
+
+    def __str__(self) -> str:
+        return f"{self.spec}@{self.weights_sha256[:12]}" if self.weights_sha256 else self.spec
+
+
+def join_spec(codec: str, settings: Iterable[tuple[str, str]]) -> str:
+    """Return the spec text of a codec and its settings."""
+    text = ",".join(f"{name}={value}" for name, value in settings)
+    return f"{codec}:{text}" if text else codec
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a training reports from time to time, as means since its last report.
+
+    Attributes:
+        step: updates done.
+        loss, bpp, psnr: of the training crops; PSNR in dB of the mean squared error.
+        learning_rate: of the last step.
+        images_per_s: crops per second over all processes.
+        seconds_left: until the last step at this speed.
+    """
+
+    step: int
+    loss: float
+    bpp: float
+    psnr: float
+    learning_rate: float
+    images_per_s: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """What to train on, and where; the recipe decides everything else.
+
+    Attributes:
+        recipe: name of a recipe of the codec, or path of a ``.toml`` file.
+        images: files of the training images.
+        read: reads one of them.
+        out: folder of ``checkpoint.pt``, ``log.csv`` (columns: fields of Progress) and
+            ``weights.safetensors``.
+        start: file of weights to start from instead of the recipe's, or "".
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: CPU threads per process, or None for the default.
+        loaders: processes that read images; 0 to read them between the steps.
+        compile: compile the network first, which takes minutes and speeds up each step.
+    """
+
+    recipe: str
+    images: Sequence[Path]
+    read: Callable[[Path], Image]
+    out: Path
+    start: str = ""
+    device: str = "cpu"
+    threads: int | None = None
+    loaders: int = 0
+    compile: bool = False
+
+
+class Training(ABC):
+    """A training that is ready to run.
+
+    Attributes:
+        steps: number of updates in all.
+        n_parameters: of the network.
+        reports: False in all processes of a distributed training but the first.
+    """
+
+    steps: int
+    n_parameters: int
+    reports: bool
+
+    @abstractmethod
+    def run(self, on_progress: Callable[[Progress], None]) -> bool:
+        """Train, or resume, until the recipe ends or SIGTERM or Ctrl-C asks to stop.
+
+        Returns:
+            True where the recipe is done, False where it was stopped and saved.
+
+        Raises:
+            DataError: ``out`` holds other files, a file cannot be written, or the loss diverged.
+        """
+
+
+class Trainable(Codec):
+    """A codec that can be trained."""
+
+    @classmethod
+    @abstractmethod
+    def recipe_names(cls) -> list[str]:
+        """Return the names of the codec's recipes, sorted."""
+
+    @classmethod
+    @abstractmethod
+    def training(cls, options: TrainingOptions) -> Training:
+        """Make a training.
+
+        Raises:
+            UsageError: no recipe has that name.
+            DataError: a recipe that is wrong.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +364,12 @@ class Record:
     Attributes:
         codec: name of the codec.
         spec: the operating point, every setting written out (``jpeg:quality=85,subsampling=444``).
-        curve: what the points of one curve share: the spec without its rate parameter, and the
-            weights' hash where one set of weights serves the whole curve.
         rate_parameter: name of the setting that a sweep varies, or "".
         rate_value: its value here, or None.
         fingerprint: the codec's fingerprint (weights, configuration files), or "".
-        weights_kind: what the codec's weights are, see WeightsKind.
+        settings: (name, value) of the settings that do not set the rate.
+        variable_rate: whether one set of weights serves the whole curve.
+        weights: identity of the codec's weights, or None.
         dataset: name of the data set.
         image: name of the image in the data set.
         image_sha256: hash of the image's file.
@@ -243,7 +388,6 @@ class Record:
 
     codec: str
     spec: str
-    curve: str
     rate_parameter: str
     rate_value: float | None
     fingerprint: str
@@ -263,7 +407,25 @@ class Record:
     bitstream_sha256: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
-    weights_kind: WeightsKind = ""
+    settings: tuple[tuple[str, str], ...] = ()
+    variable_rate: bool = True
+    weights: Weights | None = None
+
+    @property
+    def curve(self) -> CurveKey:
+        """The curve that this point belongs to."""
+        return CurveKey(self.codec, self.settings, self.fingerprint if self.variable_rate else "")
+
+    @property
+    def weights_kind(self) -> WeightsKind:
+        """Kind of the weights, see WeightsKind."""
+        return self.weights.kind if self.weights else ""
+
+    def __repr__(self) -> str:
+        bpp = [] if self.bpp is None else [f"{self.bpp:.3f} bpp"]
+        result = ", ".join([*bpp, *(f"{name}={v:.4g}" for name, v in self.scores.items())])
+        failed = f"failed: {self.error}" if self.error else ""
+        return f"<Record {self.spec} on {self.dataset}/{self.image}: {failed or result}>"
 
     @property
     def bpp(self) -> float | None:

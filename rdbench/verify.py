@@ -4,9 +4,10 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rdbench.columns import plain
 from rdbench.errors import DataError, RdbenchWarning
 from rdbench.store import Store
 
@@ -32,12 +33,11 @@ class Fault:
 
     def row(self) -> dict[str, str]:
         """One line of a table."""
-        return {
-            "kind": self.kind,
-            "what": self.what,
-            "used_by": self.used_by,
-            "reason": self.reason,
-        }
+        return asdict(self)
+
+
+FAULTS = plain("kind", "what", "used_by", "reason")
+"""How people see faults."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,34 +1,32 @@
 """Where the work of a sweep runs: this process, processes of this machine, or a Dask cluster.
 
-Each is a context manager that yields ``results(function, tasks)``, an iterator of (task, result or
-error) in the order of completion. A worker that dies fails the task it was working on and no other.
+Each is a context manager that yields ``map_tasks(function, tasks)``, an iterator of (task, result
+or error) in the order of completion. A worker that dies fails its own task and no other.
 """
 
-import asyncio
-import logging
 import math
 import os
 import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import islice
 from multiprocessing import connection, get_context, resource_tracker
 from typing import Any
 
-from rdbench.errors import Unavailable, UsageError, WorkerError
+from rdbench.errors import UsageError, WorkerError
 
 Function = Callable[[Any], Any]
-Results = Callable[[Function, Iterable[Any]], Iterator[tuple[Any, Any]]]
+Results = Iterator[tuple[Any, Any]]
+"""(task, result or error), as they complete."""
+MapTasks = Callable[[Function, Iterable[Any]], Results]
 Say = Callable[[str], None]
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 # glibc gives arrays of over 128 KiB back to the system when they are freed and has every page
-# zeroed again at the next: 10,000 page faults a Kodak image, more than JPEG and PSNR together.
+# zeroed again at the next: 10,000 page faults per Kodak image, more than JPEG and PSNR together.
 _KEEP_FREED_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
@@ -37,7 +35,6 @@ _KEEP_FREED_MEMORY = {
 
 _MAX_FAILED_STARTS = 5
 _EXIT_S = 5.0
-_LOOK_AFTER_CLUSTER_S = 2.0
 _MOST_THREADS = 4096
 _LONGEST_S = 1e9
 
@@ -48,7 +45,7 @@ def workers(
     timeout_s: float | None,
     scheduler: str | None,
     on_wait: Say = lambda _: None,
-) -> AbstractContextManager[Results]:
+) -> AbstractContextManager[MapTasks]:
     """Return the workers that the settings of a sweep ask for; ``jobs=0`` is this very process.
 
     Raises:
@@ -56,6 +53,8 @@ def workers(
     """
     check_settings(jobs, threads, timeout_s, scheduler)
     if scheduler:
+        from rdbench.cluster import dask
+
         return dask(scheduler, threads, on_wait)
     return processes(jobs, threads, timeout_s) if jobs else in_process(threads)
 
@@ -82,12 +81,12 @@ def check_settings(jobs: int, threads: int, timeout_s: float | None, scheduler: 
 
 
 @contextmanager
-def in_process(threads: int) -> Iterator[Results]:
+def in_process(threads: int) -> Iterator[MapTasks]:
     """Work in this process, one task after the other."""
     import cv2
     from threadpoolctl import threadpool_limits
 
-    def results(function: Function, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    def map_tasks(function: Function, tasks: Iterable[Any]) -> Results:
         for task in tasks:
             try:
                 result = function(task)
@@ -99,13 +98,13 @@ def in_process(threads: int) -> Iterator[Results]:
     cv2.setNumThreads(threads)
     try:
         with threadpool_limits(threads):
-            yield results
+            yield map_tasks
     finally:
         cv2.setNumThreads(before)
 
 
 @contextmanager
-def processes(jobs: int, threads: int, timeout_s: float | None = None) -> Iterator[Results]:
+def processes(jobs: int, threads: int, timeout_s: float | None = None) -> Iterator[MapTasks]:
     """Work in ``jobs`` processes of this machine.
 
     Args:
@@ -115,7 +114,7 @@ def processes(jobs: int, threads: int, timeout_s: float | None = None) -> Iterat
     """
     pool = _Pool(jobs, threads, timeout_s)
     try:
-        yield pool.results
+        yield pool.map_tasks
         pool.close()
     finally:
         pool.kill()
@@ -138,7 +137,7 @@ class _Worker:
         self.ready = False
         self.task: Any = _NO_TASK
         self.deadline = math.inf
-        variables = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | _KEEP_FREED_MEMORY
+        variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) | _KEEP_FREED_MEMORY
         try:
             with _signals_later(), _environment(variables):
                 self.process.start()
@@ -150,6 +149,7 @@ class _Worker:
 
     @property
     def busy(self) -> bool:
+        """Whether it works on a task."""
         return self.task is not _NO_TASK
 
     def give(self, task: Any, work: bytes) -> bool:
@@ -187,8 +187,8 @@ class _Pool:
         self._workers: list[_Worker] = []
         self._failed_starts = 0
 
-    def results(self, function: Function, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """(task, result or error) as they complete."""
+    def map_tasks(self, function: Function, tasks: Iterable[Any]) -> Results:
+        """(task, result or error), as they complete."""
         tasks = list(tasks)
         for task in tasks:
             try:
@@ -237,7 +237,7 @@ class _Pool:
                 "processes needs `if __name__ == '__main__':`), then run again to resume"
             )
 
-    def _listen(self) -> Iterator[tuple[Any, Any]]:
+    def _listen(self) -> Results:
         """Wait until something happens to a worker; its task and result, where there is one."""
         nearest = min((worker.deadline for worker in self._workers), default=0.0)
         patience = None if nearest == math.inf else max(0.0, nearest - time.monotonic())
@@ -253,7 +253,7 @@ class _Pool:
                 reason = f"stopped after {self._timeout_s:g} s"
                 yield from self._remove(worker, WorkerError(reason))
 
-    def _hear(self, worker: _Worker) -> Iterator[tuple[Any, Any]]:
+    def _hear(self, worker: _Worker) -> Results:
         try:
             message = worker.pipe.recv_bytes()
         except (EOFError, OSError):
@@ -261,19 +261,19 @@ class _Pool:
             return
         if message:
             task, worker.task, worker.deadline = worker.task, _NO_TASK, math.inf
-            yield task, _unpickled(message)
+            yield task, unpickled(message)
         elif worker.ready:
             worker.deadline = time.monotonic() + (self._timeout_s or math.inf)
         else:
             worker.ready, self._failed_starts = True, 0
 
-    def _bury(self, worker: _Worker) -> Iterator[tuple[Any, Any]]:
+    def _bury(self, worker: _Worker) -> Results:
         why = worker.how_it_died()
         yield from self._remove(worker, WorkerError(f"the worker process died ({why})"))
         if not worker.ready:
             self._count_failed_start(why)
 
-    def _remove(self, worker: _Worker, error: WorkerError) -> Iterator[tuple[Any, Any]]:
+    def _remove(self, worker: _Worker, error: WorkerError) -> Results:
         worker.kill()
         self._workers.remove(worker)
         if worker.busy:
@@ -290,10 +290,10 @@ def _serve(pipe: "connection.Connection", threads: int) -> None:
         pipe.send_bytes(b"")
         while True:
             work = pipe.recv_bytes()
-            pipe.send_bytes(_do(work, begin=lambda: pipe.send_bytes(b"")))
+            pipe.send_bytes(do(work, begin=lambda: pipe.send_bytes(b"")))
 
 
-def _do(work: bytes, begin: Callable[[], None] = lambda: None) -> bytes:
+def do(work: bytes, begin: Callable[[], None] = lambda: None) -> bytes:
     """Do a pickled (function, task); the pickled result or error.
 
     Pickling here makes whatever goes wrong with it the task's own failure.
@@ -307,19 +307,18 @@ def _do(work: bytes, begin: Callable[[], None] = lambda: None) -> bytes:
 
 
 def _as_error(error: BaseException) -> Exception:
-    """The error itself where it survives the way to another process and harms nobody there.
+    """The error itself where it can be pickled, and is one that harms nobody when raised again.
 
-    ``sys.exit()`` in a codec must not end the sweep that raises it again.
+    ``sys.exit()`` in a codec must not end the sweep.
     """
-    try:
+    with suppress(Exception):
         if isinstance(error, Exception) and type(pickle.loads(pickle.dumps(error))) is type(error):
             return error
-    except Exception:
-        pass
     return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-def _unpickled(message: bytes) -> Any:
+def unpickled(message: bytes) -> Any:
+    """What `do` gave, or the error that unpickling it raises."""
     try:
         return pickle.loads(message)
     except Exception as error:
@@ -345,8 +344,8 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
 def _signals_later() -> Iterator[None]:
     """Start processes within: signals wait until they have got what they need to start.
 
-    Cut short, a start leaves a child that prints a traceback. The children themselves leave Ctrl-C
-    to this process from their first moment on.
+    Cut short, a start leaves a child that prints a traceback. The children leave Ctrl-C to this
+    process from their first moment on.
     """
     with _blocked_ctrl_c():
         if threading.current_thread() is not threading.main_thread():
@@ -378,112 +377,3 @@ def _blocked_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def dask(address: str, threads: int, on_wait: Say = lambda _: None) -> Iterator[Results]:
-    """Work on the Dask cluster whose scheduler listens at ``address`` (``tcp://host:8786``).
-
-    Its workers need rdbench and the images at the same paths; records are written here alone.
-
-    Args:
-        address: where the scheduler listens.
-        threads: threads that numerical libraries may use in each worker process.
-        on_wait: told when there are no workers to give tasks to.
-
-    Raises:
-        Unavailable: Dask is not installed or the scheduler does not answer.
-    """
-    try:
-        from distributed import Client
-    except ImportError:
-        raise Unavailable("a cluster needs Dask: pip install 'rdbench[cluster]'") from None
-    try:
-        client = Client(address, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise Unavailable(f"no Dask scheduler answers at {address}: {error}") from None
-    log = logging.getLogger("distributed.client")
-    before = log.level
-    log.setLevel(logging.CRITICAL)  # the traceback of a lost connection; ours is one line
-    try:
-        with client:
-            yield _Cluster(client, address, threads, on_wait).results
-    finally:
-        log.setLevel(before)
-
-
-class _Cluster:
-    """Hands tasks to a Dask cluster, two for each of its threads, and watches that it is there."""
-
-    def __init__(self, client: Any, address: str, threads: int, on_wait: Say) -> None:
-        self._client = client
-        self._address = address
-        self._threads = threads
-        self._on_wait = on_wait
-        self._waiting = False
-
-    def results(self, function: Function, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """(task, result or error) as they complete.
-
-        Raises:
-            WorkerError: the scheduler is gone.
-        """
-        executor = self._client.get_executor(pure=False)
-        waiting = iter(tasks)
-        out: dict[Future[bytes], Any] = {}
-        while True:
-            n_threads = self._n_threads()
-            for task in islice(waiting, max(0, 2 * n_threads - len(out))):
-                try:
-                    work = pickle.dumps((function, task))
-                except Exception as error:
-                    yield task, error
-                    continue
-                out[executor.submit(_do_on_cluster, self._threads, work)] = task
-            if not out and n_threads:
-                return
-            for future in self._completed(out):
-                yield out.pop(future), self._result(future)
-
-    def _completed(self, out: Iterable["Future[bytes]"]) -> Sequence["Future[bytes]"]:
-        if not out:
-            time.sleep(_LOOK_AFTER_CLUSTER_S / 4)
-        done = wait(out, _LOOK_AFTER_CLUSTER_S, FIRST_COMPLETED).done
-        return tuple(done)
-
-    def _result(self, future: "Future[bytes]") -> Any:
-        """What came of a task: its result, or an error."""
-        try:
-            failure = future.exception()
-        except CancelledError as error:
-            raise self._lost() from error
-        if type(failure).__name__ == "KilledWorker":
-            return WorkerError("the worker process died, and so did the others that Dask tried")
-        return failure or _unpickled(future.result())
-
-    def _n_threads(self) -> int:
-        """Threads of all workers; says once when there are none."""
-        try:
-            n_threads: int = sum(self._client.nthreads().values())
-        except (Exception, asyncio.CancelledError) as error:
-            raise self._lost() from error
-        if not n_threads and not self._waiting:
-            self._on_wait(f"no workers at {self._address}; waiting for some to join")
-        self._waiting = not n_threads
-        return n_threads
-
-    def _lost(self) -> WorkerError:
-        return WorkerError(
-            f"lost the Dask scheduler at {self._address}; what was measured is kept; start it "
-            "again and run the same command to resume"
-        )
-
-
-def _do_on_cluster(threads: int, work: bytes) -> bytes:
-    import cv2
-    from threadpoolctl import threadpool_limits
-
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-    cv2.setNumThreads(threads)
-    threadpool_limits(threads)
-    return _do(work)

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from program import start, wait_until
 
+from rdbench.cluster import _Cluster, dask
 from rdbench.errors import Unavailable, WorkerError
 from rdbench.store import Store
-from rdbench.workers import _Cluster, dask
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="needs rdbench[cluster]"
@@ -48,14 +48,14 @@ def test_tasks_wait_for_workers():
         client.n_threads = 1
 
     cluster = _Cluster(client, "tcp://here:8786", 1, on_wait)
-    assert sorted(cluster.results(double, range(5))) == [(n, 2 * n) for n in range(5)]
+    assert sorted(cluster.map_tasks(double, range(5))) == [(n, 2 * n) for n in range(5)]
     assert said == ["no workers at tcp://here:8786; waiting for some to join"]
 
 
 def test_a_lost_scheduler_ends_the_sweep_with_one_line():
     cluster = _Cluster(FakeClient(1, lost=True), "tcp://here:8786", 1, pytest.fail)
     with pytest.raises(WorkerError, match="lost the Dask scheduler at tcp://here:8786"):
-        list(cluster.results(double, range(5)))
+        list(cluster.map_tasks(double, range(5)))
 
 
 @needs_dask

@@ -1,6 +1,8 @@
 """``bdrate`` and ``tables`` on one's own images: own curves first, and a reason where there is no
 figure, with a command that helps."""
 
+import csv
+import io
 import json
 import re
 import shlex
@@ -11,7 +13,7 @@ import pytest
 from folders import as_kodak
 from typer.testing import CliRunner
 
-from rdbench.analysis.selection import anchors_of, gather, named
+from rdbench.analysis.selection import anchors_of, named, select
 from rdbench.cli.app import app
 from rdbench.errors import RdbenchError, UsageError
 
@@ -86,7 +88,8 @@ def test_own_rows_come_first_and_are_marked(own, images):
     assert [row.startswith("*") for row in rows] == [True, True] + [False] * (len(rows) - 2)
     assert "own" not in call("bdrate", own.parent / "none")[1]
     _, text, _ = call("tables", "--anchor", "webp", "-t", "bdrate", "--format", "csv", own)
-    sources = [line.rpartition(",")[2] for line in text.splitlines()[1:]]
+    rows = csv.DictReader(io.StringIO(text))
+    sources = list({row["codec"]: row["source"] for row in rows}.values())
     assert sources == ["measured"] * 2 + ["published"] * (len(sources) - 2)
     assert len(sources) > 3
 
@@ -139,7 +142,7 @@ def test_anchor_and_codec_take_settings(own):
 
 
 def test_settings_that_nothing_has(own):
-    curves = gather(own, "my data")
+    curves = select(own, "my data").curves
     with pytest.raises(UsageError, match="quality moves along the curve of jpeg; leave it out"):
         named(curves, ["jpeg:quality=20"])
     with pytest.raises(UsageError, match="did you mean 'subsampling'"):
@@ -201,18 +204,18 @@ def test_a_fit_that_leaves_the_points_is_said_by_both_commands(tmp_path):
 
 
 def test_tables_say_it_too(tmp_path, monkeypatch):
-    from rdbench.analysis import selection as gathering
+    from rdbench.analysis import selection
     from rdbench.curve import Curve
 
     def curve(codec, bpp, psnr):
         psnr = {"psnr_rgb": np.array(psnr)}
-        return Curve(codec=codec, dataset="d", source="measured", bpp=bpp, distortion=psnr)
+        return Curve(codec=codec, dataset="d", source="measured", bpp=bpp, scores=psnr)
 
     pair = [
         curve("a", [2.01465, 3.0147, 4.01223, 5.01239], [96.622, 99.51432, 99.91607, 99.97751]),
         curve("b", [2.05435, 3.06789, 4.00003, 5.09602], [97.1181, 99.66744, 99.94996, 99.98146]),
     ]
-    monkeypatch.setattr(gathering, "measured", lambda folder: pair)
+    monkeypatch.setattr(selection, "_read", lambda folder: (pair, {}))
     status, text, said = call("tables", "-t", "bdrate", "-a", "a", "-d", "d", tmp_path)
     assert status == 0, said
     assert "100421" in text

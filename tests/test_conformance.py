@@ -44,6 +44,7 @@ Network = Callable[[npt.NDArray[np.uint8], dict[str, Any]], Outcome]
 def qarv(layout: dict[str, list[int]], recipe: ModuleType) -> Network:
     import torch
 
+    from rdbench_codecs.learned.base import pad
     from rdbench_codecs.qarv.config import BASE
     from rdbench_codecs.qarv.model import Model
     from rdbench_codecs.qarv.network import QarvNetwork
@@ -57,7 +58,7 @@ def qarv(layout: dict[str, list[int]], recipe: ModuleType) -> Network:
     model = Model(network)
 
     def run(image: npt.NDArray[np.uint8], case: dict[str, Any]) -> Outcome:
-        latents = list(model.encode(image, case["lmb"]))
+        latents = model.encode(pad(image), case["lmb"])
         pixels = model.top_down(
             *image.shape[:2],
             case["lmb"],
@@ -65,7 +66,7 @@ def qarv(layout: dict[str, list[int]], recipe: ModuleType) -> Network:
         )
         symbols = {f"z{i + 1}": latent.symbols for i, latent in enumerate(latents)}
         bits = [float(latent.ideal_bits.sum()) for latent in latents]
-        n_bytes = sum(len(latent.to_bytes()) for latent in latents)
+        n_bytes = sum(len(latent.data) for latent in latents)
         return Outcome(symbols, bits, pixels, n_bytes)
 
     return run
@@ -82,14 +83,14 @@ def hyperprior(baseline: str, layout: dict[str, list[int]], recipe: ModuleType) 
     }
     network = network_of(baseline, "qvrf", tensors, Path(f"{baseline}.layout.json"))
     assert {name: list(value.shape) for name, value in network.state_dict().items()} == layout
-    coder = ready(network, "qvrf", "", "cpu").coder
+    model = ready(network, "qvrf", "cpu")
 
     def run(image: npt.NDArray[np.uint8], case: dict[str, Any]) -> Outcome:
         x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         point = RatePoint(regulator=float(np.float32(case["a"])))
         with torch.inference_mode():
-            z, y = coder.encode(x, point)
-            x_hat = coder.decode([z.data, y.data], *image.shape[:2], point).clamp(0, 1)
+            z, y = model.encode_at(x, point)
+            x_hat = model.decode_at([z.data, y.data], *image.shape[:2], point).clamp(0, 1)
         bits = [float(latent.ideal_bits.sum()) for latent in (y, z)]
         symbols = {"y": y.symbols, "z": z.symbols}
         pixels = x_hat[0].permute(1, 2, 0).numpy()

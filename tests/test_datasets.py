@@ -7,6 +7,7 @@ import shutil
 import threading
 import zipfile
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -14,7 +15,7 @@ import pytest
 from program import rdbench
 
 from rdbench import datasets
-from rdbench.datasets import Entry, Manifest, load_dataset
+from rdbench.datasets import ImageFile, Manifest, load_dataset
 from rdbench.errors import DataError, RdbenchWarning, UsageError
 from rdbench.match import match_codecs
 from rdbench.store import Store
@@ -36,7 +37,7 @@ def toys(tmp_path, monkeypatch):
     for i in range(3):
         draw(folder / f"{i}.png", seed=i)
     entries = tuple(
-        Entry(p.name, 12, 8, hashlib.sha256(p.read_bytes()).hexdigest())
+        ImageFile(p.name, Path(p.name), 12, 8, hashlib.sha256(p.read_bytes()).hexdigest())
         for p in sorted(folder.iterdir())
     )
     manifest = Manifest("toys", "Toys", "here", "CC0", "toys", 3, images=entries)

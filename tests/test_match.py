@@ -10,9 +10,10 @@ from rdbench.cli.app import app
 from rdbench.errors import UsageError
 from rdbench.images import read_image
 from rdbench.match import Match, match_codecs, match_rows
-from rdbench.metrics import DEFAULT_PROTOCOL, score
-from rdbench.registry import codec_from_spec
+from rdbench.metrics import score
+from rdbench.spec import get_codec
 from rdbench.store import Store
+from rdbench.types import CurveKey
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +32,9 @@ def test_every_image_is_at_the_rate(matched):
         for m in found:
             data = store.bitstream(m.bitstream_sha256)
             assert len(data) == m.n_bytes
-            assert codec_from_spec(m.spec).encode(_image(m)).data == data
-            decoded = codec_from_spec(m.spec).decode(data)
-            assert score(DEFAULT_PROTOCOL, _image(m), decoded) == m.scores
+            assert get_codec(m.spec).encode(_image(m)).data == data
+            decoded = get_codec(m.spec).decode(data)
+            assert score(_image(m), decoded) == m.scores
 
 
 def _image(match):
@@ -51,18 +52,19 @@ def test_what_was_found_is_not_searched_again(matched, monkeypatch):
 
 def test_a_table_compares_with_the_first_codec(matched):
     first, second = match_rows(matched[1])
-    assert (first["gain_dB"], first["within_1%"]) == (None, "3/3")
-    assert float(second["gain_dB"]) == pytest.approx(
-        second["psnr_rgb"] - first["psnr_rgb"], abs=0.0006
-    )
-    assert second["won"] == "0/3"
+    assert (first["gain_db"], first["n_met"], first["n_images"]) == (None, 3, 3)
+    assert second["gain_db"] == pytest.approx(second["psnr_rgb"] - first["psnr_rgb"])
+    assert second["rate_percent"] is None
+    assert second["n_won"] == 0
 
 
 def test_at_equal_quality_the_rate_is_compared():
-    blank = Match("a", "a", "d", "x", "psnr_rgb", 34.0, met=True, bpp=1.0)
-    better = dataclasses.replace(blank, codec="b", curve="b", bpp=0.75)
-    assert match_rows([blank, better])[1]["rate_percent"] == "-25.000"
-    assert match_rows([blank, better])[1]["won"] == "1/1"
+    blank = Match(CurveKey("a"), "d", "x", "psnr_rgb", 34.0, met=True, bpp=1.0)
+    better = dataclasses.replace(blank, curve=CurveKey("b"), bpp=0.75)
+    row = match_rows([blank, better])[1]
+    assert (row["rate_percent"], row["gain_db"]) == (-25, None)
+    assert (row["n_won"], row["n_images"]) == (1, 1)
+    assert match_rows([blank, dataclasses.replace(better, bpp=1.0)])[1]["n_won"] == 0
     failed = dataclasses.replace(better, error="no")
     assert match_rows([blank, failed])[1]["rate_percent"] is None
 
@@ -88,7 +90,7 @@ def test_a_codec_asked_for_twice_is_one(matched):
     out, found = matched
     again = match_codecs(["jpeg2000", "jpeg", "jpeg2000"], "sample", "bpp", 0.5, out)
     assert again == found
-    assert [row["within_1%"][-2:] for row in match_rows(again)] == ["/3", "/3"]
+    assert [row["n_images"] for row in match_rows(again)] == [3, 3]
 
 
 def test_a_failure_has_its_codec_and_no_number(tmp_path):

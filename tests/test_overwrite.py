@@ -11,7 +11,7 @@ from pathlib import Path
 import PIL.Image
 import pytest
 from example_folder import fill
-from skimage import data
+from sample import photograph
 from typer.testing import CliRunner
 
 from rdbench.cli.app import app
@@ -19,7 +19,7 @@ from rdbench.errors import DataError, UsageError
 from rdbench.store import Store
 from rdbench_codecs.learned.weights import bundled
 
-PHOTO = data.astronaut()[:200, 64:264]
+PHOTO = photograph("astronaut")[:200, 64:264]
 TINY = "qarv:weights=random-tiny,lambda=512"
 
 
@@ -189,11 +189,11 @@ def test_what_is_the_reports_own_is_refreshed(reports):
 
 
 def test_training_resumes_its_own_folder_only(folder):
-    PIL.Image.fromarray(data.astronaut()).save(folder / "photo.png")
+    PIL.Image.fromarray(photograph("astronaut")).save(folder / "photo.png")
     (folder / "out").mkdir()
     (folder / "out" / "log.csv").write_text("my log\n")
     before = contents(folder)
-    words = ("train", "qarv", "--config", "lite", "--data", folder, "--out", "out")
+    words = ("train", "qarv", "--config", "reduced", "--data", folder, "--out", "out")
     result = call(*words)
     assert isinstance(result.exception, DataError)
     assert "has a log.csv but no checkpoint.pt to resume from" in str(result.exception)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from rdbench.cli import console
 from rdbench.cli.app import app
+from rdbench.columns import Column
 from rdbench.printable import printable
 
 ODD = ["kodak[kodim03]", "img[a].png", "[red]x.png", "s:smile:.png", "[/]", r"a\[b", "中文.png"]
@@ -18,7 +19,8 @@ ODD = ["kodak[kodim03]", "img[a].png", "[red]x.png", "s:smile:.png", "[/]", r"a\
 
 @pytest.mark.parametrize("name", ODD)
 def test_rows_titles_columns_and_lines_show_names(name, capsys):
-    console.print_rows([{"codec": name, name: 1.5}], False, f"on {name}")
+    columns = [Column("codec"), Column(name, name)]
+    console.print_rows(columns, [{"codec": name, name: 1.5}], False, f"on {name}")
     console.say(f"failed: {name}")
     printed = capsys.readouterr()
     title, header, row = printed.out.splitlines()
@@ -79,7 +81,7 @@ def test_quiet_and_verbose(options, lines, after):
 )
 def test_control_characters_are_escaped(name, shown, capsys):
     assert printable(name) == shown
-    console.print_rows([{"codec": name, "n": 1}], False, name)
+    console.print_rows([Column("codec"), Column("n")], [{"codec": name, "n": 1}], False, name)
     console.say(name, "next line")
     printed = capsys.readouterr()
     assert printed.out.splitlines()[0].rstrip() == shown
@@ -88,8 +90,35 @@ def test_control_characters_are_escaped(name, shown, capsys):
 
 
 def test_nothing_is_cut_short(capsys):
-    console.print_rows([{"codec": "x" * 255, "path": "y" * 4000, "n": 1.5}], False)
+    columns = [Column("codec"), Column("path"), Column("n")]
+    console.print_rows(columns, [{"codec": "x" * 255, "path": "y" * 4000, "n": 1.5}], False)
     assert f"{'x' * 255}  {'y' * 4000}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_terminal_folds_texts_and_cuts_nothing(width, monkeypatch, capsys):
+    real = console.Console
+    monkeypatch.setattr(
+        console,
+        "Console",
+        lambda **options: real(**options, force_terminal=True, color_system=None, width=width),
+    )
+    columns = [
+        Column("codec", "name of the codec"),
+        Column("path"),
+        Column("bpp", "rate of the file", "bpp", 3),
+        Column("range", template="{range:.2f} to {bpp:.2f}"),
+    ]
+    row = {"codec": "x" * 30, "path": "a word and others" * 5, "bpp": 1234.5678, "range": 0.25}
+    console.print_rows(columns, [row], False)
+    lines = capsys.readouterr().out.splitlines()
+    text = "".join("".join(line.split()) for line in lines)
+    assert "1234.568" in " ".join(lines).split()
+    assert any("0.25 to 1234.57" in line for line in lines)
+    assert sum(line.count("x") for line in lines) == 30
+    for character in set("word"):
+        assert text.count(character) >= row["path"].count(character)
+    assert max(map(len, lines)) <= max(width, 51)
 
 
 def test_images_and_data_sets_in_brackets(tmp_path):

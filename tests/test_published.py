@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbench import published
-from rdbench.analysis.measured import anomalies
+from rdbench.analysis.measured import notes_on
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
 from rdbench.published import (
     anchor_points,
-    import_compressai,
+    import_curve,
     import_curves,
-    import_lossy_vae,
     list_curves,
     load_curve,
 )
@@ -48,7 +47,7 @@ def test_every_curve_has_its_source_and_protocol():
         assert curve.has("psnr_rgb")
         assert len(curve.bpp) >= 4
         assert isinstance(curve.variable_rate, bool), curve.codec
-        assert {a.kind for a in anomalies(curve)} <= {"note"}
+        assert {a.kind for a in notes_on(curve)} <= {"note"}
         json.dumps(curve.row(), allow_nan=False)
 
 
@@ -63,7 +62,7 @@ def test_a_published_curve_in_full():
     assert (curve.rate_parameter, curve.rate_values[0], curve.rate_values[-1]) == ("qp", 50, 15)
     at_47 = curve.rate_values.index(47)
     assert curve.bpp[at_47] == pytest.approx(0.048129, abs=5e-7)
-    assert curve.distortion["psnr_rgb"][at_47] == pytest.approx(26.15671, abs=5e-6)
+    assert curve.scores["psnr_rgb"][at_47] == pytest.approx(26.15671, abs=5e-6)
     assert curve.provenance["repository"] == "duanzhiihao/lossy-vae"
     assert curve.protocol["scored"] == "8-bit"
     assert curve.variable_rate is True
@@ -78,7 +77,7 @@ def test_variants_of_a_codec_are_curves_of_their_own():
 
 
 def test_the_note_of_a_curve_is_an_anomaly():
-    (note,) = anomalies(load_curve("kodak", "vtm-compressai"))
+    (note,) = notes_on(load_curve("kodak", "vtm-compressai"))
     assert "Prefer vtm18" in note.message
 
 
@@ -113,8 +112,8 @@ def test_a_stranger_s_curves(package):
     (package / "mine" / "x.json").write_text(json.dumps(body))
     curve = load_curve("mine", "x")
     assert curve.bpp.tolist() == [0.1, 0.2]
-    assert curve.distortion["ms_ssim"][0] == 0.9
-    assert math.isnan(curve.distortion["ms_ssim"][1])
+    assert curve.scores["ms_ssim"][0] == 0.9
+    assert math.isnan(curve.scores["ms_ssim"][1])
     assert curve.variable_rate is None
     assert len(curve.points("ms_ssim")[0]) == 1
 
@@ -151,39 +150,39 @@ def written(tmp_path, text, name="kodak/model.json"):
 
 def test_compressai_with_trailing_commas(tmp_path):
     path = written(tmp_path, COMPRESSAI)
-    curve = import_compressai(path)
+    curve = import_curve(path)
     assert (curve.codec, curve.dataset, curve.source) == ("mbt2018-mean", "kodak", "imported")
     assert curve.bpp.tolist() == [0.12, 0.24, 0.47, 0.83]
-    assert curve.distortion["psnr_rgb"].tolist() == [28.1, 30.0, 32.5, 34.9]
-    assert curve.distortion["ms_ssim"].tolist() == [0.92, 0.95, 0.97, 0.98]
+    assert curve.scores["psnr_rgb"].tolist() == [28.1, 30.0, 32.5, 34.9]
+    assert curve.scores["ms_ssim"].tolist() == [0.92, 0.95, 0.97, 0.98]
     assert curve.provenance["path"] == str(path)
-    named = import_compressai(path, dataset="tecnick", codec="mine")
+    named = import_curve(path, dataset="tecnick", codec="mine")
     assert (named.codec, named.dataset) == ("mine", "tecnick")
 
 
 def test_compressai_older_names_and_db(tmp_path):
     older = '{"results": {"psnr": [30, 31], "ms-ssim": [0.9, 0.91], "bpp": [0.1, 0.2]}}'
-    assert import_compressai(written(tmp_path, older)).distortion["ms_ssim"].tolist() == [0.9, 0.91]
+    assert import_curve(written(tmp_path, older)).scores["ms_ssim"].tolist() == [0.9, 0.91]
     in_db = '{"results": {"ms-ssim-db-rgb": [10, 20], "bpp": [0.1, 0.2]}}'
-    curve = import_compressai(written(tmp_path, in_db))
-    assert curve.distortion["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
+    curve = import_curve(written(tmp_path, in_db))
+    assert curve.scores["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
     assert curve.points("ms_ssim")[1].tolist() == pytest.approx([10, 20])
 
 
 def test_lossy_vae(tmp_path):
-    curve = import_lossy_vae(written(tmp_path, LOSSY_VAE, "results/qarv.json"))
+    curve = import_curve(written(tmp_path, LOSSY_VAE, "results/qarv.json"))
     assert (curve.codec, curve.dataset) == ("qarv_base", "kodak")
     assert (curve.rate_parameter, curve.rate_values) == ("lambda", (16, 64, 256, 2048))
-    assert curve.distortion.keys() == {"psnr_rgb"}
+    assert curve.scores.keys() == {"psnr_rgb"}
 
 
 def test_lossy_vae_without_results(tmp_path):
     flat = '{"bpp": [2.8, 2.5,], "psnr": [44.5, 43.9]}'
-    curve = import_lossy_vae(written(tmp_path, flat))
+    curve = import_curve(written(tmp_path, flat))
     assert curve.bpp.tolist() == [2.5, 2.8]
     assert curve.dataset == "kodak"
     other = '{"dataset_name": "clic2022", "results": {"bpp": [1, 2], "psnr": [40, 41]}}'
-    assert import_lossy_vae(written(tmp_path, other)).dataset == "clic2022"
+    assert import_curve(written(tmp_path, other)).dataset == "clic2022"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +192,7 @@ def test_lossy_vae_without_results(tmp_path):
         ("{", "is not JSON"),
         ('{"results": {"bpp": [1,,2]}}', "is not JSON"),
         ("[1, 2]", "holds no JSON object"),
-        ("{}", "has no 'results'"),
+        ("{}", "holds no bpp"),
         ('{"results": {}}', "holds no bpp"),
         ('{"results": {"bpp": [1, 2]}}', "holds no bpp"),
         ('{"results": {"bpp": [1, 2], "psnr": [1]}}', "one length"),
@@ -204,23 +203,23 @@ def test_lossy_vae_without_results(tmp_path):
 )
 def test_files_that_hold_no_curve(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
-        import_compressai(written(tmp_path, text))
+        import_curve(written(tmp_path, text))
 
 
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(DataError, match="cannot read"):
-        import_compressai(tmp_path / "none.json")
+        import_curve(tmp_path / "none.json")
     path = tmp_path / "bytes.json"
     path.write_bytes(b"\xff\xfe{}")
     with pytest.raises(DataError, match="cannot read"):
-        import_lossy_vae(path)
+        import_curve(path)
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=30))
-def test_trailing_commas_leave_texts_alone(tmp_path_factory, text):
+def test_trailing_commas_and_comments_leave_texts_alone(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("import") / "x.json"
-    body = {"note": text + ",]", "results": {"bpp": [1, 2], "psnr": [30, 31]}}
-    path.write_text(json.dumps(body)[:-1] + ",}")
+    body = {"note": text + ",] // /* */", "results": {"bpp": [1, 2], "psnr": [30, 31]}}
+    path.write_text('// "a"\n' + json.dumps(body)[:-1] + ', /* ",\n" */ }')
     assert published._tolerant_json(path) == body
 
 
@@ -228,7 +227,7 @@ def test_no_two_published_files_hold_the_same_points():
     """CompressAI's 8-bit curves of models trained for MS-SSIM are copies of other ones."""
     seen = {}
     for curve in list_curves():
-        scores = tuple(tuple(curve.distortion[m]) for m in sorted(curve.distortion))
+        scores = tuple(tuple(curve.scores[m]) for m in sorted(curve.scores))
         key = (tuple(curve.bpp), scores)
         assert key not in seen, f"{curve.codec} on {curve.dataset} is {seen[key]}"
         seen[key] = f"{curve.codec} on {curve.dataset}"
@@ -251,7 +250,7 @@ def test_validation_and_test_sets_of_clic_2020_are_different_data_sets():
 def test_a_point_without_a_score_leaves_the_others(tmp_path):
     body = {"bpp": [0.12, 0.24, 0.47, 0.83, 9.9], "psnr-rgb": [28.1, 30.0, 32.5, 34.9, None],
             "ms-ssim-rgb": [0.92, 0.95, 0.97, 0.985, 1.0]}  # fmt: skip
-    curve = import_compressai(written(tmp_path, json.dumps({"results": body})))
+    curve = import_curve(written(tmp_path, json.dumps({"results": body})))
     assert curve.points("psnr")[0].tolist() == [0.12, 0.24, 0.47, 0.83]
     assert len(curve.points("ms_ssim")[0]) == 4
 
@@ -262,10 +261,10 @@ def test_our_own_export_of_a_lossless_point_is_read_back(tmp_path):
     curve = Curve(
         codec="c", label="c:x=1", dataset="d", source="measured",
         bpp=np.array([0.1, 0.2, 0.4, 0.8, 9.0]), specs=("c:q=1",) * 5,
-        distortion={"psnr_rgb": np.array([30, 32, 34, 36, np.nan])},
+        scores={"psnr_rgb": np.array([30, 32, 34, 36, np.nan])},
     )  # fmt: skip
     ((name, text),) = compressai_files([curve], []).items()
-    back = import_compressai(written(tmp_path, text, f"d/{name}"))
+    back = import_curve(written(tmp_path, text, f"d/{name}"))
     assert (back.codec, back.dataset) == ("c:x=1", "d")
     assert [p.tolist() for p in back.points()] == [p.tolist() for p in curve.points()]
 
@@ -273,8 +272,8 @@ def test_our_own_export_of_a_lossless_point_is_read_back(tmp_path):
 @pytest.mark.parametrize("name", ["ms-ssim-db", "ms-ssim-db-rgb", "ms-ssim", "ms-ssim-rgb"])
 def test_ms_ssim_in_db_is_taken_as_such(tmp_path, name):
     body = {"results": {"bpp": [0.1, 0.2], "psnr": [28, 30], name: [10.0, 20.0]}}
-    curve = import_compressai(written(tmp_path, json.dumps(body)))
-    assert curve.distortion["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
+    curve = import_curve(written(tmp_path, json.dumps(body)))
+    assert curve.scores["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
     said = [note.message for note in curve.notes]
     assert ("taken for MS-SSIM in dB" in "".join(said)) == ("db" not in name)
 
@@ -306,11 +305,10 @@ def nested(depth):
 @pytest.mark.filterwarnings("error")
 def test_a_file_with_something_else_than_numbers_is_named(tmp_path, text, message):
     path = written(tmp_path, text)
-    for read in (import_compressai, import_lossy_vae):
-        with pytest.raises(DataError, match=message) as caught:
-            read(path)
-        assert str(path) in str(caught.value)
-        assert len(str(caught.value)) < 500
+    with pytest.raises(DataError, match=message) as caught:
+        import_curve(path)
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_stranger_s_numbers_are_numbers(package):
@@ -328,7 +326,7 @@ def test_a_curve_has_the_name_in_its_file(tmp_path):
     body = {"results": {"bpp": [0.1], "psnr": [30]}}
     for name, expected in (("mine", "mine"), ("", "file"), (3, "file"), (None, "file")):
         path = written(tmp_path, json.dumps({"name": name, **body}), "kodak/file.json")
-        assert import_lossy_vae(path).codec == expected
+        assert import_curve(path).codec == expected
 
 
 def test_files_of_one_name_are_told_apart(tmp_path):
@@ -380,5 +378,5 @@ def test_our_own_export_names_its_data_set_and_how_it_was_scored(tmp_path):
 def test_a_number_of_too_many_digits_is_no_matter_of_python(tmp_path):
     path = written(tmp_path, '{"results": {"bpp": [1%s], "psnr": [30]}}' % ("0" * 5000))
     with pytest.raises(DataError, match="is not JSON") as caught:
-        import_lossy_vae(path)
+        import_curve(path)
     assert "set_int_max_str_digits" not in str(caught.value)

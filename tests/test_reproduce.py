@@ -1,4 +1,4 @@
-"""Papers against the evidence: the figures that must come out, and every way out that is given."""
+"""Compare papers with the evidence: the expected figures, and all commands that are suggested."""
 
 import dataclasses
 import json
@@ -15,12 +15,13 @@ from rdbench.analysis.paper import Evidence, Finding, Value, load_paper
 from rdbench.cli.app import app
 from rdbench.datasets import manifest
 from rdbench.errors import UsageError
+from rdbench.plugins import codec_class
 from rdbench.published import load_curve
-from rdbench.registry import codec_class, codecs_from_spec
-from rdbench.report.reproduce import as_json, value_rows, write
+from rdbench.report.reproduce import VALUES, as_json, value_rows, write
+from rdbench.spec import get_codecs
 from rdbench.store import Store
 from rdbench.timing import Quartiles, Timing
-from rdbench.types import Record, Segment
+from rdbench.types import Record, Segment, Weights
 
 PAPERS = ("qarv", "qvrf")
 
@@ -34,7 +35,7 @@ def paper_and_found(request, tmp_path_factory):
 
 def test_figures_of_qarv():
     finding = load_paper("qarv").items[0].find(Evidence("nowhere"))
-    rows = {(row["of"], row["quantity"]): row for row in value_rows(finding)}
+    rows = {(row["row"], row["quantity"]): row for row in value_rows(finding)}
     for codec, quantity, published, recomputed in (
         ("qarv", "BD-rate Kodak (%)", "-5.899", "-5.899"),
         ("qarv", "BD-rate Tecnick (%)", "-8.938", "-8.938"),
@@ -44,9 +45,9 @@ def test_figures_of_qarv():
         ("cheng2020-anchor", "BD-rate Kodak (%)", "4.552", "4.540"),
     ):
         row = rows[codec, quantity]
-        assert (row["published"], row["recomputed"]) == (published, recomputed)
-    assert rows["qarv", "parameters, 1 model (M)"]["here"] == "93.4"
-    assert rows["cheng2020-anchor", "parameters, 6 models (M)"]["here"] == "115"
+        assert (str(row["published"]), str(row["recomputed"])) == (published, recomputed)
+    assert str(rows["qarv", "parameters, 1 model (M)"]["here"]) == "93.4"
+    assert str(rows["cheng2020-anchor", "parameters, 6 models (M)"]["here"]) == "115"
     assert not any(codec == "cheng2020-attn" for codec, _ in rows)
 
 
@@ -56,7 +57,7 @@ def test_every_item_says_something(paper_and_found):
 
 
 def test_every_command_that_is_given_works(paper_and_found):
-    """It parses, and its codecs, data sets, weights and recipes are there."""
+    """It parses, and its codecs, data sets, weights and recipes exist."""
     steps = [s for _, found in paper_and_found[1] for m in found.missing for s in m.steps]
     commands = [step for step in steps if step.startswith("rdbench ")]
     assert {"run", "weights", "datasets", "train"} <= {line.split()[1] for line in commands}
@@ -71,7 +72,7 @@ def test_every_command_that_is_given_works(paper_and_found):
             continue
         codecs = params.get("codec") or ()
         for spec in (codecs,) if isinstance(codecs, str) else codecs:
-            assert codecs_from_spec(spec.partition(":weights=")[0]), spec
+            assert get_codecs(spec.partition(":weights=")[0]), spec
         datasets = params.get("dataset") or ()
         for name in (datasets,) if isinstance(datasets, str) else datasets:
             assert manifest(name).n_images, name
@@ -105,7 +106,9 @@ def test_digits_are_those_of_the_paper():
         Value("b", "q", Decimal("0.00007"), None, 0.00006999),
         Value("c", "q", Decimal("-5.90"), -5.899),
     )
-    first, second, third = value_rows(Finding(values))
+    first, second, third = (
+        {c.key: c.text(row) for c in VALUES} for row in value_rows(Finding(values))
+    )
     assert (first["recomputed"], first["difference"]) == ("21.99", "+0.00")
     assert (second["published"], second["here"]) == ("0.00007", "0.00007")
     assert (third["published"], third["recomputed"]) == ("-5.90", "-5.90")
@@ -126,7 +129,7 @@ def test_digits_are_those_of_the_paper():
 def test_tables_print_what_the_papers_print(paper, item, printed, tmp_path):
     (found,) = (i for i in load_paper(paper).items if i.name == item)
     finding = found.find(Evidence(tmp_path))
-    assert set(printed.split()) <= {row["published"] for row in value_rows(finding)}
+    assert set(printed.split()) <= {VALUES[2].text(row) for row in value_rows(finding)}
     (body,) = as_json(load_paper(paper), [(found, finding)])["items"]
     assert set(printed.split()) <= {value["printed"] for value in body["values"]}
     json.dumps(body)
@@ -142,7 +145,7 @@ def test_images_from_some_of_their_latents(monkeypatch):
     from rdbench_literature.papers import subsets
 
     monkeypatch.setattr(subsets, "LAMBDAS", (64.0,))
-    monkeypatch.setattr(subsets, "PICTURES", ("chelsea",))
+    monkeypatch.setattr(subsets, "IMAGES", ("chelsea",))
     figure = subsets.subsets_figure(Qarv(weights="random-tiny", threads=1))
     assert len(figure.axes) == 3 * 10
     assert all(axes.images for axes in figure.axes)
@@ -163,11 +166,11 @@ def measured_folder(tmp_path_factory):
                 Record(
                     codec="qarv",
                     spec=f"qarv:lambda={number + 1}.0,weights=/nowhere/w.safetensors",
-                    curve="qarv:weights=/nowhere/w.safetensors@abc",
+                    settings=(("weights", "/nowhere/w.safetensors"),),
                     rate_parameter="lambda",
                     rate_value=number + 1.0,
                     fingerprint="abc",
-                    weights_kind="published",
+                    weights=Weights("published", "abc"),
                     dataset="kodak",
                     image="kodim01.png",
                     image_sha256="aa",
@@ -201,7 +204,7 @@ def values_of(finding):
     return {(v.row, v.quantity): v for v in finding.values}
 
 
-def test_what_was_measured_stands_beside_the_paper(measured_folder):
+def test_measured_values_are_compared_with_the_paper(measured_folder):
     evidence = Evidence(measured_folder)
     items = {item.name: item for item in load_paper("qarv").items}
     table_1 = items["Table 1"].find(evidence)
@@ -210,7 +213,7 @@ def test_what_was_measured_stands_beside_the_paper(measured_folder):
     assert kodak.here == pytest.approx(10, abs=0.05)
     assert kodak.difference == pytest.approx(10 + 5.899, abs=0.06)
     assert values["qarv", "BD-rate Tecnick (%)"].here is None
-    assert "qarv here, on kodak: qarv:weights=/nowhere/w.safetensors@abc" in table_1.notes
+    assert "qarv measured on kodak: qarv:weights=/nowhere/w.safetensors@abc" in table_1.notes
     assert not any("qarv measured on kodak" in m.what for m in table_1.missing)
     (plot,) = items["Figure 16"].find(evidence).plots
     assert len(plot.draw().axes[0].patches) == 2 * len(load_curve("kodak", "vtm18").bpp)
@@ -219,7 +222,7 @@ def test_what_was_measured_stands_beside_the_paper(measured_folder):
 
 
 def test_a_reduced_network_in_a_file_is_drawn_and_stands_in_no_table(measured_folder, tmp_path):
-    evidence = copied(measured_folder, tmp_path, weights_kind="reduced")
+    evidence = copied(measured_folder, tmp_path, weights=Weights("reduced", "abc"))
     items = items_of("qarv")
     table_1 = items["Table 1"].find(evidence)
     assert values_of(table_1)["qarv", "BD-rate Kodak (%)"].here is None
@@ -233,23 +236,23 @@ def test_a_reduced_network_in_a_file_is_drawn_and_stands_in_no_table(measured_fo
 
 
 def test_random_weights_are_neither_drawn_nor_compared(measured_folder, tmp_path):
-    evidence = copied(measured_folder, tmp_path, weights_kind="random")
+    evidence = copied(measured_folder, tmp_path, weights=Weights("random", "abc"))
     items = items_of("qarv")
     assert values_of(items["Table 1"].find(evidence))["qarv", "BD-rate Kodak (%)"].here is None
     assert not items["Figure 16"].find(evidence).plots
     assert evidence.drawable("kodak", "qarv") == []
 
 
-def test_other_weights_of_full_size_are_named_beside_the_value(measured_folder, tmp_path):
-    evidence = copied(measured_folder, tmp_path, weights_kind="other")
+def test_other_weights_of_full_size_are_named_with_the_value(measured_folder, tmp_path):
+    evidence = copied(measured_folder, tmp_path, weights=Weights("other", "abc"))
     table_1 = items_of("qarv")["Table 1"].find(evidence)
     (row,) = (
         row
         for row in value_rows(table_1)
-        if (row["of"], row["quantity"]) == ("qarv", "BD-rate Kodak (%)")
+        if (row["row"], row["quantity"]) == ("qarv", "BD-rate Kodak (%)")
     )
-    assert "/nowhere/w.safetensors@abc" in row["measured with"]
-    assert "not the published weights" in row["measured with"]
+    assert "/nowhere/w.safetensors@abc" in row["note"]
+    assert "not the published weights" in row["note"]
     assert evidence.best("kodak", "qarv").source == "published"
 
 
@@ -267,7 +270,7 @@ def test_networks_trained_for_another_metric_are_not_compared(measured_folder, t
         tmp_path,
         codec="mbt2018",
         spec="mbt2018:quality=1,metric=ms-ssim",
-        curve="mbt2018:metric=ms-ssim",
+        settings=(("metric", "ms-ssim"),),
     )
     (curve,) = evidence.own("kodak", "mbt2018")
     assert evidence.objection(curve) == "trained for MS-SSIM"
@@ -275,7 +278,7 @@ def test_networks_trained_for_another_metric_are_not_compared(measured_folder, t
 
 TIMING = Timing(
     codec="qarv",
-    spec="qarv:lambda=2048.0,weights=qarv,precision=float32",
+    spec="qarv:lambda=2048.0,weights=published,precision=float32",
     rate="lambda=2048",
     fingerprint="abc",
     dataset="kodak",
@@ -324,7 +327,7 @@ def test_timings_that_cannot_be_compared_are_named(changes, why, tmp_path):
     assert value.here is None
     assert any(n.startswith("not compared: timing of qarv") and n.endswith(why)
                for n in finding.notes)  # fmt: skip
-    assert any("latencies on the CPU here of qarv" in m.what for m in finding.missing)
+    assert any("latencies on the CPU of qarv" in m.what for m in finding.missing)
 
 
 @pytest.mark.parametrize(
@@ -369,11 +372,11 @@ def test_table_r1_takes_the_regulator_of_each_row(tmp_path):
         store.remember_protocol("p", {"scored": "float"})
         for name, value, n_bytes in points:
             record = Record(
-                codec=codec, spec=f"{codec}:{name}={value}", curve=f"{codec}@abc",
+                codec=codec, spec=f"{codec}:{name}={value}",
                 rate_parameter=name, rate_value=value, fingerprint="abc", dataset="kodak",
                 image="kodim01.png", image_sha256="aa", width=100, height=100, protocol="p",
                 created="2026-01-01", n_bytes=n_bytes, scores={"psnr_rgb": 30.0},
-                weights_kind="published",
+                weights=Weights("published", "abc"),
             )  # fmt: skip
             store.add(record)
     found = values_of(items_of("qvrf")["Table R1"].find(Evidence(tmp_path)))
@@ -407,7 +410,7 @@ def test_the_bundled_weights_fill_no_cell(tmp_path):
             assert not [v for v in measured if v.here is not None], name
 
 
-def test_macs_that_were_counted_stand_beside_the_paper(tmp_path):
+def test_counted_macs_are_compared_with_the_paper(tmp_path):
     key = "qvrf-cheng2020-attn:weights=random", "cheng2020-attn:weights=random"
     with Store(tmp_path) as store:
         store.put_result("complexity", key, {"extra_macs_percent": 0.0002})
@@ -416,7 +419,7 @@ def test_macs_that_were_counted_stand_beside_the_paper(tmp_path):
     values = {(v.row, v.quantity): v.here for v in found.values}
     assert values["qvrf-cheng2020-attn", "extra MACs (%)"] == 0.0002
     assert values["theis2017-cheng2020-attn", "extra MACs (%)"] is None
-    assert [m.what for m in found.missing] == ["extra MACs on bmshj2018-hyperprior here"]
+    assert [m.what for m in found.missing] == ["measured extra MACs on bmshj2018-hyperprior"]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

@@ -1,30 +1,16 @@
 """The store: nothing lost, doubled or half-written, and clear words when it cannot."""
 
 import dataclasses
-import hashlib
 import sqlite3
 import subprocess
 import sys
 import threading
 
 import pytest
+from made_up import DATA, record
 
 from rdbench.errors import DataError
 from rdbench.store import Store, key_of
-from rdbench.types import Record, Segment
-
-DATA = b"bits"
-
-
-def record(image="a.png", spec="toy:q=1", error=None, n_bytes=4, **changes):
-    return Record(
-        codec="toy", spec=spec, curve="toy", rate_parameter="q", rate_value=1.0, fingerprint="",
-        dataset="set", image=image, image_sha256=hashlib.sha256(image.encode()).hexdigest(),
-        width=4, height=2, protocol="p", created="2026-01-01T00:00:00+00:00", n_bytes=n_bytes,
-        scores={"psnr_rgb": 30.5}, segments=(Segment("y", 4, 31.5),), encode_s=0.1, decode_s=0.2,
-        timed_alone=True, bitstream_sha256=hashlib.sha256(DATA).hexdigest(),
-        provenance={"command": "rdbench run", "jobs": 1}, error=error, **changes,
-    )  # fmt: skip
 
 
 def test_what_goes_in_comes_out(tmp_path):
@@ -43,9 +29,11 @@ def test_what_goes_in_comes_out(tmp_path):
 def test_a_verified_record_stays_and_a_failed_one_is_replaced(tmp_path):
     with Store(tmp_path) as store:
         store.add(record(error="no luck", n_bytes=None))
-        assert store.left_to_do([key_of(record())]) == [0]
+        assert store.left_to_do([key_of(record())]) == [key_of(record())]
         store.add(record(), DATA)
-        assert store.left_to_do([key_of(record()), key_of(record("b.png"))]) == [1]
+        assert store.left_to_do(map(key_of, (record(), record("b.png")))) == [
+            key_of(record("b.png"))
+        ]
         store.add(record(n_bytes=99), DATA)
         store.add(record(error="later failure"))
         (found,) = store.records()
@@ -116,7 +104,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     with pytest.raises(DataError, match="newer rdbench"):
         Store(newer)
     db = sqlite3.connect(newer / "records.sqlite")
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 3")
     db.close()
     with pytest.raises(DataError, match=r"older rdbench.*measure again in another folder"):
         Store(newer, create=False)
@@ -125,7 +113,7 @@ def test_folders_that_cannot_be_used(tmp_path):
 FILL_THE_DISK = """
 import resource, signal, sys
 sys.path.insert(0, {tests!r})
-from test_store import DATA, record
+from made_up import DATA, record
 from rdbench.errors import DataError
 from rdbench.store import Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from test_store import record
+from made_up import record
 
 from rdbench.analysis.latents import latent_rows
 from rdbench.analysis.summary import summarize
@@ -14,15 +14,17 @@ SETS = {"set": {r.image: r.image_sha256 for r in (A, B)}}
 
 def test_a_row_is_a_mean_over_a_complete_set():
     (row,) = summarize([A, B], SETS)
-    assert (row["images"], row["bpp"], row["psnr_rgb"]) == ("2/2", 6.0, 30.5)
-    assert (row["encode_s"], row["ms_ssim"], row["flag"]) == (0.1, None, None)
+    assert (row["n_measured"], row["n_images"]) == (2, 2)
+    assert (row["bpp"], row["psnr_rgb"]) == (6.0, 30.5)
+    assert (row["encode_s"], row["ms_ssim"], row["flag"], row["scored"]) == (0.1, None, None, None)
 
 
 def test_an_incomplete_set_has_no_mean():
     failed = dataclasses.replace(B, error="no luck", n_bytes=None)
     for records in ([A], [A, failed]):
         (row,) = summarize(records, SETS)
-        assert (row["images"], row["bpp"], row["psnr_rgb"]) == ("1/2", None, None)
+        assert (row["n_measured"], row["n_images"]) == (1, 2)
+        assert (row["bpp"], row["psnr_rgb"]) == (None, None)
 
 
 def test_points_of_a_curve_come_by_rate():

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from contextlib import contextmanager
+from typing import ClassVar
 
 import numpy as np
 import PIL.Image
@@ -10,6 +11,7 @@ import pytest
 from toy_codecs import Toy, unsendable
 from typer.testing import CliRunner
 
+from rdbench import store as store_module
 from rdbench.cli.app import app
 from rdbench.datasets import load_dataset
 from rdbench.errors import DataError, Unavailable, UsageError
@@ -17,6 +19,7 @@ from rdbench.metrics import Protocol
 from rdbench.rescoring import rescore
 from rdbench.store import Store
 from rdbench.sweep import run
+from rdbench.types import Weights
 from rdbench.workers import processes
 from rdbench_codecs.conventional.null import Null
 
@@ -134,10 +137,10 @@ def test_sys_exit_in_a_codec_does_not_end_the_sweep(photos, tmp_path):
 
 
 def test_results_that_cannot_be_sent_fail_their_own_task():
-    with processes(2, 1) as results:
-        found = dict(results(unsendable, ["lambda", "fine", "bad exception"]))
+    with processes(2, 1) as map_tasks:
+        found = dict(map_tasks(unsendable, ["lambda", "fine", "bad exception"]))
     assert found["fine"] == "fine"
-    assert "pickle" in str(found["lambda"])
+    assert "local object" in str(found["lambda"])
     assert "Foreign: a, b" in str(found["bad exception"])
 
 
@@ -282,3 +285,44 @@ def test_what_cannot_be_prepared_is_a_row_with_a_reason(photos, tmp_path):
     outcome = run(Toy(trouble="raise in prepare"), photos, tmp_path / "out")
     assert {record.error for record in outcome.failures} == {"no weights"}
     assert all(record.encode_s is None for record in outcome.records)
+
+
+class Weighted(Toy):
+    """Counts how often its weights are identified."""
+
+    calls: ClassVar[int] = 0
+
+    def identify_weights(self):
+        Weighted.calls += 1
+        return Weights("random", "ab" * 32, "N=1")
+
+
+def test_weights_are_identified_once_for_all_images(photos, tmp_path):
+    outcome = run([Weighted(step=16), Weighted(step=8)], photos, tmp_path)
+    assert Weighted.calls == 2
+    assert {r.weights for r in outcome.records} == {Weights("random", "ab" * 32, "N=1")}
+    assert {r.fingerprint for r in outcome.records} == {"ab" * 32}
+    with Store(tmp_path) as store:
+        assert tuple(store.records()) == outcome.records
+
+
+def test_a_sweep_reads_back_its_own_records_only(photos, tmp_path, monkeypatch):
+    run(Toy(step=8), photos, tmp_path)
+    read, record = [], store_module._record
+    monkeypatch.setattr(store_module, "_record", lambda *row: read.append(row) or record(*row))
+    assert len(run(Toy(step=4), photos, tmp_path).records) == len(read) == 2
+
+
+def test_comparisons_read_the_records_once(photos, tmp_path, monkeypatch):
+    qualities = "jpeg:quality=20,40,60,80", "webp:quality=20,40,60,80"
+    run(qualities, photos, tmp_path)
+    opened, start = [], Store.__init__
+    monkeypatch.setattr(Store, "__init__", lambda *a, **k: opened.append(a) or start(*a, **k))
+    for words in (["bdrate"], ["tables", "--table", "bdrate"]):
+        opened.clear()
+        done = CliRunner().invoke(app, [*words, "--anchor", "webp", str(tmp_path)])
+        assert (done.exit_code, len(opened)) == (0, 1), done.output
+    opened.clear()
+    words = ["run", "--codec", "null", "--dataset", photos, "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert len(opened) == 1

@@ -55,28 +55,37 @@ def test_kept_and_replaced(timed):
 
 def test_tables_name_weights_that_are_not_the_published_ones(timed):
     jpeg, qarv = timed[1]
-    assert jpeg.row()["codec"] == "jpeg"
-    for row in (qarv.row(), *qarv.stage_rows(), qarv.as_json() | {"codec": qarv.label}):
-        assert row["codec"] == "qarv:weights=random-tiny"
+    assert jpeg.row()["label"] == "jpeg"
+    for row in (qarv.row(), *qarv.stage_rows()):
+        assert row["label"] == "qarv (random weights)"
     (kept,) = (t for t in timing.timings(timed[0]) if t.codec == "qarv")
-    assert kept.row()["codec"] == "qarv:weights=random-tiny"
+    assert kept.row()["label"] == "qarv (random weights)"
 
 
 @pytest.mark.parametrize(
     ("kind", "label"),
     [
         ("published", "qarv"),
-        ("reduced", "qarv:weights=/a/b.pt (reduced)"),
-        ("other", "qarv:weights=/a/b.pt (other)"),
-        ("random", "qarv:weights=/a/b.pt"),
+        ("reduced", "qarv (reduced network)"),
+        ("other", "qarv (other weights)"),
+        ("random", "qarv (random weights)"),
     ],
 )
 def test_the_kind_of_weights_is_in_the_label(timed, kind, label):
     spec = "qarv:lambda=2048.0,weights=/a/b.pt,precision=float32"
     t = dataclasses.replace(timed[1][1], spec=spec, weights_kind=kind, others_cores=1.5)
-    assert t.row()["codec"] == label
+    assert t.row()["label"] == label
     assert t.row()["flag"] == "busy: 1.5 cores"
     assert t.row()["on"] == "CPU, 1 thread"
+
+
+def test_quartiles_are_numbers_and_one_column_for_people(timed):
+    t = dataclasses.replace(timed[1][0], encode_s=timing.Quartiles(0.1, 0.25, 0.33333))
+    row = t.row()
+    assert (row["encode_s"], row["encode_s_low"], row["encode_s_high"]) == (0.25, 0.1, 0.33333)
+    texts = {column.heading: column.text(row) for column in timing.TIMES}
+    assert texts["encode (s)"] == "0.2500"
+    assert texts["encode quartiles (s)"] == "0.1000-0.3333"
 
 
 def test_the_time_of_the_process_itself_is_not_that_of_others(tmp_path, monkeypatch):
@@ -117,4 +126,4 @@ def test_the_heading_of_the_stages_is_one_line(tmp_path):
     result = CliRunner().invoke(app, [*words, "-o", str(tmp_path)])
     assert result.exit_code == 0, result.stderr
     assert "\\n" not in result.stdout
-    assert "\n\nstages, median seconds an image" in result.stdout
+    assert "\n\nstages, median over the images" in result.stdout

@@ -12,7 +12,7 @@ from rdbench.errors import UsageError
 from rdbench.published import load_curve
 from rdbench.report import reproduce as drawing
 from rdbench.store import Store
-from rdbench.types import Record
+from rdbench.types import Record, Weights
 from rdbench_codecs.hyperprior.codec import Qvrf
 
 
@@ -35,7 +35,12 @@ def test_tables(folder):
     assert text.count(r"\begin{table}") == 1
     assert "quality=20" in text
     rows = call("tables", folder, "--format", "csv", "-t", "bdrate", "-c", "qarv").stdout
-    assert rows.splitlines()[0].startswith("codec,clic2022 (%),kodak (%)")
+    assert rows.splitlines()[0] == "codec,dataset,bd_rate_percent,average_percent,source"
+    assert [line.split(",")[1] for line in rows.splitlines()[1:]] == [
+        "clic2022",
+        "kodak",
+        "tecnick",
+    ]
     assert "'x' is not one of bdrate, points" in call("tables", folder, "-t", "x").stderr
 
 
@@ -50,8 +55,10 @@ def test_audit(folder):
 
 def test_match(folder):
     words = ("match", "-c", "jpeg2000", "-c", "jpeg", "--psnr", 30, "--out", folder)
-    assert "rate percent" in call(*words).stdout
-    found = json.loads(call(*words, "--json").stdout)
+    assert "rate (%)" in call(*words).stdout
+    first, second = json.loads(call(*words, "--json").stdout)
+    assert (first["n_met"], first["rate_percent"], second["n_images"]) == (3, None, 3)
+    found = json.loads(call(*words, "--per-image", "--json").stdout)
     assert len(found) == 6
     assert all(m["met"] for m in found[:3])
     assert "jpeg2000:bpp=" in call(*words, "--per-image").stdout
@@ -104,11 +111,11 @@ def test_variable_rate_penalty_takes_the_curve_that_is_named(tmp_path):
             codec = "qvrf-cheng2020-attn"
             record = Record(
                 codec=codec, spec=f"{codec}:weights=lite,index={number}",
-                curve=f"{codec}:weights=lite@lite-abc", rate_parameter="index",
-                rate_value=number, fingerprint="lite-abc", dataset="kodak", image="kodim01.png",
+                settings=(("weights", "lite"),), rate_parameter="index",
+                rate_value=number, fingerprint="abc", dataset="kodak", image="kodim01.png",
                 image_sha256="aa", width=1000, height=1000, protocol="p", created="2026-01-01",
                 n_bytes=round(2 * bpp * 1e6 / 8), scores={"psnr_rgb": float(psnr)},
-                weights_kind="reduced",
+                weights=Weights("reduced", "abc"),
             )  # fmt: skip
             store.add(record)
     words = ("variable-rate-penalty", "-c", "qvrf-cheng2020-attn", "--fixed")
@@ -198,8 +205,10 @@ def test_a_figure_of_no_format_is_refused_before_the_work(tmp_path, monkeypatch)
 
 def test_complexity_names_the_weights():
     (row,) = json.loads(call("complexity", "-c", "qarv:weights=random-tiny", "--json").stdout)
-    assert row["weights"] == "random"
-    (row,) = json.loads(call("complexity", "-c", "qvrf-mbt2018-mean:weights=lite", "--json").stdout)
+    assert row["weights"] == "random weights"
+    (row,) = json.loads(
+        call("complexity", "-c", "qvrf-mbt2018-mean:weights=bundled", "--json").stdout
+    )
     assert row["weights"] == "reduced network"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from program import rdbench
-from skimage import data
+from sample import photograph
 
 from rdbench import run
 from rdbench.images import write_image
@@ -32,7 +32,7 @@ def test_a_name_too_long_is_one_line(tmp_path, words):
 
 def test_the_default_name_of_an_output_may_be_too_long(tmp_path):
     image = tmp_path / f"{'n' * 251}.png"
-    write_image(data.astronaut()[:64, :64], image)
+    write_image(photograph("astronaut")[:64, :64], image)
     status, _, said = rdbench("encode", image, "--codec", "jpeg")
     assert (status, "File name too long" in said, "Traceback" in said) == (1, True, False)
 
@@ -50,8 +50,8 @@ def test_a_report_folder_that_is_a_file(tmp_path):
 def test_images_with_a_comma_in_their_name_can_be_looked_at(tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
-    write_image(data.astronaut()[:64, :64], photos / "a,b.png")
-    write_image(data.coffee()[:64, :64], photos / "c.png")
+    write_image(photograph("astronaut")[:64, :64], photos / "a,b.png")
+    write_image(photograph("coffee")[:64, :64], photos / "c.png")
     out = tmp_path / "out"
     assert rdbench("run", "--codec", "jpeg:quality=20,50", "-d", photos, "-o", out)[0] == 0
     for wanted in (r"a\,b", r"c,a\,b.png"):
@@ -65,7 +65,7 @@ def test_a_report_replaces_no_image_and_no_journal(tmp_path):
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     image = photos / "a\tb.png"
-    write_image(data.astronaut()[:64, :64], image)
+    write_image(photograph("astronaut")[:64, :64], image)
     before = image.read_bytes()
     assert rdbench("run", "--codec", "jpeg:quality=20", "-d", photos, "-o", out)[0] == 0
     (tmp_path / "link.html").symlink_to(image)
@@ -94,10 +94,10 @@ def test_an_image_that_changes_during_a_sweep_is_not_measured_as_what_it_was(tmp
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in ("1.png", "2.png"):
-        write_image(data.astronaut()[:64, : 64 * int(name[0])], photos / name)
+        write_image(photograph("astronaut")[:64, : 64 * int(name[0])], photos / name)
 
     def change(_):
-        write_image(data.coffee()[:64, :128], photos / "2.png")
+        write_image(photograph("coffee")[:64, :128], photos / "2.png")
 
     outcome = run("jpeg:quality=20", str(photos), tmp_path / "out", on_progress=change)
     assert [r.image for r in outcome.failures] == ["2.png"]

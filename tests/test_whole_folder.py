@@ -201,7 +201,8 @@ def test_leftovers_are_named(measured):
 
 
 def test_kept_matches_without_a_bitstream_are_searched_again(tmp_path):
-    command = ("match", "-c", "jpeg", "--bpp", "0.5", "-d", "sample", "-o", tmp_path, "--json")
+    command = ("match", "-c", "jpeg", "--bpp", "0.5", "-d", "sample", "-o", tmp_path)
+    command = (*command, "--per-image", "--json")
     found = json.loads(rdbench(*command)[1])
     with Store(tmp_path) as store:
         paths = [store.bitstream_path(m["bitstream_sha256"]) for m in found]
@@ -220,11 +221,11 @@ def test_points_after_rescoring_have_other_columns(photos, tmp_path):
         status, printed, said = rdbench("run", "-c", spec, "-d", photos, "-o", out)
         assert status == 0, said
     header, *rows = printed.splitlines()
-    assert "fsim" in header
+    assert "FSIM" in header
     assert ["-" in row.split() for row in rows] == [False, True]
-    for form in ("markdown", "csv"):
+    for form, name in (("markdown", "FSIM"), ("csv", "fsim")):
         status, printed, said = rdbench("tables", out, "--table", "points", "--format", form)
-        assert (status, "fsim" in printed) == (0, True), said
+        assert (status, name in printed) == (0, True), said
 
 
 @pytest.mark.filterwarnings("default::rdbench.errors.RdbenchWarning")
@@ -344,13 +345,14 @@ def test_equal_files_give_one_mean_everywhere(photos, tmp_path):
     assert status == 0, said
     (row,) = json.loads(printed)
     curve = load(out, load_dataset(str(folder)).name)["jpeg"]
-    assert row["images"] == "3/3"
+    assert (row["n_measured"], row["n_images"]) == (3, 3)
     assert row["bpp"] == pytest.approx(curve.bpp[0], rel=1e-12)
-    assert row["psnr_rgb"] == pytest.approx(curve.distortion["psnr_rgb"][0], rel=1e-12)
+    assert row["psnr_rgb"] == pytest.approx(curve.scores["psnr_rgb"][0], rel=1e-12)
     status, printed, _ = rdbench("audit", out, "--json")
     assert json.loads(printed)[0]["bpp"] == pytest.approx(row["bpp"], rel=1e-12)
     assert rdbench("report", out, "--images", "3")[0] == 0
-    command = ("match", "-c", "jpeg", "--bpp", "4", "-d", folder, "-o", out, "--json")
+    command = ("match", "-c", "jpeg", "--bpp", "4", "-d", folder, "-o", out)
+    command = (*command, "--per-image", "--json")
     assert [m["image"] for m in json.loads(rdbench(*command)[1])] == [
         "1.png",
         "2.png",

@@ -8,6 +8,7 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say
+from rdbench.columns import Column, plain
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_figure
 
@@ -38,15 +39,15 @@ def weights_list(as_json: options.AsJson = False) -> None:
 
     Example: rdbench weights list
     """
-    from rdbench_codecs.learned.weights import LITE, all_bundled, known, sha256
+    from rdbench_codecs.learned.weights import BUNDLED, all_bundled, known, sha256
 
     rows = [
         {
-            "name": LITE,
+            "name": BUNDLED,
             "codec": path.stem,
-            "here": True,
+            "available": True,
             "sha256": sha256(path)[:8],
-            "from": "bundled",
+            "source": "bundled",
             "terms": f"rdbench weights card {path.stem}",
         }
         for path in all_bundled()
@@ -55,14 +56,17 @@ def weights_list(as_json: options.AsJson = False) -> None:
         {
             "name": c.name,
             "codec": c.codec,
-            "here": c.path.is_file(),
+            "available": c.path.is_file(),
             "sha256": c.sha256 or None,
-            "from": c.url,
+            "source": c.url,
             "terms": c.terms,
         }
         for c in known()
     ]
-    print_rows(rows, as_json)
+    print_rows(CHECKPOINTS, rows, as_json)
+
+
+CHECKPOINTS = plain("name", "codec", "available", "sha256", "source", "terms")
 
 
 @weights.command("card")
@@ -111,7 +115,7 @@ def _check_network(codec: str, path: Path) -> None:
 
         load_network(path)
         return
-    from rdbench.registry import codec_class
+    from rdbench.plugins import codec_class
     from rdbench_codecs.hyperprior.codec import HyperpriorCodec
     from rdbench_codecs.hyperprior.loading import network_of
     from rdbench_codecs.learned.weights import read
@@ -142,10 +146,13 @@ def qvrf_fit(
     with progress("fitting"):
         fit = point.regulator_fit()
     row = {"codec": codec, "slope": fit.slope, "intercept": fit.intercept, "r2": fit.r2}
-    print_rows([row], as_json)
+    print_rows(FIT, [row], as_json)
     if out:
         _draw_fit(fit, codec, out)
         say(str(out))
+
+
+FIT = (*plain("codec", "slope", "intercept"), Column("r2", "R²"))
 
 
 @qvrf.command("fix")
@@ -169,10 +176,10 @@ def qvrf_fix(
 
 def _qvrf_point(spec: str) -> "Qvrf":
     """The operating point of a spec; UsageError if it is of another family."""
-    from rdbench.registry import codec_from_spec
+    from rdbench.spec import get_codec
     from rdbench_codecs.hyperprior.codec import Qvrf
 
-    point = codec_from_spec(spec)
+    point = get_codec(spec)
     if not isinstance(point, Qvrf):
         raise UsageError(f"{spec!r} is not a QVRF codec")
     return point

@@ -1,1 +1,1 @@
-"""Published curves and tables, with where they come from."""
+"""Published curves and tables, with their sources."""

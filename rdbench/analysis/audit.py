@@ -15,13 +15,39 @@ from typing import Any
 import numpy as np
 
 from rdbench.analysis.latents import complete_points, latent_rows
+from rdbench.columns import CODEC, DATASET, FLAG, Column
 from rdbench.errors import DataError, RdbenchError
 from rdbench.published import list_curves
 from rdbench.store import Store
-from rdbench.types import Codec, Record
+from rdbench.types import Codec, CurveKey, Record
 
 TOLERANCE, TOLERANCE_BYTES = 0.005, 64
 """What a good entropy coder may take beyond the ideal: a share of it, and bytes an image."""
+
+# Rates of parts of a file need more digits than those of files.
+_PARTS = (
+    Column("coded_bpp", "coded", "bpp", 5),
+    Column("ideal_bpp", "ideal", "bpp", 5),
+    Column("overhead_percent", "overhead", "%", 3, signed=True),
+)
+AUDITS = (
+    DATASET,
+    CODEC,
+    Column("rate", "setting"),
+    Column("header_bytes", "headers", "bytes", 1),
+    Column("header_percent", "headers", "%", 3),
+    *_PARTS,
+    FLAG,
+)
+"""How people see `Audit.row`."""
+
+SEGMENTS = (
+    Column("curve", "codec"),
+    Column("rate_value", "rate parameter", template="{rate_value:g}"),
+    Column("segment"),
+    *_PARTS,
+)
+"""How people see the rows of `segment_rows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +68,7 @@ class Audit:
 
     codec: str
     dataset: str
-    curve: str
+    curve: CurveKey
     rate: str
     bpp: float
     header_bytes: float | None
@@ -75,19 +101,11 @@ class Audit:
         return "; ".join(found) or None
 
     def row(self) -> dict[str, Any]:
-        """One line of a table."""
+        """One row of a table; see AUDITS."""
         header = None if self.header_bytes is None else 8 * self.header_bytes / self.n_pixels
-        return {
-            "dataset": self.dataset,
-            "codec": self.codec,
-            "rate": self.rate,
-            "header_bytes": None if self.header_bytes is None else f"{self.header_bytes:.1f}",
-            "header_%": None if header is None else f"{100 * header / self.bpp:.3f}",
-            "coded_bpp": None if self.coded_bpp is None else f"{self.coded_bpp:.6f}",
-            "ideal_bpp": None if self.ideal_bpp is None else f"{self.ideal_bpp:.6f}",
-            "overhead_%": None
-            if self.overhead_percent is None
-            else f"{self.overhead_percent:+.3f}",
+        return dataclasses.asdict(self) | {
+            "header_percent": None if header is None else 100 * header / self.bpp,
+            "overhead_percent": self.overhead_percent,
             "flag": self.flag,
         }
 
@@ -106,7 +124,7 @@ def audit(
     """
     with Store(folder, create=False) as store:
         points = complete_points(store.records(), store.datasets())
-        curves: dict[tuple[str, str], list[list[Record]]] = {}
+        curves: dict[tuple[str, CurveKey], list[list[Record]]] = {}
         for point in points:
             curves.setdefault((point[0].dataset, point[0].curve), []).append(point)
         found = []
@@ -172,7 +190,7 @@ def not_in_file(store: Store, records: Sequence[Record]) -> str | None:
     rate.
     """
     record = min(records, key=lambda r: r.width * r.height)
-    codec = store.codec_of(record)
+    codec = store.codec_of(record.codec, record.spec, record.fingerprint)
     other = _at_another_rate(codec)
     if other is None:
         return None
@@ -200,11 +218,12 @@ def _at_another_rate(codec: Codec) -> Codec | None:
 def segment_rows(
     records: Iterable[Record], datasets: Mapping[str, Mapping[str, str]]
 ) -> list[dict[str, Any]]:
-    """Coded and ideal rate of every segment: rows of `latent_rows` with ``overhead_percent``."""
+    """Coded and ideal rate of every segment, see SEGMENTS: rows of `latent_rows`, and more."""
     rows = latent_rows(records, datasets)
     for row in rows:
-        ideal = row["ideal_bpp"]
-        row["overhead_percent"] = 100 * (row["bpp"] / ideal - 1) if ideal else None
+        coded, ideal = row.pop("bpp"), row["ideal_bpp"]
+        overhead = 100 * (coded / ideal - 1) if ideal else None
+        row |= {"coded_bpp": coded, "overhead_percent": overhead}
     return rows
 
 

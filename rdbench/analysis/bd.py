@@ -6,7 +6,7 @@ comparing video codecs may be wrong", IEEE TIP 2024 (PCHIP, Akima, overlap and m
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,24 +26,10 @@ from rdbench.analysis.delta import (
     points_of,
     rises,
 )
-from rdbench.analysis.measured import anomalies
-from rdbench.analysis.sensitivity import Sensitivity, sensitivity
+from rdbench.analysis.measured import notes_on
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging
 from rdbench.errors import DataError, UsageError
-
-__all__ = [
-    "METHODS",
-    "BdPsnr",
-    "BdRate",
-    "Delta",
-    "Method",
-    "Overlap",
-    "Sensitivity",
-    "bd_psnr",
-    "bd_rate",
-    "sensitivity",
-]
 
 SMALL_OVERLAP = 0.75
 
@@ -91,29 +77,22 @@ class Delta:
     wins: tuple[str, ...]
     losses: tuple[str, ...]
 
-    def _row(self, name: str, value: float) -> dict[str, Any]:
-        return {
-            "codec": self.codec,
-            "dataset": self.dataset,
-            "metric": self.metric,
-            "method": self.method,
-            name: value,
-            "ci_low": self.ci_low,
-            "ci_high": self.ci_high,
+    figure: ClassVar[str]
+    """Name of the field that holds the figure."""
+
+    def _what(self) -> str:
+        return f"of {self.label} to {self.anchor} on {self.dataset} ({self.metric})"
+
+    def row(self) -> dict[str, Any]:
+        """One row of a table, ready for JSON: all but the images, which are counted."""
+        images = ("overlap", "per_image", "wins", "losses", "fit_warnings")
+        row = {name: value for name, value in vars(self).items() if name not in images}
+        return row | {
             "overlap": self.overlap.of_union,
             "overlap_low": self.overlap.low,
             "overlap_high": self.overlap.high,
-            "n_points": self.n_points,
-            "source": self.source,
-            "label": self.label,
-            "anchor": self.anchor,
-            "anchor_n_points": self.n_anchor_points,
-            "anchor_source": self.anchor_source,
-            "averaging": self.averaging,
             "n_wins": len(self.wins) if self.per_image else None,
             "n_losses": len(self.losses) if self.per_image else None,
-            "monotonic": self.monotonic,
-            "warnings": list(self.warnings),
         }
 
 
@@ -121,22 +100,24 @@ class Delta:
 class BdRate(Delta):
     """A BD-rate: the mean change of rate at equal quality, in percent; negative is better."""
 
+    figure: ClassVar[str] = "bd_rate_percent"
+
     bd_rate_percent: float
 
-    def row(self) -> dict[str, Any]:
-        """One line of a table, ready for JSON."""
-        return self._row("bd_rate_percent", self.bd_rate_percent)
+    def __repr__(self) -> str:
+        return f"<BdRate {self._what()}: {self.bd_rate_percent:+.2f} %>"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BdPsnr(Delta):
     """A BD-PSNR: the mean change of quality at equal rate, in dB; positive is better."""
 
+    figure: ClassVar[str] = "bd_psnr_db"
+
     bd_psnr_db: float
 
-    def row(self) -> dict[str, Any]:
-        """One line of a table, ready for JSON."""
-        return self._row("bd_psnr_db", self.bd_psnr_db)
+    def __repr__(self) -> str:
+        return f"<BdPsnr {self._what()}: {self.bd_psnr_db:+.2f} dB>"
 
 
 def bd_rate(
@@ -228,7 +209,7 @@ def _compare(
     beside = _swinging_images(swinging_images(kind, images) if method == "poly3" else ())
     interval = bootstrap(kind, images, method, averaging, n_resamples, seed)
     per_image = each_image(kind, images, method)
-    scored = [(name, kind.better * v) for name, v in per_image if v is not None]
+    scored = [(name, kind.better_sign * v) for name, v in per_image if v is not None]
     return value, {
         "codec": test.codec,
         "label": test.label,
@@ -274,11 +255,13 @@ def _disagreement(
         means = {name: mean_difference(kind, *points, name) for name in (method, other)}
     except DataError:  # pchip joins no two points of one quality
         return []
-    if abs(means[method] - means[other]) <= kind.agree:
+    if abs(means[method] - means[other]) <= kind.agreement:
         return []
-    unit = "%" if kind.better < 0 else "dB"
-    figures = ", ".join(f"{name} {_number(kind.unit(mean))} {unit}" for name, mean in means.items())
-    return [f"the methods are more than {kind.apart} apart against {anchor}: {figures}"]
+    unit = "%" if kind.better_sign < 0 else "dB"
+    figures = ", ".join(
+        f"{name} {_number(kind.to_figure(mean))} {unit}" for name, mean in means.items()
+    )
+    return [f"the methods are more than {kind.agreement_text} apart against {anchor}: {figures}"]
 
 
 def _number(value: float) -> str:
@@ -289,7 +272,7 @@ def _warnings(anchor: Curve, test: Curve, overlap: Overlap, metric: str) -> list
     found = [
         f"{curve.label}: {a.message}"
         for curve in (anchor, test)
-        for a in anomalies(curve)
+        for a in notes_on(curve)
         if a.metric in ("", metric_name(metric))
     ]
     scored = [

@@ -48,25 +48,30 @@ def each_image(
     """The figure of each image alone."""
     if images is None:
         return ()
-    anchor, test = (
-        _single(table, images.images, images.metric) for table in (images.anchor, images.test)
-    )
-    return tuple(zip(images.images, deltas(kind, anchor, test, method), strict=True))
+    return tuple(zip(images.images, deltas(kind, *_stacks(images), method), strict=True))
 
 
 def swinging_images(kind: Kind, images: Images | None) -> tuple[str, ...]:
     """Images whose figure under ``poly3`` rests on a cubic that does not rise."""
     if images is None:
         return ()
+    figures = each_image(kind, images, "poly3")
+    if not any(figure is not None for _, figure in figures):
+        return ()
+    swings = swinging(kind, *_stacks(images))
+    return tuple(
+        name
+        for (name, figure), swings_here in zip(figures, swings, strict=True)
+        if swings_here and figure is not None
+    )
+
+
+def _stacks(images: Images) -> tuple[Stack, Stack]:
+    """The curves of each image alone, of the anchor and of the test."""
     anchor, test = (
         _single(table, images.images, images.metric) for table in (images.anchor, images.test)
     )
-    figures = deltas(kind, anchor, test, "poly3")
-    if not any(figure is not None for figure in figures):
-        return ()
-    swings = swinging(kind, anchor, test)
-    names = zip(images.images, figures, swings, strict=True)
-    return tuple(name for name, figure, swing in names if swing and figure is not None)
+    return anchor, test
 
 
 def bootstrap(
@@ -77,10 +82,11 @@ def bootstrap(
     n_resamples: int,
     seed: int,
 ) -> tuple[float, float] | tuple[None, None]:
-    """Percentile interval of the figure when the images are drawn again with replacement.
+    """95 % percentile interval of the figure over draws of the images with replacement.
 
-    Both curves are averaged over the same draws (paired). None where there are fewer than two
-    images, or where some draw gives no figure.
+    Both curves are averaged over the same draws (paired), so that images that are hard for both
+    do not widen the interval. None where there are fewer than two images, or where a draw gives no
+    figure. Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
     """
     if images is None or len(images.images) < 2 or n_resamples < 1:
         return None, None
@@ -114,7 +120,7 @@ def _resampled(
     n_resamples: int,
     seed: int,
 ) -> Stack:
-    """A curve of means for each draw of images."""
+    """A curve of means for each draw of images; a draw is a row of weights with sum 1."""
     single = _single(table, images, metric)
     weights = _draws(len(images), n_resamples, seed)
     return Stack(weights @ single.bpp, mean_db(single.quality.T, averaging, weights))

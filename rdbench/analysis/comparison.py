@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rdbench.analysis.measured import MIN_POINTS
-from rdbench.analysis.selection import anchors_of, is_codec, is_enough, measured, named
+from rdbench.analysis.selection import Selection, anchors_of, is_codec, is_enough, named
 from rdbench.curve import Curve, metric_name
 from rdbench.datasets import manifests
 from rdbench.errors import UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, why_not
 from rdbench.published import list_curves
-from rdbench.store import Store
 
 
 @dataclass(frozen=True)
@@ -50,21 +49,19 @@ def is_own(curve: Curve) -> bool:
     return curve.source != "published"
 
 
-def compare(
-    curves: Sequence[Curve], anchor: str, codecs: Sequence[str], metric: str, folder: Path
-) -> Comparison:
+def compare(selection: Selection, anchor: str, codecs: Sequence[str], metric: str) -> Comparison:
     """Pair every curve with the anchor on its data set.
 
     Args:
-        curves: all there are.
+        selection: the curves.
         anchor: name of the curve compared with.
         codecs: names of the curves wanted; () for all.
         metric: what is compared.
-        folder: the report folder, for what to do about a gap.
 
     Raises:
         UsageError: a name that no curve has, no such metric, or nothing at all to compare.
     """
+    curves = selection.curves
     name = metric_name(metric)
     anchors = anchors_of(curves, anchor)
     tests = named(curves, codecs) if codecs else list(curves)
@@ -74,7 +71,7 @@ def compare(
         reference = next(iter(anchors.get(test.dataset, [])), None)
         if test is reference:
             continue
-        gap = _gap(test, reference, anchor, curves, name, folder)
+        gap = _gap(test, reference, anchor, selection, name)
         if gap is None and reference is not None:
             pairs.append((reference, test))
         elif gap is not None and is_own(test):
@@ -86,7 +83,7 @@ def compare(
         for test in tests
         if is_own(test) and test.dataset not in compared | gaps
     ]
-    reasons += _set_aside(curves, codecs, folder)
+    reasons += _set_aside(selection, codecs)
     if not pairs and not reasons:
         raise UsageError(_nothing(tests, anchor))
     notes = [_choice(anchor, found) for d, found in anchors.items() if d in compared]
@@ -94,11 +91,12 @@ def compare(
     return Comparison(tuple(pairs), tuple(reasons), tuple(n for n in notes if n), own)
 
 
-def _set_aside(curves: Sequence[Curve], codecs: Sequence[str], folder: Path) -> list[Reason]:
-    """Measured curves that are not among ``curves``, unless other own ones are there to look at."""
+def _set_aside(selection: Selection, codecs: Sequence[str]) -> list[Reason]:
+    """Measured curves that were not selected, unless other own ones are there to look at."""
+    curves = selection.curves
     here = {(c.dataset, c.label) for c in curves if is_own(c)}
     datasets = {c.dataset for c in curves}
-    missing = [c for c in measured(folder) if (c.dataset, c.label) not in here]
+    missing = [c for c in selection.measured if (c.dataset, c.label) not in here]
     short = [c for c in missing if c.dataset in datasets and c.codec in (codecs or [c.codec])]
     elsewhere = [c for c in missing if c.dataset not in datasets and not here]
     too_few = f"points were measured, a BD-rate needs {MIN_POINTS}; the published"
@@ -108,18 +106,18 @@ def _set_aside(curves: Sequence[Curve], codecs: Sequence[str], folder: Path) -> 
 
 
 def _gap(
-    test: Curve, anchor: Curve | None, name: str, curves: Sequence[Curve], metric: str, folder: Path
+    test: Curve, anchor: Curve | None, name: str, selection: Selection, metric: str
 ) -> str | None:
     """Why a curve cannot be compared, as far as that is known beforehand."""
     if anchor is None:
-        return _no_anchor(test, name, curves, metric, folder)
+        return _no_anchor(test, name, selection, metric)
     for curve in (test, anchor):
         if not len(curve.bpp):
             why = next((note.message for note in curve.notes), "run it again")
             return f"{curve.label} on {curve.dataset} has no complete point: {why}"
         if not curve.has(metric):
             missing = f"{curve.label} ({curve.source}) on {curve.dataset} has no {metric}"
-            return missing + _how_to_score(curve, metric, folder)
+            return missing + _how_to_score(curve, metric, selection.folder)
     return None
 
 
@@ -134,7 +132,7 @@ def _how_to_score(curve: Curve, metric: str, folder: Path) -> str:
     return f"; compute it with `rdbench rescore {shlex.quote(str(folder))} --metric {metric}`"
 
 
-def _no_anchor(test: Curve, anchor: str, curves: Sequence[Curve], metric: str, folder: Path) -> str:
+def _no_anchor(test: Curve, anchor: str, selection: Selection, metric: str) -> str:
     if test.source == "imported":
         file = Path(test.provenance["path"]).name
         return (
@@ -142,23 +140,29 @@ def _no_anchor(test: Curve, anchor: str, curves: Sequence[Curve], metric: str, f
             "is wrong, give the right one with --dataset"
         )
     ways = []
-    source = _source(test, folder)
+    if test.source == "measured":
+        source = selection.sources.get(test.dataset, "")
+    else:
+        source = test.dataset if test.dataset in manifests() else ""
     if source and is_codec(anchor):
-        words = ("rdbench", "run", "--codec", anchor, "--dataset", source, "--out", str(folder))
+        words = (
+            "rdbench",
+            "run",
+            "--codec",
+            anchor,
+            "--dataset",
+            source,
+            "--out",
+            str(selection.folder),
+        )
         ways.append(f"measure it with `{shlex.join(words)}`")
-    here = [c for c in curves if c.dataset == test.dataset and c.has(metric) and is_enough(c)]
+    here = [
+        c for c in selection.curves if c.dataset == test.dataset and c.has(metric) and is_enough(c)
+    ]
     if any(c is not test for c in here):
         ways.append(f"choose --anchor among {', '.join(sorted({c.label for c in here}))}")
     advice = ", or ".join(ways) or "nothing else was measured there"
     return f"no {anchor} on {test.dataset}: {advice}"
-
-
-def _source(curve: Curve, folder: Path) -> str:
-    """What ``--dataset`` finds the data set of a curve by; "" where it is not known."""
-    if curve.source == "measured":
-        with Store(folder, create=False) as store:
-            return store.source_of(curve.dataset)
-    return curve.dataset if curve.dataset in manifests() else ""
 
 
 def _nothing(tests: Sequence[Curve], anchor: str) -> str:

@@ -1,10 +1,10 @@
-"""How much a learned codec computes and stores.
+"""Count what a learned codec computes and stores.
 
-Definition. A MAC is one multiply-accumulate of a convolution or a matrix product, as torch's flop
-counter sees them (two flops) while the codec really encodes and decodes an image: work that both
-sides do counts on both, taps of a kernel that are never used count nowhere. Element-wise products
-and quotients (normalization, gates, the scaling of variable-rate methods) are counted apart, one
-for each element. Entropy coding itself is not counted.
+A MAC is one multiply-accumulate of a convolution or a matrix product, as counted by torch's flop
+counter (two flops) while the codec encodes and decodes an image. Work that both sides do counts for
+both; kernel taps that are never used do not count. Element-wise products and quotients
+(normalization, gates, the scaling of variable-rate methods) are counted separately, one per
+element. Entropy coding is not counted.
 """
 
 import math
@@ -65,37 +65,39 @@ class Complexity:
     decoder: Work
 
     def row(self) -> dict[str, float]:
-        """In short, ready for JSON: what published curves tell of their codec, too."""
+        """Return the values that published curves have, too, ready for JSON."""
         return {
             "parameters": self.parameters["total"],
             "encoder_macs_per_pixel": self.encoder.macs_per_pixel,
             "decoder_macs_per_pixel": self.decoder.macs_per_pixel,
         }
 
+    def extra(self, reference: "Complexity") -> dict[str, float]:
+        """Return what this codec costs more than another, in percent of that (QVRF's Table 2).
 
-@dataclass(frozen=True, slots=True)
-class Extra:
-    """What a codec has more than another one, in percent of that one (QVRF's Table 2).
-
-    Attributes:
-        parameters_percent: parameters of the network.
-        macs_percent: MACs of encoding and decoding together, to which every element-wise product
-            that one codec has more than the other is added as one.
-    """
-
-    parameters_percent: float
-    macs_percent: float
+        MACs are those of both directions. Every element-wise product that one codec has more than
+        the other counts as one.
+        """
+        ours, theirs = ((c.encoder, c.decoder) for c in (self, reference))
+        macs = [sum(work.macs_per_pixel for work in works) for works in (ours, theirs)]
+        products = [sum(work.products_per_pixel for work in works) for works in (ours, theirs)]
+        more_macs = macs[0] - macs[1] + products[0] - products[1]
+        parameters = [c.parameters["total"] for c in (self, reference)]
+        return {
+            "extra_parameters_percent": 100 * (parameters[0] - parameters[1]) / parameters[1],
+            "extra_macs_percent": 100 * more_macs / macs[1],
+        }
 
 
 def complexity(codec: Codec) -> Complexity:
-    """What ``codec`` costs, counted while it encodes and decodes an image.
+    """Count what a codec costs while it encodes and decodes an image.
 
     Args:
-        codec: a learned codec. ``weights=random`` will do: the numbers do not depend on weights.
+        codec: a learned codec. The numbers do not depend on the weights: use ``weights=random``.
 
     Raises:
         UsageError: the codec has no network.
-        Unavailable: it has no weights here.
+        Unavailable: its weights are missing.
     """
     parameters = _parameters(codec)
     ladder = codec.ladder() if not codec.variable_rate else (codec,)
@@ -105,16 +107,6 @@ def complexity(codec: Codec) -> Complexity:
     decoder, _ = _count(lambda: codec.decode(data))
     total = sum(_parameters(point)["total"] for point in ladder)
     return Complexity(len(ladder), total, parameters, encoder, decoder)
-
-
-def extra(codec: Codec, reference: Codec) -> Extra:
-    """What ``codec`` costs more than ``reference``; both as in `complexity`."""
-    ours, theirs = complexity(codec), complexity(reference)
-    macs = [c.encoder.macs_per_pixel + c.decoder.macs_per_pixel for c in (ours, theirs)]
-    products = [c.encoder.products_per_pixel + c.decoder.products_per_pixel for c in (ours, theirs)]
-    more_macs = macs[0] - macs[1] + products[0] - products[1]
-    more_parameters = ours.parameters["total"] - theirs.parameters["total"]
-    return Extra(100 * more_parameters / theirs.parameters["total"], 100 * more_macs / macs[1])
 
 
 def _parameters(codec: Codec) -> Mapping[str, int]:

@@ -29,7 +29,7 @@ Points = tuple[FloatArray, FloatArray]
 """Rates in bits per pixel and qualities in dB, both (n,)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Overlap:
     """The range over which two curves are compared: qualities for a BD-rate, rates for a BD-PSNR.
 
@@ -48,53 +48,55 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Kind:
-    """What tells a BD-rate from a BD-PSNR.
+    """What tells a BD-rate from a BD-PSNR; both integrate y over a common range of x.
 
     Attributes:
-        what: name of the figure.
-        axis: name of what is common to both curves.
-        swap: points to (x, y), where y is integrated over x.
-        unit: mean difference of y to the figure.
-        end: x to an end of the overlap.
-        better: sign of a figure that is better.
-        agree: mean differences of y by two methods that differ by no more than this agree.
-        apart: how far that is, for people.
+        title: name of the figure.
+        common: what is common to both curves, for people.
+        to_xy: points to (x, y).
+        to_figure: mean difference of y to the figure.
+        from_x, to_x: x to quality or rate, and back.
+        better_sign: sign of a figure that is better.
+        agreement: mean differences of y by two methods agree up to this.
+        agreement_text: the same, for people.
     """
 
-    what: str
-    axis: str
-    swap: Callable[[Points], Points]
-    unit: Callable[[float], float]
-    end: Callable[[float], float]
-    better: int
-    agree: float
-    apart: str
+    title: str
+    common: str
+    to_xy: Callable[[Points], Points]
+    to_figure: Callable[[float], float]
+    from_x: Callable[[float], float]
+    to_x: Callable[[float], float]
+    better_sign: int
+    agreement: float
+    agreement_text: str
 
 
 RATE = Kind(
-    what="BD-rate",
-    axis="quality",
-    swap=lambda points: (points[1], np.log(points[0])),
-    unit=lambda mean: 100 * math.expm1(mean) if mean < 700 else math.inf,  # of doubles' range
-    end=float,
-    better=-1,
-    agree=math.log(1.05),
-    apart="5 % of the rate",
+    title="BD-rate",
+    common="quality",
+    to_xy=lambda points: (points[1], np.log(points[0])),
+    to_figure=lambda mean: 100 * math.expm1(mean) if mean < 700 else math.inf,  # of doubles' range
+    from_x=float,
+    to_x=float,
+    better_sign=-1,
+    agreement=math.log(1.05),
+    agreement_text="5 % of the rate",
 )
 PSNR = Kind(
-    what="BD-PSNR",
-    axis="rate",
-    swap=lambda points: (np.log(points[0]), points[1]),
-    unit=float,
-    end=math.exp,
-    better=1,
-    agree=0.2,
-    apart="0.2 dB",
+    title="BD-PSNR",
+    common="rate",
+    to_xy=lambda points: (np.log(points[0]), points[1]),
+    to_figure=float,
+    from_x=math.exp,
+    to_x=math.log,
+    better_sign=1,
+    agreement=0.2,
+    agreement_text="0.2 dB",
 )
 
-
 _LOST = ("incomplete", "conflict", "undefined")
-"""Kinds of anomalies that a point was lost to."""
+"""Kinds of notes that a point was lost to."""
 
 
 def points_of(kind: Kind, curve: Curve, metric: str, averaging: Averaging | None) -> Points:
@@ -107,53 +109,47 @@ def points_of(kind: Kind, curve: Curve, metric: str, averaging: Averaging | None
     points = curve.points(metric, averaging)
     n_points, n_distinct = len(points[0]), n_distinct_points(kind, points)
     if n_distinct < MIN_POINTS:
-        of = "" if n_distinct == n_points else f" of different {kind.axis}"
+        of = "" if n_distinct == n_points else f" of different {kind.common}"
         about = ("", metric_name(metric))
         lost = [a for a in curve.notes if a.kind in _LOST and a.metric in about]
         why = f" ({lost[0].message})" if lost else ""
         raise DataError(
             f"{curve.label} ({curve.source}) has {n_distinct} points{of} on {curve.dataset}; "
-            f"a {kind.what} needs {MIN_POINTS}{why}"
+            f"a {kind.title} needs {MIN_POINTS}{why}"
         )
     return points
 
 
 def n_distinct_points(kind: Kind, points: Points) -> int:
     """Points that differ in what a curve is fitted over; a cubic through three is not defined."""
-    return len(np.unique(kind.swap(points)[0]))
+    return len(np.unique(kind.to_xy(points)[0]))
 
 
 def _limits(kind: Kind, anchor: Points, test: Points) -> tuple[float, float]:
     """Ends of the common range of x."""
-    (x_anchor, _), (x_test, _) = kind.swap(anchor), kind.swap(test)
+    (x_anchor, _), (x_test, _) = kind.to_xy(anchor), kind.to_xy(test)
     low, high = max(x_anchor.min(), x_test.min()), min(x_anchor.max(), x_test.max())
     if low >= high:
-        raise DataError(f"the curves have no common range of {kind.axis}, so no {kind.what}")
+        raise DataError(f"the curves have no common range of {kind.common}, so no {kind.title}")
     return float(low), float(high)
 
 
 def overlap_of(kind: Kind, anchor: Points, test: Points) -> Overlap:
     """The common range of two curves and its share of either."""
     low, high = _limits(kind, anchor, test)
-    (x_anchor, _), (x_test, _) = kind.swap(anchor), kind.swap(test)
+    (x_anchor, _), (x_test, _) = kind.to_xy(anchor), kind.to_xy(test)
     union = np.concatenate([x_anchor, x_test])
     of_union, of_anchor, of_test = (
         float((high - low) / np.ptp(x)) for x in (union, x_anchor, x_test)
     )
-    return Overlap(
-        low=kind.end(low),
-        high=kind.end(high),
-        of_union=of_union,
-        of_anchor=of_anchor,
-        of_test=of_test,
-    )
+    return Overlap(kind.from_x(low), kind.from_x(high), of_union, of_anchor, of_test)
 
 
 def delta(
     kind: Kind, anchor: Points, test: Points, method: Method, span: Range = "overlap"
 ) -> float:
     """The figure for two curves of at least four points."""
-    return kind.unit(mean_difference(kind, anchor, test, method, span))
+    return kind.to_figure(mean_difference(kind, anchor, test, method, span))
 
 
 def mean_difference(
@@ -161,7 +157,7 @@ def mean_difference(
 ) -> float:
     """Mean difference of y, test less anchor: of log rates, or of qualities in dB."""
     low, high = _limits(kind, anchor, test)
-    (x_anchor, y_anchor), (x_test, y_test) = kind.swap(anchor), kind.swap(test)
+    (x_anchor, y_anchor), (x_test, y_test) = kind.to_xy(anchor), kind.to_xy(test)
     if span == "cut":
         x_anchor, y_anchor = _cut(x_anchor, y_anchor, low, high)
         x_test, y_test = _cut(x_test, y_test, low, high)
@@ -173,8 +169,8 @@ def mean_difference(
 def delta_between(
     kind: Kind, anchor: Points, test: Points, method: Method, low: float, high: float
 ) -> float:
-    """The figure over a part of the common range, from ``low`` to ``high`` on the axis of kind."""
-    return kind.unit(_difference(kind.swap(anchor), kind.swap(test), low, high, method))
+    """The figure over a part of the common range, from ``low`` to ``high`` of x."""
+    return kind.to_figure(_difference(kind.to_xy(anchor), kind.to_xy(test), low, high, method))
 
 
 def _difference(anchor: Points, test: Points, low: float, high: float, method: Method) -> float:
@@ -191,8 +187,8 @@ def rises(kind: Kind, points: Points, low: float, high: float, method: Method) -
         low, high: ends of a range, as an ``Overlap`` has them.
         method: ``poly3`` may swing between its points, ``akima`` overshoot; ``pchip`` does not.
     """
-    x, y = kind.swap(points)
-    ends = np.array([low, high] if kind.end is float else [math.log(low), math.log(high)])
+    x, y = kind.to_xy(points)
+    ends = np.array([kind.to_x(low), kind.to_x(high)])
     if method == "poly3":
         return bool(Cubics.through(x[None], y[None]).rise(ends[:1], ends[1:])[0])
     joined = _joined(x, y, method)
@@ -262,7 +258,7 @@ class Cubics:
         return cls(low, high, np.hstack([coefficients[..., 0] / (4, 3, 2, 1), constants]))
 
     def integrals(self, low: FloatArray, high: FloatArray) -> FloatArray:
-        """Integrals from ``low`` to ``high``, one a curve, all (n_curves,)."""
+        """Integrals from ``low`` to ``high``, one per curve, all (n_curves,)."""
         half = (self.high - self.low) / 2
         at_low, at_high = np.polyval(self.primitives.T[:, None], self._scaled(low, high))
         return np.asarray(half * (at_high - at_low))
@@ -270,6 +266,8 @@ class Cubics:
     def rise(self, low: FloatArray, high: FloatArray) -> npt.NDArray[np.bool_]:
         """Which curves rise all the way from ``low`` to ``high``, all (n_curves,)."""
         ends = self._scaled(low, high)
+        # Of the cubic: the primitive's coefficients times 4, 3, 2; its slope is a parabola, lowest
+        # at an end of the range or where it turns.
         third, second, first = self.primitives.T[:3] * [[4], [3], [2]]
         slope = np.stack([3 * third, 2 * second, first])
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -296,7 +294,7 @@ class Stack:
 
 @functools.lru_cache(maxsize=256)
 def _cubics(kind: Kind, stack: Stack) -> Cubics:
-    return Cubics.through(*kind.swap((stack.bpp, stack.quality)))
+    return Cubics.through(*kind.to_xy((stack.bpp, stack.quality)))
 
 
 def deltas(kind: Kind, anchor: Stack, test: Stack, method: Method) -> list[float | None]:
@@ -309,12 +307,14 @@ def deltas(kind: Kind, anchor: Stack, test: Stack, method: Method) -> list[float
         return [delta_or_none(kind, (ra, qa), (rt, qt), method) for ra, qa, rt, qt in pairs]
     if min(anchor.bpp.shape[1], test.bpp.shape[1]) < MIN_POINTS:
         return [None] * len(anchor.bpp)
+    # All pairs at once: each cubic is integrated over the range that its pair has in common.
+    # Pairs without such a range divide by zero or less and are sorted out below.
     a, t = _cubics(kind, anchor), _cubics(kind, test)
     low, high = np.maximum(a.low, t.low), np.minimum(a.high, t.high)
     with np.errstate(divide="ignore", invalid="ignore"):
         means = (t.integrals(low, high) - a.integrals(low, high)) / (high - low)
     enough = (low < high) & _has_enough(kind, anchor) & _has_enough(kind, test)
-    return [kind.unit(m) if good else None for m, good in zip(means, enough, strict=True)]
+    return [kind.to_figure(m) if good else None for m, good in zip(means, enough, strict=True)]
 
 
 def swinging(kind: Kind, anchor: Stack, test: Stack) -> npt.NDArray[np.bool_]:
@@ -326,7 +326,7 @@ def swinging(kind: Kind, anchor: Stack, test: Stack) -> npt.NDArray[np.bool_]:
 
 def _has_enough(kind: Kind, stack: Stack) -> npt.NDArray[np.bool_]:
     """Which curves of a stack have four points that differ in what they are fitted over."""
-    x = np.sort(kind.swap((stack.bpp, stack.quality))[0], axis=1)
+    x = np.sort(kind.to_xy((stack.bpp, stack.quality))[0], axis=1)
     return np.asarray((np.diff(x, axis=1) > 0).sum(axis=1) + 1 >= MIN_POINTS)
 
 

@@ -1,10 +1,11 @@
 """Rate by latent: how a codec spends its bits, coded and ideal (QARV, Figure 16)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from statistics import fmean
 from typing import Any
 
+from rdbench.columns import Column, Row, side_by_side
 from rdbench.types import Record
 
 
@@ -26,23 +27,19 @@ def latent_rows(
     return [row for point in points for row in _point_rows(point)]
 
 
-def rows_by_point(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Rows of `latent_rows` for people, one for each operating point, as in QVRF's Table R1.
+def by_point(rows: Sequence[Row]) -> tuple[list[Column], list[Row]]:
+    """Columns and rows of `latent_rows` for people, a row for each operating point.
 
-    Rates have the five digits of that table, where z is the side information.
+    Rates have the five digits of QVRF's Table R1, where z is the side information.
     """
-
-    def point(row: Mapping[str, Any]) -> dict[str, str]:
-        return {
-            "codec": row["curve"],
-            row["rate_parameter"] or "rate": f"{row['rate_value'] or 0:g}",
-            "total (bpp)": f"{row['total_bpp']:.5f}",
-        }
-
-    wide = []
-    for start, group in groupby(rows, key=point):
-        wide.append(start | {f"{row['segment']} (bpp)": f"{row['bpp']:.5f}" for row in group})
-    return wide
+    name = rows[0]["rate_parameter"] or "rate"
+    index = [
+        Column("curve", "codec"),
+        Column("rate_value", name, template="{rate_value:g}"),
+        Column("total_bpp", "total", "bpp", 5),
+    ]
+    columns, wide = side_by_side(rows, index, "segment", Column("bpp", unit="bpp", digits=5))
+    return [*index, *columns], wide
 
 
 def complete_points(
@@ -83,7 +80,7 @@ def _point_rows(records: list[Record]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "dataset": first.dataset,
-                "curve": first.curve,
+                "curve": str(first.curve),
                 "rate_parameter": first.rate_parameter,
                 "rate_value": first.rate_value,
                 "segment": segment.name,

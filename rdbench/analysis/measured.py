@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from rdbench.curve import Anomaly, Curve, PerImage, is_in_db
+from rdbench.curve import Curve, Note, PerImage, is_in_db
 from rdbench.errors import DataError
 from rdbench.metrics import METRICS
-from rdbench.types import Record, WeightsKind
-
-__all__ = ["Anomaly", "Curve", "PerImage", "anomalies", "measured_curves"]
+from rdbench.types import CurveKey, Record, WeightsKind, join_spec, with_weights
 
 MIN_POINTS = 4
 MAX_BPP = 24.0
@@ -31,34 +29,24 @@ _KINDS: tuple[WeightsKind, ...] = ("random", "reduced", "other", "published", ""
 """What a curve of several kinds of weights is: the first of them."""
 
 
-def anomalies(curve: Curve) -> list[Anomaly]:
+def notes_on(curve: Curve) -> list[Note]:
     """What makes a curve hard to believe or unfit to compare; every output shows it."""
     found = list(curve.notes)
-    if not is_random(curve):  # whose images are noise at every rate
-        for metric in curve.distortion:
+    if curve.weights_kind != "random":  # whose images are noise at every rate
+        for metric in curve.scores:
             if curve.has(metric):
                 found += _falls(curve, metric)
     if len(curve.bpp) < MIN_POINTS:
-        found.append(Anomaly("short", f"{len(curve.bpp)} points; a BD-rate needs {MIN_POINTS}"))
-    psnr = curve.distortion.get("psnr_rgb", np.full(len(curve.bpp), np.nan))
+        found.append(Note("short", f"{len(curve.bpp)} points; a BD-rate needs {MIN_POINTS}"))
+    psnr = curve.scores.get("psnr_rgb", np.full(len(curve.bpp), np.nan))
     flags = (implausible(float(r), float(q)) for r, q in zip(curve.bpp, psnr, strict=True))
-    found += [Anomaly("implausible", flag) for flag in flags if flag]
+    found += [Note("implausible", flag) for flag in flags if flag]
     return found
-
-
-def is_random(curve: Curve) -> bool:
-    """True where a curve is that of random weights, which stands for nothing."""
-    return curve.weights_kind == "random"
 
 
 def is_stand_in(curve: Curve) -> bool:
     """True where a curve is that of other weights than the codec's published ones."""
     return curve.weights_kind in WEIGHTS_NOTES
-
-
-def is_reduced(curve: Curve) -> bool:
-    """True where a curve is that of a reduced network, trained to show the codec at work."""
-    return curve.weights_kind == "reduced"
 
 
 def implausible(bpp: float | None, psnr_db: float | None) -> str | None:
@@ -70,19 +58,19 @@ def implausible(bpp: float | None, psnr_db: float | None) -> str | None:
     return None
 
 
-def _falls(curve: Curve, metric: str) -> list[Anomaly]:
+def _falls(curve: Curve, metric: str) -> list[Note]:
     """Steps to a higher rate that do not raise the quality, and points that are there twice."""
     points = list(zip(*curve.points(metric), strict=True))
     found = []
     for (r0, q0), (r1, q1) in pairwise(points):
         if (r0, q0) == (r1, q1):
             text = f"two points at {r0:.4g} bpp and {metric} {q0:.2f}"
-            found.append(Anomaly("duplicate", text, metric))
+            found.append(Note("duplicate", text, metric))
         elif q1 <= q0:
             unit = " dB" if is_in_db(metric) else ""
             how = f"falls from {q0:.3f} to" if f"{q0:.3f}" != f"{q1:.3f}" else "stays at"
             text = f"{metric} {how} {q1:.3f}{unit} from {r0:.4g} to {r1:.4g} bpp"
-            found.append(Anomaly("falls", text, metric))
+            found.append(Note("falls", text, metric))
     return found
 
 
@@ -108,44 +96,41 @@ def measured_curves(
     Raises:
         DataError: records of a data set that ``datasets`` does not hold.
     """
-    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, CurveKey, str], list[Record]] = defaultdict(list)
     for record in records:
-        groups[record.dataset, record.codec, record.curve, record.protocol].append(record)
+        groups[record.dataset, record.curve, record.protocol].append(record)
     curves = []
-    for (dataset, _, _, protocol), group in sorted(groups.items()):
+    for (dataset, key, protocol), group in sorted(groups.items(), key=lambda item: item[0]):
         if dataset not in datasets:
             raise DataError(f"the images of data set {dataset!r} are not known; measure it again")
         described = {"fingerprint": protocol, **(protocols or {}).get(protocol, {})}
-        curves.append(_curve(group, datasets[dataset], described))
+        curves.append(_curve(key, group, datasets[dataset], described))
     return _with_labels(curves)
 
 
 def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     """The shortest label that tells a curve from the others of its data set.
 
-    The codec's name, else with the settings in which its curves differ, else with all, with the
-    weights, and with the protocol after all. Weights other than the published ones are never
-    hidden.
+    Weights other than the published ones are always named.
     """
-    common: dict[tuple[str, str], set[str]] = {}
+    common: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for curve in curves:
-        settings = set(settings_in(curve))
+        settings = set(settings_of(curve))
         common.setdefault((curve.dataset, curve.codec), settings).intersection_update(settings)
 
-    def labels(curve: Curve) -> tuple[str, ...]:
-        full = str(curve.provenance["curve"])
+    def labels(curve: Curve) -> list[str]:
+        """From short to long: the codec; with the settings in which its curves differ; with all
+        settings; with the weights' hash; with the protocol."""
+        hidden = common[curve.dataset, curve.codec]
+        differing = [pair for pair in settings_of(curve) if pair not in hidden]
         scored = curve.protocol.get("scored", curve.protocol["fingerprint"])
-        named = full.partition("@")[0], full, f"{full} ({scored})"
-        stands_in = is_stand_in(curve)
-        hidden = {
-            setting
-            for setting in common[curve.dataset, curve.codec]
-            if not (stands_in and setting.partition("=")[0] == "weights")
-        }
-        own = ",".join(setting for setting in settings_in(curve) if setting not in hidden)
-        short = f"{curve.codec}:{own}" if own else curve.codec
-        return (short, *named) if stands_in else (curve.codec, short, *named)
+        every = join_spec(curve.codec, settings_of(curve))
+        names = [curve.codec, join_spec(curve.codec, differing), every, str(curve.key)]
+        return [
+            with_weights(name, curve.weights_kind) for name in (*names, f"{curve.key} ({scored})")
+        ]
 
+    # A label fits where no other curve of the data set could go by it, shorter or longer.
     seen = Counter((curve.dataset, label) for curve in curves for label in set(labels(curve)))
     return [
         dataclasses.replace(
@@ -158,24 +143,24 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     ]
 
 
-def settings_in(curve: Curve) -> list[str]:
-    """The settings of a measured curve that its points share, each as ``KEY=VALUE``."""
-    return str(curve.provenance["curve"]).partition("@")[0].partition(":")[2].split(",")
+def settings_of(curve: Curve) -> tuple[tuple[str, str], ...]:
+    """(name, value) of the settings that the points of a measured curve share."""
+    return curve.key.settings if curve.key else ()
 
 
 def _curve(
-    records: Sequence[Record], images: Mapping[str, str], protocol: Mapping[str, Any]
+    key: CurveKey, records: Sequence[Record], images: Mapping[str, str], protocol: Mapping[str, Any]
 ) -> Curve:
     """The curve of records that differ in operating point and image alone."""
     by_spec: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_spec[record.spec].append(record)
-    notes: list[Anomaly] = []
+    notes: list[Note] = []
     points: dict[str, list[Record]] = {}
     for spec, group in by_spec.items():
         problem = _problem(group, images)
         if problem is not None:
-            notes.append(Anomaly(problem.kind, f"no mean for {spec}: {problem.message}"))
+            notes.append(Note(problem.kind, f"no mean for {spec}: {problem.message}"))
             continue
         good = {r.image_sha256: r for r in group if r.error is None}
         points[spec] = [good[sha256] for sha256 in images.values()]
@@ -184,20 +169,21 @@ def _curve(
     kind = min((r.weights_kind for r in records), key=_KINDS.index)
     return Curve(
         codec=first.codec,
+        key=key,
         dataset=first.dataset,
         source="measured",
         bpp=table.bpp.mean(axis=1),
-        distortion={metric: scores.mean(axis=1) for metric, scores in table.distortion.items()},
+        scores={metric: scores.mean(axis=1) for metric, scores in table.scores.items()},
         rate_parameter=first.rate_parameter,
         rate_values=tuple(group[0].rate_value for group in points.values()),
         specs=tuple(points),
-        variable_rate="@" in first.curve or not first.fingerprint,
-        provenance={"curve": first.curve, "records": sum(map(len, points.values()))},
+        variable_rate=first.variable_rate,
+        provenance={"records": sum(map(len, points.values()))},
         protocol=protocol,
         per_image=table,
         weights_kind=kind,
         notes=(
-            *([Anomaly(kind, WEIGHTS_NOTES[kind])] if kind in WEIGHTS_NOTES else []),
+            *([Note(kind, WEIGHTS_NOTES[kind])] if kind in WEIGHTS_NOTES else []),
             *notes,
             *_mixed_versions(points.values()),
             *_undefined(table, tuple(points)),
@@ -205,12 +191,12 @@ def _curve(
     )
 
 
-def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Anomaly | None:
+def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Note | None:
     """Why there is no mean over these records of one operating point, or None."""
     fingerprints = sorted({r.fingerprint for r in records if r.error is None})
     if len(fingerprints) > 1:
         short = ", ".join(f[:12] or "none" for f in fingerprints)
-        return Anomaly("conflict", f"measured with {len(fingerprints)} fingerprints ({short})")
+        return Note("conflict", f"measured with {len(fingerprints)} fingerprints ({short})")
     good = {r.image_sha256 for r in records if r.error is None}
     missing = [name for name, sha256 in images.items() if sha256 not in good]
     if not missing:
@@ -219,10 +205,10 @@ def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Anomaly | 
     why = f" ({reasons[missing[0]]})" if missing[0] in reasons else ""
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     n_good = len(images) - len(missing)
-    return Anomaly("incomplete", f"{n_good} of {len(images)} images; no {missing[0]}{why}{more}")
+    return Note("incomplete", f"{n_good} of {len(images)} images; no {missing[0]}{why}{more}")
 
 
-def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Anomaly]:
+def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Note]:
     """A note where not all records of a curve were made by the same versions."""
     made_by = [set(r.provenance.get("versions", {}).items()) for group in points for r in group]
     if not made_by:
@@ -230,7 +216,7 @@ def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Anomaly]:
     differing = sorted({name for name, _ in set.union(*made_by) - set.intersection(*made_by)})
     if not differing:
         return []
-    return [Anomaly("conflict", f"points made by different versions of {', '.join(differing)}")]
+    return [Note("conflict", f"points made by different versions of {', '.join(differing)}")]
 
 
 def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerImage:
@@ -248,16 +234,16 @@ def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerIm
     return PerImage(images, bpp, scores)
 
 
-def _undefined(table: PerImage, specs: tuple[str, ...]) -> list[Anomaly]:
+def _undefined(table: PerImage, specs: tuple[str, ...]) -> list[Note]:
     """A note for every point that lacks the mean of a metric because an image lacks its score."""
     return [
-        Anomaly(
+        Note(
             "undefined",
             f"no mean {metric} for {spec}: "
             + (f"{n_missing} images have none" if n_missing > 1 else "1 image has none"),
             metric,
         )
-        for metric, scores in table.distortion.items()
+        for metric, scores in table.scores.items()
         for spec, n_missing in zip(specs, np.isnan(scores).sum(axis=1), strict=True)
         if n_missing
     ]

@@ -9,20 +9,20 @@ from typing import Any
 from rdbench.analysis.bd import BdRate, bd_rate
 from rdbench.analysis.comparison import compare, is_own
 from rdbench.analysis.delta import Method
-from rdbench.analysis.selection import gather
-from rdbench.analysis.summary import summarize
+from rdbench.analysis.selection import select
+from rdbench.analysis.summary import POINTS, summarize
+from rdbench.columns import CODEC, DATASET, Column, Row, side_by_side
 from rdbench.errors import DataError, UsageError
 from rdbench.store import Store
-from rdbench.timing import timings
+from rdbench.timing import TIMES, timings
 
 Rows = list[dict[str, Any]]
-
-_AVERAGE = "average (%)"
+Shown = tuple[Sequence[Column], Sequence[Row]]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What tables are wanted of.
+    """What the tables show.
 
     Attributes:
         folder: the report folder.
@@ -40,7 +40,7 @@ class Request:
     codecs: Sequence[str] = ()
 
     def wants(self, dataset: str, codec: str) -> bool:
-        """Whether results of a codec on a data set are asked for."""
+        """Return whether the tables show a codec on a data set."""
         return self.dataset in (None, dataset) and (not self.codecs or codec in self.codecs)
 
 
@@ -49,11 +49,10 @@ class BdRates:
     """A table of BD-rates.
 
     Attributes:
-        rows: of the table.
-        notes: (curve, line) for every own curve that has no figure, and for whatever a figure must
-            be read with.
-        choices: a line for every anchor whose name stands for several curves.
-        own_is_compared: False where there are own curves, and not one of them has a figure.
+        rows: one for each codec and data set.
+        notes: (curve, line) for every own curve without a figure, and every warning.
+        choices: a line for each anchor whose name matches several curves.
+        own_is_compared: False where there are own curves but none has a figure.
     """
 
     rows: Rows
@@ -62,23 +61,17 @@ class BdRates:
     own_is_compared: bool
 
 
-def bd_rates(request: Request) -> Rows:
-    """BD-rate in percent of every codec on every data set, and the average over all of them.
+def bd_rates(request: Request) -> BdRates:
+    """Compute the BD-rate of every codec on every data set, and the average over all of them.
 
-    Own codecs come first. A dash stands for what cannot be compared; an average needs all data
-    sets.
-    """
-    return compared(request).rows
-
-
-def compared(request: Request) -> BdRates:
-    """The rows of ``bd_rates``, and what must be known of them.
+    Own codecs come first, then the best. What cannot be compared is None; an average needs all
+    data sets.
 
     Raises:
         UsageError: a name that no curve has, no such metric, or nothing at all to compare.
     """
-    curves = gather(request.folder, request.dataset)
-    found = compare(curves, request.anchor, request.codecs, request.metric, request.folder)
+    selection = select(request.folder, request.dataset)
+    found = compare(selection, request.anchor, request.codecs, request.metric)
     notes = [(r.curve.label, f"no figure on {r.curve.dataset}: {r.text}") for r in found.reasons]
     figures: dict[str, dict[str, BdRate]] = {}
     own_is_compared = not found.own
@@ -92,32 +85,46 @@ def compared(request: Request) -> BdRates:
         notes += [(test.label, text.removeprefix(f"{test.label}: ")) for text in figure.warnings]
         own_is_compared |= is_own(test) or is_own(anchor)
     datasets = sorted({dataset for row in figures.values() for dataset in row})
-    rows = [_bd_row(label, row, datasets) for label, row in figures.items()]
-    return BdRates(sorted(rows, key=_order), tuple(notes), found.notes, own_is_compared)
+    groups = sorted((_bd_rows(label, row, datasets) for label, row in figures.items()), key=_order)
+    rows = [row for group in groups for row in group]
+    return BdRates(rows, tuple(notes), found.notes, own_is_compared)
 
 
-def _order(row: Mapping[str, Any]) -> tuple[bool, float]:
+def _order(group: Rows) -> tuple[bool, float]:
     """Own ones first, then by the average, or behind those that have one by the first figure."""
-    published = row["source"] == "published"
-    if row[_AVERAGE] is not None:
-        return published, float(row[_AVERAGE])
-    first = next(float(v) for name, v in row.items() if name.endswith("(%)") and v is not None)
-    return published, 1e6 + first
+    average = group[0]["average_percent"]
+    first = next(r["bd_rate_percent"] for r in group if r["bd_rate_percent"] is not None)
+    return group[0]["source"] == "published", 1e6 + first if average is None else average
 
 
-def _bd_row(label: str, figures: Mapping[str, BdRate], datasets: Sequence[str]) -> dict[str, Any]:
-    values = {d: figures[d].bd_rate_percent if d in figures else None for d in datasets}
+def _bd_rows(label: str, figures: Mapping[str, BdRate], datasets: Sequence[str]) -> Rows:
     complete = len(figures) == len(datasets) > 1
     average = fmean(f.bd_rate_percent for f in figures.values()) if complete else None
-    columns = {f"{d} (%)": value for d, value in values.items()}
-    sources = dict.fromkeys(f.source for f in figures.values())
-    return {"codec": label, **columns, _AVERAGE: average, "source": ", ".join(sources)}
+    sources = ", ".join(dict.fromkeys(f.source for f in figures.values()))
+    return [
+        {
+            "codec": label,
+            "dataset": dataset,
+            "bd_rate_percent": figures[dataset].bd_rate_percent if dataset in figures else None,
+            "average_percent": average,
+            "source": sources,
+        }
+        for dataset in datasets
+    ]
+
+
+def bd_table(rows: Rows) -> Shown:
+    """BD-rates for people: a row for each codec, a column for each data set."""
+    average, source = Column("average_percent", "average", "%", 3), Column("source")
+    value = Column("bd_rate_percent", unit="%", digits=3)
+    columns, wide = side_by_side(rows, [CODEC, average, source], "dataset", value)
+    return [CODEC, *columns, average, source], wide
 
 
 def points(request: Request) -> Rows:
-    """Every measured operating point: rate, scores, times.
+    """Return every measured operating point: rate, scores, times.
 
-    Where not all were scored on 8-bit images, each says how it was.
+    ``scored`` is None where all points were scored on 8-bit images.
     """
     with Store(request.folder, create=False) as store:
         records = [r for r in store.records() if request.wants(r.dataset, r.codec)]
@@ -127,14 +134,18 @@ def points(request: Request) -> Rows:
 
 
 def times(request: Request) -> Rows:
-    """What ``rdbench timing`` measured."""
-    found = [t for t in timings(request.folder) if request.wants(t.dataset, t.codec)]
-    return [{"dataset": t.dataset, **t.row()} for t in found]
+    """Return the results of ``rdbench timing``."""
+    found = timings(request.folder)
+    return [t.row() for t in found if request.wants(t.dataset, t.codec)]
 
 
-TABLES: Mapping[str, tuple[str, Callable[[Request], Rows]]] = {
-    "bdrate": ("BD-rate in percent", bd_rates),
-    "points": ("Operating points, means over the images", points),
-    "timing": ("Latency in seconds, median and quartiles over the images", times),
+TABLES: Mapping[str, tuple[str, Callable[[Request], Rows], Callable[[Rows], Shown]]] = {
+    "bdrate": ("BD-rate in percent", lambda request: bd_rates(request).rows, bd_table),
+    "points": ("Operating points, means over the images", points, lambda rows: (POINTS, rows)),
+    "timing": (
+        "Latency in seconds, median and quartiles over the images",
+        times,
+        lambda rows: ((DATASET, *TIMES), rows),
+    ),
 }
-"""Tables by name: caption, and the function that makes the rows."""
+"""Tables by name: caption, the function that makes the rows, how people see them."""

@@ -8,7 +8,6 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,10 @@ from rdbench.analysis.bd import bd_rate
 from rdbench.analysis.measured import MIN_POINTS
 from rdbench.analysis.selection import is_enough, measured
 from rdbench.curve import Curve
-from rdbench.errors import DataError, UsageError
+from rdbench.errors import DataError, UsageError, closest
+from rdbench.plugins import plugin, plugin_names
 from rdbench.published import list_curves
-from rdbench.registry import closest, codec_from_spec, load_plugin
+from rdbench.spec import get_codec
 from rdbench.store import Store
 from rdbench.timing import Timing, timings
 from rdbench.types import Record
@@ -127,11 +127,11 @@ def load_paper(name: str) -> Paper:
     Raises:
         UsageError: there is none; the message names those that there are.
     """
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in points:
-        there = ", ".join(sorted(points)) or "none"
-        raise UsageError(f"no paper is named {name!r}{closest(name, points)} (there are: {there})")
-    paper: Paper = load_plugin(points[name])
+    paper: Paper | None = plugin(GROUP, name)
+    if paper is None:
+        names = plugin_names(GROUP)
+        there = ", ".join(names) or "none"
+        raise UsageError(f"no paper is named {name!r}{closest(name, names)} (there are: {there})")
     return paper
 
 
@@ -184,7 +184,7 @@ class Evidence:
         """Why a measured curve cannot be compared with the paper's; None where it can."""
         if curve.weights_kind in _NOT_OF_THE_PAPER:
             return _NOT_OF_THE_PAPER[curve.weights_kind]
-        if curve.specs and getattr(codec_from_spec(curve.specs[0]), "metric", "mse") != "mse":
+        if curve.specs and get_codec(curve.specs[0]).trained_for == "ms-ssim":
             return "trained for MS-SSIM"
         if not is_enough(curve):
             return f"{len(curve.bpp)} points, a BD-rate needs {MIN_POINTS}"
@@ -246,8 +246,9 @@ class Evidence:
         with Store(self.folder, create=False) as store:
             return [
                 r
-                for r in store.records(dataset=curve.dataset, curve=curve.provenance["curve"])
-                if r.error is None and r.protocol == curve.protocol["fingerprint"]
+                for r in store.records(dataset=curve.dataset, codec=curve.codec)
+                if r.error is None
+                and (r.curve, r.protocol) == (curve.key, curve.protocol["fingerprint"])
             ]
 
     def timings(self, codec: str, dataset: str) -> list[Timing]:

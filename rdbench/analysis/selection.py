@@ -1,14 +1,32 @@
 """Which curves stand for which codec: measured ones where they are good for it, else published."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from rdbench.analysis.measured import MIN_POINTS, is_stand_in, measured_curves, settings_in
+from rdbench.analysis.measured import MIN_POINTS, is_stand_in, measured_curves, settings_of
 from rdbench.curve import Curve
-from rdbench.errors import RdbenchError, UsageError
+from rdbench.errors import RdbenchError, UsageError, closest
 from rdbench.published import list_curves
-from rdbench.registry import closest, codecs_from_spec, given_settings
+from rdbench.spec import get_codecs, given_settings
 from rdbench.store import Store
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The curves that a comparison may use, and what was left out.
+
+    Attributes:
+        folder: the report folder.
+        curves: one curve of each codec and data set where a measured and a published one exist.
+        measured: all curves of the folder, on whatever data set.
+        sources: data set of the folder -> what ``--dataset`` finds it by.
+    """
+
+    folder: Path
+    curves: tuple[Curve, ...]
+    measured: tuple[Curve, ...]
+    sources: Mapping[str, str]
 
 
 def measured(folder: str | Path) -> list[Curve]:
@@ -17,16 +35,23 @@ def measured(folder: str | Path) -> list[Curve]:
     Raises:
         DataError: the folder's database cannot be read.
     """
-    if not (Path(folder) / "records.sqlite").is_file():
-        return []
+    return _read(Path(folder))[0]
+
+
+def _read(folder: Path) -> tuple[list[Curve], dict[str, str]]:
+    """The curves of a report folder, and where its data sets come from."""
+    if not (folder / "records.sqlite").is_file():
+        return [], {}
     with Store(folder, create=False) as store:
-        return measured_curves(store.records(), store.datasets(), store.protocols())
+        datasets = store.datasets()
+        curves = measured_curves(store.records(), datasets, store.protocols())
+        return curves, {name: store.source_of(name) for name in datasets}
 
 
-def gather(
+def select(
     folder: str | Path, dataset: str | None = None, imported: Sequence[Curve] = ()
-) -> list[Curve]:
-    """Measured and published curves; one of each codec and data set where both exist.
+) -> Selection:
+    """Choose between measured and published curves of the same codec and data set.
 
     A measured curve stands for its codec where it has the four points that a BD-rate needs and the
     codec has no weights or the published ones; else the published curve does, where there is one.
@@ -34,25 +59,28 @@ def gather(
     Args:
         folder: report folder; it need not exist.
         dataset: only curves on this data set.
-        imported: curves from files, which stand beside the others.
+        imported: curves from files, used in addition.
 
     Raises:
         UsageError: there is no curve on that data set.
     """
-    own = [c for c in measured(folder) if dataset in (None, c.dataset)]
-    literature = [c for c in list_curves() if dataset in (None, c.dataset)]
-    published = {(c.dataset, c.codec) for c in literature}
-    kept = [c for c in own if is_enough(c) or (c.dataset, c.codec) not in published]
+    every, sources = _read(Path(folder))
+    published = list_curves()
+    own, literature, files = (
+        [c for c in curves if dataset in (None, c.dataset)]
+        for curves in (every, published, imported)
+    )
+    names = {(c.dataset, c.codec) for c in literature}
+    kept = [c for c in own if is_enough(c) or (c.dataset, c.codec) not in names]
     shadowed = {(c.dataset, c.codec) for c in kept if not is_stand_in(c)}
-    found = kept + [c for c in literature if (c.dataset, c.codec) not in shadowed]
-    found += [c for c in imported if dataset in (None, c.dataset)]
+    found = kept + [c for c in literature if (c.dataset, c.codec) not in shadowed] + files
     if not found:
-        known = {c.dataset for c in [*measured(folder), *list_curves()]}
+        known = {c.dataset for c in [*every, *published]}
         raise UsageError(
             f"no curve on {dataset!r}{closest(str(dataset), known)} "
             f"(there are some on {', '.join(sorted(known))})"
         )
-    return found
+    return Selection(Path(folder), tuple(found), tuple(every), sources)
 
 
 def is_enough(curve: Curve) -> bool:
@@ -60,19 +88,18 @@ def is_enough(curve: Curve) -> bool:
     return len(curve.bpp) >= MIN_POINTS
 
 
-def load(folder: str | Path = "reports", dataset: str = "kodak") -> dict[str, Curve]:
-    """Curves on one data set by label, measured ones in place of published ones of the same name.
+def load_curves(folder: str | Path = "reports", dataset: str = "kodak") -> dict[str, Curve]:
+    """Return the curves on one data set by label, measured ones before published ones.
 
     Raises:
         UsageError: there is no curve on that data set.
 
     Example:
-        >>> curves = load("reports", "kodak")
+        >>> curves = load_curves("reports", "kodak")
         >>> curves["qarv"].source
         'published'
     """
-    curves = gather(folder, dataset)
-    return {curve.label: curve for curve in curves}
+    return {curve.label: curve for curve in select(folder, dataset).curves}
 
 
 def named(curves: Sequence[Curve], names: Iterable[str]) -> list[Curve]:
@@ -114,7 +141,7 @@ def anchors_of(curves: Sequence[Curve], name: str) -> dict[str, list[Curve]]:
 def is_codec(name: str) -> bool:
     """Whether a name, maybe with settings, is that of a codec that can be measured."""
     try:
-        codecs_from_spec(name)
+        get_codecs(name)
     except RdbenchError:
         return False
     return True
@@ -143,7 +170,7 @@ def _with_settings(curves: Sequence[Curve], name: str) -> list[Curve]:
     return [
         c
         for c in curves
-        if c.codec == codec and c.source == "measured" and given <= set(settings_in(c))
+        if c.codec == codec and c.source == "measured" and given <= set(settings_of(c))
     ]
 
 

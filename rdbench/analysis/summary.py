@@ -7,7 +7,23 @@ from types import MappingProxyType
 from typing import Any
 
 from rdbench.analysis.measured import implausible
+from rdbench.columns import BPP, CODEC, DATASET, FLAG, Column
+from rdbench.metrics import METRICS
 from rdbench.types import Record
+
+POINTS = (
+    DATASET,
+    CODEC,
+    Column("setting"),
+    Column("n_measured", "images", template="{n_measured}/{n_images}"),
+    BPP,
+    *(metric.column for metric in METRICS.values()),
+    Column("encode_s", "encode", "s", 4),
+    Column("decode_s", "decode", "s", 4),
+    FLAG,
+    Column("scored"),
+)
+"""How people see the rows of `summarize`."""
 
 
 def summarize(
@@ -23,23 +39,19 @@ def summarize(
         scored: fingerprint of a protocol -> what the rows say of it as ``scored``.
 
     Returns:
-        Rows with ``dataset``, ``codec``, ``setting``, ``images`` (``24/24``), means of ``bpp``,
-        ``psnr_rgb`` (dB) and ``ms_ssim``, medians of ``encode_s`` and ``decode_s``, and ``flag``,
-        why the point cannot be believed; ``scored`` where that is given. A mean over an incomplete
-        set is None. Points of one curve follow one another, lowest rate first.
+        Rows with ``dataset``, ``codec``, ``setting``, how many images were measured
+        (``n_measured``) of how many (``n_images``), means of ``bpp`` and of every metric, medians
+        of ``encode_s`` and ``decode_s``, ``flag``, why the point cannot be believed, and
+        ``scored``. A mean over an incomplete set is None, as is all that is not known. Points of
+        one curve follow one another, lowest rate first.
     """
 
-    def point(record: Record) -> tuple[str, ...]:
-        return (record.dataset, record.codec, record.curve, record.protocol, record.spec,
-                record.fingerprint)  # fmt: skip
+    def point(record: Record) -> tuple[Any, ...]:
+        return (record.dataset, record.curve, record.protocol, record.spec, record.fingerprint)
 
     groups = [list(group) for _, group in groupby(sorted(records, key=point), key=point)]
-    groups.sort(key=lambda group: (*point(group[0])[:4], sum(r.n_bytes or 0 for r in group)))
-    rows = [_row(group, datasets) for group in groups]
-    if not scored:
-        return rows
-    said = [scored.get(group[0].protocol) for group in groups]
-    return [row | {"scored": text} for row, text in zip(rows, said, strict=True)]
+    groups.sort(key=lambda group: (*point(group[0])[:3], sum(r.n_bytes or 0 for r in group)))
+    return [_row(group, datasets) | {"scored": scored.get(group[0].protocol)} for group in groups]
 
 
 def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -48,14 +60,14 @@ def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> 
     by_file = {r.image_sha256: r for r in group if r.error is None}
     good = [by_file[sha256] for sha256 in wanted if sha256 in by_file]
     complete = len(good) == len(wanted)
-    metrics = sorted({name for r in good for name in r.scores} | {"psnr_rgb", "ms_ssim"})
     bpp = fmean(r.bpp or 0.0 for r in good) if complete else None
-    scores = {name: _mean_score(good, name) if complete else None for name in reversed(metrics)}
+    scores = {name: _mean_score(good, name) if complete else None for name in METRICS}
     return {
         "dataset": first.dataset,
         "codec": first.codec,
-        "setting": first.spec.partition(":")[2],
-        "images": f"{len(good)}/{len(wanted)}",
+        "setting": first.spec.removeprefix(first.codec).lstrip(":"),
+        "n_measured": len(good),
+        "n_images": len(wanted),
         "bpp": bpp,
         **scores,
         "encode_s": median_known(r.encode_s for r in good),

@@ -130,7 +130,7 @@ def envelope(curves: Sequence[Curve], metric: str = "psnr") -> Curve:
     name = metric_name(metric)
     for curve in curves:
         curve.points(metric)  # raises where the curve has no such metric
-    scores = np.concatenate([curve.distortion[name] for curve in curves])
+    scores = np.concatenate([curve.scores[name] for curve in curves])
     rates = np.concatenate([curve.bpp for curve in curves])[np.isfinite(scores)]
     scores = scores[np.isfinite(scores)]
     order = np.lexsort((-scores, rates))
@@ -145,7 +145,7 @@ def envelope(curves: Sequence[Curve], metric: str = "psnr") -> Curve:
         codec=" + ".join(dict.fromkeys(curve.codec for curve in curves)),
         label="envelope of " + ", ".join(curve.label for curve in curves),
         bpp=rates[kept],
-        distortion={name: scores[kept]},
+        scores={name: scores[kept]},
         rate_values=(),
         specs=(),
         per_image=None,

@@ -5,6 +5,7 @@ import typer
 from rdbench.anchor import verify_anchor
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress
+from rdbench.columns import plain
 from rdbench.errors import RdbenchError
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ def verify(codec: options.CodecSpec = "vtm18", as_json: options.AsJson = False) 
     with progress(f"checking {codec}"):
         checks = list(verify_anchor(codec))
     rows = [{"check": c.name, "ok": c.ok, "detail": c.detail} for c in checks]
-    print_rows(rows, as_json)
+    print_rows(plain("check", "ok", "detail"), rows, as_json)
     bad = [c.name for c in checks if not c.ok]
     if bad:
         raise RdbenchError(f"{codec} here is not the published anchor: {', '.join(bad)}")

@@ -16,14 +16,14 @@ from typer.core import TyperGroup
 
 from rdbench.cli.console import Verbosity, warn
 from rdbench.errors import RdbenchWarning
-from rdbench.registry import plugins
+from rdbench.plugins import plugins
 
 HEADINGS = {
     "Measure": "run match encode decode timing complexity latents",
     "Compare": "bdrate plot tables report audit variable-rate-penalty",
     "Papers": "reproduce anchor",
-    "Learned codecs": "",  # where packages add theirs
-    "Manage": "codecs datasets curves metrics export rescore verify doctor",
+    "Learned codecs": "train",  # where packages add theirs
+    "Manage": "codecs datasets curves metrics export rescore verify check doctor",
 }
 """Commands by the heading they have in ``rdbench --help``.
 
@@ -135,7 +135,7 @@ def _add_all() -> None:
             _add(name, getattr(module, "app", None) or getattr(module, function), heading)
             if name in LISTS:
                 listing.command(name)(module.list_)
-        if not names:
+        if heading == "Learned codecs":
             for name, command in plugins("rdbench.commands"):
                 _add(name, command, heading)
     app.add_typer(listing, name="list", hidden=True)

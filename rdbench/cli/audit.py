@@ -1,12 +1,11 @@
 """``rdbench audit``: bytes that a codec's own model of the latents does not ask for."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from rdbench.analysis.audit import Audit, published_gaps, segment_rows
+from rdbench.analysis.audit import AUDITS, SEGMENTS, Audit, published_gaps, segment_rows
 from rdbench.analysis.audit import audit as audit_folder
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say, warn
@@ -30,12 +29,12 @@ def audit(
     if by_segment:
         with Store(folder, create=False) as store:
             rows = segment_rows(store.records(), store.datasets())
-        print_rows(rows if as_json else [_short(row) for row in rows], as_json)
+        print_rows(SEGMENTS, rows, as_json)
         return
     with progress("audit") as advance:
         found = audit_folder(folder, advance)
     if as_json:
-        print_rows([{**dataclasses.asdict(a), "flag": a.flag} for a in found], True)
+        print_rows(AUDITS, [a.row() for a in found], True)
     else:
         _print(found)
     problems = [line for a in found for line in a.problems]
@@ -49,24 +48,10 @@ def _print(found: Sequence[Audit]) -> None:
     """The audit for people."""
     flagged = {a.codec for a in found if a.flag}
     silent = sorted({a.codec for a in found if a.header_bytes is None} - flagged)
-    print_rows([a.row() for a in found if a.codec not in silent], False)
+    print_rows(AUDITS, [a.row() for a in found if a.codec not in silent], False)
     if silent:
         say(f"these codecs report no parts of their files: {', '.join(silent)}")
     gaps = published_gaps({a.dataset for a in found})
     for rate in dict.fromkeys(gap["rate"] for gap in gaps):
         codecs = ", ".join(gap["codec"] for gap in gaps if gap["rate"] == rate)
         say(f"published rates, {rate}:", f"    {codecs}")
-
-
-def _short(row: dict[str, Any]) -> dict[str, Any]:
-    """A row for a terminal."""
-    return {
-        "curve": row["curve"].partition("@")[0],
-        "rate": row["rate_value"],
-        "segment": row["segment"],
-        "coded_bpp": f"{row['bpp']:.6f}",
-        "ideal_bpp": None if row["ideal_bpp"] is None else f"{row['ideal_bpp']:.6f}",
-        "overhead_%": None
-        if row["overhead_percent"] is None
-        else f"{row['overhead_percent']:+.3f}",
-    }

@@ -5,11 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate, sensitivity
+from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate
 from rdbench.analysis.comparison import compare, is_own
-from rdbench.analysis.selection import gather
+from rdbench.analysis.selection import select
+from rdbench.analysis.sensitivity import sensitivity
 from rdbench.cli import options
 from rdbench.cli.console import grouped, print_rows, warn
+from rdbench.columns import DATASET, Column, plain
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.published import import_curves
@@ -41,7 +43,7 @@ def bdrate(
     Example: rdbench bdrate --anchor vtm18 --dataset kodak
     """
     imported = import_curves(files, dataset)
-    found = compare(gather(folder, dataset, imported), anchor, codec, metric, folder)
+    found = compare(select(folder, dataset, imported), anchor, codec, metric)
     warnings: list[tuple[str, str]] = []
     ranked: list[tuple[tuple[bool, str, float], Rows]] = []
     own_is_compared = not found.own
@@ -63,7 +65,8 @@ def bdrate(
     ]
     ranked.sort(key=lambda entry: entry[0])
     rows = [row for _, group in ranked for row in group]
-    _print(rows, [*found.notes, *grouped(warnings)], as_json)
+    columns = VARIANTS if spread else IMAGES if per_image else FIGURES
+    _print(columns, rows, [*found.notes, *grouped(warnings)], as_json)
     if not own_is_compared:
         raise RdbenchError(f"no figure against {anchor!r} of your own curves: see above")
     if not rows:
@@ -89,46 +92,46 @@ def _rows(
     return _image_rows(result) if per_image else [result.row()]
 
 
-def _print(rows: Rows, lines: Sequence[str], as_json: bool) -> None:
-    """Rows to stdout, then what must be known of them."""
-    if as_json and rows:
-        print_rows(rows, True)
-    if not as_json:
-        own = any(row.get("source") != "published" for row in rows)
-        print_rows([_short(row, own) for row in rows], False)
+_HEAD = (DATASET, Column("label", "codec"))
+_FIGURE = (
+    Column("bd_rate_percent", "BD-rate", "%", 3, signed=True),
+    Column("bd_psnr_db", "BD-PSNR", "dB", 2, signed=True),
+)
+FIGURES = (
+    Column("own"),
+    *_HEAD,
+    *_FIGURE,
+    Column("ci_low", "95 % interval", template="{ci_low:+.2f} {ci_high:+.2f}"),
+    Column("n_wins", "won:lost", template="{n_wins}:{n_losses}"),
+    Column("overlap_low", "overlap",
+           template="{overlap_low:.2f}-{overlap_high:.2f} ({overlap:.0%})"),
+    Column("n_points", "points", template="{n_points}/{n_anchor_points}"),
+    Column("source", template="{source} / {anchor_source}"),
+)  # fmt: skip
+IMAGES = (*_HEAD, Column("image"), *_FIGURE)
+VARIANTS = (*_HEAD, *plain("method", "averaging", "range"), *_FIGURE)
+
+
+def _print(columns: Sequence[Column], rows: Rows, lines: Sequence[str], as_json: bool) -> None:
+    """Rows to stdout, a star before what is not published, then what must be known of them."""
+    if any(row["source"] != "published" for row in rows) and not as_json:
+        rows = [row | {"own": "" if row["source"] == "published" else "*"} for row in rows]
+    if rows:
+        print_rows(columns, rows, as_json)
     warn(*lines)
 
 
-def _sensitivity_rows(anchor: Curve, test: Curve, metric: str) -> list[dict[str, Any]]:
+def _sensitivity_rows(anchor: Curve, test: Curve, metric: str) -> Rows:
+    """The variants of a BD-rate, and their spread in percentage points."""
     found = sensitivity(anchor, test, metric)
-    head = {"codec": test.label, "dataset": test.dataset, "metric": metric}
-    spread = {"method": "spread", "averaging": "", "range": "", "bd_rate_percent": found.spread}
+    head = {"codec": test.codec, "label": test.label, "dataset": test.dataset,
+            "source": test.source, "metric": metric}  # fmt: skip
+    spread = {"method": "spread", "averaging": None, "range": None, "bd_rate_percent": found.spread}
     return [{**head, **row} for row in [*found.rows(), spread]]
 
 
-def _image_rows(result: BdRate | BdPsnr) -> list[dict[str, Any]]:
+def _image_rows(result: BdRate | BdPsnr) -> Rows:
     name = "bd_psnr_db" if isinstance(result, BdPsnr) else "bd_rate_percent"
-    return [
-        {"codec": result.label, "dataset": result.dataset, "image": image, name: value}
-        for image, value in result.per_image
-    ]
-
-
-def _short(row: dict[str, Any], mark: bool) -> dict[str, Any]:
-    """A row for a terminal; ``mark`` puts a star before what is not published."""
-    if "overlap_low" not in row:
-        return row
-    star = "" if row["source"] == "published" else "*"
-    key = "bd_psnr_db" if "bd_psnr_db" in row else "bd_rate_percent"
-    low, high = row["ci_low"], row["ci_high"]
-    return {
-        "own": star if mark else None,
-        "dataset": row["dataset"],
-        "codec": row["label"],
-        key: f"{row[key]:+.3f}",
-        "95 % CI": None if low is None else f"{low:+.2f} {high:+.2f}",
-        "won:lost": None if row["n_wins"] is None else f"{row['n_wins']}:{row['n_losses']}",
-        "overlap": f"{row['overlap_low']:.2f}-{row['overlap_high']:.2f} ({row['overlap']:.0%})",
-        "points": f"{row['n_points']}/{row['anchor_n_points']}",
-        "source": f"{row['source']} / {row['anchor_source']}",
-    }
+    head = {"codec": result.codec, "label": result.label, "dataset": result.dataset,
+            "source": result.source}  # fmt: skip
+    return [{**head, "image": image, name: value} for image, value in result.per_image]

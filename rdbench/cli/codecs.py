@@ -3,8 +3,6 @@
 import types
 import typing
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
-from importlib.metadata import entry_points
 from typing import Annotated, Any
 
 import typer
@@ -12,8 +10,9 @@ import typer
 from rdbench.cli import options
 from rdbench.cli.console import print_json, say
 from rdbench.errors import Unavailable
+from rdbench.plugins import codec_class, codec_names, family_of
 from rdbench.printable import printable
-from rdbench.registry import GROUP, codec_class, codec_names, settings_of
+from rdbench.spec import settings_of
 from rdbench.types import Codec
 
 app = typer.Typer(name="codecs", help="List codecs and their settings.", no_args_is_help=True)
@@ -64,17 +63,6 @@ def codec_row(name: str) -> dict[str, Any]:
         "available": reason is None,
         "reason": reason,
     }
-
-
-def family_of(name: str) -> str:
-    """Return the family of a codec: the part of its package that it comes from."""
-    return _families()[name]
-
-
-@cache
-def _families() -> dict[str, str]:
-    modules = {point.name: point.module.split(".") for point in entry_points(group=GROUP)}
-    return {name: module[1] if module[1:] else module[0] for name, module in modules.items()}
 
 
 def _settings(cls: type[Codec]) -> Iterator[dict[str, Any]]:

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from rdbench.analysis.complexity import complexity as count
-from rdbench.analysis.complexity import extra
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, track
-from rdbench.registry import codecs_from_spec
+from rdbench.columns import CODEC, Column
+from rdbench.spec import get_codecs
 from rdbench.store import Store
-from rdbench.types import Codec
+from rdbench.types import WEIGHTS_TITLES, Codec
 
 
 def complexity(
@@ -36,35 +36,43 @@ def complexity(
     """
     specs = options.with_settings(codec, weights=weights)
     rows: list[dict[str, Any]] = []
+    base = count(_highest_rate(reference)) if reference else None
     for spec in track("complexity", specs):
         point = _highest_rate(spec)
-        cost = count(point)
-        row: dict[str, Any] = {
+        cost, used = count(point), point.identify_weights()
+        row = {
             "codec": spec,
-            "weights": _WEIGHTS.get(point.weights_kind()),
-            "models": cost.n_models,
-            "ladder_params_million": cost.ladder_parameters / 1e6,
-            "params_million": cost.parameters["total"] / 1e6,
-            "encoder_params_million": cost.parameters["encoder"] / 1e6,
-            "decoder_params_million": cost.parameters["decoder"] / 1e6,
-            "encoder_kmacs_per_pixel": cost.encoder.macs_per_pixel / 1e3,
-            "decoder_kmacs_per_pixel": cost.decoder.macs_per_pixel / 1e3,
+            "weights": WEIGHTS_TITLES.get(used.kind) if used else None,
+            "n_models": cost.n_models,
+            "ladder_parameters": cost.ladder_parameters,
+            "encoder_parameters": cost.parameters["encoder"],
+            "decoder_parameters": cost.parameters["decoder"],
+            **cost.row(),
+            "extra_parameters_percent": None,
+            "extra_macs_percent": None,
+            **(cost.extra(base) if base else {}),
         }
-        if reference:
-            more = extra(point, _highest_rate(reference))
-            row |= {
-                "extra_params_percent": more.parameters_percent,
-                "extra_macs_percent": more.macs_percent,
-            }
         rows.append(row)
         if out:
             with Store(out) as store:
                 store.put_result("complexity", (spec, reference or ""), row)
-    print_rows(rows, as_json)
+    print_rows(COSTS, rows, as_json)
 
 
-_WEIGHTS = {"reduced": "reduced network", "random": "random", "other": "not the published ones"}
+COSTS = (
+    CODEC,
+    Column("weights"),
+    Column("n_models", "models"),
+    Column("ladder_parameters", "parameters of all models", "M", 4, scale=1e-6),
+    Column("parameters", "parameters", "M", 4, scale=1e-6),
+    Column("encoder_parameters", "of the encoder", "M", 4, scale=1e-6),
+    Column("decoder_parameters", "of the decoder", "M", 4, scale=1e-6),
+    Column("encoder_macs_per_pixel", "encoder", "kMAC/pixel", 4, scale=1e-3),
+    Column("decoder_macs_per_pixel", "decoder", "kMAC/pixel", 4, scale=1e-3),
+    Column("extra_parameters_percent", "extra parameters", "%", 5),
+    Column("extra_macs_percent", "extra MACs", "%", 5),
+)
 
 
 def _highest_rate(spec: str) -> Codec:
-    return codecs_from_spec(spec)[-1]
+    return get_codecs(spec)[-1]

@@ -6,10 +6,12 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,21 +23,20 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from rdbench.columns import Column, Row, is_numeric, shown
 from rdbench.printable import printable
-from rdbench.report.tables import cell, columns, is_numeric
 
 # Names are printed as they are: rich would take [a] for markup and :smile: for an image.
 _PLAIN: Any = {"markup": False, "emoji": False, "highlight": False}
-_WIDTH = 100_000  # tables keep their width: a number or a name cut short is none
-_stdout = Console(width=_WIDTH, **_PLAIN)
+_WIDE = 100_000  # columns: tables for files and pipes are as wide as they are
+_NARROWEST = 10  # columns that a text is folded to at most
 _stderr = Console(stderr=True, soft_wrap=True, **_PLAIN)
 
-Row = Mapping[str, Any]
 T = TypeVar("T")
 
 
 class Verbosity:
-    """What is printed beside results and errors; the program's options set it."""
+    """What is printed besides results and errors; the program's options set it."""
 
     quiet = False
     verbose = False
@@ -82,10 +83,13 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
-    """Rows as a table whose columns are the keys of all rows, or as JSON.
+def print_rows(
+    columns: Sequence[Column], rows: Sequence[Row], as_json: bool, title: str = ""
+) -> None:
+    """Print rows as a table of these columns, or as JSON with all their keys.
 
-    None, or what a row lacks, is printed as a dash; a column of nothing but None is left out.
+    A column of nothing but None is left out. Where a terminal is too narrow, headings and texts are
+    folded. Numbers are not, and nothing is cut.
     """
     if as_json:
         print_json(list(rows))
@@ -93,13 +97,32 @@ def print_rows(rows: Sequence[Row], as_json: bool, title: str = "") -> None:
     if not rows:
         return
     table = Table(title=printable(title) or None, title_justify="left", box=None, pad_edge=False)
-    names = columns(rows)
-    for name in names:
-        justify: Literal["left", "right"] = "right" if is_numeric(rows, name) else "left"
-        table.add_column(printable(name).replace("_", " "), justify=justify, no_wrap=True)
-    for row in rows:
-        table.add_row(*(printable(cell(name, row.get(name))) for name in names))
-    _stdout.print(table)
+    console = Console(**_PLAIN)
+    in_terminal = console.is_terminal
+    cells, least = [], 0  # least: columns of the terminal that the table needs
+    for column in shown(columns, rows):
+        texts, heading = [printable(column.text(row)) for row in rows], printable(column.heading)
+        is_number = is_numeric(column, rows)
+        if in_terminal:
+            heading = _folded(heading, max(map(cell_len, texts)))
+        width = max(map(cell_len, [*texts, *heading.splitlines()]))
+        least += 2 + (width if is_number else min(width, _NARROWEST))
+        table.add_column(
+            heading,
+            justify="right" if is_number else "left",
+            no_wrap=is_number or not in_terminal,
+            overflow="fold",
+        )
+        cells.append(texts)
+    for line in zip(*cells, strict=True):
+        table.add_row(*line)
+    console.width = max(console.width, least) if in_terminal else _WIDE
+    console.print(table, crop=False)
+
+
+def _folded(heading: str, width: int) -> str:
+    """A heading in lines of about ``width`` columns, broken between words."""
+    return textwrap.fill(heading, max(width, *map(len, heading.split())), break_long_words=False)
 
 
 class Advance(Protocol):

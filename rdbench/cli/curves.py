@@ -7,6 +7,7 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, say
+from rdbench.curve import CURVES
 from rdbench.published import import_curves, list_curves
 
 app = typer.Typer(name="curves", help="List published curves, check files.", no_args_is_help=True)
@@ -18,7 +19,7 @@ def list_(dataset: options.OnlyDataset = None, as_json: options.AsJson = False) 
 
     Example: rdbench curves list --dataset kodak
     """
-    print_rows([curve.row() for curve in list_curves(dataset)], as_json)
+    print_rows(CURVES, [curve.row() for curve in list_curves(dataset)], as_json)
 
 
 @app.command()
@@ -37,7 +38,7 @@ def verify(
     """
     curves = import_curves(files, dataset) if files else list_curves(dataset)
     if files or as_json:
-        print_rows([curve.row() for curve in curves], as_json)
+        print_rows(CURVES, [curve.row() for curve in curves], as_json)
     for curve in curves if files else ():
         for note in curve.notes:
             say(f"{curve.label} on {curve.dataset}: {note.message}")

@@ -6,6 +6,7 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say
+from rdbench.columns import DATASET, Column, plain
 from rdbench.datasets import Dataset, Manifest, folder_of, load_dataset, manifests
 from rdbench.datasets import fetch as fetch_dataset
 
@@ -18,16 +19,19 @@ def list_(as_json: options.AsJson = False) -> None:
 
     Example: rdbench datasets list
     """
-    print_rows([_dataset_row(m) for m in manifests().values()], as_json)
+    print_rows(DATASETS, [_dataset_row(m) for m in manifests().values()], as_json)
+
+
+DATASETS = (DATASET, Column("n_images", "images"), *plain("about", "available", "folder"))
 
 
 def _dataset_row(manifest: Manifest) -> dict[str, Any]:
     folder = folder_of(manifest.name)
     return {
         "dataset": manifest.name,
-        "images": manifest.n_images,
+        "n_images": manifest.n_images,
         "about": manifest.about,
-        "here": folder.is_dir(),
+        "available": folder.is_dir(),
         "folder": str(folder),
     }
 
@@ -50,8 +54,11 @@ def verify(name: options.DatasetName, as_json: options.AsJson = False) -> None:
     """
     with progress(f"checking {name}"):
         dataset = load_dataset(name)
-    print_rows(_rows(dataset), as_json)
+    print_rows(IMAGES, _rows(dataset), as_json)
     say(f"{name}: {len(dataset.files)} images, fingerprint {dataset.fingerprint[:16]}")
+
+
+IMAGES = plain("image", "width", "height", "sha256")
 
 
 def _rows(dataset: Dataset) -> list[dict[str, str | int]]:

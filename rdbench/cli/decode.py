@@ -11,7 +11,7 @@ from rdbench.errors import DataError
 from rdbench.files import files_of_spec, output_file
 from rdbench.images import write_image
 from rdbench.metrics.protocol import to_8bit
-from rdbench.registry import codec_from_spec
+from rdbench.spec import get_codec
 
 
 def decode(
@@ -32,7 +32,7 @@ def decode(
     Example: rdbench decode photo.jpeg2000 --codec jpeg2000
     """
     (spec,) = options.with_settings([codec], device=device, weights=weights)
-    point = codec_from_spec(spec)
+    point = get_codec(spec)
     point.check()
     default = file.with_name(f"{file.name}.png")
     target = output_file(out, default, [file, *files_of_spec(spec)], force)

@@ -1,16 +1,19 @@
 """``rdbench doctor``: what is installed, what is missing and why."""
 
 import os
+import re
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Any
 
 import typer
 
 from rdbench.cli import options
 from rdbench.cli.codecs import codec_row
 from rdbench.cli.console import print_json, print_rows
+from rdbench.columns import Column
 from rdbench.datasets import load_dataset
 from rdbench.images import read_image
-from rdbench.registry import codec_class, codec_names
+from rdbench.plugins import codec_class, codec_names
 from rdbench.sweep import machine
 
 
@@ -23,7 +26,7 @@ def doctor(dataset: options.ImageSet = "sample", as_json: options.AsJson = False
     Example: rdbench doctor
     """
     codecs = [codec_row(name) for name in codec_names()]
-    report = {
+    report: dict[str, list[dict[str, Any]]] = {
         "machine": [{**machine(), "load": round(os.getloadavg()[0], 2)}],
         "packages": _packages(),
         "codecs": [
@@ -36,7 +39,8 @@ def doctor(dataset: options.ImageSet = "sample", as_json: options.AsJson = False
         return
     for title, rows in report.items():
         typer.echo()
-        print_rows(rows, False, title.replace("_", " "))
+        columns = [Column(key, digits=2) for key in rows[0]] if rows else []
+        print_rows(columns, rows, False, title.replace("_", " "))
 
 
 def _packages() -> list[dict[str, str | None]]:
@@ -45,9 +49,7 @@ def _packages() -> list[dict[str, str | None]]:
 
 
 def _name(requirement: str) -> str:
-    from packaging.requirements import Requirement
-
-    return Requirement(requirement).name
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
 
 def _version(package: str) -> str | None:

@@ -7,18 +7,13 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, warn
+from rdbench.columns import BPP, Column
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_bytes
 from rdbench.images import read_image
-from rdbench.metrics import DEFAULT_PROTOCOL, score
-from rdbench.rate_control import (
-    Found,
-    encode_to_bpp,
-    encode_to_bytes,
-    encode_to_ms_ssim,
-    encode_to_psnr,
-)
-from rdbench.registry import codec_from_spec, spec_of
+from rdbench.metrics import METRICS, score
+from rdbench.rate_control import Found, encode_to
+from rdbench.spec import get_codec, spec_of
 from rdbench.types import Image
 
 
@@ -45,28 +40,37 @@ def encode(
     Example: rdbench encode photo.png --codec jpeg2000 --bpp 0.5
     """
     image = read_image(image_file)
-    searches = (encode_to_bpp, encode_to_psnr, encode_to_ms_ssim, encode_to_bytes)
-    given = zip(searches, (bpp, psnr, ms_ssim, n_bytes), strict=True)
-    targets = [(search, target) for search, target in given if target is not None]
+    wanted = {"bpp": bpp, "psnr_rgb": psnr, "ms_ssim": ms_ssim, "bytes": n_bytes}
+    targets = [(name, value) for name, value in wanted.items() if value is not None]
     if len(targets) > 1:
         raise UsageError("give one target: --bpp, --psnr, --ms-ssim or --bytes")
     (spec,) = options.with_settings([codec], device=device, weights=weights)
-    point = codec_from_spec(spec)
+    point = get_codec(spec)
     point.check()
     default = image_file.with_suffix(f".{point.name}")
     target_file = output_file(out, default, [image_file, *files_of_spec(spec)], force)
     with progress(f"encoding {image_file.name}"):
         if targets:
-            search, target = targets[0]
-            found = search(point, image, target)
+            target, value = targets[0]
+            found = encode_to(target, point, image, value)
         else:
             bitstream = point.encode(image)
             found = Found(point, bitstream, float(len(bitstream.data)), 1)
         row = _row(found, image, target_file)
     write_bytes(target_file, found.bitstream.data)
-    print_rows([row], as_json)
+    print_rows(ENCODED, [row], as_json)
     if not found.met:
         warn(f"{point.name} comes no nearer: its rate parameter takes integers only")
+
+
+ENCODED = (
+    Column("file"),
+    Column("spec", "operating point"),
+    Column("n_bytes", "size", "bytes"),
+    BPP,
+    METRICS["psnr_rgb"].column,
+    Column("n_encodes", "encodes"),
+)
 
 
 def _row(found: Found, image: Image, file: Path) -> dict[str, object]:
@@ -77,6 +81,6 @@ def _row(found: Found, image: Image, file: Path) -> dict[str, object]:
         "spec": spec_of(found.codec),
         "n_bytes": n_bytes,
         "bpp": 8 * n_bytes / (image.shape[0] * image.shape[1]),
-        "psnr_rgb": score(DEFAULT_PROTOCOL, image, decoded).get("psnr_rgb"),
+        "psnr_rgb": score(image, decoded).get("psnr_rgb"),
         "n_encodes": found.n_encodes,
     }

@@ -6,15 +6,16 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from rdbench.analysis.latents import latent_rows, rows_by_point
+from rdbench.analysis.latents import by_point, latent_rows
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say
 from rdbench.cli.run import sweep_with_progress
 from rdbench.datasets import load_dataset
 from rdbench.errors import RdbenchError, UsageError
+from rdbench.identity import identify
 from rdbench.images import read_image
-from rdbench.registry import codecs_from_spec, curve_of, rate_of
 from rdbench.report.export import file_name
+from rdbench.spec import get_codecs, rate_of
 
 
 def latents(
@@ -41,33 +42,31 @@ def latents(
     image_files = data.subset([map_of]).files if map_of else ()
     (spec,) = options.with_settings([codec], device=device, weights=weights)
     _require_segments(spec)
-    outcome, images = sweep_with_progress([spec], [dataset], out, jobs=jobs, threads=threads)
-    rows = latent_rows(outcome.records, images)
+    outcome = sweep_with_progress([spec], [dataset], out, jobs=jobs, threads=threads)
+    rows = latent_rows(outcome.records, outcome.datasets)
     if not rows:
         raise RdbenchError(f"no operating point of {spec} was measured on all images: see above")
-    print_rows(rows if as_json else rows_by_point(rows), as_json)
+    columns, points = by_point(rows)
+    print_rows(columns, rows if as_json else points, as_json)
     from rdbench.report.latents import plot_bit_maps, plot_latents
 
     with progress("figures"):
         written = plot_latents(rows, out / "figures")
         for image_file in image_files:
             image = read_image(image_file.path)
-            for point in codecs_from_spec(spec):
+            for point in get_codecs(spec):
                 name, value = rate_of(point)
-                title = f"{curve_of(point)} {name}={value:g}"  # with its weights
-                file = (
-                    out
-                    / "figures"
-                    / file_name(f"map-{data.name}-{title}-{Path(image_file.name).stem}")
-                )
-                written += plot_bit_maps(image, point.bit_maps(image), title, file)
+                title = f"{identify(point).curve} {name}={value:g}"  # with its weights
+                file = file_name(f"map-{data.name}-{title}-{Path(image_file.name).stem}")
+                maps = point.bit_maps(image)
+                written += plot_bit_maps(image, maps, title, out / "figures" / file)
     for path in written:
         say(str(path))
 
 
 def _require_segments(spec: str) -> None:
     """UsageError, before a sweep, where a codec does not report the parts of its files."""
-    point = codecs_from_spec(spec)[0]
+    point = get_codecs(spec)[0]
     point.check()
     if not point.encode(np.zeros((64, 64, 3), np.uint8)).segments:
         raise UsageError(f"codec {point.name!r} does not report the rate of its parts")

@@ -1,6 +1,5 @@
 """``rdbench match``: codecs at one rate or one quality, image by image."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,7 +8,7 @@ import typer
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, warn
 from rdbench.errors import UsageError
-from rdbench.match import Match, match_codecs, match_rows
+from rdbench.match import IMAGES, MEANS, Match, image_rows, match_codecs, match_rows
 from rdbench.rate_control import TOLERANCE
 
 
@@ -53,15 +52,10 @@ def match(
             threads=threads,
             on_progress=advance,
         )
-    rows = [dataclasses.asdict(m) for m in found] if per_image or as_json else match_rows(found)
-    if per_image and not as_json:
-        rows = [
-            {**row, **row["scores"], "spec": m.spec or m.curve, "bpp": m.bpp if m.spec else None}
-            for row, m in zip(rows, found, strict=True)
-        ]
-        shown = ("image", "spec", "bpp", "psnr_rgb", "ms_ssim", "n_encodes", "met")
-        rows = [{name: row.get(name) for name in shown} for row in rows]
-    print_rows(rows, as_json)
+    if per_image:
+        print_rows(IMAGES, image_rows(found), as_json)
+    else:
+        print_rows(MEANS, match_rows(found), as_json)
     warn(*_misses(found))
     failures = [m for m in found if m.error is not None]
     for m in failures:
@@ -72,7 +66,7 @@ def match(
 
 def _misses(found: Sequence[Match]) -> list[str]:
     """A line for every codec whose steps are too coarse to meet the target."""
-    missed = Counter(m.curve for m in found if m.error is None and not m.met)
+    missed = Counter(m.curve.spec for m in found if m.error is None and not m.met)
     return [
         f"{curve}: {n} images miss the target by more than {TOLERANCE:.0%}, because its rate "
         "parameter takes integers only; the gains are at the nearest rates"

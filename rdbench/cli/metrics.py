@@ -4,6 +4,7 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, say
+from rdbench.columns import plain
 from rdbench.metrics import METRICS, why_not
 
 app = typer.Typer(name="metrics", help="List metrics.", no_args_is_help=True)
@@ -31,11 +32,9 @@ def list_(as_json: options.AsJson = False) -> None:
         }
         for m in METRICS.values()
     ]
-    if as_json:
-        print_rows(rows, True)
-        return
-    shown = ("metric", "title", "unit", "better", "source")
-    print_rows([{key: row[key] for key in shown} for row in rows], False)
-    for row in rows:
-        if row["reason"]:
-            say(f"{row['metric']}: {row['reason']}")
+    print_rows(METRIC_COLUMNS, rows, as_json)
+    if not as_json:
+        say(*(f"{row['metric']}: {row['reason']}" for row in rows if row["reason"]))
+
+
+METRIC_COLUMNS = plain("metric", "title", "unit", "better", "source")

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 
 from typer import Argument, BadParameter, Option
 
-from rdbench.analysis import bd
+from rdbench.analysis.delta import METHODS
+from rdbench.analysis.delta import Method as _Method
 from rdbench.datasets import manifests
-from rdbench.errors import UsageError
+from rdbench.errors import UsageError, closest
 from rdbench.metrics import METRICS
+from rdbench.plugins import codec_class, codec_names
 from rdbench.published import list_curves
-from rdbench.registry import closest, codec_class, codec_names, settings_of
+from rdbench.spec import settings_of
 
 REPORTS = Path("reports")
 ALL: list[Any] = []
@@ -98,7 +100,7 @@ Metric = Annotated[str, choice("--metric", ["psnr", *METRICS], "What is compared
 Metrics = Annotated[
     list[str], choice("--metric", METRICS, "Only this metric; default: all available", "-m")
 ]
-Method = Annotated[bd.Method, choice("--method", bd.METHODS, "Interpolation")]
+Method = Annotated[_Method, choice("--method", METHODS, "Interpolation")]
 CurveFiles = Annotated[list[Path], Option("--curve", metavar="FILE", help=_CURVE_FILE)]
 Folder = Annotated[Path, Argument(metavar="FOLDER", help="Report folder.")]
 OutFolder = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rdbench.analysis.measured import anomalies
+from rdbench.analysis.measured import notes_on
 from rdbench.analysis.selection import measured, named
 from rdbench.cli import options
 from rdbench.cli.console import progress, say
@@ -63,8 +63,8 @@ def plot(
         written = plot_curves(curves, target, FORMATS, width, replace, names)
     typer.echo("\n".join(map(str, written)))
     for curve in own:
-        for anomaly in anomalies(curve):
-            say(f"{curve.label} on {curve.dataset}: {anomaly.message}")
+        for note in notes_on(curve):
+            say(f"{curve.label} on {curve.dataset}: {note.message}")
 
 
 def _how_to_measure(folder: Path, dataset: str | None, known: Sequence[str]) -> str:

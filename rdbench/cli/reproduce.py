@@ -8,8 +8,8 @@ import typer
 from rdbench.analysis.paper import Evidence, Finding, load_paper
 from rdbench.cli import options
 from rdbench.cli.console import print_json, print_rows, progress, say, track
+from rdbench.report.reproduce import VALUES, check_files, value_rows, write
 from rdbench.report.reproduce import as_json as findings_as_json
-from rdbench.report.reproduce import check_files, value_rows, write
 
 
 def reproduce(
@@ -47,7 +47,7 @@ def reproduce(
 
 def _show(title: str, finding: Finding) -> None:
     typer.echo(f"\n{title}")
-    print_rows(value_rows(finding), False)
+    print_rows(VALUES, value_rows(finding), False)
     for note in finding.notes:
         typer.echo(f"  {note}")
     for plot in finding.plots:

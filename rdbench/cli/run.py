@@ -7,15 +7,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from rdbench.analysis.measured import anomalies, measured_curves
-from rdbench.analysis.summary import summarize
+from rdbench.analysis.measured import measured_curves, notes_on
+from rdbench.analysis.summary import POINTS, summarize
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say, warn
-from rdbench.datasets import load_dataset
-from rdbench.errors import Stopped, Unavailable
+from rdbench.errors import Stopped
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
-from rdbench.registry import codecs_from_spec
-from rdbench.store import Store
 from rdbench.sweep import Outcome, Progress
 from rdbench.sweep import run as run_sweep
 
@@ -52,7 +49,7 @@ def run(
 
     Example: rdbench run --codec jpeg --codec webp:quality=50,75 --dataset sample --jobs 2
     """
-    outcome, images = sweep_with_progress(
+    outcome = sweep_with_progress(
         options.with_settings(codec, device=device, weights=weights),
         dataset,
         out,
@@ -62,29 +59,24 @@ def run(
         scheduler=scheduler,
         protocol=Protocol(scored=scored),
     )
-    print_rows(summarize(outcome.records, images), as_json)
-    for curve in measured_curves(outcome.records, images):
-        for anomaly in anomalies(curve):
-            if anomaly.kind not in ("short", "incomplete"):
-                say(f"{curve.label} on {curve.dataset}: {anomaly.message}")
+    print_rows(POINTS, summarize(outcome.records, outcome.datasets), as_json)
+    for curve in measured_curves(outcome.records, outcome.datasets):
+        for note in notes_on(curve):
+            if note.kind not in ("short", "incomplete"):
+                say(f"{curve.label} on {curve.dataset}: {note.message}")
     if outcome.failures or outcome.n_missing:
         raise typer.Exit(1)
 
 
 def sweep_with_progress(
     codecs: Sequence[str], datasets: Sequence[str], out: Path, **settings: Any
-) -> tuple[Outcome, dict[str, dict[str, str]]]:
-    """Run a sweep with progress and report its outcome on stderr.
-
-    Returns:
-        The outcome, and the images that make each data set of the folder complete.
-    """
-    sets = [load_dataset(name) for name in datasets]
-    for remark in dict.fromkeys(_remarks(codecs)):
-        say(remark)
+) -> Outcome:
+    """Run a sweep with progress and report its outcome on stderr."""
     with _progress(", ".join(datasets)) as on_progress:
         try:
-            outcome = run_sweep(codecs, sets, out, on_progress=on_progress, **settings)
+            outcome = run_sweep(
+                codecs, datasets, out, on_progress=on_progress, on_message=say, **settings
+            )
         except Stopped as stop:
             stop.add_note(f"what was measured is in {out}; run the same command again to resume")
             raise
@@ -95,20 +87,7 @@ def sweep_with_progress(
     say(f"{outcome.n_measured} measured, {n_done} already done, {n_failed} failed: {out}")
     if outcome.n_missing:
         warn(f"{outcome.n_missing} were not measured; run the same command again to resume")
-    with Store(out) as store:
-        return outcome, store.datasets()
-
-
-def _remarks(codecs: Sequence[str]) -> Iterator[str]:
-    """Remarks of the codecs that can run here; the sweep reports the others."""
-    for spec in codecs:
-        for point in codecs_from_spec(spec):
-            try:
-                point.check()
-            except Unavailable:
-                continue
-            if remark := point.remark():
-                yield remark
+    return outcome
 
 
 @contextmanager
@@ -116,8 +95,6 @@ def _progress(what: str) -> Iterator[Callable[[Progress], None]]:
     with progress(what) as advance:
 
         def on_progress(state: Progress) -> None:
-            if state.waits_for:
-                say(state.waits_for)
             failed = f"{state.n_failed} failed" if state.n_failed else ""
             made = f"{state.record.spec} on {state.record.image}" if state.record else ""
             advance(state.n_made, state.n_left, failed, made)

@@ -3,16 +3,16 @@
 import sys
 from typing import Annotated
 
-from rdbench.analysis.overview import TABLES, Request, compared
+from rdbench.analysis.overview import TABLES, Request, bd_rates
 from rdbench.cli import options
 from rdbench.cli.console import grouped, say, warn
 from rdbench.errors import RdbenchError
-from rdbench.report.tables import FORMS, table
+from rdbench.report.tables import FORMS, csv_text, table
 
 
 def tables(
     folder: options.Folder = options.REPORTS,
-    form: Annotated[str, options.choice("--format", FORMS, "Format")] = "markdown",
+    form: Annotated[str, options.choice("--format", (*FORMS, "csv"), "Format")] = "markdown",
     name: Annotated[
         list[str], options.choice("--table", TABLES, "Only this table; default: all", "-t")
     ] = options.ALL,
@@ -31,17 +31,18 @@ def tables(
     request = Request(folder, anchor, dataset, metric, method, codec)
     texts, own_is_compared = [], True
     for one in name or TABLES:
-        caption, rows_of = TABLES[one]
+        caption, rows_of, shown = TABLES[one]
         if one == "bdrate":
             caption = f"{caption} against {anchor}, {metric}, {method}"
-            found = compared(request)
+            found = bd_rates(request)
             warn(*found.choices, *grouped(found.notes))
             rows, own_is_compared = found.rows, found.own_is_compared
         else:
             rows = rows_of(request)
-        texts += [table(rows, form, caption)] if rows else []
         if not rows:
             say(f"nothing for table {one}")
+            continue
+        texts.append(csv_text(rows) if form == "csv" else table(*shown(rows), form, caption))
     sys.stdout.write("\n".join(texts))
     if not own_is_compared:
         raise RdbenchError(f"no BD-rate against {anchor!r} of your own curves: see above")

@@ -6,7 +6,7 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_json, print_rows, progress, say
-from rdbench.timing import time_codecs
+from rdbench.timing import STAGES, TIMES, time_codecs
 
 
 def timing(
@@ -40,12 +40,12 @@ def timing(
             on_progress=advance,
         )
     if as_json:
-        print_json([t.as_json() for t in found])
+        print_json([t.row() | {"stages": t.stages, "machine": t.machine} for t in found])
         return
     first = found[0]
-    print_rows([t.row() for t in found], False)
+    print_rows(TIMES, [t.row() for t in found], False)
     rows = [row for t in found for row in t.stage_rows()]
     if rows:
         typer.echo()
-    print_rows(rows, False, "stages, median seconds an image")
+    print_rows(STAGES, rows, False, "stages, median over the images")
     say(f"{first.dataset}: {first.n_images} images, {first.n_repeats} times each; kept in {out}")

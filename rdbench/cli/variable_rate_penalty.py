@@ -1,14 +1,16 @@
 """``rdbench variable-rate-penalty``: what one model for all rates costs."""
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from rdbench.analysis.selection import gather, named
+from rdbench.analysis.selection import named, select
 from rdbench.analysis.variable_rate import variable_rate_penalty as penalty
 from rdbench.cli import options
 from rdbench.cli.console import print_json, print_rows, say
+from rdbench.columns import Column
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
 
@@ -40,36 +42,37 @@ def variable_rate_penalty(
 
     Example: rdbench variable-rate-penalty --codec mbt2018-vbr --fixed mbt2018
     """
-    curves = _on_one_dataset(gather(folder, dataset), [codec, *fixed])
+    curves = _on_one_dataset(select(folder, dataset).curves, [codec, *fixed])
     variable = _one(curves, codec)
     models = [_one(curves, name) for name in fixed]
     found = penalty(variable, models, metric, method, edges)
     if as_json:
         print_json(found.row())
         return
-    overall = {
-        "rate": "all",
-        "quality": f"{found.overall.overlap.low:.2f}-{found.overall.overlap.high:.2f}",
-        "bd_rate_percent": found.overall.bd_rate_percent,
-    }
-    intervals = [
+    overlap = found.overall.overlap
+    rows: list[dict[str, Any]] = [
         {
-            "rate": f"{i.bpp_low:.3f}-{i.bpp_high:.3f}",
-            "quality": f"{i.quality_low:.2f}-{i.quality_high:.2f}",
-            "bd_rate_percent": i.bd_rate_percent,
-        }
-        for i in found.intervals
+            "rate": "all",
+            "quality_low": overlap.low,
+            "quality_high": overlap.high,
+            "bd_rate_percent": found.overall.bd_rate_percent,
+        },
+        *(
+            dataclasses.asdict(i) | {"rate": f"{i.bpp_low:.3f}-{i.bpp_high:.3f}"}
+            for i in found.intervals
+        ),
+        {"rate": "mean of intervals", "bd_rate_percent": found.mean_of_intervals_percent},
     ]
-    mean = {
-        "rate": "mean of intervals",
-        "quality": None,
-        "bd_rate_percent": found.mean_of_intervals_percent,
-    }
-    print_rows(
-        [overall, *intervals, mean], False, f"{variable.label} against {', '.join(found.fixed)}"
-    )
+    print_rows(INTERVALS, rows, False, f"{variable.label} against {', '.join(found.fixed)}")
     for text in found.overall.warnings:
         say(text)
+
+
+INTERVALS = (
+    Column("rate", unit="bpp", digits=3),
+    Column("quality_low", "quality", "dB", template="{quality_low:.2f}-{quality_high:.2f}"),
+    Column("bd_rate_percent", "BD-rate", "%", 3, signed=True),
+)
 
 
 def _on_one_dataset(curves: Sequence[Curve], names: Sequence[str]) -> list[Curve]:

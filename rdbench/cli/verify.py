@@ -6,6 +6,7 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say
+from rdbench.verify import FAULTS
 from rdbench.verify import verify as verify_folder
 
 
@@ -25,7 +26,7 @@ def verify(
     """
     with progress("verifying") as advance:
         found = verify_folder(folder, repair=repair, on_progress=advance)
-    print_rows([fault.row() for fault in found.faults], as_json)
+    print_rows(FAULTS, [fault.row() for fault in found.faults], as_json)
     say(
         f"{found.n_records} records and {found.n_results} other results, "
         f"{found.n_bitstreams} bitstreams, {len(found.faults)} faults: {folder}"

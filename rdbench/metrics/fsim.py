@@ -140,11 +140,4 @@ def _noise_threshold(filters: list[Plane], finest: Spectrum) -> float:
     return float((expected + _NOISE_SIGMAS * tau * np.sqrt(2 - np.pi / 2)) / _NOISE_DIVISOR)
 
 
-METRIC = Metric(
-    name="fsim",
-    title="FSIM (luma)",
-    unit="1",
-    version=1,
-    source="Zhang et al. 2011",
-    function=fsim,
-)
+METRIC = Metric(name="fsim", title="FSIM (luma)", source="Zhang et al. 2011", function=fsim)

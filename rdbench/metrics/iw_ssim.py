@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rdbench.metrics.luma import Plane, gaussian, inside, luma
+from rdbench.metrics.luma import Plane, blur, gaussian, luma, moments
 from rdbench.metrics.metric import Metric
 from rdbench.metrics.ms_ssim import SMALLEST_SIDE, WEIGHTS
 from rdbench.types import Image, Reconstruction
@@ -37,7 +37,8 @@ def iw_ssim(image: Image, reconstruction: Reconstruction) -> float | None:
     for level, weight in enumerate(WEIGHTS):
         x, y = originals[level], decoded[level]
         last = level == len(WEIGHTS) - 1
-        quality = _luminance(x, y) * _contrast(x, y) if last else _contrast(x, y)
+        luminance, contrast = _similarity(x, y)
+        quality = luminance * contrast if last else contrast
         # The coarsest band-pass level has no parent that is band-pass, too.
         parent = originals[level + 1] if level < len(WEIGHTS) - 2 else None
         try:
@@ -52,31 +53,19 @@ def _pyramid(plane: Plane) -> list[Plane]:
     """Band-pass levels, finest first, and the low-pass rest; each step doubles the gain."""
     levels = []
     for _ in WEIGHTS[1:]:
-        smaller = _blur(plane)[::2, ::2]
+        smaller = blur(plane, _LOW_PASS)[::2, ::2]
         spread = np.zeros_like(plane)
         spread[::2, ::2] = smaller
-        levels.append(plane - _blur(spread))
+        levels.append(plane - blur(spread, _LOW_PASS))
         plane = smaller
     return [*levels, plane]
 
 
-def _blur(plane: Plane) -> Plane:
-    return np.asarray(
-        cv2.sepFilter2D(plane, cv2.CV_64F, _LOW_PASS, _LOW_PASS, borderType=cv2.BORDER_REFLECT_101)
-    )
-
-
-def _luminance(x: Plane, y: Plane) -> Plane:
-    mean_x, mean_y = inside(x, _WINDOW), inside(y, _WINDOW)
-    return (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
-
-
-def _contrast(x: Plane, y: Plane) -> Plane:
-    mean_x, mean_y = inside(x, _WINDOW), inside(y, _WINDOW)
-    var_x = np.maximum(inside(x * x, _WINDOW) - mean_x**2, 0)
-    var_y = np.maximum(inside(y * y, _WINDOW) - mean_y**2, 0)
-    covariance = inside(x * y, _WINDOW) - mean_x * mean_y
-    return (2 * covariance + _C2) / (var_x + var_y + _C2)
+def _similarity(x: Plane, y: Plane) -> tuple[Plane, Plane]:
+    """The terms of SSIM at each place: luminance, and contrast with structure."""
+    mean_x, mean_y, var_x, var_y, covariance = moments(x, y, _WINDOW)
+    luminance = (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
+    return luminance, (2 * covariance + _C2) / (var_x + var_y + _C2)
 
 
 def _pooled(quality: Plane, information: Plane) -> float:
@@ -109,18 +98,11 @@ def _information(original: Plane, decoded: Plane, parent: Plane | None) -> Plane
 
 def _distortion(original: Plane, decoded: Plane) -> tuple[Plane, Plane]:
     """Gain and variance of the noise in each neighbourhood."""
-    mean_x, mean_y = _mean(original), _mean(decoded)
-    var_x = np.maximum(_mean(original**2) - mean_x**2, 0)
-    var_y = np.maximum(_mean(decoded**2) - mean_y**2, 0)
-    covariance = _mean(original * decoded) - mean_x * mean_y
+    _, _, var_x, var_y, covariance = moments(original, decoded, np.full(_SIDE, 1 / _SIDE))
     gain = covariance / (var_x + _TINY)
     noise = np.where(var_x < _TINY, var_y, var_y - gain * covariance)
     nothing = (var_x < _TINY) | (var_y < _TINY)
     return np.where(nothing, 0, gain), np.where(var_y < _TINY, 0, noise)
-
-
-def _mean(plane: Plane) -> Plane:
-    return inside(plane, np.full(_SIDE, 1 / _SIDE))
 
 
 def _neighbourhoods(plane: Plane, parent: Plane | None) -> npt.NDArray[np.float64]:
@@ -145,11 +127,4 @@ def _enlarge(plane: Plane) -> Plane:
     return np.asarray(np.concatenate([left, rows, right], axis=1)[::2, ::2])
 
 
-METRIC = Metric(
-    name="iw_ssim",
-    title="IW-SSIM (luma)",
-    unit="1",
-    version=1,
-    source="Wang, Li 2011",
-    function=iw_ssim,
-)
+METRIC = Metric(name="iw_ssim", title="IW-SSIM (luma)", source="Wang, Li 2011", function=iw_ssim)

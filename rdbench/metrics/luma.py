@@ -30,6 +30,23 @@ def gaussian(size: int, sigma: float) -> npt.NDArray[np.float64]:
     return np.asarray(cv2.getGaussianKernel(size, sigma, cv2.CV_64F)[:, 0])
 
 
+def blur(plane: Plane, row: npt.NDArray[np.float64]) -> Plane:
+    """The separable filter ``row``; the plane is mirrored at its border."""
+    return np.asarray(
+        cv2.sepFilter2D(plane, cv2.CV_64F, row, row, borderType=cv2.BORDER_REFLECT_101)
+    )
+
+
+def moments(
+    x: Plane, y: Plane, window: npt.NDArray[np.float64]
+) -> tuple[Plane, Plane, Plane, Plane, Plane]:
+    """Means, variances and covariance of two planes under a window: m(x), m(y), v(x), v(y), cov."""
+    mean_x, mean_y = inside(x, window), inside(y, window)
+    var_x = np.maximum(inside(x * x, window) - mean_x**2, 0)
+    var_y = np.maximum(inside(y * y, window) - mean_y**2, 0)
+    return mean_x, mean_y, var_x, var_y, inside(x * y, window) - mean_x * mean_y
+
+
 def inside(plane: Plane, row: npt.NDArray[np.float64]) -> Plane:
     """The separable filter ``row`` wherever it lies wholly inside the plane."""
     edge = len(row) // 2

@@ -118,8 +118,6 @@ def _halve(plane: _Plane) -> _Plane:
 METRIC = Metric(
     name="ms_ssim",
     title="MS-SSIM (RGB)",
-    unit="1",
-    version=1,
     source="Wang, Simoncelli, Bovik 2003; as pytorch-msssim 1.0.0, mean over R, G and B",
     function=ms_ssim,
 )

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from rdbench.metrics.luma import Plane, luma
+from rdbench.metrics.luma import Plane, blur, luma
 from rdbench.metrics.metric import Metric
 from rdbench.types import Image, Reconstruction
 
@@ -40,24 +40,18 @@ def nlpd(image: Image, reconstruction: Reconstruction) -> float | None:
 def _normalized_pyramid(plane: Plane) -> list[Plane]:
     levels = []
     for sigma, weights in _NORMALIZATION[:-1]:
-        smaller = _blur(plane)[::2, ::2]
+        smaller = blur(plane, _LOW_PASS)[::2, ::2]
         levels.append(_normalize(plane - _enlarge(smaller, plane.shape), sigma, weights))
         plane = smaller
     sigma, weights = _NORMALIZATION[-1]
     return [*levels, _normalize(plane, sigma, weights)]
 
 
-def _blur(plane: Plane) -> Plane:
-    return np.asarray(
-        cv2.sepFilter2D(plane, cv2.CV_64F, _LOW_PASS, _LOW_PASS, borderType=cv2.BORDER_REFLECT_101)
-    )
-
-
 def _enlarge(plane: Plane, shape: tuple[int, ...]) -> Plane:
     """Twice the size: zeros in between, blurred, and scaled to keep the mean."""
     spread = np.zeros(shape)
     spread[::2, ::2] = plane
-    return 4 * _blur(spread)
+    return 4 * blur(spread, _LOW_PASS)
 
 
 def _normalize(plane: Plane, sigma: float, weights: tuple[float, ...]) -> Plane:
@@ -69,11 +63,5 @@ def _normalize(plane: Plane, sigma: float, weights: tuple[float, ...]) -> Plane:
 
 
 METRIC = Metric(
-    name="nlpd",
-    title="NLPD (luma)",
-    unit="1",
-    version=1,
-    source="Laparra et al. 2016",
-    function=nlpd,
-    better="lower",
+    name="nlpd", title="NLPD (luma)", source="Laparra et al. 2016", function=nlpd, better="lower"
 )

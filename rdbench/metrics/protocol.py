@@ -8,13 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from rdbench.errors import DataError, Unavailable, UsageError
-from rdbench.metrics.dists import METRIC as DISTS
 from rdbench.metrics.fsim import METRIC as FSIM
 from rdbench.metrics.iw_ssim import METRIC as IW_SSIM
-from rdbench.metrics.lpips import METRIC as LPIPS
 from rdbench.metrics.metric import Metric
 from rdbench.metrics.ms_ssim import METRIC as MS_SSIM
 from rdbench.metrics.nlpd import METRIC as NLPD
+from rdbench.metrics.perceptual import DISTS, LPIPS
 from rdbench.metrics.psnr import METRIC as PSNR_RGB
 from rdbench.metrics.psnr_hvs import METRIC as PSNR_HVS_M
 from rdbench.metrics.vif import METRIC as VIF
@@ -94,13 +93,15 @@ def to_8bit(reconstruction: Reconstruction) -> Image:
     return np.asarray(np.rint(np.clip(reconstruction, 0, 1) * 255), np.uint8)
 
 
-def score(protocol: Protocol, image: Image, reconstruction: Reconstruction) -> dict[str, float]:
+def score(
+    image: Image, reconstruction: Reconstruction, protocol: Protocol = DEFAULT_PROTOCOL
+) -> dict[str, float]:
     """Score a reconstruction with every metric of ``protocol``.
 
     Args:
-        protocol: how to score.
         image: original, uint8, (height, width, 3).
         reconstruction: same shape; uint8, or float32 in [0, 1].
+        protocol: how to score; PSNR and MS-SSIM on 8-bit RGB unless given.
 
     Returns:
         Metric name -> value. A metric that is not defined here is left out: PSNR of a lossless

@@ -43,7 +43,6 @@ METRIC = Metric(
     name="psnr_rgb",
     title="PSNR (RGB)",
     unit="dB",
-    version=1,
     source="10 log10(255^2 / MSE), MSE over R, G and B together",
     function=psnr_rgb,
 )

@@ -83,7 +83,6 @@ METRIC = Metric(
     name="psnr_hvs_m",
     title="PSNR-HVS-M (luma)",
     unit="dB",
-    version=1,
     source="Ponomarenko et al. 2007",
     function=psnr_hvs_m,
 )

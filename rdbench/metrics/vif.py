@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rdbench.metrics.luma import Plane, gaussian, inside, luma
+from rdbench.metrics.luma import Plane, gaussian, inside, luma, moments
 from rdbench.metrics.metric import Metric
 from rdbench.types import Image, Reconstruction
 
@@ -39,10 +39,7 @@ def vif(image: Image, reconstruction: Reconstruction) -> float | None:
 
 def _information(original: Plane, decoded: Plane, window: Plane) -> tuple[float, float]:
     """Information about one scale, in nats, that decoded and original image give an eye."""
-    mean_x, mean_y = inside(original, window), inside(decoded, window)
-    var_x = np.maximum(inside(original**2, window) - mean_x**2, 0)
-    var_y = np.maximum(inside(decoded**2, window) - mean_y**2, 0)
-    covariance = inside(original * decoded, window) - mean_x * mean_y
+    _, _, var_x, var_y, covariance = moments(original, decoded, window)
     # decoded = gain * original + noise
     gain = covariance / (var_x + _TINY)
     noise = var_y - gain * covariance
@@ -56,10 +53,5 @@ def _information(original: Plane, decoded: Plane, window: Plane) -> tuple[float,
 
 
 METRIC = Metric(
-    name="vif",
-    title="VIF (luma)",
-    unit="1",
-    version=1,
-    source="Sheikh, Bovik 2006, vifp_mscale",
-    function=vif,
+    name="vif", title="VIF (luma)", source="Sheikh, Bovik 2006, vifp_mscale", function=vif
 )

@@ -6,36 +6,38 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rdbench.analysis.measured import implausible
 from rdbench.analysis.summary import median_known
 from rdbench.curve import Curve
+from rdbench.errors import Unavailable
 from rdbench.files import replacing
-from rdbench.report.tables import table
-from rdbench.types import Record
+from rdbench.metrics import METRICS
+from rdbench.report.tables import csv_text
+from rdbench.store import Store
+from rdbench.types import Record, join_spec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FIRST = ("codec", "spec", "dataset", "image", "width", "height", "n_bytes", "bpp", *METRICS,
+          "encode_s", "decode_s", "error", "flag")  # fmt: skip
 
 
 def flat_row(record: Record) -> dict[str, Any]:
-    """A record as one flat row: its columns, ``bpp``, a column a score, provenance as JSON."""
+    """A record as one flat row: its fields, ``bpp``, every metric, provenance as JSON."""
     row = dataclasses.asdict(record)
-    scores = row.pop("scores")
+    scores, weights = row.pop("scores"), row.pop("weights") or {}
+    row |= {"curve": str(record.curve), "settings": join_spec("", record.settings)[1:]}
+    row |= {"weights_kind": record.weights_kind, "weights": weights.get("configuration", "")}
     row["segments"] = json.dumps(row["segments"])
     row["provenance"] = json.dumps(row["provenance"], sort_keys=True)
-    row |= {"bpp": record.bpp, "psnr_rgb": None, "ms_ssim": None, **scores}
-    row["flag"] = implausible(record.bpp, scores.get("psnr_rgb"))
-    first = ("codec", "spec", "dataset", "image", "width", "height", "n_bytes", "bpp",
-             "psnr_rgb", "ms_ssim", "encode_s", "decode_s", "error", "flag")  # fmt: skip
-    return {name: row[name] for name in (*first, *(n for n in row if n not in first))}
-
-
-def flat_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """Rows of ``records``, all with the same columns."""
-    rows = [flat_row(record) for record in records]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    return [{name: row.get(name) for name in columns} for row in rows]
+    row |= {"bpp": record.bpp, **{name: scores.get(name) for name in METRICS}}
+    row["flag"] = implausible(record.bpp, row["psnr_rgb"])
+    return {name: row[name] for name in dict.fromkeys((*_FIRST, *row))}
 
 
 def file_name(text: str) -> str:
@@ -49,37 +51,65 @@ def file_names(keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
     Where several keys would get one name, one that needs no change keeps it, and the others have
     the start of their SHA-256 behind it.
     """
+    plain = {key: file_name("-".join(key)) for key in keys}
+    shared = Counter(name.casefold() for name in plain.values())
     names: dict[tuple[str, ...], str] = {}
     taken: set[str] = set()
-    every = sorted(set(keys), key=lambda key: (file_name("-".join(key)) != "-".join(key), key))
-    shared = Counter(file_name("-".join(key)).casefold() for key in every)
-    for key in every:
-        name = file_name("-".join(key))
-        alone = shared[name.casefold()] == 1
+    for key in sorted(plain, key=lambda key: (plain[key] != "-".join(key), key)):
+        name = plain[key]
         unchanged = name == "-".join(key) and name.casefold() not in taken
-        digest = hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).hexdigest()
-        names[key] = name if alone or unchanged else f"{name}-{digest[:8]}"
-        taken.add(names[key].casefold())
+        if not unchanged and shared[name.casefold()] > 1:
+            digest = hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).hexdigest()
+            name = f"{name}-{digest[:8]}"
+        names[key] = name
+        taken.add(name.casefold())
     return names
 
 
+def load_records(folder: str | Path = "reports") -> "pd.DataFrame":
+    """Return the records of a report folder, one row per image and operating point.
+
+    Columns are those of the CSV export: the fields of `rdbench.Record`, one per metric, ``bpp`` in
+    bits per pixel, ``flag``; segments and provenance as JSON. What was not measured is missing.
+
+    Raises:
+        DataError: the folder holds no records.
+    """
+    import pandas as pd
+
+    with Store(folder, create=False) as store:
+        return pd.DataFrame([flat_row(record) for record in store.records()])
+
+
 def to_csv(records: Iterable[Record]) -> str:
-    """One line a record behind a line of column names; what was not measured is empty."""
-    return table(flat_rows(records), "csv")
+    """A line of keys, then one line per record; what was not measured is empty."""
+    return csv_text([flat_row(record) for record in records])
 
 
 def to_json(records: Iterable[Record]) -> str:
     """An array of objects, segments and provenance nested."""
-    rows = [{**dataclasses.asdict(r), "bpp": r.bpp} for r in records]
+    rows = [
+        {**dataclasses.asdict(r), "bpp": r.bpp, "curve": str(r.curve), "settings": dict(r.settings)}
+        for r in records
+    ]
     return json.dumps(rows, indent=1) + "\n"
 
 
 def to_parquet(records: Iterable[Record], path: Path) -> None:
-    """A Parquet file of the rows of ``flat_rows``."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """Write the rows of `flat_row` to a Parquet file.
 
-    table_of_records = pa.Table.from_pylist(flat_rows(records))
+    Raises:
+        Unavailable: pyarrow, an optional dependency, is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise Unavailable(
+            "Parquet export needs pyarrow: run `pip install 'rdbench[export]'`, or export to csv"
+        ) from None
+
+    table_of_records = pa.Table.from_pylist([flat_row(record) for record in records])
     with replacing(path) as partial:
         pq.write_table(table_of_records, partial)
 
@@ -103,7 +133,7 @@ def _compressai(curve: Curve, by_point: Mapping[tuple[str, str], Sequence[Record
     results: dict[str, list[float | None]] = {"bpp": curve.bpp.tolist()}
     for metric, name in (("psnr_rgb", "psnr-rgb"), ("ms_ssim", "ms-ssim-rgb")):
         if curve.has(metric):
-            scores = curve.distortion[metric]
+            scores = curve.scores[metric]
             results[name] = [float(v) if np.isfinite(v) else None for v in scores]
     for column, name in (("encode_s", "encoding_time"), ("decode_s", "decoding_time")):
         results[name] = [

@@ -70,8 +70,8 @@ class Panel:
 
 
 def plot_curves(
-    curves: Sequence[Curve],
-    out: Path,
+    curves: Iterable[Curve],
+    out: str | Path,
     formats: Sequence[str] = FORMATS,
     width_in: float = PAGE_IN,
     replace: bool = True,
@@ -96,6 +96,7 @@ def plot_curves(
     """
     import matplotlib as mpl
 
+    curves, out = list(curves), Path(out)
     every = {*datasets, *(curve.dataset for curve in curves)}
     names = file_names((name, metric) for name in every for metric in METRICS)
     panels = {out / names[panel.title, panel.metric]: panel for panel in _panels(curves)}

@@ -9,42 +9,45 @@ from pathlib import Path
 from typing import Any
 
 from rdbench.analysis.paper import Finding, Item, Paper, Value
+from rdbench.columns import Column, plain
 from rdbench.files import output_files, write_text
 from rdbench.report.plots import FORMATS, STYLE, save
 from rdbench.report.tables import latex_escape, table
 
 Found = Sequence[tuple[Item, Finding]]
 
-_NOTE = "measured with"
+VALUES = (
+    Column("row", "of"),
+    *plain("quantity", "published", "recomputed", "here"),
+    Column("difference", signed=True),
+    Column("note", "measured with"),
+)
+"""How people see the rows of `value_rows`."""
 
 
 def value_rows(finding: Finding) -> list[dict[str, Any]]:
-    """The values of a finding as a table, with the digits that the paper prints."""
+    """The values of a finding as rows; numbers are decimals with the digits of the paper."""
     return [
         {
-            "of": value.row,
+            "row": value.row,
             "quantity": value.quantity,
-            "published": None if value.published is None else f"{value.published:f}",
-            "recomputed": _text(value, value.recomputed),
-            "here": _text(value, value.here),
-            "difference": _text(value, value.difference, "+"),
-            _NOTE: value.note or None,
+            "published": value.published,
+            "recomputed": _rounded(value, value.recomputed),
+            "here": _rounded(value, value.here),
+            "difference": _rounded(value, value.difference),
+            "note": value.note or None,
         }
         for value in finding.values
     ]
 
 
-def _text(value: Value, number: float | None, sign: str = "") -> str | None:
-    """``number`` with the digits of the published one; -0 is 0."""
+def _rounded(value: Value, number: float | None) -> Decimal | None:
+    """``number`` with as many decimals as the published one, else three; -0 is 0."""
     if number is None:
         return None
-    decimals = _decimals(value.published)
-    return f"{round(number, decimals) + 0.0:{sign}.{decimals}f}"
-
-
-def _decimals(number: Decimal | None) -> int:
-    """Digits behind the point as printed; three where nothing was."""
-    return 3 if number is None else max(0, -int(number.as_tuple().exponent))
+    printed = value.published
+    decimals = 3 if printed is None else max(0, -int(printed.as_tuple().exponent))
+    return Decimal(f"{round(number, decimals) + 0.0:.{decimals}f}")
 
 
 def as_json(paper: Paper, found: Found) -> dict[str, Any]:
@@ -131,7 +134,7 @@ def markdown(paper: Paper, found: Found) -> str:
     parts = [f"# {paper.title}\n\n{paper.url}\n"]
     for title, _, finding in _captions(found):
         parts.append(f"## {title}\n")
-        parts.append(table(value_rows(finding), "markdown"))
+        parts.append(table(VALUES, value_rows(finding), "markdown"))
         parts += [f"![{plot.name}]({plot.name}.png)\n" for plot in finding.plots]
         parts.append("".join(f"- {remark}\n" for remark in _remarks(finding)))
     return "\n".join(part for part in parts if part)
@@ -147,13 +150,9 @@ def _numbered(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[st
     Returns:
         The rows, and what each number says.
     """
-    texts = list(dict.fromkeys(row[_NOTE] for row in rows if row[_NOTE]))
+    texts = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
     numbers = {text: f"({number})" for number, text in enumerate(texts, start=1)}
-    marked = [
-        {name: value for name, value in row.items() if name != _NOTE}
-        | {"note": numbers.get(row[_NOTE])}
-        for row in rows
-    ]
+    marked = [row | {"note": numbers.get(row["note"])} for row in rows]
     return marked, [f"{number} measured with {text}" for text, number in numbers.items()]
 
 
@@ -175,9 +174,10 @@ def latex(paper: Paper, found: Found) -> str:
         "\\captionsetup{labelformat=empty}\n"
         f"\\title{{{latex_escape(paper.title)}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n"
     ]
+    columns = (*VALUES[:-1], Column("note"))
     for title, _, finding in _captions(found):
         rows, explained = _numbered(value_rows(finding))
-        parts.append(table(rows, "latex", title))
+        parts.append(table(columns, rows, "latex", title))
         parts += [
             f"\\begin{{figure}}\n\\centering\n"
             "\\includegraphics[width=\\linewidth,height=0.85\\textheight,keepaspectratio]"
@@ -215,7 +215,7 @@ def page(paper: Paper, found: Found) -> str:
     parts = [_HEAD.format(title=html.escape(paper.title), url=paper.url)]
     for title, _, finding in _captions(found):
         parts.append(f"<h2>{html.escape(title)}</h2>\n")
-        parts.append(table(value_rows(finding), "html"))
+        parts.append(table(VALUES, value_rows(finding), "html"))
         parts += [
             f'<p><img src="{plot.name}.svg" alt="{html.escape(title)}"></p>\n'
             for plot in finding.plots

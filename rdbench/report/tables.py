@@ -1,92 +1,30 @@
 """Rows as tables for a page, a paper or a spreadsheet: Markdown, LaTeX with booktabs, HTML, CSV."""
 
+import csv
+import html
+import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from rdbench.errors import UsageError
+from rdbench.columns import Column, Row, is_numeric, shown
 from rdbench.printable import printable
 
 _LINES_OF_A_PAGE = 45
 
-FORMS = {"markdown": "pipe", "latex": "latex_booktabs", "html": "html", "csv": "csv"}
-"""Forms by name, and what the library tabulate calls them."""
 
-Rows = Sequence[Mapping[str, Any]]
-
-_DIGITS = {
-    "bpp": 6,
-    "psnr_rgb": 5,
-    "ms_ssim": 6,
-    "extra_params_percent": 5,
-    "extra_macs_percent": 5,
-}
-"""What published tables are compared by."""
-
-
-def columns(rows: Rows) -> list[str]:
-    """Columns worth showing: the keys under which any row has a value."""
-    return [name for name in keys(rows) if any(row.get(name) is not None for row in rows)]
-
-
-def keys(rows: Rows) -> list[str]:
-    """The keys of all rows; one that the rows before lack follows its neighbour in its own row."""
-    found: list[str] = []
-    for row in rows:
-        place = 0
-        for name in row:
-            if name not in found:
-                found.insert(place, name)
-            place = found.index(name) + 1
-    return found
-
-
-def is_numeric(rows: Rows, name: str) -> bool:
-    """Whether a column holds numbers, be they written out with the digits wanted."""
-    texts = [str(row[name]) for row in rows if row.get(name) is not None]
-    return all(re.fullmatch(r"[+-]?(\d[\d.e+-]*|inf|nan)", text) for text in texts)
-
-
-def cell(name: str, value: Any) -> str:
-    """A value as tables show it: a dash for None, the digits that its column is compared by."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.{3 if name.endswith('(%)') else _DIGITS.get(name, 4)}f}"
-    return str(value)
-
-
-def table(rows: Rows, form: str, caption: str = "") -> str:
-    """Rows as text in one of FORMS; "" where there are none.
+def csv_text(rows: Sequence[Row]) -> str:
+    """Rows as CSV: their keys, then numbers with all their digits; "" where there are no rows.
 
     Args:
-        rows: their keys become the columns; what a row lacks is None. As in the terminal, a
-            column of nothing but None is left out.
-        form: ``markdown``, ``latex`` (a ``table`` that needs the package booktabs, or a
-            ``longtable`` where it takes more than a page), ``html`` (a ``table`` element) or
-            ``csv`` (numbers with all their digits, no caption; text that begins like a formula
-            has an apostrophe before it, so that no spreadsheet runs it).
-        caption: line above the table.
-
-    Raises:
-        UsageError: no such form.
+        rows: all with the same keys. Text that begins like a formula gets an apostrophe before it,
+            so that no spreadsheet runs it.
     """
-    if form not in FORMS:
-        raise UsageError(f"a table is written as {', '.join(FORMS)}, not {form!r}")
     if not rows:
         return ""
-    return _csv(rows) if form == "csv" else _marked_up(rows, form, caption)
-
-
-def _csv(rows: Rows) -> str:
-    import csv
-    import io
-
     text = io.StringIO()
-    names = keys(rows)
-    lines: list[list[Any]] = [list(names), *([row.get(name) for name in names] for row in rows)]
+    keys = list(rows[0])
+    lines: list[list[Any]] = [keys, *([row[key] for key in keys] for row in rows)]
     # The library leaves a carriage return as it is, and readers take it for the end of a row.
     returns = any("\r" in str(value) for line in lines for value in line)
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
@@ -99,26 +37,30 @@ def _no_formula(value: Any) -> Any:
     """``value``; text that a spreadsheet would run as a formula has an apostrophe before it."""
     if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         return value
-    return value if _is_number(value) else f"'{value}"
+    is_number = re.fullmatch(r"[+-]?(\d[\d.]*([eE][+-]?\d+)?|inf|nan)", value)
+    return value if is_number else f"'{value}"
 
 
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?(\d[\d.]*([eE][+-]?\d+)?|inf|nan)", text) is not None
+def table(columns: Sequence[Column], rows: Sequence[Row], form: str, caption: str = "") -> str:
+    """Rows as marked-up text with the digits of papers; "" where there are no rows.
+
+    Args:
+        columns: those that hold nothing but None are left out.
+        rows: of the table.
+        form: a key of FORMS: ``markdown``; ``latex``, a ``table`` that needs the package booktabs,
+            or a ``longtable`` where it takes more than a page; ``html``, a ``table`` element.
+        caption: line above the table.
+    """
+    columns = shown(columns, rows)
+    if not columns:
+        return ""
+    right = [is_numeric(column, rows) for column in columns]
+    heads = [printable(column.heading) for column in columns]
+    cells = [[printable(column.text(row, for_paper=True)) for column in columns] for row in rows]
+    return FORMS[form](heads, cells, right, printable(caption))
 
 
-def _marked_up(rows: Rows, form: str, caption: str) -> str:
-    from tabulate import tabulate
-
-    names = columns(rows)
-    plain = _PLAIN.get(form, str)
-    text = tabulate(
-        [[plain(printable(cell(name, row.get(name)))) for name in names] for row in rows],
-        [plain(printable(name)).replace("_", " ") for name in names],
-        tablefmt=FORMS[form],
-        disable_numparse=True,
-        colalign=["right" if is_numeric(rows, name) else "left" for name in names],
-    )
-    return _CAPTIONED[form](text, caption)
+Cells = Sequence[Sequence[str]]
 
 
 def markdown_escape(text: str) -> str:
@@ -126,35 +68,60 @@ def markdown_escape(text: str) -> str:
     return re.sub(r"([\\`*|<$~])", r"\\\1", text)
 
 
-_PLAIN = {"markdown": markdown_escape}
-"""What keeps a name as it is; tabulate does it for the other forms."""
+def _markdown(heads: Sequence[str], cells: Cells, right: Sequence[bool], caption: str) -> str:
+    """A pipe table, its columns padded to be read as text, too."""
+    lines = [[markdown_escape(cell) for cell in line] for line in (heads, *cells)]
+    widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
+    texts = [
+        [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)]
+        for line in lines
+    ]
+    rule = ["-" * (w - 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)]
+    title = f"**{markdown_escape(caption)}**\n\n" if caption else ""
+    return title + "".join(f"| {' | '.join(line)} |\n" for line in (texts[0], rule, *texts[1:]))
 
 
-def _markdown(text: str, caption: str) -> str:
-    caption = markdown_escape(printable(caption))
-    return f"**{caption}**\n\n{text}\n" if caption else f"{text}\n"
-
-
-def _latex(text: str, caption: str) -> str:
+def _latex(heads: Sequence[str], cells: Cells, right: Sequence[bool], caption: str) -> str:
     """A table with true minus signs and dashes."""
-    text = re.sub(r"(^|&)( *)-(?=\d)", r"\1\2$-$", text, flags=re.MULTILINE)
-    text = re.sub(r"(^|&)( *)-( *)(?=&|\\\\)", r"\1\2--\3", text, flags=re.MULTILINE)
-    title = f"\\caption{{{latex_escape(caption)}}}" if caption else ""
-    if text.count("\n") > _LINES_OF_A_PAGE:
-        begin, body = text.replace("tabular}", "longtable}").split("\n", 1)
-        return "\n".join([begin, *([title + r"\\"] if title else []), body, ""])
-    return "\n".join([r"\begin{table}", r"\centering", title, text, r"\end{table}", ""])
+
+    def cell(text: str, is_number: bool) -> str:
+        if text == "-":
+            return "--"
+        escaped = latex_escape(text)
+        return re.sub(r"(^|\()-(?=\d)", r"\1$-$", escaped) if is_number else escaped
+
+    lines = [" & ".join(map(cell, line, right)) + r" \\" for line in cells]
+    begin = f"{{{''.join('r' if r else 'l' for r in right)}}}"
+    body = [r"\toprule", " & ".join(map(latex_escape, heads)) + r" \\", r"\midrule", *lines,
+            r"\bottomrule"]  # fmt: skip
+    title = [f"\\caption{{{latex_escape(caption)}}}"] if caption else []
+    if len(lines) > _LINES_OF_A_PAGE:
+        title = [line + r"\\" for line in title]
+        parts = [rf"\begin{{longtable}}{begin}", *title, *body, r"\end{longtable}"]
+    else:
+        parts = [r"\begin{table}", r"\centering", *title, rf"\begin{{tabular}}{begin}", *body,
+                 r"\end{tabular}", r"\end{table}"]  # fmt: skip
+    return "\n".join([*parts, ""])
 
 
-def _html(text: str, caption: str) -> str:
-    import html
+def _html(heads: Sequence[str], cells: Cells, right: Sequence[bool], caption: str) -> str:
+    def line(texts: Sequence[str], tag: str) -> str:
+        styles = [' style="text-align: right;"' if r else "" for r in right]
+        parts = zip(texts, styles, strict=True)
+        return "<tr>" + "".join(f"<{tag}{s}>{html.escape(t)}</{tag}>" for t, s in parts) + "</tr>\n"
 
-    title = f"<table>\n<caption>{html.escape(caption)}</caption>" if caption else "<table>"
-    return text.replace("<table>", title, 1) + "\n"
+    title = f"<caption>{html.escape(caption)}</caption>\n" if caption else ""
+    body = "".join(line(texts, "td") for texts in cells)
+    head = f"<thead>\n{line(heads, 'th')}</thead>\n"
+    return f"<table>\n{title}{head}<tbody>\n{body}</tbody>\n</table>\n"
 
 
-_CAPTIONED = {"markdown": _markdown, "latex": _latex, "html": _html}
-
+FORMS: Mapping[str, Callable[[Sequence[str], Cells, Sequence[bool], str], str]] = {
+    "markdown": _markdown,
+    "latex": _latex,
+    "html": _html,
+}
+"""Forms by name, and the function that writes headings, cells, what is numeric, and a caption."""
 
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},

@@ -53,7 +53,7 @@ def test_segments(folder):
     assert [row["segment"] for row in rows] == ["header", *(f"z{i}" for i in range(1, 10))]
     assert rows[0]["overhead_percent"] is None
     for row in rows[1:]:
-        expected = 100 * (row["bpp"] / row["ideal_bpp"] - 1)
+        expected = 100 * (row["coded_bpp"] / row["ideal_bpp"] - 1)
         assert row["overhead_percent"] == pytest.approx(expected)
 
 
@@ -88,7 +88,7 @@ def test_what_a_file_lacks_is_found(tmp_path, monkeypatch):
     def rebuilt(spec, cls):
         return Forgetful(int(spec.partition("=")[2]))
 
-    monkeypatch.setattr(storing, "codec_from_spec", rebuilt)
+    monkeypatch.setattr(storing, "get_codec", rebuilt)
     found = audit(tmp_path / "out")
     assert len(found) == 2
     for a in found:

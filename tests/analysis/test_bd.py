@@ -8,9 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rdbench.analysis.bd import METHODS, bd_psnr, bd_rate, sensitivity
-from rdbench.analysis.delta import RATE, rises
-from rdbench.curve import Anomaly, Curve, PerImage
+from rdbench.analysis.bd import bd_psnr, bd_rate
+from rdbench.analysis.delta import METHODS, RATE, rises
+from rdbench.analysis.sensitivity import sensitivity
+from rdbench.curve import Curve, Note, PerImage
 from rdbench.errors import DataError, UsageError
 from rdbench.published import load_curve
 
@@ -23,7 +24,7 @@ def curve(bpp, psnr, codec="codec", **more) -> Curve:
         dataset="set",
         source="measured",
         bpp=np.asarray(bpp, float),
-        distortion={"psnr_rgb": np.asarray(psnr, float)},
+        scores={"psnr_rgb": np.asarray(psnr, float)},
         **more,
     )
 
@@ -108,7 +109,7 @@ def test_ms_ssim_is_compared_in_db():
     (rate_a, db_a), (rate_b, db_b) = a.points("ms_ssim"), b.points("ms_ssim")
     expected = bjontegaard.bd_rate(rate_a, db_a, rate_b, db_b, method="cubic", min_overlap=0)
     assert bd_rate(a, b, "ms_ssim").bd_rate_percent == pytest.approx(expected, rel=1e-6)
-    value = a.distortion["ms_ssim"][3]
+    value = a.scores["ms_ssim"][3]
     assert db_a[3] == pytest.approx(-10 * np.log10(1 - value))
 
 
@@ -162,7 +163,7 @@ def test_a_falling_curve_is_said():
 
 
 def test_notes_of_either_curve_are_said():
-    noted = curve(BPP, [30, 33, 36, 39], notes=(Anomaly("note", "beware"),))
+    noted = curve(BPP, [30, 33, 36, 39], notes=(Note("note", "beware"),))
     assert any("beware" in w for w in bd_rate(noted, curve(BPP, [31, 34, 37, 40])).warnings)
 
 
@@ -217,14 +218,14 @@ def test_interval_is_that_of_the_bootstrap_done_slowly():
     rng = np.random.default_rng(1)
     anchor, test = images(rng.normal(0.95, 0.1, 12), 12)
     lift = rng.normal(0, 2, 12)
-    test = measured(test.per_image.bpp, test.per_image.distortion["psnr_rgb"] + lift, "test")
+    test = measured(test.per_image.bpp, test.per_image.scores["psnr_rgb"] + lift, "test")
     fast = bd_rate(anchor, test, n_resamples=200, seed=3)
     counts = np.random.default_rng(3).multinomial(12, np.full(12, 1 / 12), 200)
     figures = []
     for row in counts:
         chosen = np.repeat(np.arange(12), row)
         a, t = (
-            measured(c.per_image.bpp[:, chosen], c.per_image.distortion["psnr_rgb"][:, chosen])
+            measured(c.per_image.bpp[:, chosen], c.per_image.scores["psnr_rgb"][:, chosen])
             for c in (anchor, test)
         )
         figures.append(bd_rate(a, t, n_resamples=0).bd_rate_percent)
@@ -248,9 +249,9 @@ def test_images_are_paired_by_name():
     back = PerImage(
         table.images[::-1],
         table.bpp[:, ::-1],
-        {"psnr_rgb": table.distortion["psnr_rgb"][:, ::-1]},
+        {"psnr_rgb": table.scores["psnr_rgb"][:, ::-1]},
     )
-    turned = curve(test.bpp, test.distortion["psnr_rgb"], "test", per_image=back)
+    turned = curve(test.bpp, test.scores["psnr_rgb"], "test", per_image=back)
     assert bd_rate(anchor, turned).per_image == bd_rate(anchor, test).per_image
 
 
@@ -264,7 +265,7 @@ def test_other_images_give_no_interval():
 def test_averaging_changes_the_figure_where_images_differ():
     rng = np.random.default_rng(0)
     anchor, test = images(rng.uniform(0.7, 1.3, 24))
-    spread = test.per_image.distortion["psnr_rgb"] + rng.normal(0, 2, 24)
+    spread = test.per_image.scores["psnr_rgb"] + rng.normal(0, 2, 24)
     test = measured(test.per_image.bpp, spread, "test")
     usual = bd_rate(anchor, test)
     other = bd_rate(anchor, test, averaging="db_of_mean")
@@ -388,7 +389,7 @@ def test_equal_points_and_equal_qualities_count_once(method):
 
 def test_an_image_with_three_different_qualities_has_no_figure():
     anchor, test = images(np.ones(4), 4)
-    psnr = test.per_image.distortion["psnr_rgb"].copy()
+    psnr = test.per_image.scores["psnr_rgb"].copy()
     psnr[:, 1] = [30, 33, 33, 36, 36]
     result = bd_rate(anchor, measured(test.per_image.bpp, psnr, "test"))
     assert [v is None for _, v in result.per_image] == [False, True, False, False]
@@ -408,8 +409,8 @@ def test_an_image_whose_cubic_leaves_the_points_is_said():
 
 def test_what_another_metric_lacks_is_not_said():
     notes = (
-        Anomaly("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
-        Anomaly("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),
+        Note("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
+        Note("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),
     )
     noted, other = curve(BPP, [30, 33, 36, 39], notes=notes), curve(BPP, [31, 34, 37, 40])
     said = "\n".join(bd_rate(noted, other).warnings)
@@ -419,8 +420,8 @@ def test_what_another_metric_lacks_is_not_said():
 
 def test_too_few_points_say_where_the_others_went():
     notes = (
-        Anomaly("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
-        Anomaly("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),
+        Note("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
+        Note("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),
     )
     few = curve(BPP, [30, 33, 36, np.nan], notes=notes)
     with pytest.raises(DataError, match=r"needs 4 \(no mean psnr_rgb for c:q=9: 1 image has"):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdbench.analysis.measured import anomalies, measured_curves
+from rdbench.analysis.measured import measured_curves, notes_on
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
-from rdbench.types import Record
+from rdbench.types import CurveKey, Record, Weights
 
 IMAGES = {"a.png": "hash-a", "b.png": "hash-b"}
 SETS = {"set": IMAGES}
@@ -23,7 +23,6 @@ def record(quality: int, image: str, **changes) -> Record:
     made = Record(
         codec="toy",
         spec=f"toy:quality={quality}",
-        curve="toy",
         rate_parameter="quality",
         rate_value=float(quality),
         fingerprint="",
@@ -46,22 +45,22 @@ def records(qualities=(1, 2, 3, 4)) -> list[Record]:
 
 
 def kinds(curve: Curve) -> list[str]:
-    return [a.kind for a in anomalies(curve)]
+    return [a.kind for a in notes_on(curve)]
 
 
 @given(st.permutations(records()))
 def test_means_over_images_in_any_order_of_records(shuffled):
     (curve,) = measured_curves(shuffled, SETS)
     np.testing.assert_allclose(curve.bpp, [1.5, 3, 4.5, 6])
-    np.testing.assert_allclose(curve.distortion["psnr_rgb"], [31.5, 33, 34.5, 36])
-    np.testing.assert_allclose(curve.distortion["ms_ssim"], [0.91, 0.92, 0.93, 0.94])
+    np.testing.assert_allclose(curve.scores["psnr_rgb"], [31.5, 33, 34.5, 36])
+    np.testing.assert_allclose(curve.scores["ms_ssim"], [0.91, 0.92, 0.93, 0.94])
     assert curve.rate_values == (1, 2, 3, 4)
     assert curve.specs[0] == "toy:quality=1"
     assert curve.source == "measured"
     assert curve.per_image is not None
     assert curve.per_image.images == ("a.png", "b.png")
     np.testing.assert_allclose(curve.per_image.bpp[0], [1, 2])
-    assert anomalies(curve) == []
+    assert notes_on(curve) == []
 
 
 def test_both_averagings():
@@ -76,7 +75,7 @@ def test_a_missing_image_leaves_a_gap_that_is_said():
     (curve,) = measured_curves(records()[1:], SETS)
     np.testing.assert_allclose(curve.bpp, [3, 4.5, 6])
     assert kinds(curve) == ["incomplete", "short"]
-    assert "toy:quality=1: 1 of 2 images; no a.png" in anomalies(curve)[0].message
+    assert "toy:quality=1: 1 of 2 images; no a.png" in notes_on(curve)[0].message
 
 
 def test_a_failed_image_leaves_a_gap_with_its_reason():
@@ -104,16 +103,19 @@ def test_an_image_beyond_the_set_does_not_count():
 
 
 def test_two_fingerprints_at_one_operating_point_are_a_conflict():
-    again = record(3, "a.png", fingerprint="other-weights", n_bytes=7)
-    (curve,) = measured_curves([*records(), again], SETS)
+    again = record(3, "a.png", fingerprint="other-weights", n_bytes=7, variable_rate=False)
+    fixed = [dataclasses.replace(r, variable_rate=False) for r in records()]
+    (curve,) = measured_curves([*fixed, again], SETS)
     assert curve.rate_values == (1, 2, 4)
     assert kinds(curve) == ["conflict", "short"]
-    assert "2 fingerprints (none, other-weight)" in anomalies(curve)[0].message
+    assert "2 fingerprints (none, other-weight)" in notes_on(curve)[0].message
 
 
 def test_a_failure_with_another_fingerprint_is_no_conflict():
-    failed = record(3, "a.png", fingerprint="other-weights", error="no", n_bytes=None, scores={})
-    (curve,) = measured_curves([*records(), failed], SETS)
+    changes = {"error": "no", "n_bytes": None, "scores": {}, "variable_rate": False}
+    failed = record(3, "a.png", fingerprint="other-weights", **changes)
+    fixed = [dataclasses.replace(r, variable_rate=False) for r in records()]
+    (curve,) = measured_curves([*fixed, failed], SETS)
     assert curve.rate_values == (1, 2, 3, 4)
 
 
@@ -124,12 +126,12 @@ def test_points_of_different_versions_are_said():
     ]
     (curve,) = measured_curves(newer, SETS)
     assert len(curve.bpp) == 4
-    assert [a.message for a in anomalies(curve)] == ["points made by different versions of toy"]
+    assert [a.message for a in notes_on(curve)] == ["points made by different versions of toy"]
 
 
 def test_protocols_and_settings_make_curves_of_their_own():
     as_float = [dataclasses.replace(r, protocol="q") for r in records()]
-    fast = [dataclasses.replace(r, curve="toy:speed=fast") for r in records()]
+    fast = [dataclasses.replace(r, settings=(("speed", "fast"),)) for r in records()]
     protocols = {"p": {"scored": "8-bit"}, "q": {"scored": "float"}}
     curves = measured_curves([*records(), *as_float, *fast], SETS, protocols)
     assert [c.label for c in curves] == ["toy (8-bit)", "toy (float)", "toy:speed=fast"]
@@ -137,43 +139,66 @@ def test_protocols_and_settings_make_curves_of_their_own():
 
 
 def test_labels_name_the_settings_that_differ():
-    specs = ("toy:speed=fast,lambda=1,depth=8@w", "toy:speed=fast,lambda=2,depth=8@w")
-    both = [dataclasses.replace(r, curve=spec) for spec in specs for r in records()]
+    settings = [(("speed", "fast"), ("lambda", value), ("depth", "8")) for value in "12"]
+    both = [dataclasses.replace(r, settings=own) for own in settings for r in records()]
     assert [c.label for c in measured_curves(both, SETS)] == ["toy:lambda=1", "toy:lambda=2"]
 
 
 def test_weights_are_named_only_where_they_tell_curves_apart():
     def with_weights(name):
-        return [dataclasses.replace(r, curve=f"toy@{name}") for r in records()]
+        return [dataclasses.replace(r, fingerprint=name) for r in records()]
 
     assert [c.label for c in measured_curves(with_weights("w1"), SETS)] == ["toy"]
     both = measured_curves(with_weights("w1") + with_weights("w2"), SETS)
     assert [c.label for c in both] == ["toy@w1", "toy@w2"]
 
 
-@pytest.mark.parametrize("kind", ["random", "reduced", "other"])
-def test_other_weights_than_the_published_are_said_in_label_and_notes(kind):
-    changes = {
-        "fingerprint": "0",
-        "curve": "toy:weights=/any/name.pt,precision=half@0",
-        "weights_kind": kind,
-    }
-    (curve,) = measured_curves([dataclasses.replace(r, **changes) for r in records()], SETS)
-    assert curve.label == "toy:weights=/any/name.pt"
+def with_kind(kind, sha256="0", **changes):
+    changes |= {"fingerprint": sha256, "weights": Weights(kind, sha256)}
+    return [dataclasses.replace(r, **changes) for r in records()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("random", "random weights"), ("reduced", "reduced network"), ("other", "other weights"),
+    ],
+)  # fmt: skip
+def test_other_weights_than_the_published_are_said_in_label_and_notes(kind, said):
+    settings = (("weights", "/any/name.pt"), ("precision", "half"))
+    (curve,) = measured_curves(with_kind(kind, settings=settings), SETS)
+    assert curve.label == f"toy ({said})"
     assert kinds(curve) == [kind]
     assert curve.weights_kind == kind
+    both = measured_curves([*with_kind(kind), *with_kind("published", "1")], SETS)
+    assert [c.label for c in both] == [f"toy ({said})", "toy"]
+    two = [*with_kind(kind, "0"), *with_kind(kind, "1")]
+    assert [c.label for c in measured_curves(two, SETS)] == [f"toy@0 ({said})", f"toy@1 ({said})"]
 
 
-def test_the_words_lite_and_random_make_no_kind_of_weights():
-    changes = {"fingerprint": "random-0", "curve": "toy:weights=lite@lite-0"}
-    published = {**changes, "weights_kind": "published"}
-    (curve,) = measured_curves([dataclasses.replace(r, **published) for r in records()], SETS)
-    assert (curve.label, kinds(curve)) == ("toy", [])
+def test_a_curve_is_known_by_codec_settings_and_weights():
+    settings = (("weights", "lite"), ("path", "/odd,name=@x-y"))
+    changes = {"settings": settings, "fingerprint": "ab" * 32}
+    (curve,) = measured_curves([dataclasses.replace(r, **changes) for r in records()], SETS)
+    assert curve.key == CurveKey("toy", settings, "ab" * 32)
+    assert str(curve.key) == "toy:weights=lite,path=/odd,name=@x-y@abababababab"
+    assert (curve.label, kinds(curve), curve.variable_rate) == ("toy", [], True)
+
+
+def test_weights_of_each_point_make_one_curve():
+    changed = [
+        dataclasses.replace(r, fingerprint=f"{r.rate_value:g}", variable_rate=False)
+        for r in records()
+    ]
+    (curve,) = measured_curves(changed, SETS)
+    assert (curve.key, curve.variable_rate) == (CurveKey("toy"), False)
 
 
 def test_a_curve_of_several_kinds_of_weights_is_the_least_trusted():
     mixed = [
-        dataclasses.replace(r, weights_kind="reduced" if r.rate_value == 4 else "published")
+        dataclasses.replace(
+            r, weights=Weights("reduced" if r.rate_value == 4 else "published", "0")
+        )
         for r in records()
     ]
     (curve,) = measured_curves(mixed, SETS)
@@ -200,7 +225,7 @@ def test_a_metric_that_nothing_has_is_not_there():
     assert not curve.has("ms_ssim")
     with pytest.raises(UsageError, match="toy \\(measured\\) on set has no ms_ssim"):
         curve.points("ms_ssim")
-    assert anomalies(curve) == []
+    assert notes_on(curve) == []
 
 
 def test_unknown_data_set():
@@ -218,7 +243,7 @@ def drawn(bpp, psnr) -> Curve:
         dataset="d",
         source="imported",
         bpp=np.array(bpp, float),
-        distortion={"psnr_rgb": np.array(psnr, float)},
+        scores={"psnr_rgb": np.array(psnr, float)},
     )
 
 
@@ -246,11 +271,11 @@ def test_points_are_sorted_by_rate():
         dataset="d",
         source="imported",
         bpp=np.array([0.4, 0.1, 0.2]),
-        distortion={"psnr_rgb": np.array([36, 30, 33.0])},
+        scores={"psnr_rgb": np.array([36, 30, 33.0])},
         rate_values=(3, 1, 2),
     )
     assert curve.bpp.tolist() == [0.1, 0.2, 0.4]
-    assert curve.distortion["psnr_rgb"].tolist() == [30, 33, 36]
+    assert curve.scores["psnr_rgb"].tolist() == [30, 33, 36]
     assert curve.rate_values == (1, 2, 3)
     assert curve.label == "c"
 
@@ -276,5 +301,5 @@ def test_columns_must_be_of_one_length():
 
 
 def test_a_level_step_does_not_fall():
-    (level,) = anomalies(drawn([0.1, 0.2, 0.4, 0.8], [30, 33, 33, 39]))
+    (level,) = notes_on(drawn([0.1, 0.2, 0.4, 0.8], [30, 33, 33, 39]))
     assert level.message == "psnr_rgb stays at 33.000 dB from 0.2 to 0.4 bpp"

@@ -8,32 +8,39 @@ import pytest
 from folders import as_kodak
 
 from rdbench import bd_rate, load, rescore, run
-from rdbench.analysis.bd import sensitivity
-from rdbench.analysis.overview import TABLES, Request, bd_rates, compared, points
-from rdbench.analysis.selection import gather
+from rdbench.analysis.overview import TABLES, Request, bd_rates, bd_table, points
+from rdbench.analysis.selection import select
+from rdbench.analysis.sensitivity import sensitivity
 from rdbench.errors import UsageError
 from rdbench.metrics import Protocol
 from rdbench.report.tables import table
+from rdbench.types import Weights
 
 NOWHERE = Path("nowhere")
 
 
 def test_bd_rates_and_their_average():
-    rows = {row["codec"]: row for row in bd_rates(Request(NOWHERE))}
-    qarv = rows["qarv"]
-    assert qarv["kodak (%)"] == pytest.approx(-5.899, abs=0.0006)
-    assert qarv["tecnick (%)"] == pytest.approx(-8.938, abs=0.0006)
-    assert qarv["average (%)"] == pytest.approx(
-        (qarv["kodak (%)"] + qarv["tecnick (%)"] + qarv["clic2022 (%)"]) / 3
-    )
-    assert rows["mbt2018"]["average (%)"] is None
-    assert "vtm18" not in rows
+    rows = {(row["codec"], row["dataset"]): row for row in bd_rates(Request(NOWHERE)).rows}
+    found = {d: rows["qarv", d]["bd_rate_percent"] for d in ("clic2022", "kodak", "tecnick")}
+    assert found["kodak"] == pytest.approx(-5.899, abs=0.0006)
+    assert found["tecnick"] == pytest.approx(-8.938, abs=0.0006)
+    average = rows["qarv", "kodak"]["average_percent"]
+    assert average == pytest.approx(sum(found.values()) / 3)
+    assert rows["mbt2018", "kodak"]["average_percent"] is None
+    assert rows["mbt2018", "tecnick"]["bd_rate_percent"] is None
+    assert "vtm18" not in {codec for codec, _ in rows}
+    columns, wide = bd_table(bd_rates(Request(NOWHERE)).rows)
+    heads = ["codec", "clic2022 (%)", "kodak (%)", "tecnick (%)", "average (%)", "source"]
+    assert [column.heading for column in columns] == heads
+    assert [column.text(wide[0]) for column in columns] == [
+        "qarv", "-6.914", "-5.899", "-8.938", f"{average:.3f}", "published",
+    ]  # fmt: skip
 
 
 def test_best_first_and_only_what_is_asked_for():
-    rows = bd_rates(Request(NOWHERE, dataset="kodak", codecs=("jpeg", "qarv", "webp")))
+    rows = bd_rates(Request(NOWHERE, dataset="kodak", codecs=("jpeg", "qarv", "webp"))).rows
     assert [row["codec"] for row in rows] == ["qarv", "webp", "jpeg"]
-    assert "-5.899" in table(rows, "markdown")
+    assert "-5.899" in table(*bd_table(rows), "markdown")
 
 
 def test_points_of_a_folder(tmp_path):
@@ -51,8 +58,8 @@ def test_only_published_weights_stand_for_the_published_codec(tmp_path, kind):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     PIL.Image.fromarray(pixels).save(folder / "a.png")
     run("qarv:weights=random-tiny,lambda=16,64,256,1024", str(folder), tmp_path / "out")
-    as_kodak(tmp_path / "out", tmp_path / "kodak", weights_kind=kind)
-    found = [c for c in gather(tmp_path / "kodak", "kodak") if c.codec == "qarv"]
+    as_kodak(tmp_path / "out", tmp_path / "kodak", weights=Weights(kind, "0"))
+    found = [c for c in select(tmp_path / "kodak", "kodak").curves if c.codec == "qarv"]
     assert {c.source for c in found} == {"measured"} | ({"published"} - {kind})
     assert [c.weights_kind for c in found if c.source == "measured"] == [kind]
 
@@ -66,7 +73,7 @@ def test_bd_rates_under_other_metrics(tmp_path):
         assert -60 < found.bd_rate_percent < 0
         assert found.ci_low < found.bd_rate_percent < found.ci_high
         rates, qualities = curves["webp"].points(metric)
-        assert (np.diff(sign * curves["webp"].distortion[metric]) > 0).all()
+        assert (np.diff(sign * curves["webp"].scores[metric]) > 0).all()
         assert (np.diff(qualities) > 0).all()
         assert len(rates) == 4
         with pytest.raises(UsageError, match="db_of_mean"):
@@ -79,11 +86,11 @@ def test_bd_rates_under_other_metrics(tmp_path):
 
 def test_tables_say_how_points_were_scored_where_that_differs(tmp_path):
     run("jpeg:quality=20,40,60,80", "sample", tmp_path)
-    assert "scored" not in points(Request(tmp_path))[0]
+    assert points(Request(tmp_path))[0]["scored"] is None
     run("webp:quality=20,40,60,80", "sample", tmp_path, protocol=Protocol(scored="float"))
     said = {(row["codec"], row["scored"]) for row in points(Request(tmp_path))}
     assert said == {("jpeg", "8-bit"), ("webp", "float")}
-    notes = compared(Request(tmp_path, anchor="jpeg", dataset="sample")).notes
+    notes = bd_rates(Request(tmp_path, anchor="jpeg", dataset="sample")).notes
     assert ("webp", "reconstructions scored differently: float (webp), 8-bit (jpeg)") in notes
 
 
@@ -94,10 +101,10 @@ def test_tables_say_which_weights_and_which_anchor(tmp_path):
     pixels = ramp + np.random.default_rng(0).normal(0, 8, ramp.shape)
     PIL.Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / "a.png")
     run(
-        ["qarv:weights=lite,lambda=16,64,256,1024", "webp:quality=20,40,60,80",
+        ["qarv:weights=bundled,lambda=16,64,256,1024", "webp:quality=20,40,60,80",
          "webp:method=6,quality=20,40,60,80"],
         str(folder), tmp_path / "out",
     )  # fmt: skip
-    found = compared(Request(tmp_path / "out", anchor="webp", dataset="set"))
-    assert ("qarv:weights=lite", "a reduced network, not the published one") in found.notes
+    found = bd_rates(Request(tmp_path / "out", anchor="webp", dataset="set"))
+    assert ("qarv (reduced network)", "a reduced network, not the published one") in found.notes
     assert "--anchor may also be webp:method=6" in found.choices[0]

@@ -15,7 +15,7 @@ def curve(bpp: object, psnr: object, codec: str = "c", dataset: str = "d") -> Cu
         codec=codec,
         dataset=dataset,
         bpp=np.asarray(bpp, float),
-        distortion={"psnr_rgb": np.asarray(psnr, float)},
+        scores={"psnr_rgb": np.asarray(psnr, float)},
         source="measured",
     )
 

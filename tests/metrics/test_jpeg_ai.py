@@ -148,7 +148,7 @@ def test_luma_weighs_channels():
 
 @pytest.mark.parametrize("name", ["lpips", "dists"])
 def test_networks_that_are_not_here_say_how_to_get_them(name, monkeypatch):
-    monkeypatch.setattr("rdbench.metrics._networks.find_spec", lambda library: None)
+    monkeypatch.setattr("rdbench.metrics.perceptual.find_spec", lambda library: None)
     assert name not in available()
     with pytest.raises(Unavailable, match=r"pip install 'rdbench\[perceptual\]'"):
         METRICS[name].function(*grey("chelsea.png", 64, 64))
@@ -157,7 +157,7 @@ def test_networks_that_are_not_here_say_how_to_get_them(name, monkeypatch):
 def test_missing_weights_are_named(tmp_path, monkeypatch):
     import torch
 
-    monkeypatch.setattr("rdbench.metrics._networks.find_spec", lambda library: object())
+    monkeypatch.setattr("rdbench.metrics.perceptual.find_spec", lambda library: object())
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(Unavailable, match=r"alexnet-owt-7be5be79\.pth in .*checkpoints"):
         METRICS["lpips"].check()

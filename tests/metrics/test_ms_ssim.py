@@ -5,12 +5,12 @@ import math
 import cv2
 import numpy as np
 import pytest
-import skimage.data
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytorch_msssim import ms_ssim as reference
 from pytorch_msssim.ssim import _fspecial_gauss_1d
+from sample import photograph
 
 from rdbench.metrics.ms_ssim import SMALLEST_SIDE, ms_ssim
 from rdbench.types import Image, Reconstruction
@@ -80,7 +80,7 @@ def test_equals_pytorch_msssim(height, width, kind, by, as_float, seed):
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
 @pytest.mark.parametrize("quality", [5, 85])
 def test_equals_pytorch_msssim_on_jpeg(name, quality):
-    image = getattr(skimage.data, name)()
+    image = photograph(name)
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
     value = ms_ssim(image, decoded)

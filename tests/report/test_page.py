@@ -20,9 +20,9 @@ from rdbench.analysis.complexity import Complexity, Work, complexity
 from rdbench.cli.app import app
 from rdbench.errors import DataError, UsageError
 from rdbench.match import match_codecs
-from rdbench.registry import codec_from_spec
 from rdbench.report.page import make_page, render, write_page
 from rdbench.report.page.album import bits_per_pixel
+from rdbench.spec import get_codec
 from rdbench.store import Store
 from rdbench.timing import time_codecs
 
@@ -107,11 +107,11 @@ def test_curves_of_one_name_are_told_apart(data):
 
 def test_what_was_not_measured_is_null(data):
     (curve,) = [c for c in kodak(data)["curves"] if c["key"] == "qarv"]
-    assert (curve["times"], curve["n_bytes"], curve["per_picture"]) == (None, None, None)
+    assert (curve["times"], curve["n_bytes"], curve["per_image"]) == (None, None, None)
     assert "NaN" not in json.dumps(data)
 
 
-def test_incomplete_points_are_no_points_and_say_so(folder, tmp_path):
+def test_incomplete_points_are_left_out_with_a_note(folder, tmp_path):
     fill(tmp_path, failing="beta")
     (curve,) = [c for c in kodak(make_page(tmp_path).data)["curves"] if c["key"] == "beta"]
     assert len(curve["bpp"]) == 4
@@ -141,7 +141,7 @@ def test_costs_are_counted_once_and_kept(tmp_path, monkeypatch):
 
 def test_costs_of_published_curves_are_what_is_counted(data):
     (curve,) = [c for c in kodak(data)["curves"] if c["key"] == "bmshj2018-factorized"]
-    codec = codec_from_spec("bmshj2018-factorized:weights=random,quality=8")
+    codec = get_codec("bmshj2018-factorized:weights=random,quality=8")
     counted = complexity(codec).row()
     assert curve["complexity"] == {name: round(value) for name, value in counted.items()}
 
@@ -158,18 +158,18 @@ def test_times_taken_alone_find_their_curve(folder, tmp_path):
 def test_images_are_those_nearest_to_a_rate(tmp_path):
     run("jpeg:quality=10,50,90", "sample", tmp_path)
     page = make_page(tmp_path, images=["coffee"], rates_bpp=[0.3, 3.0])
-    (image,) = page.data["datasets"][0]["pictures"]
+    (image,) = page.data["datasets"][0]["viewer"]
     low, high = image["views"]
     assert (low["spec"].split(",")[0], high["spec"].split(",")[0]) == (
         "jpeg:quality=10", "jpeg:quality=90",
     )  # fmt: skip
     with Store(tmp_path) as store:
-        records = {r.spec: r for r in store.records() if r.image == image["image"]}
+        records = {r.spec: r for r in store.records() if r.image == image["name"]}
         files = {spec: store.bitstream(r.bitstream_sha256) for spec, r in records.items()}
     for view in (low, high):
         shown = PIL.Image.open(io.BytesIO(b64decode(page.album.images[view["image"]])))
         kept = files[view["spec"]]
-        assert (np.asarray(shown) == codec_from_spec(view["spec"]).decode(kept)).all()
+        assert (np.asarray(shown) == get_codec(view["spec"]).decode(kept)).all()
         assert view["n_bytes"] == len(kept)
 
 
@@ -177,26 +177,26 @@ def test_what_match_found_is_nearer(tmp_path):
     run("jpeg:quality=10,90", "sample", tmp_path)
     match_codecs(["jpeg"], "sample", "bpp", 0.8, tmp_path)
     page = make_page(tmp_path, images=1, rates_bpp=[0.8])
-    (view,) = page.data["datasets"][0]["pictures"][0]["views"]
+    (view,) = page.data["datasets"][0]["viewer"][0]["views"]
     assert view["bpp"] == pytest.approx(0.8, rel=0.2)
     assert "quality=90" not in view["spec"]
     assert "quality=10," not in view["spec"]
 
 
-def test_an_image_nobody_has_is_named(folder):
+def test_an_unknown_image_is_named(folder):
     with pytest.raises(UsageError, match="kodim99"):
         make_page(folder, images=["kodim99"])
 
 
-def test_images_that_are_gone_are_said(folder, monkeypatch, tmp_path):
+def test_missing_images_are_reported(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("RDBENCH_DATA", str(tmp_path))
     page = make_page(folder, images=1)
     assert page.missing[0].startswith("no images of kodak")
-    assert kodak(page.data)["pictures"] == []
+    assert kodak(page.data)["viewer"] == []
 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(64, 64, 16), (50, 61, 16), (33, 9, 8)])
-def test_bits_are_spread_over_the_pixels_they_stand_for(height, width, side):
+def test_bits_are_spread_over_the_pixels_they_cover(height, width, side):
     rows, columns = -(-height // side), -(-width // side)
     bits = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
     spread = bits_per_pixel(bits, height, width)
@@ -269,12 +269,12 @@ def test_a_lossless_image_has_no_number_of_db(tmp_path):
     PIL.Image.fromarray(pixels).save(tmp_path / "flat" / "a.png")
     run(["null", "jpeg:quality=50"], str(tmp_path / "flat"), tmp_path / "out")
     page = make_page(tmp_path / "out", images=1)
-    views = [v for d in page.data["datasets"] for p in d["pictures"] for v in p["views"]]
+    views = [v for d in page.data["datasets"] for p in d["viewer"] for v in p["views"]]
     assert next(v["quality"] for v in views if v["key"] == "null") == {}
     render(page)
 
 
-def test_a_curve_on_another_data_set_is_said(tmp_path, folder):
+def test_a_curve_on_another_data_set_is_reported(tmp_path, folder):
     body = {"name": "X", "test-set": "elsewhere"}
     body["results"] = {"bpp": [0.1, 0.2, 0.4, 0.8], "psnr": [26, 29, 32, 35]}
     (tmp_path / "x.json").write_text(json.dumps(body))

@@ -143,7 +143,7 @@ def test_every_control_changes_the_page_and_the_address(open_page, dataset):
         assert state(tab).get(name) != (value := use(tab, name))
         assert state(tab)[name] == value
         used.add(name)
-    common = {"metric", "anchor", "theme", "axis", "picture", "from", "to", "everyone", "cost"}
+    common = {"metric", "anchor", "theme", "axis", "image", "from", "to", "hidden", "cost"}
     viewer = {"view", "bpp", "left", "right", "zoom", "mode", "split", "gain", "bits"}
     assert used >= common | (viewer if dataset == "small" else set())
     body = "document.querySelector('main').innerHTML.replace(/plot-clip-\\d+/g, '')"
@@ -283,8 +283,8 @@ def test_an_image_is_picked_in_the_strip(open_page):
     stage.focus()
     stage.press("ArrowRight")
     stage.press("Enter")
-    assert state(tab)["picture"].startswith("kodim")
-    assert state(tab)["picture"] in tab.locator("#curves-lede").inner_text()
+    assert state(tab)["image"].startswith("kodim")
+    assert state(tab)["image"] in tab.locator("#curves-lede").inner_text()
 
 
 def test_the_viewer_by_keyboard(open_page):
@@ -331,7 +331,7 @@ def test_the_viewer_shows_what_was_decoded(open_page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("dataset", "width"), [("kodak", 1300), ("small", 1300), ("small", 390)])
 def test_axe_finds_nothing(open_page, scheme, dataset, width):
-    tab = open_page(f"dataset={dataset}&everyone=1", width, color_scheme=scheme)
+    tab = open_page(f"dataset={dataset}&hidden=1", width, color_scheme=scheme)
     for details in tab.locator("details").all():
         details.evaluate("d => { d.open = true; }")
     found = axe.Axe().run(tab)
@@ -343,6 +343,22 @@ def test_nothing_is_wider_than_the_window(open_page, width):
     for dataset in ("kodak", "small"):
         tab = open_page(f"dataset={dataset}&mode=side", width)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_long_names_are_shortened_in_the_middle(open_page):
+    shorten = "import('chart.js').then(({ shortened: s, textWidth: w }) => [s(%s), w(s(%s))])"
+    arguments = "'qarv:weights=random lambda=2048, decode', 120"
+    text, width = open_page().evaluate(shorten % (arguments, arguments))
+    assert text.startswith("qarv:")
+    assert text.endswith(", decode")
+    assert 90 < width <= 120
+
+
+def test_a_missing_bit_map_is_reported(open_page):
+    tab = open_page("dataset=small&mode=bits&left=original&right=jpeg")
+    assert "No bit map" in tab.locator("#viewer-right-caption").inner_text()
+    assert "bit map" not in tab.locator("#viewer-left-caption").inner_text()
+    assert tab.locator("#viewer-bits").is_hidden()
 
 
 def test_appearance(open_page):

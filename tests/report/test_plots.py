@@ -17,7 +17,7 @@ def curve(label: str, dataset: str = "set", times: float = 1) -> Curve:
     return Curve(
         codec="c", label=label, dataset=dataset, source="measured",
         bpp=times * np.array([0.1, 0.2, 0.4, 0.8]),
-        distortion={"psnr_rgb": np.array([30.0, 33, 36, 39])},
+        scores={"psnr_rgb": np.array([30.0, 33, 36, 39])},
     )  # fmt: skip
 
 

@@ -2,76 +2,122 @@
 
 import csv
 import io
+from decimal import Decimal
 
 import pytest
 
-from rdbench.errors import UsageError
-from rdbench.report.tables import cell, table
+from rdbench.columns import Column, side_by_side
+from rdbench.report.tables import csv_text, table
 
+COLUMNS = (
+    Column("codec"),
+    Column("bd_rate_percent", "BD-rate", "%", 2, paper_digits=4),
+    Column("note"),
+    Column("n"),
+)
 ROWS = [
     {"codec": "a_b & c", "bd_rate_percent": -5.899, "note": None, "n": 3},
     {"codec": "-", "bd_rate_percent": None, "note": None, "n": -1},
 ]
+CODEC_AND_N = (Column("codec"), Column("n"))
 
 
 def test_markdown_has_a_dash_for_none_and_no_empty_column():
-    lines = table(ROWS, "markdown", "Title").splitlines()
+    lines = table(COLUMNS, ROWS, "markdown", "Title").splitlines()
     assert lines[0] == "**Title**"
-    assert [part.strip() for part in lines[2].split("|")[1:-1]] == ["codec", "bd rate percent", "n"]
+    assert [part.strip() for part in lines[2].split("|")[1:-1]] == ["codec", "BD-rate (%)", "n"]
     assert [part.strip() for part in lines[5].split("|")[1:-1]] == ["-", "-", "-1"]
-    assert lines[3].split("|")[2].endswith(":")  # numbers to the right
+    assert lines[3].split("|")[2].strip().endswith(":")  # numbers to the right
+    assert len({len(line) for line in lines[2:]}) == 1
 
 
 def test_latex_escapes_text_and_has_true_minus_signs():
-    text = table(ROWS, "latex", "50 % of a_b")
+    text = table(COLUMNS, ROWS, "latex", "50 % of a_b")
     for part in (r"\toprule", r"\bottomrule", r"a\_b \& c", "$-$5.8990", "$-$1", r"50 \% of a\_b"):
         assert part in text
     assert text.count("--") == 2  # the name and the missing number
 
 
 def test_html_escapes():
-    text = table(ROWS, "html", "<b>")
+    text = table(COLUMNS, ROWS, "html", "<b>")
     assert "<caption>&lt;b&gt;</caption>" in text
     assert "a_b &amp; c" in text
+    assert '<td style="text-align: right;">3</td>' in text
 
 
-def test_csv_keeps_every_digit():
-    (first, second) = csv.DictReader(io.StringIO(table([{"x": 0.1 + 0.2}, {"x": None}], "csv")))
+def test_csv_has_keys_and_every_digit():
+    text = csv_text([{"x": 0.1 + 0.2, "bd_rate_percent": 1}, {"bd_rate_percent": 2, "x": None}])
+    first, second = csv.DictReader(io.StringIO(text))
     assert float(first["x"]) == 0.1 + 0.2
-    assert second["x"] == ""
+    assert second == {"x": "", "bd_rate_percent": "2"}
+    assert csv_text([]) == ""
 
 
 @pytest.mark.parametrize(
     "text", ["=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "-", "=HYPERLINK(1)"]
 )
 def test_csv_holds_no_formula(text):
-    rows = list(csv.reader(io.StringIO(table([{text: text, "n": -1}], "csv"), newline="")))
+    rows = list(csv.reader(io.StringIO(csv_text([{text: text, "n": -1}]), newline="")))
     assert rows == [[f"'{text}", "n"], [f"'{text}", "-1"]]
 
 
 def test_csv_keeps_a_row_in_one_line_of_a_spreadsheet():
-    text = table([{"image": "a\r=1", "n": 2, "none": None}], "csv")
+    text = csv_text([{"image": "a\r=1", "n": 2, "none": None}])
     assert list(csv.reader(io.StringIO(text, newline="")))[1] == ["a\r=1", "2", ""]
 
 
 @pytest.mark.parametrize("value", [-1.5, "-1.5", "+3.1", "-1e-05", "-inf", "a=b", "kodim-01"])
 def test_csv_keeps_numbers_and_other_text(value):
-    assert table([{"x": value}], "csv") == f"x\n{value}\n"
+    assert csv_text([{"x": value}]) == f"x\n{value}\n"
 
 
-def test_no_rows_no_table_and_no_other_form():
-    assert table([], "latex") == ""
-    with pytest.raises(UsageError, match="markdown, latex, html, csv"):
-        table(ROWS, "rtf")
+def test_no_rows_no_table():
+    assert table(COLUMNS, [], "latex") == ""
 
 
-@pytest.mark.parametrize(("value", "text"), [(True, "yes"), (None, "-"), (1.5, "1.5000"), (7, "7")])
-def test_cells(value, text):
-    assert cell("anything", value) == text
+@pytest.mark.parametrize(
+    ("column", "value", "text"),
+    [
+        (Column("x"), True, "yes"),
+        (Column("x"), None, "-"),
+        (Column("x"), 1.5, "1.5000"),
+        (Column("x"), 7, "7"),
+        (Column("x", digits=2, paper_digits=5), 1.5, "1.50"),
+        (Column("x", digits=1, signed=True), 1.25, "+1.2"),
+        (Column("x", digits=1, scale=1e-6), 93_400_000, "93.4"),
+        (Column("x"), Decimal("21.90"), "21.90"),
+        (Column("x", signed=True), Decimal("0.00"), "+0.00"),
+        (Column("x"), [0.5, 1], "0.5, 1"),
+        (Column("x", template="{x:.1f}-{y:.1f} {z}"), 1.0, "1.0-2.0 s"),
+        (Column("x", template="{x:.1f}-{y:.1f}"), None, "-"),
+    ],
+)
+def test_cells(column, value, text):
+    assert column.text({"x": value, "y": 2.0, "z": "s"}) == text
+
+
+def test_papers_have_digits_of_their_own():
+    column = Column("x", digits=2, paper_digits=5)
+    assert column.text({"x": 1.5}, for_paper=True) == "1.50000"
+    assert Column("x", digits=2).text({"x": 1.5}, for_paper=True) == "1.50"
+
+
+def test_values_side_by_side():
+    rows = [
+        {"codec": "a", "dataset": "codec", "percent": 1.0},
+        {"codec": "a", "dataset": "b", "percent": None},
+        {"codec": "c", "dataset": "b", "percent": 2.0},
+    ]
+    columns, wide = side_by_side(rows, [Column("codec")], "dataset", Column("percent", unit="%"))
+    assert [column.heading for column in columns] == ["codec (%)", "b (%)"]
+    assert [[column.text(row) for column in columns] for row in wide] == [
+        ["1.0000", "-"],
+        ["-", "2.0000"],
+    ]
 
 
 def test_a_table_of_more_than_a_page_breaks():
-    text = table(ROWS * 30, "latex", "Title")
+    text = table(COLUMNS, ROWS * 30, "latex", "Title")
     assert r"\begin{table}" not in text
     assert (
         text.index(r"\begin{longtable}") < text.index(r"\caption{Title}\\") < text.index("toprule")
@@ -84,18 +130,17 @@ def test_a_table_of_more_than_a_page_breaks():
     ("form", "shown"),
     [
         ("markdown", r"| a\|b \*c\* \<d> \$5\$ \`e\` f[g] |"),
-        ("latex", r" a|b *c* \ensuremath{<}d\ensuremath{>} \$5\$ `e` f[g] &"),
+        ("latex", "\na|b *c* \\textless{}d\\textgreater{} \\$5\\$ `e` f[g] & 1 "),
         ("html", "<td>a|b *c* &lt;d&gt; $5$ `e` f[g]</td>"),
-        ("csv", "a|b *c* <d> $5$ `e` f[g],1"),
     ],
 )
 def test_names_stay_what_they_are(form, shown):
-    assert shown in table([{"codec": "a|b *c* <d> $5$ `e` f[g]", "n": 1}], form)
+    assert shown in table(CODEC_AND_N, [{"codec": "a|b *c* <d> $5$ `e` f[g]", "n": 1}], form)
 
 
 def test_line_breaks_and_captions():
-    assert r"a\\nb" in table([{"codec": "a\nb", "n": 1}], "markdown")
-    assert r"a\nb" in table([{"codec": "a\nb", "n": 1}], "html")
+    assert r"a\\nb" in table(CODEC_AND_N, [{"codec": "a\nb", "n": 1}], "markdown")
+    assert r"a\nb" in table(CODEC_AND_N, [{"codec": "a\nb", "n": 1}], "html")
     assert r"\caption{x\textasciicircum{}2 \textbackslash{}y \$}" in table(
-        [{"codec": "a", "n": 1}], "latex", r"x^2 \y $"
+        CODEC_AND_N, [{"codec": "a", "n": 1}], "latex", r"x^2 \y $"
     )

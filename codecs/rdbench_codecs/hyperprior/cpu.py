@@ -60,7 +60,8 @@ class _TransposedConvolution(nn.Module):
     def __init__(self, conv: nn.ConvTranspose2d) -> None:
         super().__init__()
         self.weight, self.bias = conv.weight, conv.bias
-        # Output (2i + p, 2j + q) sums over taps of the parities p and q alone.
+        # Stride 2 puts zeros between the inputs, so output (2i + p, 2j + q) sums over taps of the
+        # parities p and q alone: four plain convolutions, each with the flipped taps of its parity.
         kernel = conv.weight.transpose(0, 1).flip(2, 3)
         self._kernels = [
             (p, q, kernel[:, :, p::2, q::2].contiguous(memory_format=torch.channels_last))
@@ -71,6 +72,7 @@ class _TransposedConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
         result = x.new_empty(batch, height, 2, width, 2, self.weight.shape[1])
+        # Parity 0 has three taps, parity 1 two: its result is one longer and is used from p (q) on.
         padded = functional.pad(x, (1, 1, 1, 1))
         for p, q, kernel in self._kernels:
             part = _convolve(padded, kernel, self.bias, (1, 1), (0, 0))

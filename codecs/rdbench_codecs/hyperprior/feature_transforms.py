@@ -5,6 +5,8 @@ https://arxiv.org/abs/2108.09551. A quality map, here one value for the whole im
 the encoder; the decoder's condition comes from the latents themselves.
 """
 
+from itertools import pairwise, starmap
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,7 +15,9 @@ from rdbench_codecs.hyperprior.layers import (
     GDN,
     ResidualBlockUpsample,
     ResidualBlockWithStride,
+    conv1x1,
     conv3x3,
+    stack,
     subpixel_conv3x3,
 )
 from rdbench_codecs.hyperprior.networks import (
@@ -106,9 +110,11 @@ class DecoderTransforms(nn.Module):
 
     def __init__(self, n: int, m: int) -> None:
         super().__init__()
-        self.z_features = nn.Sequential(
-            *(subpixel_conv3x3(n, n // 2), nn.LeakyReLU(0.1)),
-            *(subpixel_conv3x3(n // 2, n // 4), nn.LeakyReLU(0.1), conv3x3(n // 4, n // 4)),
+        self.z_features = stack(
+            _activation,
+            subpixel_conv3x3(n, n // 2),
+            subpixel_conv3x3(n // 2, n // 4),
+            conv3x3(n // 4, n // 4),
         )
         self.condition = _condition(m + n // 4)
         self.y = nn.ModuleList(FeatureTransformBlock(m) for _ in range(2))
@@ -189,23 +195,20 @@ def _quality_map(point: RatePoint, x: Tensor) -> Tensor:
     return quality.reshape(-1, 1, 1, 1).expand(len(x), 1, *x.shape[2:])
 
 
+def _activation() -> nn.LeakyReLU:
+    return nn.LeakyReLU(0.1)
+
+
 def _condition(in_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        *(conv3x3(in_channels, 4 * _CONDITION), nn.LeakyReLU(0.1)),
-        *(conv3x3(4 * _CONDITION, 2 * _CONDITION), nn.LeakyReLU(0.1)),
-        conv3x3(2 * _CONDITION, _CONDITION),
-    )
+    widths = in_channels, 4 * _CONDITION, 2 * _CONDITION, _CONDITION
+    return stack(_activation, *starmap(conv3x3, pairwise(widths)))
 
 
 def _halve() -> nn.Sequential:
-    return nn.Sequential(
-        *(conv3x3(_CONDITION, _CONDITION, stride=2), nn.LeakyReLU(0.1)),
-        nn.Conv2d(_CONDITION, _CONDITION, 1),
-    )
+    down = conv3x3(_CONDITION, _CONDITION, stride=2)
+    return stack(_activation, down, conv1x1(_CONDITION, _CONDITION))
 
 
 def _double() -> nn.Sequential:
-    return nn.Sequential(
-        *(subpixel_conv3x3(_CONDITION, _CONDITION), nn.LeakyReLU(0.1)),
-        nn.Conv2d(_CONDITION, _CONDITION, 1),
-    )
+    up = subpixel_conv3x3(_CONDITION, _CONDITION)
+    return stack(_activation, up, conv1x1(_CONDITION, _CONDITION))

@@ -44,6 +44,9 @@ def start_from_components(network: ScaleHyperprior, images: Tensor) -> None:
         network: its transforms halve the resolution four times and double it as often.
         images: (batch, 3, height, width), 1 is white, sides multiples of 64.
     """
+    # Layer by layer: each halving layer of the encoder becomes the principal components of what
+    # the layers before it give, and its mirror image in the decoder the transpose. The gain of the
+    # last one turns those of all stages into the step of y.
     for layer in (*network.g_a, *network.g_s):
         _pass_through(layer)
     doubling = [layer for layer in network.g_s if isinstance(layer, _DOUBLING)]
@@ -117,6 +120,7 @@ def _set_doubling(layer: nn.Module, found: Components, gain: float) -> None:
 
 @_set_doubling.register
 def _(layer: nn.ConvTranspose2d, found: Components, gain: float) -> None:
+    # Of the 5x5 kernel, taps 2 and 3 of each axis write the 2x2 block of an input.
     n, n_in = len(found.basis), len(found.mean) // 4
     layer.weight[:, :n_in] = 0
     layer.weight[:n, :n_in, 2:4, 2:4] = found.basis.view(n, n_in, 2, 2) / gain
@@ -142,6 +146,7 @@ def _(layer: ResidualBlockUpsample, found: Components, gain: float) -> None:
 
 def _straighten(first: nn.Module, second: nn.Conv2d, n: int) -> None:
     """Give two layers with a leaky ReLU between them n channels that pass it unbent."""
+    # leaky_relu(x + offset) - offset = x as long as x > -offset.
     bias = cast(Tensor, first.bias)
     bias[: n * bias.numel() // second.in_channels] += _OFFSET
     second.weight[:n] = 0

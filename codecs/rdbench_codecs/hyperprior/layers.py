@@ -1,8 +1,10 @@
 """Layers of the hyperprior networks, with the parameter names of the published checkpoints.
 
 The names and shapes are those of CompressAI (https://github.com/InterDigitalInc/CompressAI), from
-which the released weights come.
+which the published weights come.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -102,6 +104,27 @@ def subpixel_conv3x3(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(conv3x3(in_channels, 4 * out_channels), nn.PixelShuffle(2))
 
 
+def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """1x1 convolution."""
+    return nn.Conv2d(in_channels, out_channels, 1)
+
+
+def relu() -> nn.ReLU:
+    """ReLU that overwrites its input."""
+    return nn.ReLU(inplace=True)
+
+
+def leaky_relu() -> nn.LeakyReLU:
+    """Leaky ReLU that overwrites its input."""
+    return nn.LeakyReLU(inplace=True)
+
+
+def stack(between: Callable[[], nn.Module], *layers: nn.Module) -> nn.Sequential:
+    """Layers one after the other, with a new activation between each two."""
+    first, *rest = layers
+    return nn.Sequential(first, *(x for layer in rest for x in (between(), layer)))
+
+
 class Subsample(nn.Conv2d):
     """1x1 convolution of every second position of every second row."""
 
@@ -120,11 +143,8 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = conv3x3(in_channels, out_channels)
         self.conv2 = conv3x3(out_channels, out_channels)
-        self.skip = (
-            nn.Identity()
-            if in_channels == out_channels
-            else nn.Conv2d(in_channels, out_channels, 1)
-        )
+        same = in_channels == out_channels
+        self.skip = nn.Identity() if same else conv1x1(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         inner = functional.leaky_relu(self.conv1(x), inplace=True)
@@ -169,10 +189,8 @@ class _AttentionUnit(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         half = channels // 2
-        self.conv = nn.Sequential(
-            *(nn.Conv2d(channels, half, 1), nn.ReLU(inplace=True)),
-            *(conv3x3(half, half), nn.ReLU(inplace=True)),
-            nn.Conv2d(half, channels, 1),
+        self.conv = stack(
+            relu, conv1x1(channels, half), conv3x3(half, half), conv1x1(half, channels)
         )
 
     def forward(self, x: Tensor) -> Tensor:

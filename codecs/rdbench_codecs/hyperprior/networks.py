@@ -14,6 +14,7 @@ straight-through estimate, and the likelihoods of the latents come with the imag
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise, starmap
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,13 @@ from rdbench_codecs.hyperprior.layers import (
     ResidualBlock,
     ResidualBlockUpsample,
     ResidualBlockWithStride,
+    conv1x1,
     conv3x3,
     conv5x5,
     deconv5x5,
+    leaky_relu,
+    relu,
+    stack,
     subpixel_conv3x3,
     times,
 )
@@ -100,18 +105,22 @@ class Network(nn.Module):
         """Auxiliary loss of the factorized prior's quantiles."""
         return self.entropy_bottleneck.quantile_loss()
 
+    def is_encoder_only(self, name: str) -> bool:
+        """Return whether decoding does not need a parameter."""
+        return name.startswith(("g_a.", "h_a.", "encoder_transforms."))
+
+    def is_decoder_only(self, name: str) -> bool:
+        """Return whether encoding does not need a parameter."""
+        return name.startswith(("g_s.", "decoder_transforms."))
+
     def _make_g_a(self) -> nn.Sequential:
         n, m = self.n, self.m
-        return nn.Sequential(
-            *(conv5x5(3, n), GDN(n), conv5x5(n, n), GDN(n), conv5x5(n, n), GDN(n), conv5x5(n, m))
-        )
+        return stack(lambda: GDN(n), conv5x5(3, n), conv5x5(n, n), conv5x5(n, n), conv5x5(n, m))
 
     def _make_g_s(self) -> nn.Sequential:
         n, m = self.n, self.m
-        return nn.Sequential(
-            *(deconv5x5(m, n), GDN(n, inverse=True), deconv5x5(n, n), GDN(n, inverse=True)),
-            *(deconv5x5(n, n), GDN(n, inverse=True), deconv5x5(n, 3)),
-        )
+        convolutions = deconv5x5(m, n), deconv5x5(n, n), deconv5x5(n, n), deconv5x5(n, 3)
+        return stack(lambda: GDN(n, inverse=True), *convolutions)
 
 
 class FactorizedPrior(Network):
@@ -215,28 +224,11 @@ class ScaleHyperprior(Network):
 
     def _make_h_a(self) -> nn.Sequential:
         n, m = self.n, self.m
-        return nn.Sequential(
-            *(
-                conv3x3(m, n),
-                nn.ReLU(inplace=True),
-                conv5x5(n, n),
-                nn.ReLU(inplace=True),
-                conv5x5(n, n),
-            )
-        )
+        return stack(relu, conv3x3(m, n), conv5x5(n, n), conv5x5(n, n))
 
     def _make_h_s(self) -> nn.Sequential:
         n, m = self.n, self.m
-        return nn.Sequential(
-            *(
-                deconv5x5(n, n),
-                nn.ReLU(inplace=True),
-                deconv5x5(n, n),
-                nn.ReLU(inplace=True),
-                conv3x3(n, m),
-                nn.ReLU(inplace=True),
-            )
-        )
+        return nn.Sequential(*stack(relu, deconv5x5(n, n), deconv5x5(n, n), conv3x3(n, m)), relu())
 
 
 class MeanScaleHyperprior(ScaleHyperprior):
@@ -251,27 +243,12 @@ class MeanScaleHyperprior(ScaleHyperprior):
 
     def _make_h_a(self) -> nn.Sequential:
         n, m = self.n, self.m
-        return nn.Sequential(
-            *(
-                conv3x3(m, n),
-                nn.LeakyReLU(inplace=True),
-                conv5x5(n, n),
-                nn.LeakyReLU(inplace=True),
-                conv5x5(n, n),
-            )
-        )
+        return stack(leaky_relu, conv3x3(m, n), conv5x5(n, n), conv5x5(n, n))
 
     def _make_h_s(self) -> nn.Sequential:
         n, m = self.n, self.m
-        return nn.Sequential(
-            *(
-                deconv5x5(n, m),
-                nn.LeakyReLU(inplace=True),
-                deconv5x5(m, m * 3 // 2),
-                nn.LeakyReLU(inplace=True),
-            ),
-            conv3x3(m * 3 // 2, 2 * m),
-        )
+        wide = m * 3 // 2
+        return stack(leaky_relu, deconv5x5(n, m), deconv5x5(m, wide), conv3x3(wide, 2 * m))
 
 
 class JointAutoregressive(MeanScaleHyperprior):
@@ -279,11 +256,8 @@ class JointAutoregressive(MeanScaleHyperprior):
 
     def __init__(self, n: int = 192, m: int = 192) -> None:
         super().__init__(n, m)
-        self.entropy_parameters = nn.Sequential(
-            *(nn.Conv2d(4 * m, m * 10 // 3, 1), nn.LeakyReLU(inplace=True)),
-            *(nn.Conv2d(m * 10 // 3, m * 8 // 3, 1), nn.LeakyReLU(inplace=True)),
-            nn.Conv2d(m * 8 // 3, 2 * m, 1),
-        )
+        widths = 4 * m, m * 10 // 3, m * 8 // 3, 2 * m
+        self.entropy_parameters = stack(leaky_relu, *starmap(conv1x1, pairwise(widths)))
         self.context_prediction = MaskedConv2d(m, 2 * m)
 
     def gaussian_layer(self) -> nn.Conv2d:
@@ -309,7 +283,7 @@ class JointAutoregressive(MeanScaleHyperprior):
     def _straight_through(
         self, y: Tensor, features: Tensor, point: RatePoint
     ) -> tuple[Tensor, Tensor, Tensor]:
-        # The means that the decoder sees first; then, those known, everything at once.
+        # First pass: means as the decoder computes them. Second pass: all positions in parallel.
         targets = _positions_first(y.detach())
         decoded_means = torch.empty_like(targets)
         regulator = torch.as_tensor(point.regulator).reshape(-1, 1, 1)
@@ -331,46 +305,49 @@ class Cheng2020Anchor(JointAutoregressive):
     def _make_g_a(self) -> nn.Sequential:
         n, m = self.n, self.m
         return nn.Sequential(
-            *(ResidualBlockWithStride(3, n), ResidualBlock(n, n)),
-            *(ResidualBlockWithStride(n, n), ResidualBlock(n, n)),
-            *(ResidualBlockWithStride(n, n), ResidualBlock(n, n)),
+            ResidualBlockWithStride(3, n),
+            ResidualBlock(n, n),
+            ResidualBlockWithStride(n, n),
+            ResidualBlock(n, n),
+            ResidualBlockWithStride(n, n),
+            ResidualBlock(n, n),
             conv3x3(n, m, stride=2),
         )
 
     def _make_g_s(self) -> nn.Sequential:
         n, m = self.n, self.m
         return nn.Sequential(
-            *(ResidualBlock(m, n), ResidualBlockUpsample(n, n)),
-            *(ResidualBlock(n, n), ResidualBlockUpsample(n, n)),
-            *(ResidualBlock(n, n), ResidualBlockUpsample(n, n)),
-            *(ResidualBlock(n, n), subpixel_conv3x3(n, 3)),
+            ResidualBlock(m, n),
+            ResidualBlockUpsample(n, n),
+            ResidualBlock(n, n),
+            ResidualBlockUpsample(n, n),
+            ResidualBlock(n, n),
+            ResidualBlockUpsample(n, n),
+            ResidualBlock(n, n),
+            subpixel_conv3x3(n, 3),
         )
 
     def _make_h_a(self) -> nn.Sequential:
         n, m = self.n, self.m
-        return nn.Sequential(
-            *(conv3x3(m, n), nn.LeakyReLU(inplace=True), conv3x3(n, n), nn.LeakyReLU(inplace=True)),
-            *(
-                conv3x3(n, n, stride=2),
-                nn.LeakyReLU(inplace=True),
-                conv3x3(n, n),
-                nn.LeakyReLU(inplace=True),
-            ),
+        return stack(
+            leaky_relu,
+            conv3x3(m, n),
+            conv3x3(n, n),
+            conv3x3(n, n, stride=2),
+            conv3x3(n, n),
             conv3x3(n, n, stride=2),
         )
 
     def _make_h_s(self) -> nn.Sequential:
         n, m = self.n, self.m
-        return nn.Sequential(
-            *(
-                conv3x3(n, n),
-                nn.LeakyReLU(inplace=True),
-                subpixel_conv3x3(n, n),
-                nn.LeakyReLU(inplace=True),
-            ),
-            *(conv3x3(n, n * 3 // 2), nn.LeakyReLU(inplace=True)),
-            *(subpixel_conv3x3(n * 3 // 2, n * 3 // 2), nn.LeakyReLU(inplace=True)),
-            conv3x3(n * 3 // 2, 2 * m),
+        wide = n * 3 // 2
+        return stack(
+            leaky_relu,
+            conv3x3(n, n),
+            subpixel_conv3x3(n, n),
+            conv3x3(n, wide),
+            subpixel_conv3x3(wide, wide),
+            conv3x3(wide, 2 * m),
         )
 
 
@@ -380,19 +357,30 @@ class Cheng2020Attention(Cheng2020Anchor):
     def _make_g_a(self) -> nn.Sequential:
         n, m = self.n, self.m
         return nn.Sequential(
-            *(ResidualBlockWithStride(3, n), ResidualBlock(n, n)),
-            *(ResidualBlockWithStride(n, n), AttentionBlock(n), ResidualBlock(n, n)),
-            *(ResidualBlockWithStride(n, n), ResidualBlock(n, n)),
-            *(conv3x3(n, m, stride=2), AttentionBlock(m)),
+            ResidualBlockWithStride(3, n),
+            ResidualBlock(n, n),
+            ResidualBlockWithStride(n, n),
+            AttentionBlock(n),
+            ResidualBlock(n, n),
+            ResidualBlockWithStride(n, n),
+            ResidualBlock(n, n),
+            conv3x3(n, m, stride=2),
+            AttentionBlock(m),
         )
 
     def _make_g_s(self) -> nn.Sequential:
         n, m = self.n, self.m
         return nn.Sequential(
-            *(AttentionBlock(m), ResidualBlock(m, n), ResidualBlockUpsample(n, n)),
-            *(ResidualBlock(n, n), ResidualBlockUpsample(n, n)),
-            *(AttentionBlock(n), ResidualBlock(n, n), ResidualBlockUpsample(n, n)),
-            *(ResidualBlock(n, n), subpixel_conv3x3(n, 3)),
+            AttentionBlock(m),
+            ResidualBlock(m, n),
+            ResidualBlockUpsample(n, n),
+            ResidualBlock(n, n),
+            ResidualBlockUpsample(n, n),
+            AttentionBlock(n),
+            ResidualBlock(n, n),
+            ResidualBlockUpsample(n, n),
+            ResidualBlock(n, n),
+            subpixel_conv3x3(n, 3),
         )
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from rdbench.errors import UsageError
+from rdbench_codecs.hyperprior.dimensions import N_LEVELS
 from rdbench_codecs.hyperprior.networks import (
     FIXED_RATE,
     JointAutoregressive,
@@ -28,9 +29,6 @@ from rdbench_codecs.hyperprior.networks import (
     ScaleHyperprior,
 )
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
-
-N_LEVELS = 8
-"""Levels that the methods are published with."""
 
 
 def add_regulators(network: Network, n_levels: int = N_LEVELS) -> None:

@@ -57,13 +57,17 @@ def decode_in_wavefronts(
         raise ValueError(f"the latent grid must be at least 4 wide, this one is {width}")
     n_channels = context_prediction.in_channels
     layers = _Layers(context_prediction, entropy_parameters, features)
-    stride = width + 4  # of a row of the grid with two empty columns on each side
+    # y_hat lies in a frame of two empty rows above and two empty columns on each side, so that the
+    # mask never reads outside the array. One row of it takes `stride` positions.
+    stride = width + 4
     y_hat = features.new_zeros(batch, (height + 2) * stride, n_channels)
     for step in range(n_steps(height, width)):
+        # Rows whose column step - 3 * row lies within the grid.
         first_row = max(0, (step - width + 3) // 3)
         last_row = min(height - 1, step // 3)
         n_rows = last_row - first_row + 1
-        # Going down one row and three columns left is a constant distance in memory.
+        # One row down and three columns left is a constant distance in memory, width - 3 in the
+        # grid and stride - 3 in the frame: the positions of a step are a slice of either.
         start = first_row * width + step - 3 * first_row
         positions = slice(start, start + (n_rows - 1) * (width - 3) + 1, width - 3)
         start = (first_row + 2) * stride + step - 3 * first_row + 2
@@ -77,6 +81,8 @@ def decode_in_wavefronts(
 
 def _neighbours(y_hat: Tensor, start: int, n: int, stride: int) -> Tensor:
     """What the mask sees at n positions from ``start`` on: (batch, n, 12 channels)."""
+    # Overlapping views, nothing is copied before cat: per position 5, 5 and 2 adjacent columns that
+    # begin two columns to the left, two rows above, one row above and in the row itself.
     batch, _, channels = y_hat.shape
     rows = [
         y_hat.as_strided(
@@ -102,6 +108,8 @@ class _Layers:
         entropy_parameters: nn.Sequential,
         features: Tensor,
     ) -> None:
+        # W (features, context) = W_f features + W_c context: the first part and the biases do not
+        # depend on y and are computed here for every position at once.
         kernel = context_prediction.weight.flatten(2)[:, :, :_TAPS]
         self._context = kernel.transpose(1, 2).flatten(1)
         first, *rest = (m for m in entropy_parameters if isinstance(m, nn.Conv2d))

@@ -9,13 +9,13 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdbench.errors import DataError, Unavailable, UsageError
-from rdbench.files import write_text
-from rdbench.types import WeightsKind
+from rdbench.files import write_bytes, write_text
+from rdbench.types import Weights
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _LISTS = ("rdbench_codecs.qarv.checkpoints", "rdbench_codecs.hyperprior.checkpoints")
 """Modules with a tuple CHECKPOINTS."""
 
-LITE = "lite"
-"""What ``weights=`` calls the weights that come with the package."""
+PUBLISHED, BUNDLED, RANDOM = "published", "bundled", "random"
+"""Values of the setting ``weights`` that are not paths; RANDOM may be followed by ``-NAME``."""
 
 _WRAPPERS = (
     "state_dict", "model_state_dict", "model", "net", "network", "ema", "params", "generator",
@@ -45,7 +45,7 @@ class Checkpoint:
     Attributes:
         name: what ``weights=NAME`` and ``rdbench weights fetch NAME`` call it.
         codec: the codec that it belongs to.
-        url: ``hf://OWNER/REPOSITORY/FILE`` on Hugging Face, or ``https://...``.
+        url: ``https://...``.
         sha256: start of the file's SHA-256 as published, or "" where none is.
         terms: who published it, and under what terms.
         file: name of the file on this machine; "" for the last part of the URL.
@@ -164,7 +164,7 @@ def pin(checkpoint: Checkpoint) -> None:
 def pin_used(name: str, checkpoints: Sequence[Checkpoint]) -> None:
     """Pin the hash of a fetched file whose network was just loaded."""
     for checkpoint in checkpoints:
-        if checkpoint.name == name and checkpoint.path.is_file():
+        if checkpoint.name == name:
             pin(checkpoint)
 
 
@@ -189,92 +189,124 @@ def _compare(checkpoint: Checkpoint, path: Path) -> None:
     )
 
 
-def bundled(codec: str) -> Path:
-    """Where the reduced, trained weights of a codec lie if they come with the package."""
-    return _BUNDLED / f"{codec}.safetensors"
+def bundled(name: str) -> Path:
+    """Return where the reduced, trained weights of a codec are, if the package includes any."""
+    return _BUNDLED / f"{name}.safetensors"
 
 
 def all_bundled() -> list[Path]:
-    """The files of weights that come with the package, named like their codecs."""
+    """Return the bundled files of weights, each named like its codec."""
     return sorted(_BUNDLED.glob("*.safetensors"))
 
 
-def best(codec: str, released: str, checkpoints: Sequence[Checkpoint]) -> str:
-    """What ``weights=default`` stands for: the released weights where they are here, else ``lite``.
+def random_network(setting: str) -> str | None:
+    """Return NAME of ``random-NAME``, "" for ``random``, None for weights from a file."""
+    start, _, name = setting.partition("-")
+    return name if start == RANDOM else None
+
+
+def default(name: str, checkpoints: Sequence[Checkpoint]) -> str:
+    """Return the published weights if their file is available, else the bundled ones if any."""
+    is_available = any(c.name == name and c.path.is_file() for c in checkpoints)
+    return BUNDLED if not is_available and bundled(name).is_file() else PUBLISHED
+
+
+def locate(setting: str, name: str, checkpoints: Sequence[Checkpoint]) -> Path:
+    """Return the file that a codec's ``weights`` setting means.
 
     Args:
-        codec: name of the codec.
-        released: name of its released weights.
-        checkpoints: the codec's checkpoints.
-    """
-    here = any(c.name == released and c.path.is_file() for c in checkpoints)
-    return LITE if not here and bundled(codec).is_file() else released
-
-
-def kind_of(path: Path, checkpoints: Sequence[Checkpoint], is_reduced: bool) -> WeightsKind:
-    """What the weights in a file are.
-
-    Args:
-        path: the file.
-        checkpoints: the codec's checkpoints.
-        is_reduced: whether the network in the file is smaller than the published one.
-    """
-    digest = sha256(path)
-    if any(
-        c.path == path or ((start := c.expected()) and digest.startswith(start))
-        for c in checkpoints
-    ):  # what lies in the cache was verified when it was located
-        return "published"
-    return "reduced" if is_reduced else "other"
-
-
-def remark(codec: str, weights: str, kind: WeightsKind, fingerprint: str) -> str:
-    """A line that says which weights a codec works with."""
-    if kind == "random":
-        return f"{codec}: random weights; sizes and times are right, images are noise"
-    bundle = bundled(codec)
-    is_bundled = bundle.is_file() and fingerprint == sha256(bundle)
-    origin = f" bundled with rdbench, {bundle.with_suffix('.md').name}" if is_bundled else ""
-    notes = {
-        "reduced": f" (reduced network{origin})",
-        "other": " (not the published weights)",
-    }
-    return f"{codec}: weights {weights}{notes.get(kind, '')}, SHA-256 {fingerprint[:12]}"
-
-
-def locate(
-    codec: str, weights: str, checkpoints: Sequence[Checkpoint], alternative: str = ""
-) -> Path:
-    """The file that a codec's ``weights`` setting means.
-
-    Args:
-        codec: name of the codec.
-        weights: the setting: name of a fetched checkpoint, ``lite`` or a path.
-        checkpoints: the codec's checkpoints.
-        alternative: what else the codec takes, for the message.
+        setting: ``published``, ``bundled`` or a path.
+        name: of the checkpoint and of the bundled file.
+        checkpoints: the published files of the codec's family.
 
     Raises:
-        Unavailable: the file is not here, or not the one that was fetched; the message says what
-            to do.
+        Unavailable: the file is missing, or it is not the one that was fetched.
     """
-    by_name = {checkpoint.name: checkpoint for checkpoint in checkpoints}
-    if weights == LITE:
-        path, way_out = bundled(codec), "none are bundled with this codec; give"
-    elif weights in by_name:
-        path, way_out = by_name[weights].path, f"run `rdbench weights fetch {weights}`, or give"
+    checkpoint = next((c for c in checkpoints if c.name == name), None)
+    fix = ""
+    if setting == PUBLISHED and checkpoint:
+        path, fix = checkpoint.path, f"run `rdbench weights fetch {name}`, or "
+        if path.is_file():
+            verify(checkpoint)
+    elif setting in (PUBLISHED, BUNDLED):
+        path = bundled(name)
     else:
-        path, way_out = Path(weights).expanduser(), "give"
-    if path.is_file():
-        if weights in by_name:
-            verify(by_name[weights])
+        path = Path(setting).expanduser()
+    if path.is_file() and (setting != PUBLISHED or checkpoint):
         return path
-    raise Unavailable(f"weights {weights!r} are not here; {way_out} weights=PATH{alternative}")
+    what = f"{setting} weights of {name}" if setting in (PUBLISHED, BUNDLED) else f"weights {path}"
+    raise Unavailable(f"{what} not found; {fix}give weights=PATH, or weights=random (noise images)")
+
+
+def is_published(path: Path, checkpoints: Sequence[Checkpoint]) -> bool:
+    """Return whether a file is a published one, by its hash."""
+    digest = sha256(path)
+    return any(
+        c.path == path or ((start := c.expected()) and digest.startswith(start))
+        for c in checkpoints
+    )  # a file in the cache was verified when it was located
+
+
+def remark(name: str, setting: str, weights: Weights) -> str:
+    """Return a line for people that says which weights a codec uses."""
+    if weights.kind == "random":
+        return f"{name}: random weights; sizes and times are right, images are noise"
+    card = next((p.stem for p in all_bundled() if sha256(p) == weights.sha256), None)
+    origin = f", bundled with rdbench: `rdbench weights card {card}`" if card else ""
+    notes = {"reduced": f" (reduced network{origin})", "other": " (not the published weights)"}
+    return f"{name}: weights {setting}{notes.get(weights.kind, '')}, SHA-256 {weights.sha256[:12]}"
+
+
+FileState = tuple[int, int, int]
+"""Size, time of the last change and inode: what changes when a file is replaced."""
+
+
+def state(path: Path) -> FileState:
+    """Return the state of a file, for caches of what was read from it."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file as hexadecimal digits."""
-    status = path.stat()
-    return _sha256(path, status.st_size, status.st_mtime_ns)
+    """Return the SHA-256 of a file in hexadecimal; an unchanged file is hashed once."""
+    return _sha256(path, state(path))
+
+
+@cache
+def _sha256(path: Path, state: FileState) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe(path: Path) -> "Description":
+    """Return shapes and configuration of the network in a file, without its numbers.
+
+    Neither torch nor the numbers of a ``.safetensors`` file are loaded.
+
+    Raises:
+        DataError: not a file of weights.
+    """
+    return _describe(path, state(path))
+
+
+@lru_cache(maxsize=64)
+def _describe(path: Path, state: FileState) -> "Description":
+    if path.suffix != ".safetensors":
+        tensors, config = read(path)
+        return {name: tuple(value.shape) for name, value in tensors.items()}, config
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            names = list(file.keys())
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            return shapes, _config_of(file.metadata())
+    except (OSError, SafetensorError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+Description = tuple[dict[str, tuple[int, ...]], dict[str, Any]]
+"""Shape of each parameter by name, and the configuration ({} where the file has none)."""
 
 
 def read(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
@@ -368,22 +400,24 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} cannot be read as weights: {_first_line(error)}")
 
 
-def configuration(path: Path) -> dict[str, Any]:
-    """Configuration in a ``.safetensors`` file, without its tensors; {} of any other file.
+def write(
+    tensors: Mapping[str, "torch.Tensor"],
+    config: Mapping[str, Any],
+    path: Path,
+    dtype: "torch.dtype",
+) -> None:
+    """Write a ``.safetensors`` file of weights.
 
-    Raises:
-        DataError: not a file of weights.
+    Args:
+        tensors: parameters by name.
+        config: what the codec needs to rebuild the network.
+        path: of the file.
+        dtype: of the numbers in the file.
     """
-    if path.suffix != ".safetensors":
-        return {}
-    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import save
 
-    try:
-        with safe_open(path, "np") as file:
-            config = _config_of(file.metadata())
-    except (OSError, SafetensorError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    return config
+    converted = {name: t.detach().to("cpu", dtype).contiguous() for name, t in tensors.items()}
+    write_bytes(path, save(converted, {"config": json.dumps(config)}))
 
 
 def load_into(
@@ -436,21 +470,10 @@ def _download(checkpoint: Checkpoint, folder: Path) -> Path:
     """Download into a folder; the file's path."""
     if checkpoint.url.startswith("https://drive.google.com/"):
         raise OSError("a browser must do it")
-    if checkpoint.url.startswith("hf://"):
-        from huggingface_hub import hf_hub_download
-
-        owner, repository, file = checkpoint.url.removeprefix("hf://").split("/", 2)
-        return Path(hf_hub_download(f"{owner}/{repository}", file, local_dir=folder))
     import pooch
 
     name = checkpoint.path.name
     return Path(pooch.retrieve(checkpoint.url, None, fname=name, path=folder, progressbar=True))
-
-
-@cache
-def _sha256(path: Path, n_bytes: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:

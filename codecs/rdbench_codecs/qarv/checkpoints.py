@@ -6,7 +6,7 @@ CHECKPOINTS = (
     Checkpoint(
         name="qarv",
         codec="qarv",
-        url="hf://duanzh0/my-model-weights/qarv_base-2022-dec-12.pt",
+        url="https://huggingface.co/duanzh0/my-model-weights/resolve/main/qarv_base-2022-dec-12.pt",
         terms="published by the authors of QARV (Duan et al. 2023), non-commercial use",
     ),
 )

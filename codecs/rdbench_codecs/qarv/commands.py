@@ -8,9 +8,11 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say, track
+from rdbench.columns import Column
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, output_files
-from rdbench.registry import codec_from_spec, spec_of
+from rdbench.metrics import METRICS
+from rdbench.spec import get_codec, spec_of
 from rdbench_codecs.learned.container import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -69,9 +71,17 @@ def subsets(
             rows.append(row)
             sheet[subset.kind].append((_caption(row), decoded))
             write_image(decoded, folder / f"{subset.kind}-{subset.latent}.png")
-    print_rows(rows, as_json)
+    print_rows(SUBSETS, rows, as_json)
     write_image(contact_sheet(list(sheet.values())), folder / "sheet.png")
     say(str(folder / "sheet.png"))
+
+
+SUBSETS = (
+    Column("spec", "operating point"),
+    Column("kept", "kept latents"),
+    Column("ideal_bpp", "ideal rate", "bpp", 3),
+    METRICS["psnr_rgb"].column,
+)
 
 
 @app.command()
@@ -154,7 +164,7 @@ def _refuse_giant(n_pixels: int, options: str) -> None:
 def _qarv(spec: str) -> "Qarv":
     from rdbench_codecs.qarv import Qarv
 
-    point = codec_from_spec(spec)
+    point = get_codec(spec)
     if not isinstance(point, Qarv):
         raise UsageError(f"{spec!r} is not QARV")
     point.check()

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -83,8 +82,7 @@ class QarvConfig:
         """
         return all(
             replace(config, lambda_range=self.lambda_range) != self
-            for name, config in CONFIGS.items()
-            if name not in ("tiny", "lite")
+            for config in PUBLISHED_CONFIGS.values()
         )
 
     def to_json(self) -> str:
@@ -155,7 +153,7 @@ _TINY = QarvConfig(
     embedding_channels=16,
 )
 
-_LITE = QarvConfig(
+_REDUCED = QarvConfig(
     latents=(1, 1, 2, 3),
     latent_channels=(32, 48, 96, 16),
     lambda_range=(4.0, 2048.0),
@@ -188,10 +186,8 @@ _THREE_LATENTS = replace(
     blocks_after=(1, 0, 2, 3, 0),
 )
 
-CONFIGS: dict[str, QarvConfig] = {
+PUBLISHED_CONFIGS: dict[str, QarvConfig] = {
     "base": BASE,
-    "tiny": _TINY,
-    "lite": _LITE,
     "a2": replace(_TWO_LATENTS, latent_block="A"),
     "b2": replace(_TWO_LATENTS, latent_block="B"),
     "c2": _TWO_LATENTS,
@@ -217,24 +213,13 @@ CONFIGS: dict[str, QarvConfig] = {
         decoder_widths=(416, 416, 320, 192, 128),
     ),
 }
-"""Configurations by name; ``tiny`` is for tests, ``lite`` comes with trained weights, the others
-are the paper's."""
+"""The published model and the variants of the paper by name."""
+
+CONFIGS = {**PUBLISHED_CONFIGS, "tiny": _TINY, "reduced": _REDUCED}
+"""All configurations: ``tiny`` is for tests, ``reduced`` is that of the bundled weights."""
 
 
 def log_spaced_lambdas(n: int, low: float = 16.0, high: float = 2048.0) -> tuple[float, ...]:
-    """Lambdas at equal steps of log lambda, as in the published curves."""
-    return _spaced(n, math.log(low), math.log(high), math.exp)
-
-
-def cube_root_spaced_lambdas(n: int, low: float = 16.0, high: float = 2048.0) -> tuple[float, ...]:
-    """Lambdas at equal steps of their cube root: nearly equal steps of rate (equation 24)."""
-    return _spaced(n, low ** (1 / 3), high ** (1 / 3), lambda x: x**3)
-
-
-def _spaced(
-    n: int, first: float, last: float, to_lambda: Callable[[float], float]
-) -> tuple[float, ...]:
-    if n < 2:
-        raise ValueError("at least two lambdas make a ladder")
-    steps = (first + (last - first) * i / (n - 1) for i in range(n))
-    return tuple(round(to_lambda(x), 4) for x in steps)
+    """Return lambdas at equal steps of log lambda, as in the published curves."""
+    step = math.log(high / low) / (n - 1)
+    return tuple(round(low * math.exp(step * i), 4) for i in range(n))

@@ -40,7 +40,7 @@ def contact_sheet(rows: Sequence[Sequence[Tile]], side: int = 192) -> Image:
     return np.asarray(sheet)
 
 
-def _thumbnail(image_file: Image, side: int) -> PIL.Image.Image:
-    image = PIL.Image.fromarray(image_file)
+def _thumbnail(pixels: Image, side: int) -> PIL.Image.Image:
+    image = PIL.Image.fromarray(pixels)
     image.thumbnail((side, side), PIL.Image.Resampling.LANCZOS)
     return image

@@ -39,6 +39,8 @@ class FoldedBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """Same shape as x, (1, width, height, width)."""
+        # The affine is given to layer_norm, which has none of its own; the layer scale is in fc2.
+        # GELU and the sum overwrite what is not needed any more.
         shift, scale = condition.affine(self.embedding_layer)
         shortcut, rows = _rows(x), _rows(self.conv_dw(x))
         result = torch.empty_like(shortcut)
@@ -103,6 +105,8 @@ def _convolution(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
         return lambda x: functional.conv2d(x, weight, bias, stride, padding, 1, convolution.groups)
     geometry = padding, stride, [1, 1], convolution.groups
     input_shape = [1, convolution.in_channels, 64 * stride[0], 64 * stride[1]]
+    # Private operators, the ones that torch's own compiler uses: they name oneDNN, while nn.Conv2d
+    # chooses a library by the number of threads. The input shape is a hint for the layout alone.
     packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, input_shape)
     convolve = torch.ops.mkldnn._convolution_pointwise.default
     return lambda x: cast(Tensor, convolve(x, packed, bias, *geometry, "none", [], ""))

@@ -2,16 +2,13 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rdbench.errors import UsageError
 from rdbench.types import Image
-from rdbench_codecs.qarv.codec import FloatImage, Qarv
-
-if TYPE_CHECKING:
-    from rdbench_codecs.qarv.model import Latent
+from rdbench_codecs.learned.base import FloatImage, Latent
+from rdbench_codecs.qarv.codec import Qarv
 
 KINDS = {"first": "z1 to z{}", "without": "all but z{}", "alone": "z{} alone"}
 """Rows of Figure 11: progressive, leave-one-out and independent decoding; what is kept in each."""
@@ -41,25 +38,8 @@ def subsets(codec: Qarv, image: Image) -> Iterator[Subset]:
     for kind in KINDS:
         for i in everything:
             kept = {"first": {*range(1, i + 1)}, "without": {*everything} - {i}, "alone": {i}}[kind]
-            bits = sum(float(latents[k - 1].ideal_bits.sum(dtype=np.float64)) for k in kept)
-            yield Subset(kind, i, bits, _from_kept(codec, image, latents, kept))
-
-
-def keep(codec: Qarv, image: Image, kept: Collection[int]) -> FloatImage:
-    """An image from some of its latents, the prior mean for the others.
-
-    Args:
-        codec: the operating point.
-        image: the image.
-        kept: numbers of the latents to keep, from 1.
-
-    Raises:
-        UsageError: there is no such latent.
-    """
-    latents = codec.latents(image)
-    if unknown := {*kept} - {*range(1, len(latents) + 1)}:
-        raise UsageError(f"there is no latent z{min(unknown)}; there are z1 to z{len(latents)}")
-    return _from_kept(codec, image, latents, kept)
+            bits = sum(latents[k - 1].n_ideal_bits for k in kept)
+            yield Subset(kind, i, bits, from_kept(codec, image, latents, kept))
 
 
 def interpolate(
@@ -88,8 +68,9 @@ def interpolate(
     ]
 
 
-def _from_kept(
-    codec: Qarv, image: Image, latents: Sequence["Latent"], kept: Collection[int]
+def from_kept(
+    codec: Qarv, image: Image, latents: Sequence[Latent], kept: Collection[int]
 ) -> FloatImage:
+    """Return an image from the latents of these numbers (from 1), the prior mean for the others."""
     values = [latent.value if i + 1 in kept else None for i, latent in enumerate(latents)]
     return codec.reconstruct(values, *image.shape[:2])

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rdbench.errors import DataError
+from rdbench_codecs.learned.base import STRIDE
 from rdbench_codecs.qarv.network import (
     PIXEL_MEAN,
     PIXEL_SCALE,
-    STRIDE,
     LatentBlock,
     PatchEmbedding,
     QarvNetwork,
@@ -46,6 +46,8 @@ def start_from_components(network: QarvNetwork, images: Tensor) -> None:
     config = network.config
     if config.encoder_widths != config.decoder_widths[::-1] or config.latent_block != "C":
         raise DataError("principal components need like widths on both paths, and latent blocks C")
+    # From coarse to fine, as the top-down path runs: a latent carries what its tap has and the
+    # feature, made of the latents before it with the noise of quantization, lacks.
     taps = _set_paths(network, images)
     middle = math.sqrt(config.lambda_range[0] * config.lambda_range[1])
     step = least_cost_step(middle) * PIXEL_SCALE / 2
@@ -84,6 +86,7 @@ def _set_latent(latent: LatentBlock, lacking: Tensor, step: float) -> None:
     """Set a latent to the components of what is lacking, (batch, width, height, width)."""
     width = lacking.shape[1]
     found = principal_components(blocks(lacking, 1), latent.posterior.out_channels)
+    # The posterior sees (feature, tap) merged: (-1, 1) makes that tap - feature.
     identity = torch.eye(width, device=lacking.device)
     _set(latent.post_merge, torch.cat([-identity, identity], dim=1), torch.zeros(width))
     latent.posterior.weight.zero_()

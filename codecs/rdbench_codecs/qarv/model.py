@@ -1,9 +1,7 @@
 """A loaded QARV network that turns images into integers, and integers into images."""
 
-import contextlib
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,15 +11,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rdbench.errors import DataError
+from rdbench.errors import BitstreamError, DataError
 from rdbench.stages import stage
 from rdbench.types import Image
+from rdbench_codecs.learned.base import STRIDE, FloatImage, Latent
 from rdbench_codecs.learned.entropy import GaussianTables, SymbolDecoder, SymbolEncoder, Symbols
+from rdbench_codecs.learned.runtime import integers, threads
 from rdbench_codecs.learned.weights import check_shapes, load_into, read
 from rdbench_codecs.qarv.config import QarvConfig
 from rdbench_codecs.qarv.cpu import accelerate
 from rdbench_codecs.qarv.network import (
-    STRIDE,
     Condition,
     Prior,
     QarvNetwork,
@@ -31,31 +30,6 @@ from rdbench_codecs.qarv.network import (
 
 TABLES = GaussianTables(np.exp(np.linspace(np.log(0.11), np.log(20), 64)))
 """The published scales."""
-
-
-@dataclass(frozen=True, eq=False)
-class Latent:
-    """One latent variable of one image; every array is (channels, height, width).
-
-    Attributes:
-        symbols: the integers that are coded.
-        indexes: probability table of each.
-        ideal_bits: code length of each under the prior itself, without tables.
-        value: the latent: prior mean plus quantization step times symbol.
-    """
-
-    symbols: Symbols
-    indexes: npt.NDArray[np.uint8]
-    ideal_bits: npt.NDArray[np.float32]
-    value: npt.NDArray[np.float32]
-
-    def to_bytes(self) -> bytes:
-        """The symbols as a segment of a file, position by position."""
-        encoder = SymbolEncoder(TABLES)
-        encoder.put(
-            np.moveaxis(self.symbols, 0, -1).ravel(), np.moveaxis(self.indexes, 0, -1).ravel()
-        )
-        return encoder.finish()
 
 
 Choice = Callable[[int, Prior], Tensor]
@@ -73,12 +47,10 @@ class Model:
     """
 
     def __init__(self, network: QarvNetwork, device: str = "cpu", half: bool = False) -> None:
-        self.parameter_counts = network.parameter_counts()
         network.eval().requires_grad_(False)
         network.to(torch.device(device))
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         accelerate(network)
-        self.config = network.config
         self.n_latents = network.n_latents
         self._network = network
         self._device = torch.device(device)
@@ -86,18 +58,12 @@ class Model:
         self._scales = torch.from_numpy(TABLES.scales[:-1].copy()).to(self._device)
         self._condition = lru_cache(maxsize=32)(self._new_condition)
 
-    def encode(self, image: Image, lambda_: float) -> list[Latent]:
-        """The latents of an image, in coding order.
-
-        Args:
-            image: (height, width, 3).
-            lambda_: rate parameter; what is nearest in float32 is used.
-        """
+    def encode(self, image: Image, parameter: float) -> list[Latent]:
+        """Return the latents of an image, sides multiples of STRIDE; the parameter is lambda."""
         latents = []
-        with _exact(), stage("transform"):
-            condition = self._condition(lambda_)
-            padded = torch.from_numpy(pad(image)).to(self._device)
-            pixels = padded.permute(2, 0, 1)[None].float() / 255
+        with stage("transform"):
+            condition = self._condition(parameter)
+            pixels = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float() / 255
             with self._relaxed():
                 taps = self._network.analyse(pixels, condition)
             feature = self._start(*image.shape[:2])
@@ -108,17 +74,31 @@ class Model:
                     mu = self._network.posterior_mean(i, feature, taps, condition).float()
                 symbols = prior.residual(mu).round()
                 with stage("entropy parameters"):
-                    latents.append(self._latent(symbols, prior))
+                    latents.append(self._latent(f"z{i + 1}", symbols, prior))
                 if i < self.n_latents - 1:
                     value = prior.value(symbols)
                     feature = self._network.add_latent(i, feature, value, condition)
         return latents
 
-    def top_down(
-        self, height: int, width: int, lambda_: float, choose: Choice
-    ) -> npt.NDArray[np.float32]:
-        """Image of (height, width, 3) in [0, 1] from latents that ``choose`` gives."""
-        with _exact(), stage("transform"):
+    def decode(
+        self, segments: Sequence[bytes | None], height: int, width: int, parameter: float
+    ) -> FloatImage:
+        """Return the image of some latents; the prior mean replaces those that are None."""
+
+        def choose(i: int, prior: Prior) -> Tensor:
+            segment = segments[i]
+            if segment is None:
+                return prior.mean
+            try:
+                return prior.value(self._symbols(segment, prior))
+            except BitstreamError as error:
+                raise BitstreamError(f"latent z{i + 1}: {error}") from None
+
+        return self.top_down(height, width, parameter, choose)
+
+    def top_down(self, height: int, width: int, lambda_: float, choose: Choice) -> FloatImage:
+        """Return an image of (height, width) from latents that ``choose`` gives."""
+        with stage("transform"):
             condition = self._condition(lambda_)
             feature = self._start(height, width)
             for i in range(self.n_latents):
@@ -131,12 +111,8 @@ class Model:
             with stage("copies"):
                 return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
 
-    def decode_symbols(self, segment: bytes, prior: Prior) -> Tensor:
-        """The symbols in a segment that `Latent.to_bytes` made, (1, channels, height, width).
-
-        Raises:
-            BitstreamError: they are not the encoder's.
-        """
+    def _symbols(self, segment: bytes, prior: Prior) -> Tensor:
+        """The symbols in a segment, (1, channels, height, width)."""
         with stage("entropy parameters"):
             indexes = np.moveaxis(self.indexes(prior), 0, -1)
         with stage("entropy coding"):
@@ -155,14 +131,15 @@ class Model:
         """(channels, height, width) as a batch of one on the network's device."""
         return torch.from_numpy(array).to(self._device, torch.float32)[None]
 
-    def _latent(self, symbols: Tensor, prior: Prior) -> Latent:
-        bits = -torch.log2(gaussian_mass(symbols, prior.scale).clamp(min=2.0**-100))
-        return Latent(
-            _array(symbols).astype(np.int32),
-            self.indexes(prior),
-            _array(bits),
-            _array(prior.value(symbols)),
-        )
+    def _latent(self, name: str, rounded: Tensor, prior: Prior) -> Latent:
+        bits = -torch.log2(gaussian_mass(rounded, prior.scale).clamp(min=2.0**-100))
+        symbols, indexes = integers(rounded)[0], self.indexes(prior)
+        with stage("entropy coding"):
+            encoder = SymbolEncoder(TABLES)
+            # Position by position, all channels of each: the order of the channels-last layout.
+            encoder.put(np.moveaxis(symbols, 0, -1).ravel(), np.moveaxis(indexes, 0, -1).ravel())
+            data = encoder.finish()
+        return Latent(name, data, symbols, _array(bits), _array(prior.value(rounded)))
 
     def _start(self, height: int, width: int) -> Tensor:
         return self._network.start(-(-height // STRIDE), -(-width // STRIDE))
@@ -182,33 +159,17 @@ class Model:
         return torch.autocast(self._device.type, dtype, enabled=self._half)
 
 
-@contextlib.contextmanager
-def threads(number: int | None) -> Iterator[None]:
-    """Let torch use that many threads for a while; None leaves it as it is."""
-    before = torch.get_num_threads()
-    if number is not None and number != before:
-        torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)
+@lru_cache(maxsize=4)
+def load_model(source: Path | QarvConfig, sha256: str, device: str, half: bool) -> Model:
+    """Return a network in a file, or the random one of a configuration, ready for coding.
 
-
-@contextlib.contextmanager
-def _exact() -> Iterator[None]:
-    """No gradients, and on a GPU only programs that give the same numbers every time."""
-    flags = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    with torch.inference_mode(), flags:
-        yield
-
-
-def pad(image: Image) -> Image:
-    """Repeat the last row and column until both sides are multiples of 64."""
-    height, width = image.shape[:2]
-    return np.pad(image, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
+    Args:
+        source: file or configuration.
+        sha256: of the file, so that another file under the same name is loaded.
+        device, half: as in `Model`.
+    """
+    network = load_network(source) if isinstance(source, Path) else random_network(source)
+    return Model(network, device, half)
 
 
 def load_network(path: Path) -> QarvNetwork:
@@ -223,14 +184,15 @@ def load_network(path: Path) -> QarvNetwork:
         parsed = QarvConfig.from_mapping(config)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    check_shapes(shapes_of(parsed, path), tensors, path)  # before any room is made
-    network = empty_network(parsed)
+    network = shapes_of(parsed, path)
+    check_shapes(network, tensors, path)  # before any memory is taken
+    network = network.to_empty(device="cpu")
     load_into(network, tensors, path)
     return network
 
 
-def shapes_of(config: QarvConfig, source: Path) -> QarvNetwork:
-    """A network of shapes alone; DataError where the configuration makes none."""
+def shapes_of(config: QarvConfig, source: object) -> QarvNetwork:
+    """Return a network of shapes alone; DataError where the configuration makes none."""
     try:
         with torch.device("meta"):
             return QarvNetwork(config)
@@ -240,20 +202,13 @@ def shapes_of(config: QarvConfig, source: Path) -> QarvNetwork:
 
 def random_network(config: QarvConfig) -> QarvNetwork:
     """A network of random numbers that depend on nothing but the parameters' names and shapes."""
-    network = empty_network(config)
+    network = shapes_of(config, "random").to_empty(device="cpu")
     values = {}
     for name, old in network.state_dict().items():
         rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
         values[name] = torch.from_numpy(_random_parameter(rng, name, tuple(old.shape)))
     network.load_state_dict(values)
     return network
-
-
-def empty_network(config: QarvConfig) -> QarvNetwork:
-    """A network with room for its parameters, which hold no values yet."""
-    with torch.device("meta"):
-        network = QarvNetwork(config)
-    return network.to_empty(device="cpu")
 
 
 def _random_parameter(

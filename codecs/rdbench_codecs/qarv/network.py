@@ -23,10 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rdbench_codecs.learned.base import STRIDE
 from rdbench_codecs.qarv.config import QarvConfig
-
-STRIDE = 64
-"""Pixels a side of one position of the coarsest latent; images are padded to a multiple."""
 
 DISCRETE_LAMBDAS = (16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0)
 """What CConv and QSF are trained for (equation 23); in between they interpolate in log lambda."""
@@ -460,36 +458,20 @@ class QarvNetwork(nn.Module):
             feature = self.add_latent(i, feature, prior.value(noisy), condition)
         return TrainingOutput(torch.stack(nats, dim=1), self.synthesize(feature, condition))
 
-    def parameter_counts(self) -> dict[str, int]:
-        """Parameters in all, and those that encoding and decoding need.
+    def is_encoder_only(self, name: str) -> bool:
+        """Return whether decoding does not need a parameter: bottom-up path, posteriors."""
+        parts = name.split(".")
+        return parts[0] == "encoder" or any(
+            p.startswith(("posterior", "post_merge")) for p in parts
+        )
 
-        Decoding needs neither the bottom-up path nor the posteriors; encoding stops at the last
-        latent's posterior.
-        """
-        last = self._latent_positions[-1]
-        only_encoder = ("encoder.", "posterior", "post_merge")
-        only_decoder = (f"dec_blocks.{last}.z_proj", f"dec_blocks.{last}.resnet_end")
-        counts = {"total": 0, "encoder": 0, "decoder": 0}
-        for name, parameter in self.named_parameters():
-            place = int(name.split(".")[1]) if name.startswith("dec_blocks.") else -1
-            counts["total"] += parameter.numel()
-            if place <= last and not name.startswith(only_decoder):
-                counts["encoder"] += parameter.numel()
-            if not name.startswith(only_encoder[0]) and not any(
-                part.startswith(only_encoder[1:]) for part in name.split(".")
-            ):
-                counts["decoder"] += parameter.numel()
-        return counts
-
-    def latent_shapes(self, rows: int, columns: int) -> list[tuple[int, int, int]]:
-        """(channels, height, width) of every latent for rows x columns positions of s64."""
-        return [
-            (channels, rows << scale, columns << scale)
-            for scale, (n, channels) in enumerate(
-                zip(self.config.latents, self.config.latent_channels, strict=True)
-            )
-            for _ in range(n)
-        ]
+    def is_decoder_only(self, name: str) -> bool:
+        """Return whether encoding, which stops at the last posterior, does not need a parameter."""
+        if not name.startswith("dec_blocks."):
+            return False
+        last, place = self._latent_positions[-1], int(name.split(".")[1])
+        after_posterior = f"dec_blocks.{last}.z_proj", f"dec_blocks.{last}.resnet_end"
+        return place > last or name.startswith(after_posterior)
 
     def latent(self, i: int) -> LatentBlock:
         """The block of latent i."""

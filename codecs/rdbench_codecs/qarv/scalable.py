@@ -5,7 +5,8 @@ from typing import ClassVar, Self
 
 from rdbench.errors import BitstreamError, EncoderError, Unavailable
 from rdbench.types import Bitstream, Image
-from rdbench_codecs.qarv.codec import FloatImage, Qarv
+from rdbench_codecs.learned.base import FloatImage
+from rdbench_codecs.qarv.codec import Qarv
 from rdbench_codecs.qarv.config import BASE
 
 
@@ -26,11 +27,10 @@ class QarvScalable(Qarv):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kept < 1:
-            raise ValueError(f"kept is {self.kept}, it must be 1 or more")
+        self.require_range("kept", self.kept, 1, 255)
 
     def ladder(self) -> tuple[Self, ...]:
-        """A point for each latent of the weights; of the published ones where none are here."""
+        """One point per latent of the weights; of the published ones where none are available."""
         try:
             n_latents = self.config().n_latents
         except Unavailable:
@@ -51,8 +51,8 @@ class QarvScalable(Qarv):
 
     def decode(self, data: bytes) -> FloatImage:
         """The image; the file must hold ``kept`` latents and nothing else."""
-        header, segments = self._unpack(data)
+        header, segments = self.unpack(data)
         n_whole = len(segments) - segments.count(None)
         if n_whole != self.kept:
             raise BitstreamError(f"the file holds {n_whole} whole latents, not {self.kept}")
-        return self._decode(header, segments)
+        return self.decode_segments(header, segments)

@@ -1,6 +1,6 @@
-"""Training images: random crops of a folder's images, flipped at random."""
+"""Training images: random crops, flipped at random."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,34 +9,31 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rdbench.errors import DataError, RdbenchError
-from rdbench.images import SUFFIXES, read_image
 from rdbench.types import Image
 from rdbench_codecs.training.recipe import Recipe
 
 _CACHE_BYTES = 4 << 30
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Every image in a folder and those below, sorted; DataError where there is none."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not files:
-        raise DataError(f"no images in {folder}")
-    return files
-
-
 class Crops(Dataset[Tensor]):
-    """Batches of crops, one a step; which ones depends on the seed and the step alone.
+    """Batches of crops, one per step; which ones depends on the seed and the step alone.
 
     Args:
-        files: images; those smaller than a crop are left out as they are met.
+        files: images; those smaller than a crop are skipped.
+        read: reads an image.
         recipe: seed, and size of crops and batch by step.
         rank, world_size: of this process among those that share a batch.
     """
 
     def __init__(
-        self, files: Sequence[Path], recipe: Recipe, rank: int = 0, world_size: int = 1
+        self,
+        files: Sequence[Path],
+        read: Callable[[Path], Image],
+        recipe: Recipe,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
-        self._files, self._recipe = files, recipe
+        self._files, self._read_file, self._recipe = files, read, recipe
         self._rank, self._world_size = rank, world_size
         self._cache: dict[Path, Image] = {}
         self._cached_bytes = 0
@@ -67,7 +64,7 @@ class Crops(Dataset[Tensor]):
         if path in self._cache:
             return self._cache[path]
         try:
-            image = read_image(path)
+            image = self._read_file(path)
         except RdbenchError as error:
             raise DataError(f"training image {error}") from error
         if self._cached_bytes + image.nbytes <= _CACHE_BYTES:

@@ -1,7 +1,7 @@
-"""The training loop: goes on from its last checkpoint, and stops when it is told to.
+"""The training loop: it resumes from its last checkpoint and stops on a signal.
 
 Every step draws its crops, noise and rates from numbers that depend on the seed and the step alone,
-so that a run that was stopped and went on makes the same weights, bit for bit, as one that was not.
+so that a run that was stopped and resumed makes the same weights, bit for bit, as one that was not.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,10 +23,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from rdbench.errors import DataError, RdbenchWarning, Unavailable, UsageError
-from rdbench.files import replacing, write_bytes, write_text
-from rdbench_codecs.learned.weights import read
-from rdbench_codecs.training.data import Crops, image_files
+from rdbench.errors import DataError, RdbenchWarning
+from rdbench.files import replacing, write_text
+from rdbench.types import Progress, Training, TrainingOptions
+from rdbench_codecs.learned.base import require_device
+from rdbench_codecs.learned.runtime import check_device
+from rdbench_codecs.learned.weights import read, write
+from rdbench_codecs.training.data import Crops
 from rdbench_codecs.training.objective import Losses, Objective
 from rdbench_codecs.training.optimizers import Optimizers
 from rdbench_codecs.training.recipe import PRINCIPAL_COMPONENTS, Recipe
@@ -36,122 +39,107 @@ _CHECKPOINT_EVERY_S = 300
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Where and how training runs; none of it is part of the recipe.
+class Processes:
+    """Which process this is of those that train together, as torchrun says.
 
     Attributes:
-        device: ``cpu`` or ``cuda``; with torchrun, each process takes a GPU of its own.
-        loaders: processes that read images; 0 reads them between the steps.
-        compile: let torch.compile make programs for the network: minutes at the start, then faster.
-        rank, world_size: of this process and among how many, as torchrun tells.
+        rank: of this process; the first one reports and writes files.
+        world_size: how many there are.
+        local_rank: of this process on its machine: the GPU that it takes.
     """
 
-    device: str = "cpu"
-    loaders: int = 0
-    compile: bool = False
-    rank: int = int(os.environ.get("RANK", "0"))
-    world_size: int = int(os.environ.get("WORLD_SIZE", "1"))
+    rank: int
+    world_size: int
+    local_rank: int
 
-    def torch_device(self) -> torch.device:
-        """The device of this process; Unavailable where it is not here, UsageError for others."""
-        if self.device not in ("cpu", "cuda"):
-            raise UsageError(
-                f"no device is named {self.device!r}; there are cpu and cuda (another GPU than the "
-                "first: set CUDA_VISIBLE_DEVICES)"
-            )
-        if self.device == "cpu":
-            return torch.device("cpu")
-        if not torch.cuda.is_available():
-            raise Unavailable("no CUDA device is here; use --device cpu")
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    @classmethod
+    def from_environment(cls) -> "Processes":
+        defaults = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
+        return cls(*(int(os.environ.get(name, value)) for name, value in defaults.items()))
+
+    def device(self, name: str) -> torch.device:
+        """Return the device of this process: its own GPU for ``cuda``.
+
+        Raises:
+            UsageError: no device has such a name.
+            Unavailable: the device is missing.
+        """
+        require_device(name)
+        check_device(name)
+        return torch.device("cuda", self.local_rank) if name == "cuda" else torch.device(name)
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What a log line tells, means since the last.
+class RecipeTraining(Training):
+    """A training by a recipe.
 
-    Attributes:
-        step: updates done.
-        loss, bpp, psnr: of the training crops; PSNR in dB of the mean squared error.
-        learning_rate: of the last step.
-        images_per_s: crops a second over all processes.
-        seconds_left: until the last step at this speed.
+    Args:
+        objective: network and loss, freshly initialized.
+        recipe: how to train.
+        options: images, folder and machine.
+        log_every: steps between two reports.
     """
 
-    step: int
-    loss: float
-    bpp: float
-    psnr: float
-    learning_rate: float
-    images_per_s: float
-    seconds_left: float
+    def __init__(
+        self, objective: Objective, recipe: Recipe, options: TrainingOptions, log_every: int = 50
+    ) -> None:
+        self._objective, self._options, self._log_every = objective, options, log_every
+        self._recipe = replace(recipe, start=options.start or recipe.start)
+        self._processes = Processes.from_environment()
+        self.steps = recipe.steps
+        self.n_parameters = sum(p.numel() for p in objective.parameters())
+        self.reports = self._processes.rank == 0
 
-
-def train(
-    objective: Objective,
-    recipe: Recipe,
-    data: Path,
-    out: Path,
-    machine: Machine | None = None,
-    log_every: int = 50,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> bool:
-    """Train until the recipe ends, or SIGTERM or Ctrl-C asks to stop.
-
-    ``out`` gets ``checkpoint.pt`` (at the start, every five minutes and at the end), ``log.csv``
-    and ``weights.safetensors`` (the moving average).
-
-    Returns:
-        True when the recipe is done, False when it was stopped.
-
-    Raises:
-        DataError: ``out`` holds the checkpoint of another recipe or files of another origin, a file
-            cannot be written, or training went wrong.
-    """
-    machine = machine or Machine()
-    files = image_files(data)
-    with _process_group(machine), _stop_on_signal() as must_stop:
-        run = _Run(objective, recipe, machine, out)
-        crops = Crops(files, recipe, machine.rank, machine.world_size)
-        run.begin(Crops(files, recipe))
-        means = _Means(recipe, run.step)
-        log = _Log(out / "log.csv", run.step) if machine.rank == 0 else None
-        saved = time.monotonic()
-        for images in _batches(crops, run.step, machine.loaders):
-            means.add(run.update(images), len(images) * machine.world_size)
-            if run.step % log_every == 0 or run.step == recipe.steps:
-                objective.check()
-                progress = means.line(run.step, run.learning_rate)
-                if log is not None:
-                    log.add(progress)
-                    on_progress(progress)
-            stop = _any_process(must_stop(), machine)
-            if stop or run.step == recipe.steps or time.monotonic() - saved > _CHECKPOINT_EVERY_S:
-                run.save()
-                saved = time.monotonic()
-            if stop:
-                break
-        return run.step == recipe.steps
+    def run(self, on_progress: Callable[[Progress], None] = lambda progress: None) -> bool:
+        processes, options, recipe = self._processes, self._options, self._recipe
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        with _process_group(processes, options.device), _stop_on_signal() as must_stop:
+            run = _Run(self._objective, recipe, options, processes)
+            images = options.images, options.read, recipe
+            run.begin(Crops(*images))
+            crops = Crops(*images, processes.rank, processes.world_size)
+            report = _Report(recipe, options.out, run.step, on_progress if self.reports else None)
+            saved = time.monotonic()
+            for batch in _batches(crops, run.step, options.loaders):
+                report.add(run.update(batch), len(batch) * processes.world_size)
+                is_last = run.step == self.steps
+                if is_last or run.step % self._log_every == 0:
+                    self._objective.check()
+                    report.write(run.step, run.learning_rate)
+                stop = _any_process(must_stop(), processes, run.device)
+                if stop or is_last or time.monotonic() - saved > _CHECKPOINT_EVERY_S:
+                    run.save()
+                    saved = time.monotonic()
+                if stop:
+                    break
+            return run.step == self.steps
 
 
 class _Run:
     """Network, moving average and optimizer at some step."""
 
-    def __init__(self, objective: Objective, recipe: Recipe, machine: Machine, out: Path) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        recipe: Recipe,
+        options: TrainingOptions,
+        processes: Processes,
+    ) -> None:
         self.step = 0
         self.learning_rate = 0.0
-        self._objective, self._recipe, self._machine, self._out = objective, recipe, machine, out
-        self._device = machine.torch_device()
+        self._objective, self._recipe = objective, recipe
+        self._out, self._rank = options.out, processes.rank
+        self.device = processes.device(options.device)
         _check_stages(objective, recipe)
-        objective.to(self._device)
+        objective.to(self.device)
         self._optimizers = Optimizers(
             objective.network, objective.auxiliary_parameters(), recipe.optimizer
         )
         self._average = self._copy()
-        if machine.compile:
+        if options.compile:
             objective.network.compile()
         self._forward: nn.Module = objective
-        if machine.world_size > 1:
+        if processes.world_size > 1:
             self._forward = DistributedDataParallel(objective, find_unused_parameters=True)
 
     def update(self, images: Tensor) -> Losses:
@@ -160,11 +148,11 @@ class _Run:
         self.learning_rate = _cosine(stage.learning_rate, stage.final_learning_rate, behind)
         for name, parameter in self._objective.network.named_parameters():
             parameter.requires_grad_(not name.startswith(tuple(stage.frozen)))
-        rng = np.random.default_rng([self._recipe.seed, self.step, self._machine.rank])
+        rng = np.random.default_rng([self._recipe.seed, self.step, self._rank])
         torch.manual_seed(int(rng.integers(2**63)))
-        pixels = images.to(self._device, non_blocking=True).float() / 255
+        pixels = images.to(self.device, non_blocking=True).float() / 255
         mixed = torch.autocast(
-            self._device.type, torch.bfloat16, enabled=stage.precision == "bfloat16"
+            self.device.type, torch.bfloat16, enabled=stage.precision == "bfloat16"
         )
         self._optimizers.zero_grad()
         with mixed:
@@ -178,7 +166,7 @@ class _Run:
 
     def save(self) -> None:
         """Write checkpoint and weights; an older one stays whole until the new one is."""
-        if self._machine.rank > 0:
+        if self._rank > 0:
             return
         network = self._objective.network
         content = {
@@ -193,10 +181,11 @@ class _Run:
                 torch.save(content, partial)
             except RuntimeError as error:  # torch's word for a write that failed
                 raise OSError("not all of it could be written; is the disk full?") from error
-        export(self._average, self._objective.config(), self._out / "weights.safetensors")
+        path = self._out / "weights.safetensors"
+        write(self._average, self._objective.config(), path, torch.float16)
 
     def begin(self, crops: Crops) -> None:
-        """Go on from the checkpoint; where there is none, begin with the recipe's start."""
+        """Resume from the checkpoint; where there is none, begin with the recipe's start."""
         path = self._out / "checkpoint.pt"
         if path.is_file():
             self._restore(path)
@@ -205,7 +194,7 @@ class _Run:
         if self._recipe.start == PRINCIPAL_COMPONENTS:
             n_batches = min(self._recipe.stages[0].steps, -(-_START_CROPS // len(crops[0])))
             images = torch.cat([crops[i] for i in range(n_batches)])
-            self._objective.start_from_components(images.to(self._device).float() / 255)
+            self._objective.start_from_components(images.to(self.device).float() / 255)
         elif self._recipe.start:
             path = Path(self._recipe.start).expanduser()
             load_start(self._objective.network, path, self._recipe.start_parts)
@@ -215,7 +204,7 @@ class _Run:
     def _refuse_other_files(self) -> None:
         """DataError where the folder has files of these names without a checkpoint beside them."""
         for name in ("weights.safetensors", "log.csv", "log.png"):
-            if self._machine.rank == 0 and os.path.lexists(self._out / name):
+            if self._rank == 0 and os.path.lexists(self._out / name):
                 raise DataError(
                     f"{self._out} has a {name} but no checkpoint.pt to resume from; "
                     "choose another folder with --out"
@@ -223,7 +212,7 @@ class _Run:
 
     def _restore(self, path: Path) -> None:
         try:
-            content = torch.load(path, map_location=self._device, weights_only=True)
+            content = torch.load(path, map_location=self.device, weights_only=True)
             made_by = Recipe.from_dict(json.loads(content["recipe"]))  # newer settings: default
             is_same = _canonical(made_by) == _canonical(self._recipe)
             if is_same:
@@ -236,7 +225,7 @@ class _Run:
             raise DataError(f"{path} was made by another recipe; choose another folder with --out")
 
     def _take(self, content: dict[str, Any]) -> None:
-        """Go on from the content of a checkpoint; an error of some kind where it does not fit."""
+        """Resume from the content of a checkpoint; an error of some kind where it does not fit."""
         step, average = content["step"], content["average"]
         own = {name: value.shape for name, value in self._average.items()}
         if type(step) is not int or not 0 <= step <= self._recipe.steps:
@@ -270,52 +259,51 @@ def _check_stages(objective: Objective, recipe: Recipe) -> None:
                 warnings.warn(text, RdbenchWarning, 2)
 
 
-class _Log:
-    """A CSV file with a row a line; rows of steps that will be done again are dropped."""
+class _Report:
+    """Means of the losses since the last report, the log file, and who is told.
 
-    def __init__(self, path: Path, step: int) -> None:
-        self._path = path
-        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-        names = [field.name for field in fields(Progress)]
-        rows = [line for line in lines[1:] if _is_row(line, len(names))]
-        if n_damaged := len(lines[1:]) - len(rows):
-            text = f"{path}: {n_damaged} damaged lines are left out"
-            warnings.warn(text, RdbenchWarning, 2)
-        kept = [line for line in rows if int(line.split(",")[0]) <= step]
-        write_text(path, "\n".join([",".join(names), *kept]) + "\n")
+    Args:
+        recipe: the recipe.
+        out: folder of ``log.csv``.
+        step: done so far; lines of later steps, which will be done again, are dropped.
+        on_progress: who is told; None in a process that does not report.
+    """
 
-    def add(self, progress: Progress) -> None:
-        try:
-            with self._path.open("a") as file:
-                file.write(",".join(map(str, vars(progress).values())) + "\n")
-        except OSError as error:
-            raise DataError(f"cannot write {self._path}: {error.strerror}") from None
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        step: int,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._recipe, self._path, self._on_progress = recipe, out / "log.csv", on_progress
+        self._begin(step)
+        if on_progress:
+            self._keep_lines(step)
 
-
-def _is_row(line: str, n_columns: int) -> bool:
-    """Whether a line of the log is whole."""
-    first, *others = line.split(",")
-    try:
-        return first.isdecimal() and len(list(map(float, others))) == n_columns - 1
-    except ValueError:
-        return False
-
-
-class _Means:
-    """Means of the losses since the last line of the log."""
-
-    def __init__(self, recipe: Recipe, step: int) -> None:
-        self._recipe = recipe
+    def _begin(self, step: int) -> None:
         self._losses: list[Losses] = []
         self._n_images = 0
         self._since, self._step = time.monotonic(), step
 
+    def _keep_lines(self, step: int) -> None:
+        text = self._path.read_text(errors="replace") if self._path.is_file() else ""
+        names = [field.name for field in fields(Progress)]
+        lines = text.splitlines()[1:]
+        rows = [line for line in lines if _is_row(line, len(names))]
+        if n_damaged := len(lines) - len(rows):
+            note = f"{self._path}: {n_damaged} damaged lines are left out"
+            warnings.warn(note, RdbenchWarning, 2)
+        kept = [line for line in rows if int(line.split(",")[0]) <= step]
+        write_text(self._path, "\n".join([",".join(names), *kept]) + "\n")
+
     def add(self, losses: Losses, n_images: int) -> None:
+        """Take in the losses of one step."""
         self._losses.append(Losses(*(value.detach() for value in losses)))
         self._n_images += n_images
 
-    def line(self, step: int, learning_rate: float) -> Progress:
-        """What happened since the last line; DataError where training diverged."""
+    def write(self, step: int, learning_rate: float) -> None:
+        """Report what happened since the last report; DataError where training diverged."""
         loss, _, bpp, mse = (
             float(torch.stack(values).mean()) for values in zip(*self._losses, strict=True)
         )
@@ -331,26 +319,26 @@ class _Means:
             images_per_s=self._n_images / seconds,
             seconds_left=seconds / (step - self._step) * (self._recipe.steps - step),
         )
-        self._losses, self._n_images = [], 0
-        self._since, self._step = time.monotonic(), step
-        return progress
+        self._begin(step)
+        if self._on_progress:
+            self._append(progress)
+            self._on_progress(progress)
+
+    def _append(self, progress: Progress) -> None:
+        try:
+            with self._path.open("a") as file:
+                file.write(",".join(map(str, astuple(progress))) + "\n")
+        except OSError as error:
+            raise DataError(f"cannot write {self._path}: {error.strerror}") from None
 
 
-def export(
-    state: dict[str, Tensor], config: dict[str, Any], path: Path, dtype: torch.dtype = torch.float16
-) -> None:
-    """Write a file of weights with its configuration.
-
-    Args:
-        state: name -> parameter.
-        config: what the codec needs to rebuild the network.
-        path: a ``.safetensors`` file.
-        dtype: of the numbers.
-    """
-    from safetensors.torch import save
-
-    tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in state.items()}
-    write_bytes(path, save(tensors, {"config": json.dumps(config)}))
+def _is_row(line: str, n_columns: int) -> bool:
+    """Whether a line of the log is whole."""
+    first, *others = line.split(",")
+    try:
+        return first.isdecimal() and len(list(map(float, others))) == n_columns - 1
+    except ValueError:
+        return False
 
 
 def load_start(network: nn.Module, path: Path, parts: Sequence[str] = ("",)) -> None:
@@ -394,22 +382,22 @@ def _batches(crops: Crops, first: int, loaders: int) -> Iterator[Tensor]:
 
 
 @contextlib.contextmanager
-def _process_group(machine: Machine) -> Iterator[None]:
-    if machine.world_size == 1:
+def _process_group(processes: Processes, device: str) -> Iterator[None]:
+    if processes.world_size == 1:
         yield
         return
-    torch.distributed.init_process_group("nccl" if machine.device == "cuda" else "gloo")
+    torch.distributed.init_process_group("gloo" if device == "cpu" else "nccl")
     try:
         yield
     finally:
         torch.distributed.destroy_process_group()
 
 
-def _any_process(flag: bool, machine: Machine) -> bool:
+def _any_process(flag: bool, processes: Processes, device: torch.device) -> bool:
     """Whether the flag is set in any process, so that all stop after the same step."""
-    if machine.world_size == 1:
+    if processes.world_size == 1:
         return flag
-    flags = torch.tensor(int(flag), device=machine.torch_device())
+    flags = torch.tensor(int(flag), device=device)
     torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX)
     return bool(flags)
 

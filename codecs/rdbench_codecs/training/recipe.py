@@ -6,7 +6,7 @@ optimizer = "muon"                 # optional: adam without it
 clip_norm = 2.0
 ema_decay = 0.9999
 [network]                          # what the codec's objective is made of
-config = "lite"
+config = "reduced"
 [[stages]]                         # one after the other
 steps = 12000
 batch = 8
@@ -21,11 +21,12 @@ lambda_sampling = "cube root"
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from importlib.resources import as_file, files
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
-from rdbench.errors import DataError
+from rdbench.errors import DataError, UsageError
 
 _Class = TypeVar("_Class")
 
@@ -143,7 +144,7 @@ class Recipe:
 
 
 def load_recipe(path: Path) -> Recipe:
-    """The recipe in a TOML file; DataError where it is none."""
+    """Return the recipe in a TOML file; DataError where it is none."""
     try:
         with path.open("rb") as file:
             values = tomllib.load(file)
@@ -153,6 +154,27 @@ def load_recipe(path: Path) -> Recipe:
         return Recipe.from_dict(values)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def bundled_recipes(package: str) -> list[str]:
+    """Return the names of the recipes in a package, sorted."""
+    names = (entry.name for entry in files(package).iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def find_recipe(name: str, package: str) -> Recipe:
+    """Return the recipe in a ``.toml`` file, or the one of that name in a package.
+
+    Raises:
+        UsageError: no recipe has that name.
+        DataError: the file is not a recipe.
+    """
+    if name.endswith(".toml"):
+        return load_recipe(Path(name))
+    if name not in (names := bundled_recipes(package)):
+        raise UsageError(f"no recipe is named {name!r}; there are {', '.join(names)}")
+    with as_file(files(package) / f"{name}.toml") as path:
+        return load_recipe(path)
 
 
 def _make(cls: type[_Class], values: Mapping[str, Any], what: str) -> _Class:

@@ -1,1 +1,1 @@
-"""Papers, item by item: what each table and figure says, and how to hold it against evidence."""
+"""Papers, item by item: the numbers of each table and figure, and how to compare them."""

@@ -1,22 +1,20 @@
-"""What the papers' modules share."""
+"""Helpers shared by the modules of the papers."""
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rdbench.analysis.complexity import Countable
 from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Plot
 from rdbench.curve import Curve
 from rdbench.errors import UsageError
-from rdbench.registry import codec_from_spec
+from rdbench.report.plots import Panel, rd_figure
+from rdbench.spec import get_codec
 from rdbench.types import Codec
-
-if TYPE_CHECKING:
-    from rdbench.report.plots import Panel
 
 Row = Mapping[str, Any]
 
@@ -25,143 +23,142 @@ Row = Mapping[str, Any]
 def _tables() -> dict[str, Any]:
     file = files("rdbench_literature").joinpath("published", "paper_tables.json")
     text = file.read_text(encoding="utf-8")
-    # Decimals keep the zeros at the end of what a paper prints.
+    # Decimals keep trailing zeros as printed in the paper.
     body: dict[str, Any] = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     return body
 
 
 def table(paper: str, name: str) -> list[Row]:
-    """Rows of a paper's table, column -> value."""
+    """Return the rows of a paper's table, each a mapping from column to value."""
     body = _tables()[paper][name]
     return [dict(zip(body["columns"], row, strict=True)) for row in body["rows"]]
 
 
 def entry(paper: str, name: str) -> Row:
-    """What a paper says in an equation."""
+    """Return the numbers of a paper that are not in a table, such as those of an equation."""
     found: Row = _tables()[paper][name]
     return found
 
 
-def diagram(name: str, caption: str) -> Item:
-    """A figure that shows no data."""
-    return Item(name, caption, lambda _: Finding(notes=("a diagram: nothing to measure",)))
+def without_data(name: str, caption: str, note: str = "diagram: nothing to measure") -> Item:
+    """Make an item for a table or figure that contains no measurements."""
+    return Item(name, caption, lambda _: Finding(notes=(note,)))
 
 
-def n_parameters(codec: Codec) -> int:
-    """Parameters of a codec's network."""
-    if not isinstance(codec, Countable):
-        raise UsageError(f"{codec.name} has no network")
-    return codec.parameter_counts()["total"]
+def rd_finding(
+    evidence: Evidence,
+    name: str,
+    panels: Iterable[Panel],
+    missing: Iterable[Missing],
+    notes: Iterable[str] = (),
+) -> Finding:
+    """Draw rate-distortion panels, and name the measured curves in them.
 
-
-def n_parameters_of_ladder(spec: str) -> int:
-    """Parameters of all models that a codec needs for its ladder."""
-    codec = codec_from_spec(spec)
-    return sum(
-        n_parameters(point) for point in ((codec,) if codec.variable_rate else codec.ladder())
+    Args:
+        evidence: the evidence that the curves are from.
+        name: file name of the figure, without suffix.
+        panels: the panels; those without a curve that has their metric are left out.
+        missing: what the figure lacks.
+        notes: further notes.
+    """
+    shown = [p for p in panels if any(c.has(p.metric) for c in p.curves)]
+    curves = [c for p in shown for c in p.curves if c.source == "measured" and c.has(p.metric)]
+    return Finding(
+        plots=(Plot(name, partial(rd_figure, shown)),) if shown else (),
+        notes=(*notes, *drawn_notes(evidence, curves)),
+        missing=tuple(missing),
     )
 
 
-def rd_plot(
-    name: str,
-    panels: Callable[[], "Sequence[Panel]"],
-) -> Plot:
-    """A figure of rate-distortion panels."""
-
-    def draw() -> Any:
-        from rdbench.report.plots import rd_figure
-
-        return rd_figure(panels())
-
-    return Plot(name, draw)
+def n_parameters(codec: Codec) -> int:
+    """Count the parameters of a codec's network."""
+    if not isinstance(codec, Countable):
+        raise UsageError(f"{codec.name} has no network; its parameters cannot be counted")
+    return codec.parameter_counts()["total"]
 
 
-def panel(
-    title: str,
-    curves: Sequence[Curve],
-    metric: str = "psnr_rgb",
-    max_bpp: float | None = None,
-) -> "Panel":
-    """A rate-distortion panel; see rdbench.report.plots.Panel."""
-    from rdbench.report.plots import Panel
+def millions_of_ladder(spec: str) -> float:
+    """Count the parameters, in millions, of all models that a codec needs for its rates."""
+    codec = get_codec(spec)
+    models = (codec,) if codec.variable_rate else codec.ladder()
+    return sum(map(n_parameters, models)) / 1e6
 
-    return Panel(title, metric, curves, max_bpp)
+
+def measured_curve(evidence: Evidence, dataset: str, codec: str) -> Curve | None:
+    """Return the measured curve that is compared with the paper, if there is one."""
+    return next(iter(evidence.measured(dataset, codec)), None)
 
 
 _KINDS = {"other": "full-size network, not the published weights", "reduced": "a reduced network"}
 
 
-def weights_note(curve: Curve) -> str:
-    """What a value rests on where it is not the published weights: the weights of a curve."""
-    if curve.weights_kind not in _KINDS:
+def weights_note(curve: Curve | None) -> str:
+    """Name the weights of a measured curve, unless they are the published ones."""
+    if curve is None or curve.weights_kind not in _KINDS:
         return ""
-    return f"{curve.provenance['curve']} ({_KINDS[curve.weights_kind]})"
+    return f"{curve.key} ({_KINDS[curve.weights_kind]})"
 
 
 def measured_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tuple[str, ...]:
-    """Which measured curve stands for each codec, and which ones do not and why."""
+    """Name the measured curves that are compared with the paper, and why others are not."""
     notes = []
     for codec in codecs:
-        own = evidence.measured(dataset, codec)[:1]
-        notes += [f"{codec} here, on {dataset}: {_described(curve)}" for curve in own]
+        if (own := measured_curve(evidence, dataset, codec)) is not None:
+            notes.append(f"{codec} measured on {dataset}: {_description(own)}")
         notes += [
-            f"not compared, on {dataset}: {curve.provenance['curve']}: {why}"
+            f"not compared, on {dataset}: {curve.key}: {why}"
             for curve in evidence.own(dataset, codec)
             if (why := evidence.objection(curve))
         ]
     return tuple(notes)
 
 
-def drawn_notes(evidence: Evidence, dataset: str, codecs: Iterable[str]) -> tuple[str, ...]:
-    """Which measured curves a figure shows: their weights, and scores unlike the paper's."""
-    return tuple(
-        f"{codec} here, on {dataset}: "
-        + ", ".join(filter(None, (_described(curve), evidence.other_scores(curve))))
-        for codec in codecs
-        for curve in evidence.drawable(dataset, codec)
+def drawn_notes(evidence: Evidence, curves: Iterable[Curve]) -> tuple[str, ...]:
+    """Name measured curves, with their weights and scores if those differ from the paper's."""
+    notes = (
+        f"{curve.codec} measured on {curve.dataset}: "
+        f"{_description(curve, evidence.other_scores(curve))}"
+        for curve in curves
     )
+    return tuple(dict.fromkeys(notes))
 
 
-def _described(curve: Curve) -> str:
-    kind = _KINDS.get(curve.weights_kind)
-    return ", ".join(filter(None, (str(curve.provenance["curve"]), kind)))
+def _description(curve: Curve, *more: str | None) -> str:
+    return ", ".join(filter(None, (str(curve.key), _KINDS.get(curve.weights_kind), *more)))
+
+
+def unpublished(what: str, *steps: str) -> Missing:
+    """Describe networks that authors did not publish, and the steps that train them."""
+    return Missing(f"{what}: neither weights nor curves were published", "; ".join(steps))
 
 
 def to_train(codec: str, evidence: Evidence, dataset: str = "kodak", config: str = "paper") -> str:
-    """Commands that train a codec by a recipe and measure it as the paper does."""
+    """Return the commands that train a codec by a recipe and measure it as the paper does."""
     folder = f"{codec}-{config}"
+    spec = f"{codec}:weights={folder}/weights.safetensors"
     return (
-        f"rdbench train {codec} --config {config} --data PICTURES --out {folder}; "
-        f"rdbench run --codec {codec}:weights={folder}/weights.safetensors {_on(evidence, dataset)}"
+        f"rdbench train {codec} --config {config} --data IMAGES --out {folder}; "
+        f"{to_run(spec, evidence, dataset)}"
     )
 
 
 def to_measure(codec: str, datasets: Iterable[str], evidence: Evidence) -> tuple[Missing, ...]:
-    """How to get a codec's measured curves on the data sets where there is none."""
+    """Describe the data sets on which a codec was not measured, and how to measure it there."""
     absent = [dataset for dataset in datasets if not evidence.measured(dataset, codec)]
     if not absent:
         return ()
-    fetched = "".join(f"rdbench datasets fetch {dataset}; " for dataset in absent)
-    return (
-        Missing(
-            f"{codec} measured on {', '.join(absent)} with its published weights",
-            f"{fetched}rdbench weights fetch {codec}; "
-            f"rdbench run --codec {codec} {_on(evidence, *absent)}",
-        ),
-    )
+    what = f"{codec} measured on {', '.join(absent)} with its published weights"
+    return (Missing(what, to_fetch_and_run(codec, evidence, *absent, weights=codec)),)
 
 
-def to_run(spec: str, evidence: Evidence, dataset: str = "kodak") -> str:
-    """The command that measures operating points as the paper does."""
-    return f"rdbench run --codec {spec} {_on(evidence, dataset)}"
+def to_fetch_and_run(spec: str, evidence: Evidence, *datasets: str, weights: str) -> str:
+    """Return the commands that fetch data sets and weights, and measure operating points."""
+    fetch = "".join(f"rdbench datasets fetch {dataset}; " for dataset in datasets)
+    return f"{fetch}rdbench weights fetch {weights}; {to_run(spec, evidence, *datasets)}"
 
 
-def _on(evidence: Evidence, *datasets: str) -> str:
-    """The options that put results into the report folder under the paper's protocol."""
-    return " ".join(
-        [
-            *(f"--dataset {dataset}" for dataset in datasets),
-            f"--scored {evidence.scored}",
-            f"--out {shlex.quote(str(evidence.folder))}",
-        ]
-    )
+def to_run(spec: str, evidence: Evidence, *datasets: str) -> str:
+    """Return the command that measures operating points as the paper does."""
+    options = "".join(f" --dataset {dataset}" for dataset in datasets)
+    out = shlex.quote(str(evidence.folder))
+    return f"rdbench run --codec {spec}{options} --scored {evidence.scored} --out {out}"

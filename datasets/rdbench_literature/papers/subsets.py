@@ -1,4 +1,4 @@
-"""QARV's Figure 11: images decoded from some of their latents."""
+"""QARV's Figure 11: images decoded from subsets of their latents."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ import numpy as np
 
 from rdbench.datasets import load_dataset
 from rdbench.images import read_image
+from rdbench.report.plots import PAGE_IN
 from rdbench.types import Image
 
 if TYPE_CHECKING:
@@ -15,27 +16,28 @@ if TYPE_CHECKING:
     from rdbench_codecs.qarv.codec import Qarv
 
 LAMBDAS = (16.0, 2048.0)
-PICTURES = ("astronaut", "chelsea")
-"""Of the data set ``sample``, which is always there."""
+IMAGES = ("astronaut", "chelsea")
+"""Images of the data set ``sample``, which is bundled."""
 
 _SIDE = 256
 
 
 def subsets_figure(codec: "Qarv") -> "Figure":
-    """Decode from the first latents, from all but one, and from one alone.
+    """Draw images decoded from the first latents, from all but one, and from only one.
 
     Args:
-        codec: QARV with its weights; drawn at LAMBDAS.
+        codec: QARV with its weights; its lambda is replaced by each of LAMBDAS.
     """
     from matplotlib.figure import Figure
 
-    from rdbench.report.plots import PAGE_IN
     from rdbench_codecs.qarv.explore import KINDS, subsets
 
     n_latents = codec.config().n_latents
-    groups = [(name, lambda_) for name in PICTURES for lambda_ in LAMBDAS]
+    groups = [(name, lambda_) for name in IMAGES for lambda_ in LAMBDAS]
     n_rows = len(KINDS) * len(groups)
     figure = Figure(figsize=(PAGE_IN, PAGE_IN / (n_latents + 1) * n_rows), layout="constrained")
+    # A block of rows per kind of subset, in it a row per image and lambda: the original, then one
+    # column per latent.
     axes = figure.subplots(n_rows, n_latents + 1)
     for number, (name, lambda_) in enumerate(groups):
         image = _crop(name)
@@ -49,14 +51,13 @@ def subsets_figure(codec: "Qarv") -> "Figure":
             axes[first, latent].set_title(kind.format(latent), fontsize=6)
         axes[first, 0].set_title("original", fontsize=6)
     for one in axes.ravel():
-        one.set_xticks([])
-        one.set_yticks([])
+        one.set(xticks=[], yticks=[])
         one.spines[:].set_visible(False)
     return figure
 
 
 def _crop(name: str) -> Image:
-    """The middle of an image, 256x256."""
+    """Read the central 256x256 pixels of an image."""
     (image_file,) = load_dataset("sample").subset([name]).files
     image = read_image(image_file.path)
     y, x = ((side - _SIDE) // 2 for side in image.shape[:2])

@@ -7,6 +7,7 @@ an import map holds each as a ``data:`` address, so there is no bundler and noth
 
 import datetime
 import json
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +18,12 @@ from typing import Any
 from urllib.parse import quote
 
 from rdbench.curve import Curve
-from rdbench.files import write_text
+from rdbench.errors import RdbenchWarning
+from rdbench.files import output_file, write_text
 from rdbench.report.page.album import Album, Wanted, check_names, image_json
 from rdbench.report.page.data import Json, comparison_json, comparisons, costs_of, metrics_json
 from rdbench.report.plots import LANDMARKS
-from rdbench.store import Store
+from rdbench.store import Store, kept_in
 from rdbench.timing import timings
 
 RATES_BPP = (0.25, 0.5, 1.0)
@@ -57,10 +59,10 @@ def make_page(
 
     Args:
         folder: report folder.
-        imported: curves from files, to be shown beside.
+        imported: curves from files, shown next to the others.
         images: to look at: so many of each data set, or names.
         rates_bpp: the rates at which codecs are looked at, in bits per pixel.
-        on_progress: called as work goes on.
+        on_progress: called while the page is computed.
 
     Raises:
         DataError: the folder holds no records.
@@ -86,7 +88,7 @@ def make_page(
                 album,
                 partial(on_progress, f"{name} images"),
             )
-            datasets.append({**figures, "pictures": shown, "missing": lacking})
+            datasets.append({**figures, "viewer": shown, "missing": lacking})
             missing += lacking
     data = {
         "title": Path(folder).resolve().name,
@@ -137,12 +139,40 @@ def render(page: Page) -> str:
     )
 
 
-def _script_json(value: Any) -> Any:
-    """JSON that may stand inside a script element."""
-    import markupsafe
+def _script_json(value: Any) -> str:
+    """Return JSON that is safe inside a script element."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return markupsafe.Markup(text.replace("<", "\\u003c"))
+
+def write_report(
+    folder: str | Path = "reports",
+    out: str | Path | None = None,
+    *,
+    imported: Iterable[Curve] = (),
+    images: Wanted = 1,
+    rates_bpp: Sequence[float] = RATES_BPP,
+) -> Path:
+    """Write one HTML page of all that a report folder holds; return its path.
+
+    Args:
+        folder: report folder.
+        out: file to write; None for ``report.html`` in the folder.
+        imported: curves from files, shown next to the others.
+        images: how many images of each data set to show, or their names.
+        rates_bpp: the rates at which they are shown, in bits per pixel.
+
+    Raises:
+        DataError: the folder holds no records, or the file cannot be written.
+        UsageError: no data set has an image of that name.
+    """
+    folder = Path(folder)
+    default = folder / "report.html"
+    target = output_file(None if out is None else Path(out), default, kept_in(folder), force=True)
+    page = make_page(folder, imported, images, rates_bpp)
+    for line in page.missing:
+        warnings.warn(line, RdbenchWarning, stacklevel=2)
+    write_page(page, target)
+    return target
 
 
 def write_page(page: Page, out: Path) -> None:

@@ -12,16 +12,15 @@ import PIL.Image
 
 from rdbench.curve import to_quality
 from rdbench.datasets import ImageFile, load_dataset
-from rdbench.errors import RdbenchError, UsageError
+from rdbench.errors import RdbenchError, UsageError, closest
 from rdbench.images import read_image
 from rdbench.match import Match, match_of
 from rdbench.metrics.protocol import to_8bit
-from rdbench.registry import closest
 from rdbench.report.page.data import Comparison, Json
 from rdbench.store import Store
 from rdbench.types import Codec, Image, Record
 
-_WHITE_HOT = 0.995  # quantile of a bit map that its brightest colour stands for
+_WHITE_HOT = 0.995  # quantile of a bit map that gets its brightest colour
 
 
 Point = Record | Match
@@ -129,8 +128,8 @@ def image_json(
 
 def _of(comparison: Comparison, key: str, matches: Iterable[Match]) -> list[Match]:
     """The matches that belong to a measured curve."""
-    curve = comparison.curves[key].provenance["curve"]
-    return [m for m in matches if (m.dataset, m.curve) == (comparison.dataset, curve)]
+    wanted = comparison.dataset, comparison.curves[key].key
+    return [m for m in matches if (m.dataset, m.curve) == wanted]
 
 
 def _names_of_file(comparison: Comparison, image: str) -> set[str]:
@@ -153,7 +152,7 @@ def nearest(points: Iterable[Point], images: Collection[str], rate_bpp: float) -
 
 def _entry(image: ImageFile, album: Album) -> Json:
     return {
-        "image": image.name,
+        "name": image.name,
         "width": image.width,
         "height": image.height,
         "original": album.add(read_image(image.path)),
@@ -162,14 +161,14 @@ def _entry(image: ImageFile, album: Album) -> Json:
 
 
 def _view(store: Store, point: Point, image: ImageFile, album: Album) -> Json:
-    codec = store.codec_of(point)
+    codec = store.codec_of(point.codec, point.spec, point.fingerprint)
     decoded = to_8bit(codec.decode(store.bitstream(point.bitstream_sha256)))
     known = {
         name: float(to_quality(name, np.array(score)))
         for name, score in point.scores.items()
         if score is not None
     }
-    # An MS-SSIM of 1 is no number of dB; like the PSNR of a lossless image it is left out.
+    # An MS-SSIM of 1 is infinite in dB, like the PSNR of a lossless image: both are omitted.
     quality = {name: value for name, value in known.items() if math.isfinite(value)}
     return {
         "spec": point.spec,
@@ -181,9 +180,9 @@ def _view(store: Store, point: Point, image: ImageFile, album: Album) -> Json:
     }
 
 
-def _bit_maps(codec: Codec, image_file: ImageFile, album: Album) -> Iterator[Json]:
+def _bit_maps(codec: Codec, file: ImageFile, album: Album) -> Iterator[Json]:
     """Where the bits of each latent go and, first, of all together."""
-    image = read_image(image_file.path)
+    image = read_image(file.path)
     maps = {name: bits_per_pixel(m, *image.shape[:2]) for name, m in codec.bit_maps(image).items()}
     if len(maps) > 1:
         maps = {"all latents": sum(maps.values(), np.zeros(image.shape[:2], np.float32)), **maps}
@@ -200,7 +199,7 @@ def _bit_maps(codec: Codec, image_file: ImageFile, album: Album) -> Iterator[Jso
 def bits_per_pixel(
     bits: npt.NDArray[np.float32], height: int, width: int
 ) -> npt.NDArray[np.float32]:
-    """Bits at each position of a latent, spread over the pixels that it stands for.
+    """Spread the bits at each position of a latent over the pixels that it covers.
 
     Args:
         bits: (rows, columns), over the image padded to a whole number of positions.

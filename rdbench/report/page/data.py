@@ -1,11 +1,12 @@
-"""What the page shows, as JSON: everything is computed here, with the functions that the other
-commands use, so that the page agrees with them to the last digit.
+"""The content of the page as JSON. All figures come from the functions that the other commands use,
+so that the page agrees with them to the last digit.
 
 On a data set a curve has a key: its label, with the source behind it where a measured and a
 published curve share one. Everything else names curves by their keys. What was not measured is
 null.
 """
 
+import dataclasses
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,16 +21,17 @@ import numpy as np
 from rdbench.analysis.bd import BdRate, bd_rate
 from rdbench.analysis.complexity import complexity
 from rdbench.analysis.latents import latent_rows
-from rdbench.analysis.measured import anomalies, measured_curves
+from rdbench.analysis.measured import measured_curves, notes_on
 from rdbench.curve import Curve, is_in_db, quality_title, to_quality
 from rdbench.decibel import FloatArray
 from rdbench.errors import DataError, RdbenchError, UsageError
+from rdbench.identity import curve_of
 from rdbench.metrics import METRICS
 from rdbench.published import list_curves
-from rdbench.registry import codec_from_spec, curve_of
+from rdbench.spec import get_codec
 from rdbench.store import Store, no_records
 from rdbench.timing import Timing
-from rdbench.types import Record
+from rdbench.types import CurveKey, Record
 
 Json = dict[str, Any]
 
@@ -42,7 +44,7 @@ class Comparison:
         dataset: its name.
         images: image's name -> SHA-256.
         curves: key -> curve; measured ones first, then imported, then published.
-        records: key of a measured curve -> the records behind it, failed ones too.
+        records: key of a measured curve -> its records, including failed ones.
     """
 
     dataset: str
@@ -52,7 +54,7 @@ class Comparison:
 
 
 def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison]:
-    """The measured curves of a report folder beside imported and published ones.
+    """Return the measured curves of a report folder, with imported and published ones.
 
     Args:
         store: the open folder.
@@ -64,7 +66,7 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
     records, datasets = list(store.records()), store.datasets()
     if not records:
         raise no_records(store.folder)
-    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, CurveKey | None, str], list[Record]] = defaultdict(list)
     for record in records:
         groups[record.dataset, record.curve, record.protocol].append(record)
     every = [
@@ -79,7 +81,7 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
             if curve.dataset == dataset:
                 curves[_key(curve, curves)] = curve
         behind = {
-            key: groups[dataset, curve.provenance["curve"], curve.protocol["fingerprint"]]
+            key: groups[dataset, curve.key, curve.protocol["fingerprint"]]
             for key, curve in curves.items()
             if curve.source == "measured"
         }
@@ -153,11 +155,13 @@ def comparison_json(
 def _timing(timing: Timing, comparison: Comparison) -> Json:
     """A timing, with the key of the measured curve that it belongs to, or None."""
     try:
-        curve = curve_of(codec_from_spec(timing.spec))
+        curve = curve_of(get_codec(timing.spec), timing.fingerprint)
     except RdbenchError:
-        curve = ""
-    keys = [k for k, c in comparison.curves.items() if c.provenance.get("curve") == curve]
-    return timing.as_json() | {"key": next(iter(keys), None), "on": timing.on}
+        keys = []
+    else:
+        keys = [key for key, c in comparison.curves.items() if c.key == curve]
+    body = dataclasses.asdict(timing) | {"busy": timing.busy, "label": timing.label}
+    return body | {"key": next(iter(keys), None), "on": timing.on}
 
 
 def costs_of(
@@ -167,7 +171,7 @@ def costs_of(
 ) -> dict[str, Json]:
     """What the codecs of measured curves cost, counted at the highest rate and kept in the folder.
 
-    A codec without a network, or that cannot run here, has no entry.
+    A codec without a network, or that is not available, has no entry.
     """
     known = store.results("cost")
     measured = [c for c in comparison.curves.items() if c[1].source == "measured" and c[1].specs]
@@ -177,12 +181,15 @@ def costs_of(
         behind = comparison.records[key]
         record = next(r for r in behind if r.spec == curve.specs[-1] and r.error is None)
         name = (record.spec, record.fingerprint, version("rdbench"))
-        try:
-            cost = known.get(name) or complexity(store.codec_of(record)).row()
-        except RdbenchError:
-            continue
-        if name not in known and not store.read_only:
-            store.put_result("cost", name, cost)
+        cost = known.get(name)
+        if cost is None:
+            try:
+                codec = store.codec_of(record.codec, record.spec, record.fingerprint)
+                cost = complexity(codec).row()
+            except RdbenchError:
+                continue
+            if not store.read_only:
+                store.put_result("cost", name, cost)
         found[key] = cost
     return found
 
@@ -199,14 +206,14 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "rate_values": list(curve.rate_values),
         "specs": list(curve.specs),
         "bpp": _rounded(curve.bpp, 6),
-        "quality": {m: _rounded(to_quality(m, curve.distortion[m]), 5) for m in metrics},
+        "quality": {m: _rounded(to_quality(m, curve.scores[m]), 5) for m in metrics},
         "n_bytes": None if table is None else (table.bpp * pixels / 8).mean(axis=1).tolist(),
-        "per_picture": _per_image(curve, metrics),
+        "per_image": _per_image(curve, metrics),
         "weights": sorted({r.fingerprint for r in records if r.fingerprint}),
-        "notes": [{"kind": a.kind, "message": a.message} for a in anomalies(curve)],
+        "notes": [{"kind": a.kind, "message": a.message} for a in notes_on(curve)],
         "times": _times(records) if records else None,
         "point_times": [_times(r for r in records if r.spec == spec) for spec in curve.specs],
-        "provenance": dict(curve.provenance) | _made_by(records),
+        "provenance": {**curve.provenance, "curve": str(curve.key or ""), **_made_by(records)},
         "protocol": dict(curve.protocol),
     }
 
@@ -303,7 +310,7 @@ def _bd_row(result: BdRate) -> Json:
         "points": [result.n_points, result.n_anchor_points],
         "wins": len(result.wins) if result.per_image else None,
         "losses": len(result.losses) if result.per_image else None,
-        "pictures": [None if v is None else round(v, 3) for _, v in result.per_image],
+        "per_image": [None if v is None else round(v, 3) for _, v in result.per_image],
         "warnings": list(result.warnings),
     }
 

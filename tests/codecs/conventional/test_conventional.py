@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PilImage
-from skimage import data as photos
+from sample import photograph
 
 from rdbench.errors import BitstreamError, EncoderError, UsageError
 from rdbench.types import Codec, Image
@@ -33,7 +33,7 @@ FILES: dict[str, Codec] = {
     "jxl.jxl": Jxl(),
     "hevc.heic": Hevc(),
 }
-PHOTO: Image = np.ascontiguousarray(photos.astronaut()[:128, 128:320])
+PHOTO: Image = np.ascontiguousarray(photograph("astronaut")[:128, 128:320])
 
 
 def with_pillow(data: bytes) -> Image:
@@ -117,7 +117,7 @@ def test_hevc_qp_is_that_of_luma_and_chroma() -> None:
 
 
 def test_jpeg2000_holds_the_rate() -> None:
-    image = photos.astronaut()
+    image = photograph("astronaut")
     for bpp in (0.25, 1.0, 3.0):
         rate = 8 * len(Jpeg2000(bpp=bpp).encode(image).data) / image[..., 0].size
         assert 0.97 * bpp < rate < 1.001 * bpp
@@ -125,7 +125,7 @@ def test_jpeg2000_holds_the_rate() -> None:
 
 def test_jpeg2000_converts_to_luma_and_chroma() -> None:
     """Without the transform, grey would be coded thrice: 4.8 dB less at the same rate."""
-    grey = np.repeat(photos.camera()[:256, :256, None], 3, axis=2)
+    grey = np.repeat(photograph("coffee")[:256, :256, 1:2], 3, axis=2)
     file = io.BytesIO()
     options = {"quality_mode": "rates", "quality_layers": [24.0], "irreversible": True, "mct": 0}
     PilImage.fromarray(grey).save(file, "JPEG2000", **options)

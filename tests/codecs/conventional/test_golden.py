@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as PilImage
-from skimage import data as photos
+from sample import photograph
 
 from rdbench.errors import Unavailable
 from rdbench.types import Codec, Image
@@ -41,7 +41,7 @@ KEPT: dict[str, tuple[Codec, int]] = {
 
 def photo() -> Image:
     """A face, at a size that no block size divides."""
-    return np.ascontiguousarray(photos.astronaut()[60:93, 180:227])
+    return np.ascontiguousarray(photograph("astronaut")[60:93, 180:227])
 
 
 @pytest.mark.parametrize("name", KEPT)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from skimage import data as photos
+from sample import photograph
 
 from rdbench.errors import BitstreamError, EncoderError, Unavailable, UsageError
 from rdbench_codecs.conventional import vtm
@@ -66,7 +66,7 @@ def codec(programs: Programs) -> Vtm18:
 
 
 def make_image(height: int, width: int) -> np.ndarray:
-    return np.ascontiguousarray(photos.astronaut()[:height, :width])
+    return np.ascontiguousarray(photograph("astronaut")[:height, :width])
 
 
 def leftovers() -> list[Path]:

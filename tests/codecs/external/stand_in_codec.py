@@ -36,9 +36,9 @@ def main(action: str, *arguments: str) -> None:
     elif action.startswith("as-"):
         open_image(arguments[0]).convert(action.removeprefix("as-")).save(arguments[1])
     elif action == "transparent":
-        image_file = open_image(arguments[0]).convert("RGBA")
-        image_file.putalpha(128)
-        image_file.save(arguments[1])
+        image = open_image(arguments[0]).convert("RGBA")
+        image.putalpha(128)
+        image.save(arguments[1])
     elif action == "deep":
         write_deep(open_image(arguments[0]), arguments[1])
     elif action == "version":

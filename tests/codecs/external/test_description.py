@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from skimage import data as photos
+from sample import photograph
 
 from rdbench.errors import BitstreamError, DataError, EncoderError, Unavailable
-from rdbench.registry import codecs_from_spec
+from rdbench.spec import get_codecs
 from rdbench.types import Segment
 from rdbench_codecs.conventional.colour import from_yuv444, to_yuv444
 from rdbench_codecs.external import description
 from rdbench_codecs.external.description import CommandCodec, load
 
 STAND_IN = Path(__file__).with_name("stand_in_codec.py")
-IMAGE = np.ascontiguousarray(photos.astronaut()[60:93, 180:227])
+IMAGE = np.ascontiguousarray(photograph("astronaut")[60:93, 180:227])
 PYTHON = f"{sys.executable} {{here}}/codec.py"
 JPEG = {
     "name": "small-jpeg",
@@ -91,9 +91,9 @@ def test_round_trip_through_planes_counts_the_header(folder: Path) -> None:
 
 def test_spec_with_a_file(folder: Path) -> None:
     file = write(folder, JPEG)
-    points = codecs_from_spec(f"{file}:quality=20,40")
+    points = get_codecs(f"{file}:quality=20,40")
     assert [getattr(p, "quality") for p in points] == [20, 40]  # noqa: B009
-    assert len(codecs_from_spec(str(file))) == 3
+    assert len(get_codecs(str(file))) == 3
 
 
 def test_whole_and_broken_numbers(folder: Path) -> None:

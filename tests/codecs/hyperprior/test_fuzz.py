@@ -10,7 +10,7 @@ import pytest
 from mutations import claims, forged, little_memory, mutated, rates
 
 from rdbench.errors import BitstreamError
-from rdbench.registry import codec_class
+from rdbench.plugins import codec_class
 from rdbench_codecs.hyperprior.codec import HyperpriorCodec
 
 NAMES = [
@@ -56,7 +56,7 @@ def test_forged_headers(name: str) -> None:
         except BitstreamError:
             outcomes["error"] += 1
     assert outcomes["error"] > 150
-    sha = codec.load().fingerprint
+    sha = codec.fingerprint()
     wrong_rates = rates(stream.data, "hyperprior", sha, [-1.0, float("inf"), float("nan")])
     for file in (*claims(stream.data, "hyperprior", sha), *wrong_rates):
         with little_memory(), pytest.raises(BitstreamError):

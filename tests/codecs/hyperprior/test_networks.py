@@ -9,9 +9,9 @@ from torch import Tensor
 
 from rdbench.errors import DataError
 from rdbench_codecs.hyperprior import networks
-from rdbench_codecs.hyperprior.coder import make_coder
 from rdbench_codecs.hyperprior.layers import GDN, lower_bound
 from rdbench_codecs.hyperprior.loading import build, network_of, randomize
+from rdbench_codecs.hyperprior.model import make_model
 from rdbench_codecs.hyperprior.networks import NETWORKS, ScaleHyperprior
 from rdbench_codecs.hyperprior.priors import ideal_bits
 from rdbench_codecs.hyperprior.rates import POINTS, level_points
@@ -62,9 +62,9 @@ def test_straight_through_training_sees_what_the_decoder_gives(name: str) -> Non
     point = POINTS["qvrf"](network, network.Gain[4].item())
     with torch.no_grad():
         trained = network(x, point, straight_through=True).x_hat
-        coder = make_coder(network)
-        latents = coder.encode(x, point)
-        decoded = coder.decode([latent.data for latent in latents], 64, 64, point)
+        model = make_model(network, "qvrf", "cpu")
+        latents = model.encode_at(x, point)
+        decoded = model.decode_at([latent.data for latent in latents], 64, 64, point)
     torch.testing.assert_close(trained, decoded, atol=1e-3, rtol=1e-3)
 
 
@@ -74,7 +74,7 @@ def test_noisy_likelihoods_are_near_the_ideal_code_length() -> None:
     x, point = images(1), POINTS["qvrf"](network, 3.0)
     with torch.no_grad():
         noisy = network(x, point).likelihoods["y"]
-        _, y = make_coder(network).encode(x, point)
+        _, y = make_model(network, "qvrf", "cpu").encode_at(x, point)
     assert ideal_bits(noisy).sum() == pytest.approx(y.ideal_bits.sum(), rel=0.05)
 
 

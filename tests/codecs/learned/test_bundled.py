@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from skimage import data
+from sample import photograph
 from typer.testing import CliRunner
 
 from rdbench.cli.app import app
-from rdbench.registry import codec_class, spec_of
+from rdbench.plugins import codec_class
+from rdbench.spec import spec_of
 from rdbench.types import Codec
 from rdbench_codecs.conventional.jpeg import Jpeg
 from rdbench_codecs.learned import weights
 from rdbench_codecs.qarv import Qarv
 
 NAMES = [path.stem for path in weights.all_bundled()]
-PHOTO: npt.NDArray[np.uint8] = np.ascontiguousarray(data.astronaut()[:256, 128:448])
+PHOTO: npt.NDArray[np.uint8] = np.ascontiguousarray(photograph("astronaut")[:256, 128:448])
 
 
 def point(codec: Codec) -> tuple[float, float]:
@@ -43,16 +44,16 @@ def test_there_are_some_and_they_are_small() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_they_are_what_a_codec_uses_by_itself(name: str) -> None:
     codec = codec_class(name)()
-    assert "weights=lite" in spec_of(codec)
+    assert "weights=bundled" in spec_of(codec)
     assert codec.fingerprint() == weights.sha256(weights.bundled(name))
-    assert codec.weights_kind() == "reduced"
+    assert codec.identify_weights().kind == "reduced"
     assert "bundled with rdbench" in codec.remark()
 
 
-def test_released_weights_go_before_them(tmp_path: Path) -> None:
+def test_published_weights_take_precedence(tmp_path: Path) -> None:
     (tmp_path / "qarv_base-2022-dec-12.pt").write_bytes(b"")
-    assert "weights=qarv" in spec_of(codec_class("qarv")())
-    assert "weights=lite" in spec_of(codec_class("qarv")(weights="lite"))  # type: ignore[call-arg]
+    assert "weights=published" in spec_of(codec_class("qarv")())
+    assert "weights=bundled" in spec_of(codec_class("qarv")(weights="bundled"))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("name", NAMES)

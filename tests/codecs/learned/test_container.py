@@ -108,9 +108,9 @@ def test_noise_is_refused(data):
 @pytest.mark.parametrize("size", [(1, 89_000_000), (16384, 16384), (2**28, 1)])
 @pytest.mark.parametrize("name", ["bmshj2018-factorized", "mbt2018-mean"])
 def test_a_header_that_claims_more_than_the_file_can_hold_is_refused(name, size):
-    from rdbench.registry import codec_from_spec
+    from rdbench.spec import get_codec
 
-    codec = codec_from_spec(f"{name}:weights=random-tiny")
+    codec = get_codec(f"{name}:weights=random-tiny")
     n_latents = 1 if name == "bmshj2018-factorized" else 2
     header = Header("hyperprior", *size, 1.0, codec.fingerprint())
     with pytest.raises(BitstreamError, match="too few for an image of the size"):

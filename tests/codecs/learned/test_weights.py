@@ -47,7 +47,7 @@ def test_fetching_goes_through_the_hub_once(monkeypatch):
     for _ in range(2):
         assert weights.fetch(CHECKPOINT).read_bytes() == b"weights"
     assert calls == [("owner/repository", "toy.pt")]
-    assert weights.locate("toy", "toy", [CHECKPOINT]) == CHECKPOINT.path
+    assert weights.locate("published", "toy", [CHECKPOINT]) == CHECKPOINT.path
 
 
 def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatch):
@@ -167,7 +167,7 @@ def test_a_fetched_file_is_pinned_and_another_in_its_place_is_refused(monkeypatc
     assert weights.hash_note(CHECKPOINT).startswith("no published hash; SHA-256 pinned")
     path.write_bytes(b"garbage")
     with pytest.raises(Unavailable, match=r"pinned in .*; delete .* and run `rdbench weights fe"):
-        weights.locate("toy", "toy", [CHECKPOINT])
+        weights.locate("published", "toy", [CHECKPOINT])
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n", b"\xff\0", b"abc"])
@@ -176,7 +176,7 @@ def test_a_damaged_pin_fits_no_file(damage):
     CHECKPOINT.path.write_bytes(b"garbage")
     CHECKPOINT.pin.write_bytes(damage)
     with pytest.raises(DataError, match=r"holds no SHA-256; delete .* then run `rdbench weights"):
-        weights.locate("toy", "toy", [CHECKPOINT])
+        weights.locate("published", "toy", [CHECKPOINT])
 
 
 def test_a_download_that_holds_no_network_is_not_kept(monkeypatch):
@@ -268,21 +268,21 @@ def test_a_configuration_that_is_wrong_names_file_and_key(tmp_path, config):
 
 @pytest.mark.parametrize("name", ["g_a.0.weight", "h_a.0.weight", "Gain"])
 def test_scalars_in_place_of_parameters_are_refused(tmp_path, name):
-    from rdbench.registry import codec_from_spec
+    from rdbench.spec import get_codec
     from rdbench_codecs.hyperprior.loading import build
 
     state = dict(build("mbt2018-mean", "qvrf", 2, 3).state_dict()) | {name: torch.tensor(1.0)}
     path = _save(tmp_path / "a.pth", state)
     with pytest.raises(DataError, match=r"a\.pth does not fit this network"):
-        codec_from_spec(f"qvrf-mbt2018-mean:weights={path}").load()
+        get_codec(f"qvrf-mbt2018-mean:weights={path}").load()
 
 
 def test_a_copy_of_the_bundled_file_is_the_same_reduced_network(tmp_path):
-    from rdbench.registry import codec_from_spec
+    from rdbench.spec import get_codec
 
     for name in ("qarv", "qvrf-mbt2018-mean"):
         copy = tmp_path / "published.safetensors"
         copy.write_bytes(weights.bundled(name).read_bytes())
-        other, lite = (codec_from_spec(f"{name}:weights={w}") for w in (copy, "lite"))
-        assert other.weights_kind() == lite.weights_kind() == "reduced"
-        assert other.fingerprint() == lite.fingerprint()
+        other, own = (get_codec(f"{name}:weights={w}") for w in (copy, "bundled"))
+        assert other.identify_weights().kind == own.identify_weights().kind == "reduced"
+        assert other.fingerprint() == own.fingerprint()

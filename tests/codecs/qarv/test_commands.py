@@ -14,7 +14,7 @@ from rdbench.cli.app import app
 from rdbench.errors import BitstreamError, DataError, EncoderError, UsageError
 from rdbench_codecs.qarv import Qarv, QarvScalable
 from rdbench_codecs.qarv.contact_sheet import GAP, contact_sheet
-from rdbench_codecs.qarv.explore import keep
+from rdbench_codecs.qarv.explore import from_kept
 
 SPEC = "qarv:weights=random-tiny,lambda=2048"
 CODEC = Qarv(lambda_=2048.0, weights="random-tiny")
@@ -47,7 +47,8 @@ def test_subsets(images, tmp_path):
     folder = tmp_path / "a-latents"
     assert len(list(folder.iterdir())) == 28
     image = np.asarray(PIL.Image.open(images[0]))
-    expected = np.rint(keep(CODEC, image, [1, 2, 4, 5, 6, 7, 8, 9]) * 255)
+    latents = CODEC.latents(image)
+    expected = np.rint(from_kept(CODEC, image, latents, [1, 2, 4, 5, 6, 7, 8, 9]) * 255)
     np.testing.assert_array_equal(np.asarray(PIL.Image.open(folder / "without-3.png")), expected)
     error = np.mean((expected - image) ** 2)
     assert rows[9 + 2]["psnr_rgb"] == pytest.approx(10 * np.log10(255**2 / error))
@@ -126,7 +127,8 @@ def test_a_cut_file_on_the_command_line(images, tmp_path):
         app, ["decode", *map(str, (cut, "-c", SPEC, "--partial", "-o", out))]
     )
     assert result.stderr == f"{out}: 100x70, 3 of 9 latents\n"
-    expected = keep(CODEC, np.asarray(PIL.Image.open(images[0])), [1, 2, 3])
+    image = np.asarray(PIL.Image.open(images[0]))
+    expected = from_kept(CODEC, image, CODEC.latents(image), [1, 2, 3])
     np.testing.assert_array_equal(np.asarray(PIL.Image.open(out)), np.rint(expected * 255))
     with pytest.raises(UsageError, match="'jpeg' decodes whole files only"):
         rdbench("decode", cut, "--codec", "jpeg", "--partial")
@@ -146,7 +148,7 @@ def test_the_scalable_codec_cuts_the_file_of_qarv():
             point.decode(wrong)
     with pytest.raises(EncoderError, match="have 9 latents, kept is 10"):
         replace(point, kept=10).encode(image)
-    with pytest.raises(ValueError, match="kept is 0"):
+    with pytest.raises(UsageError, match="kept is 0, it must be 1"):
         replace(point, kept=0)
     ladders = [replace(point, weights=f"random{n}").ladder() for n in ("-tiny", "-a3")]
     assert [[p.kept for p in ladder] for ladder in ladders] == [[*range(1, 10)], [1, 2, 3]]

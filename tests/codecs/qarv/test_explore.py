@@ -5,7 +5,7 @@ import pytest
 
 from rdbench.errors import UsageError
 from rdbench_codecs.qarv import Qarv
-from rdbench_codecs.qarv.explore import KINDS, interpolate, keep, subsets
+from rdbench_codecs.qarv.explore import KINDS, from_kept, interpolate, subsets
 
 CODEC = Qarv(lambda_=2048.0, weights="random-tiny", threads=1)
 RNG = np.random.default_rng(0)
@@ -23,20 +23,21 @@ def test_subsets_of_the_latents():
             cut = CODEC.decode_partial(stream.data[:end])
             np.testing.assert_array_equal(found["first", n].image, cut)
     for kind, i, kept in (("without", 3, [1, 2, 4, 5, 6, 7, 8, 9]), ("alone", 4, [4])):
-        np.testing.assert_array_equal(found[kind, i].image, keep(CODEC, IMAGE, kept))
+        np.testing.assert_array_equal(
+            found[kind, i].image, from_kept(CODEC, IMAGE, CODEC.latents(IMAGE), kept)
+        )
         bits = sum(stream.segments[k].ideal_bits for k in kept)
         assert found[kind, i].ideal_bits == pytest.approx(bits)
 
 
-def test_latents_that_do_not_exist_are_refused():
-    with pytest.raises(UsageError, match="no latent z0; there are z1 to z9"):
-        keep(CODEC, IMAGE, [0])
-
-
 def test_interpolation_starts_and_ends_at_the_images():
     images = interpolate(CODEC, IMAGE, OTHER, [0, 0.4, 0.5, 1])
-    np.testing.assert_array_equal(images[0], keep(CODEC, IMAGE, range(1, 10)))
-    np.testing.assert_array_equal(images[3], keep(CODEC, OTHER, range(1, 10)))
+    np.testing.assert_array_equal(
+        images[0], from_kept(CODEC, IMAGE, CODEC.latents(IMAGE), range(1, 10))
+    )
+    np.testing.assert_array_equal(
+        images[3], from_kept(CODEC, OTHER, CODEC.latents(OTHER), range(1, 10))
+    )
     assert not np.array_equal(images[1], images[2])
     with pytest.raises(UsageError, match="different sizes"):
         interpolate(CODEC, IMAGE, OTHER[:50], [0.5])

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from skimage import data
+from sample import photograph
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of three photographs, one of them in a folder below."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "more").mkdir()
-    images = {"a.png": data.astronaut(), "b.png": data.cat(), "more/c.png": data.rocket()}
+    # The third is an enlargement: something smooth among the detailed ones.
+    cup = PIL.Image.fromarray(photograph("coffee")).crop((100, 100, 250, 200)).resize((384, 256))
+    images = {
+        "a.png": photograph("astronaut")[:256, :384],
+        "b.png": photograph("chelsea")[:256, :384],
+        "more/c.png": np.asarray(cup),
+    }
     for name, image in images.items():
-        PIL.Image.fromarray(np.ascontiguousarray(image[:256, :384])).save(folder / name)
+        PIL.Image.fromarray(np.ascontiguousarray(image)).save(folder / name)
     return folder

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from training_runs import train
 
+from rdbench.cli.train import image_files
 from rdbench.errors import DataError
+from rdbench.images import read_image
 from rdbench_codecs.hyperprior.objective import HyperpriorObjective
 from rdbench_codecs.qarv import Qarv
 from rdbench_codecs.qarv.config import CONFIGS
 from rdbench_codecs.qarv.objective import QarvObjective
-from rdbench_codecs.training.data import Crops, image_files
-from rdbench_codecs.training.loop import train
+from rdbench_codecs.training.data import Crops
 from rdbench_codecs.training.principal_components import (
     blocks,
     least_cost_step,
@@ -39,7 +41,7 @@ WIDE = {  # 48 values of a 4x4 block
 @pytest.fixture
 def images(photos: Path) -> Tensor:
     recipe = Recipe.from_dict({"stages": [{"steps": 1, "batch": 24, "crop": 128}]})
-    return Crops(image_files(photos), recipe)[0].float() / 255
+    return Crops(image_files(photos), read_image, recipe)[0].float() / 255
 
 
 FACTORIZED = {"baseline": "bmshj2018-factorized", "n": 16, "m": 16}
@@ -70,7 +72,7 @@ def test_the_step_costs_least() -> None:
     assert min(costs) == costs[1]
 
 
-@pytest.mark.parametrize("network", [MIRRORED, WIDE, {"config": "lite"}])
+@pytest.mark.parametrize("network", [MIRRORED, WIDE, {"config": "reduced"}])
 def test_qarv_begins_as_a_codec(network: dict[str, Any], images: Tensor) -> None:
     torch.manual_seed(0)
     objective = QarvObjective(network)
@@ -124,11 +126,11 @@ def test_a_recipe_asks_for_it(photos: Path, tmp_path: Path) -> None:
     assert seen[-1] > 26
 
 
-@pytest.mark.parametrize("name", ["lite", "lite-more"])
+@pytest.mark.parametrize("name", ["reduced", "reduced-more"])
 def test_the_recipes_of_the_bundled_weights_run(name: str, photos: Path, tmp_path: Path) -> None:
     recipe = Qarv.recipe(name)
     assert len(recipe.stages) == 2
     small, large = (replace(s, steps=1, batch=2, crop=s.crop // 2) for s in recipe.stages)
     objective = Qarv.new_objective(recipe.network)
     assert train(objective, replace(recipe, stages=(small, large)), photos, tmp_path)
-    assert Qarv(weights=str(tmp_path / "weights.safetensors")).config() == CONFIGS["lite"]
+    assert Qarv(weights=str(tmp_path / "weights.safetensors")).config() == CONFIGS["reduced"]

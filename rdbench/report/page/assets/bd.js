@@ -1,9 +1,9 @@
-// BD-rates against the anchor: the table, its notes, and the figure of every picture.
+// BD-rates against the anchor: the table, its notes, and the per-image figure.
 
-import { chart, swatch, textWidth } from "chart.js";
+import { chart, shortened, swatch, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, shownCurves } from "current.js";
 import { el, percent, plural, quality } from "format.js";
-import { anchorWithPictures, bdRow } from "report.js";
+import { anchorWithImages, bdRow } from "report.js";
 import { get, on, set } from "state.js";
 import { table } from "table.js";
 
@@ -11,17 +11,17 @@ const ROW = 26;
 
 export function start() {
   const draw = chart(document.getElementById("strip-chart"), drawStrips);
-  on(["dataset", "metric", "anchor", "shown", "everyone", "sort"], () => {
+  on(["dataset", "metric", "anchor", "shown", "hidden", "sort"], () => {
     bdTable();
     draw();
   });
 }
 
-// Every other curve that has the metric, with its BD-rate against an anchor, best first.
+// All other curves that have the metric, with their BD-rate against the anchor, best first.
 function rows(anchor) {
   const set_ = currentSet();
   const { key } = currentMetric();
-  const curves = get("everyone") ? set_.curves : shownCurves();
+  const curves = get("hidden") ? set_.curves : shownCurves();
   return curves
     .filter((curve) => curve.key !== anchor && curve.quality[key])
     .map((curve) => ({ curve, ...bdRow(set_, key, anchor, curve.key) }))
@@ -33,16 +33,16 @@ function bdTable() {
   const { key, name, unit } = currentMetric();
   const curve = currentSet().byKey.get(anchor);
   document.getElementById("bd-lede").textContent =
-    `Change of rate at equal ${name} against ${anchor} (${curve?.source}) on ${currentSet().name}, in percent; ` +
-    "negative saves bits. Third-order polynomial of log rate, over the common range of quality. " +
-    "The 95 % confidence interval is a paired bootstrap over the pictures.";
+    `Average rate difference at equal ${name}, relative to ${anchor} (${curve?.source}), on ${currentSet().name}. ` +
+    "Negative values save bits. Method: third-order polynomial of log rate over the common quality range, " +
+    "95 % confidence interval by paired bootstrap over the images.";
   const all = rows(anchor);
   const notes = numbered(all);
   const root = document.getElementById("bd-table");
   if (!curve?.quality[key] || !all.length) {
     const why = curve?.quality[key]
-      ? "No curve to compare: tick some beside the figure above."
-      : `${anchor} has no ${name} on ${currentSet().name}: choose another anchor.`;
+      ? "No curve to compare. Select curves next to the figure above."
+      : `${anchor} has no ${name} on ${currentSet().name}. Choose another anchor.`;
     root.replaceChildren(el("p", { className: "empty" }, why));
     document.getElementById("bd-notes").replaceChildren();
     return;
@@ -75,7 +75,7 @@ function bdTable() {
       },
       {
         key: "wins",
-        name: "Won : lost",
+        name: "Wins : losses",
         numeric: true,
         value: (r) => r.wins,
         show: (r) => (r.wins === null || r.wins === undefined ? null : `${r.wins} : ${r.losses}`),
@@ -111,7 +111,7 @@ function bdTable() {
   );
 }
 
-// Warning -> its number; a warning that several curves share stands there once.
+// Warning -> its number. A warning that several curves share is listed once.
 function numbered(all) {
   const notes = new Map();
   for (const row of all) {
@@ -136,17 +136,17 @@ const marks = (row, notes) =>
 
 function drawStrips(width) {
   const set_ = currentSet();
-  const anchor = anchorWithPictures(set_, currentMetric().key, anchorKey());
-  const shown = rows(anchor).filter((row) => row.pictures?.length);
+  const anchor = anchorWithImages(set_, currentMetric().key, anchorKey());
+  const shown = rows(anchor).filter((row) => row.per_image?.length);
   document.getElementById("strip-lede").textContent = shown.length
-    ? `BD-rate of every picture against ${anchor}` +
-      (anchor === anchorKey() ? ". " : `, since ${anchorKey()} has no scores of each picture. `) +
-      "A dot is a picture, a bar the 95 % interval, a tick the whole set."
-    : "BD-rates of single pictures need two curves measured here.";
+    ? `BD-rate of each image against ${anchor}` +
+      (anchor === anchorKey() ? ". " : `, because ${anchorKey()} has no per-image scores. `) +
+      "Dots are images, bars are 95 % intervals, and ticks are the whole data set."
+    : "Per-image BD-rates need two measured curves.";
   if (!shown.length) return null;
   const { images } = set_;
   const dots = shown.flatMap((row) =>
-    row.pictures.map((value, i) => ({ row, value, image: images[i] })).filter((d) => d.value !== null),
+    row.per_image.map((value, i) => ({ row, value, image: images[i] })).filter((d) => d.value !== null),
   );
   const names = shown.map((row) => row.curve.key);
   const marginLeft = Math.min(width * 0.4, 16 + textWidth(...names));
@@ -166,7 +166,7 @@ function drawStrips(width) {
       ticks: width < 560 ? 5 : 9,
       tickFormat: (v) => percent(v, 0),
     },
-    y: { domain: names, label: null, padding: 0.3, tickSize: 0 },
+    y: { domain: names, label: null, padding: 0.3, tickSize: 0, tickFormat: (n) => shortened(n, marginLeft - 16) },
     color: { type: "identity" },
     marks: [
       Plot.ruleX([0], { stroke: "var(--ink)" }),
@@ -176,15 +176,15 @@ function drawStrips(width) {
           x1: (r) => r.ci[0],
           x2: (r) => r.ci[1],
           y: (r) => r.curve.key,
-          fill: (r) => r.curve.colour,
+          fill: (r) => r.curve.color,
           fillOpacity: 0.25,
         },
       ),
-      Plot.tickX(shown, { x: "bd_rate", y: (r) => r.curve.key, stroke: (r) => r.curve.colour, strokeWidth: 2.5 }),
+      Plot.tickX(shown, { x: "bd_rate", y: (r) => r.curve.key, stroke: (r) => r.curve.color, strokeWidth: 2.5 }),
       Plot.dot(dots, {
         x: "value",
         y: (d) => d.row.curve.key,
-        stroke: (d) => d.row.curve.colour,
+        stroke: (d) => d.row.curve.color,
         fill: "var(--paper)",
         fillOpacity: 0.6,
         r: 3,
@@ -194,7 +194,7 @@ function drawStrips(width) {
   const [sx, sy] = [svg.scale("x").apply, svg.scale("y")];
   return {
     svg,
-    label: `BD-rate of every picture against ${anchor}, ${plural(names.length, "curve")}.`,
+    label: `BD-rate of each image against ${anchor}, ${plural(names.length, "curve")}.`,
     points: dots.map((d) => ({
       ...d,
       x: sx(d.value),
@@ -207,9 +207,9 @@ function drawStrips(width) {
       [
         ["curve", of.curve.key],
         ["BD-rate", `${percent(value)} %`],
-        ["whole set", `${percent(of.bd_rate)} %`],
+        ["data set", `${percent(of.bd_rate)} %`],
       ],
     ],
-    pick: ({ image }) => set({ picture: image }),
+    pick: ({ image }) => set({ image }),
   };
 }

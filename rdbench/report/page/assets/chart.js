@@ -1,27 +1,37 @@
-// A figure whose points can be read with the mouse, with a finger, and with the arrow keys.
+// A figure whose points can be inspected with the mouse, by touch, and with the arrow keys.
 
 import { el } from "format.js";
 import { saveFigure } from "save.js";
 
-const NEAR = 40; // pixels within which a point answers the mouse
-const PRINT_WIDTH = 700; // pixels, of A4 and Letter within their margins
+const NEAR = 40; // pixels: the largest distance from the mouse to a point that it selects
+const PRINT_WIDTH = 700; // pixels: fits A4 and Letter within their margins
 
 const pen = document.createElement("canvas").getContext("2d");
 pen.font = "12.5px system-ui, sans-serif";
 
-// Width of a text, or of the widest of several, in a figure.
+// Width of the widest of these texts in a figure, in pixels.
 export const textWidth = (...texts) => Math.max(0, ...texts.map((text) => pen.measureText(text).width));
+
+// A text with its middle replaced by an ellipsis, so that it is at most `width` pixels wide.
+export function shortened(text, width) {
+  for (let n = text.length; n > 2; n--) {
+    const half = Math.floor(n / 2);
+    const short = n === text.length ? text : `${text.slice(0, n - half)}…${text.slice(-half)}`;
+    if (textWidth(short) <= width) return short;
+  }
+  return "…";
+}
 
 // Draw a figure into `root`, and again when its width changes.
 //
-// draw(width) -> null where there is nothing to draw, or {
+// draw(width) -> null if there is nothing to draw, or {
 //   svg     an element of Observable Plot,
 //   label   what the figure shows, for screen readers,
-//   points  [{x, y, row}] in pixels of the svg; the up and down keys go from row to row,
+//   points  [{x, y, row}] in svg pixels; the up and down keys move between rows,
 //   tell    point -> [heading, [[name, value], ...]],
-//   pick    point -> void, what a click or Enter does (optional),
-//   focus   row or null -> void, called when another row is looked at (optional),
-//   span    [x, x] or null -> void, what dragging over the figure and a double click do (optional),
+//   pick    point -> void, called on click or Enter (optional),
+//   focus   row or null -> void, called when the selected row changes (optional),
+//   span    [x, x] or null -> void, called after dragging and on double click (optional),
 // }
 export function chart(root, draw) {
   const tip = el("div", { className: "tip", hidden: true });
@@ -46,7 +56,7 @@ export function chart(root, draw) {
     drawn = draw(width);
     root.hidden = drawn === null;
     drawn?.svg.setAttribute("aria-hidden", "true");
-    stage.setAttribute("aria-label", drawn ? `${drawn.label} Arrow keys go from point to point.` : "");
+    stage.setAttribute("aria-label", drawn ? `${drawn.label} Use the arrow keys to move between points.` : "");
     stage.replaceChildren(...(drawn ? [drawn.svg, band, ring, tip] : []));
   }
 
@@ -87,7 +97,7 @@ export function chart(root, draw) {
     return best;
   }
 
-  // Dragging marks a span; the click that ends it picks nothing.
+  // Dragging selects a span. The click that ends it picks no point.
   let from = null;
   let dragged = false;
   const at = (event) => event.clientX - stage.getBoundingClientRect().left;
@@ -127,7 +137,7 @@ export function chart(root, draw) {
     else if (event.key === "Enter" && chosen) drawn.pick?.(chosen);
     else if (event.key.startsWith("Arrow")) {
       event.preventDefault();
-      choose(chosen ? neighbour(drawn.points, chosen, event.key) : drawn.points[0], true);
+      choose(chosen ? neighbor(drawn.points, chosen, event.key) : drawn.points[0], true);
     }
   });
 
@@ -143,8 +153,8 @@ export function chart(root, draw) {
   return render;
 }
 
-// Left and right stay on the row of a point; up and down take the closest point of the next row.
-function neighbour(points, from, key) {
+// Left and right stay in the row of a point; up and down take the closest point of the next row.
+function neighbor(points, from, key) {
   const rows = [...new Set(points.map((p) => p.row))];
   const along = points.filter((p) => p.row === from.row).sort((a, b) => a.x - b.x);
   if (key === "ArrowLeft") return along[Math.max(0, along.indexOf(from) - 1)];
@@ -156,7 +166,8 @@ function neighbour(points, from, key) {
     .reduce((a, b) => (Math.abs(b.x - from.x) < Math.abs(a.x - from.x) ? b : a));
 }
 
-// Move labels apart: [{y, ...}] in, the same with `at`, sorted, at least `gap` apart within limits.
+// Spread labels: take [{y, ...}], return them sorted by y with `at` added, at least `gap` apart and
+// between `low` and `high`.
 export function spread(labels, gap, low, high) {
   const sorted = labels.toSorted((a, b) => a.y - b.y);
   let edge = low;
@@ -172,7 +183,7 @@ export function spread(labels, gap, low, high) {
   return sorted;
 }
 
-// Ticks of a logarithmic axis, `most` at the most: 1, 2 and 5 times powers of ten, or the powers.
+// At most `most` ticks for a logarithmic axis: 1, 2 and 5 times powers of ten, or only the powers.
 export function logTicks([low, high], most) {
   for (const steps of [[1, 1.5, 2, 3, 4, 5, 7], [1, 2, 5], [1, 3], [1]]) {
     const ticks = d3
@@ -183,12 +194,12 @@ export function logTicks([low, high], most) {
   }
 }
 
-// An axis of numbers, one at every tick: a logarithmic scale's own format would leave some out.
+// An x axis with a number at every tick. The format of a logarithmic scale would omit some.
 export function axisX(ticks, label) {
   return Plot.axisX(ticks, { text: d3.format("~g"), label, labelAnchor: "center", labelArrow: "none" });
 }
 
-// The line and marker of a curve, as they are drawn in the figures.
+// The line and marker of a curve, as in the figures.
 export function swatch(curve) {
   const svg = d3.create("svg").attr("class", "swatch").attr("viewBox", "0 0 34 14").attr("aria-hidden", "true");
   svg
@@ -197,7 +208,7 @@ export function swatch(curve) {
     .attr("x2", 33)
     .attr("y1", 7)
     .attr("y2", 7)
-    .attr("stroke", curve.colour)
+    .attr("stroke", curve.color)
     .attr("stroke-width", curve.dashed ? 1.5 : 2)
     .attr("stroke-dasharray", curve.dashed ? "4 3" : null);
   const name = curve.symbol[0].toUpperCase() + curve.symbol.slice(1);
@@ -205,8 +216,8 @@ export function swatch(curve) {
     .append("path")
     .attr("d", d3.symbol(d3[`symbol${name}`] ?? HEXAGON, 40)())
     .attr("transform", "translate(17 7)")
-    .attr("fill", curve.hollow ? "var(--paper)" : curve.colour)
-    .attr("stroke", curve.colour)
+    .attr("fill", curve.hollow ? "var(--paper)" : curve.color)
+    .attr("stroke", curve.color)
     .attr("stroke-width", 1.5);
   return svg.node();
 }

@@ -1,4 +1,4 @@
-// BD-rate over what a codec costs.
+// BD-rate over the cost of a codec.
 
 import { axisX, chart, logTicks, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, shownCurves } from "current.js";
@@ -6,7 +6,7 @@ import { el, percent, plural, seconds, significant } from "format.js";
 import { bdRow } from "report.js";
 import { get, on, reflect } from "state.js";
 
-// A time taken alone by `rdbench timing` where there is one, else the median of the sweep.
+// The time measured by `rdbench timing` if there is one, otherwise the median of the sweep.
 function time(curve, direction) {
   const alone = currentSet().timings.find((t) => t.key === curve.key);
   return alone ? alone[direction].median : curve.times?.[direction]?.[1];
@@ -16,28 +16,28 @@ const COSTS = [
   {
     key: "decode_s",
     name: "Decode time",
-    axis: "Median time to decode a picture (s)",
+    axis: "Median decode time per image (s)",
     of: (c) => time(c, "decode_s"),
     show: seconds,
   },
   {
     key: "encode_s",
     name: "Encode time",
-    axis: "Median time to encode a picture (s)",
+    axis: "Median encode time per image (s)",
     of: (c) => time(c, "encode_s"),
     show: seconds,
   },
   {
     key: "macs",
     name: "Decoder MACs",
-    axis: "Decoder, thousand multiply-accumulates per pixel",
+    axis: "Decoder, 1000 multiply-accumulates per pixel",
     of: (c) => c.complexity && c.complexity.decoder_macs_per_pixel / 1e3,
     show: (v) => `${significant(v)} kMAC/pixel`,
   },
   {
     key: "parameters",
     name: "Parameters",
-    axis: "Parameters of a model (million)",
+    axis: "Parameters per model (million)",
     of: (c) => c.complexity && c.complexity.parameters / 1e6,
     show: (v) => `${significant(v)} million`,
   },
@@ -78,11 +78,11 @@ function lede() {
   const timed = cost().key.endsWith("_s");
   const { name } = currentMetric();
   document.getElementById("complexity-lede").textContent = dots().length
-    ? `BD-rate (${name}, against ${anchorKey()}) over ${inSentence(cost().name)}. Down and to the left is better.` +
+    ? `BD-rate (${name}, against ${anchorKey()}) over ${inSentence(cost().name)}. Lower and further left is better.` +
       (timed
-        ? " Times are medians; the tables below say how they were taken."
-        : " Counted by rdbench complexity, of the largest model of a curve.")
-    : `No curve shown has both a BD-rate against ${anchorKey()} and ${timed ? "a time" : "a count"}.`;
+        ? " Times are medians; see Timing below for how they were measured."
+        : " Counted for the largest model of each curve, as rdbench complexity does.")
+    : `None of the curves shown has both a BD-rate against ${anchorKey()} and ${timed ? "a time" : "a count"}.`;
 }
 
 function drawFigure(width) {
@@ -111,8 +111,8 @@ function drawFigure(width) {
       Plot.dot(shown, {
         x: "cost",
         y: "bd_rate",
-        stroke: (d) => d.curve.colour,
-        fill: (d) => (d.curve.hollow ? "var(--paper)" : d.curve.colour),
+        stroke: (d) => d.curve.color,
+        fill: (d) => (d.curve.hollow ? "var(--paper)" : d.curve.color),
         symbol: (d) => d.curve.key,
         r: 5,
         strokeWidth: 1.5,
@@ -137,28 +137,28 @@ function drawFigure(width) {
   };
 }
 
-// Names beside their dots, else above or below with a line to them, where they cover no other name
-// or dot; of several orders the one that finds room for most.
+// Place names next to their dots, or above or below with a line to the dot, so that they cover no
+// other name or dot. Try several orders and keep the one that places most names.
 function place(svg, points, width) {
   const height = Number(svg.getAttribute("height"));
   const orders = [(p) => p.x, (p) => -p.x, (p) => p.y, (p) => -p.y];
   const placed = orders.map((by) => rooms(d3.sort(points, by), width, height));
   const group = d3.select(svg).append("g").attr("class", "labels");
   for (const { curve, x, left, top, w, anchor, line } of d3.greatest(placed, (names) => names.length)) {
-    const colour = `color-mix(in oklab, ${curve.colour}, var(--ink) 30%)`;
+    const color = `color-mix(in oklab, ${curve.color}, var(--ink) 30%)`;
     if (line)
-      group.append("path").attr("d", `M${x},${line[1]}V${line[3]}`).attr("stroke", colour).attr("stroke-opacity", 0.6);
+      group.append("path").attr("d", `M${x},${line[1]}V${line[3]}`).attr("stroke", color).attr("stroke-opacity", 0.6);
     group
       .append("text")
       .attr("x", { start: left, middle: left + w / 2, end: left + w }[anchor])
       .attr("y", top + 11)
       .attr("text-anchor", anchor)
-      .attr("fill", colour)
+      .attr("fill", color)
       .text(curve.key);
   }
 }
 
-// The names that find room when they are placed in this order.
+// The names that can be placed in this order.
 function rooms(points, width, height) {
   const taken = points.map(({ x, y }) => [x - 6, y - 6, x + 6, y + 6]);
   const free = (box) =>
@@ -176,8 +176,8 @@ function rooms(points, width, height) {
   });
 }
 
-// Where a name of width w may stand for the dot at (x, y), the best first: its left upper corner, and
-// the box of a line to it.
+// Candidate positions for a name of width w at the dot (x, y), best first: its top left corner, and
+// the box of the line to it.
 function spots(x, y, w) {
   const far = d3.range(1, 6).flatMap((n) => {
     const [above, below] = [y - 24 - 18 * n, y + 10 + 18 * n];

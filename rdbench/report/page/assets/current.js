@@ -1,13 +1,13 @@
-// What the settings stand for: the data set, metric, anchor and curves that are looked at now.
+// The data set, metric, anchor and curves that are currently selected.
 
-import { dataset, isShownAtFirst, metric } from "report.js";
+import { dataset, isShownByDefault, metric } from "report.js";
 import { get, set } from "state.js";
 
 export const currentSet = () => dataset(get("dataset"));
 
 export const currentMetric = () => metric(get("metric"));
 
-// The chosen anchor where this data set has it, else VTM or the first curve that has the metric.
+// The chosen anchor if this data set has it; otherwise VTM, or the first curve with the metric.
 export function anchorKey() {
   const { byKey, curves } = currentSet();
   if (byKey.has(get("anchor"))) return get("anchor");
@@ -20,7 +20,7 @@ export function shownKeys() {
   if (chosen) return new Set(chosen.split("|"));
   return new Set(
     currentSet()
-      .curves.filter(isShownAtFirst)
+      .curves.filter(isShownByDefault)
       .map((curve) => curve.key),
   );
 }
@@ -32,7 +32,7 @@ export const shownCurves = () => {
 
 export function show(keys) {
   const usual = currentSet()
-    .curves.filter(isShownAtFirst)
+    .curves.filter(isShownByDefault)
     .map((curve) => curve.key);
   const wanted = [...keys];
   const same = wanted.length === usual.length && usual.every((key) => wanted.includes(key));

@@ -1,19 +1,19 @@
-// Rate-distortion curves: the figure, the list of curves beside it, the points as a table.
+// Rate-distortion curves: the figure, the list of curves next to it, and the table of points.
 
 import { axisX, chart, logTicks, spread, swatch, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, show, shownCurves, shownKeys } from "current.js";
 import { bpp, breakable, bytes, el, percent, plural, quality, qualityAndUnit, seconds, significant } from "format.js";
-import { bdRow, isShownAtFirst, pictureIndex, points } from "report.js";
+import { bdRow, imageIndex, isShownByDefault, points } from "report.js";
 import { get, on, reflect, set } from "state.js";
 import { table } from "table.js";
 
 const LABEL_HEIGHT = 15;
-const DEPENDS = ["dataset", "metric", "shown", "picture", "axis", "from", "to"];
+const DEPENDS = ["dataset", "metric", "shown", "image", "axis", "from", "to"];
 
 export function start() {
   const root = document.getElementById("curves-chart");
   const draw = chart(root, drawFigure);
-  on(["dataset"], fillPictures);
+  on(["dataset"], fillImages);
   on(DEPENDS, () => {
     draw();
     lede();
@@ -33,28 +33,28 @@ const groups = {
       .map((c) => c.key),
   default: () =>
     currentSet()
-      .curves.filter(isShownAtFirst)
+      .curves.filter(isShownByDefault)
       .map((c) => c.key),
 };
 
-function fillPictures() {
+function fillImages() {
   const { images } = currentSet();
   document
-    .getElementById("curves-picture")
+    .getElementById("curves-image")
     .replaceChildren(
-      el("option", { value: "" }, `Mean of ${plural(images.length, "picture")}`),
+      el("option", { value: "" }, `Mean of ${plural(images.length, "image")}`),
       ...images.map((name) => el("option", { value: name }, name)),
     );
-  if (!images.includes(get("picture"))) set({ picture: "" });
+  if (!images.includes(get("image"))) set({ image: "" });
   reflect();
 }
 
-// All points that the figure may show, and the window it shows of them.
+// The points of the figure, and the window of rates that it shows.
 function scene() {
   const { key } = currentMetric();
-  const picture = pictureIndex(currentSet(), get("picture"));
+  const image = imageIndex(currentSet(), get("image"));
   const lines = shownCurves()
-    .map((curve) => points(curve, key, picture))
+    .map((curve) => points(curve, key, image))
     .filter((line) => line.length);
   const own = lines.filter((line) => line[0].curve.source !== "published");
   const rates = (own.length ? own : lines).flat().map((p) => p.bpp);
@@ -86,7 +86,7 @@ function drawFigure(width) {
         x: "bpp",
         y: "quality",
         z: (p) => p.curve.key,
-        stroke: (p) => p.curve.colour,
+        stroke: (p) => p.curve.color,
         strokeWidth: dashed ? 1.4 : 2,
         strokeDasharray: dashed ? "5 3" : null,
         ariaLabel: (p) => p.curve.key,
@@ -112,8 +112,8 @@ function drawFigure(width) {
       Plot.dot(all, {
         x: "bpp",
         y: "quality",
-        stroke: (p) => p.curve.colour,
-        fill: (p) => (p.curve.hollow ? "var(--paper)" : p.curve.colour),
+        stroke: (p) => p.curve.color,
+        fill: (p) => (p.curve.hollow ? "var(--paper)" : p.curve.color),
         symbol: (p) => p.curve.key,
         r: 3.4,
         strokeWidth: 1.4,
@@ -139,7 +139,7 @@ function zoom([from, to]) {
   reflect();
 }
 
-// Names at the right edge, with a thin line to the last point that is seen of each curve.
+// Curve names at the right edge, each with a thin line to the last visible point of its curve.
 function label(svg, lines, x, y, sx, sy, { right, top, bottom }) {
   const ends = lines
     .map((line) => ({ line, end: lastSeen(line, x, y) }))
@@ -152,19 +152,19 @@ function label(svg, lines, x, y, sx, sy, { right, top, bottom }) {
     one
       .append("path")
       .attr("d", `M${from + 5},${y}L${right + 1},${at}`)
-      .attr("stroke", curve.colour)
+      .attr("stroke", curve.color)
       .attr("class", "leader");
     one
       .append("text")
       .attr("x", right + 5)
       .attr("y", at)
       .attr("dy", "0.32em")
-      .attr("fill", `color-mix(in oklab, ${curve.colour}, var(--ink) 30%)`)
+      .attr("fill", `color-mix(in oklab, ${curve.color}, var(--ink) 30%)`)
       .text(curve.key);
   }
 }
 
-// Where a curve ends as far as it is seen: its last point in the window, or the right edge.
+// Where the visible part of a curve ends: at its last point in the window, or at the right edge.
 function lastSeen(line, [from, to], [low, high]) {
   const seen = (p) => p.bpp >= from && p.bpp <= to && p.quality >= low && p.quality <= high;
   const inside = line.findLastIndex(seen);
@@ -186,34 +186,34 @@ function highlight(svg, key) {
 function tell({ curve, i, bpp: rate, quality }) {
   const { name, unit } = currentMetric();
   const value = curve.rate_values[i];
-  const picture = pictureIndex(currentSet(), get("picture"));
-  const size = picture < 0 ? curve.n_bytes?.[i] : (rate * currentSet().pixels[picture]) / 8;
+  const image = imageIndex(currentSet(), get("image"));
+  const size = image < 0 ? curve.n_bytes?.[i] : (rate * currentSet().pixels[image]) / 8;
   const rows = [
     value === undefined || value === null ? null : [curve.rate_parameter, significant(value, 5)],
     ["rate", `${bpp(rate)} bpp`],
-    size ? [picture < 0 ? "mean size" : "size", `${bytes(size)} bytes`] : null,
+    size ? [image < 0 ? "mean size" : "size", `${bytes(size)} bytes`] : null,
     [name, qualityAndUnit(quality, unit)],
-    curve.point_times[i] ? ["decoded in", seconds(curve.point_times[i].decode_s?.[1])] : null,
+    curve.point_times[i] ? ["decode time", seconds(curve.point_times[i].decode_s?.[1])] : null,
     curve.weights.length
       ? ["weights", curve.weights.length === 1 ? curve.weights[0].slice(0, 12) : `${curve.weights.length} sets`]
       : null,
-    ["scored", curve.protocol.scored ?? "not said"],
+    ["scored", curve.protocol.scored ?? "unknown"],
     ["source", curve.source],
   ];
   return [curve.key, rows.filter((row) => row !== null)];
 }
 
 function lede() {
-  const picture = get("picture");
+  const image = get("image");
   const set_ = currentSet();
-  const of = picture || `mean of ${plural(set_.images.length, "picture")}`;
+  const of = image || `mean of ${plural(set_.images.length, "image")}`;
   document.getElementById("curves-lede").textContent =
-    `${currentMetric().name} over rate on ${set_.name}, ${of}. Up and to the left is better.`;
+    `${currentMetric().name} over rate on ${set_.name}, ${of}. Higher and further left is better.`;
   const lines = shownCurves();
   const key = [
-    lines.some((c) => c.dashed) ? "Solid: measured here. Dashed: published or imported." : "",
-    lines.some((c) => c.hollow) ? "Hollow markers: every point has a model of its own." : "",
-    picture && lines.some((c) => !c.per_picture) ? "Curves without scores of each picture are left out." : "",
+    lines.some((c) => c.dashed) ? "Solid lines: measured. Dashed lines: published or imported." : "",
+    lines.some((c) => c.hollow) ? "Hollow markers: a separate model per point." : "",
+    image && lines.some((c) => !c.per_image) ? "Curves without per-image scores are not shown." : "",
   ];
   document.getElementById("curves-key").textContent = key.filter(Boolean).join(" ");
 }
@@ -223,7 +223,7 @@ function curveList() {
   const chosen = shownKeys();
   const anchor = anchorKey();
   const sources = [
-    ["measured", "Measured here"],
+    ["measured", "Measured"],
     ["imported", "Imported"],
     ["published", "Published"],
   ];
@@ -271,10 +271,10 @@ function item(curve, chosen, anchor) {
 
 function pointsTable() {
   const { name, key, unit } = currentMetric();
-  const picture = pictureIndex(currentSet(), get("picture"));
-  const rows = shownCurves().flatMap((curve) => points(curve, key, picture));
+  const image = imageIndex(currentSet(), get("image"));
+  const rows = shownCurves().flatMap((curve) => points(curve, key, image));
   table(document.getElementById("curves-table"), {
-    caption: `Points of the rate-distortion figure on ${currentSet().name}`,
+    caption: `Points of the rate-distortion curves on ${currentSet().name}`,
     rows,
     columns: [
       { key: "curve", name: "Curve", value: (p) => p.curve.key },

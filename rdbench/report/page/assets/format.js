@@ -1,7 +1,7 @@
-// Numbers and text as people read them.
+// Numbers and text formatted for people.
 
 const MINUS = "\u2212";
-const NARROW_SPACE = "\u202f"; // does not break
+const NARROW_SPACE = "\u202f"; // no-break
 
 const signed = (text) => text.replace("-", MINUS);
 
@@ -12,7 +12,7 @@ export const percent = (value, digits = 2) =>
 
 export const bpp = (value) => fixed(value, 3);
 
-// A quality or score, with and without its unit ("dB" or "").
+// A quality or score, without and with its unit ("dB" or "").
 export const quality = (value, unit) => fixed(value, unit === "dB" ? 2 : 4);
 export const qualityAndUnit = (value, unit) => `${quality(value, unit)} ${unit}`.trim();
 
@@ -35,7 +35,7 @@ export function significant(value, digits = 3) {
 
 export const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
-// An element with properties and children; text is never read as HTML.
+// Create an element with properties and children. Text is never parsed as HTML.
 export function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(properties)) {
@@ -47,5 +47,5 @@ export function el(tag, properties = {}, ...children) {
   return node;
 }
 
-// A curve's name, which may go on in a new line after each of its settings.
+// A curve's name or a spec, with a line break allowed after each setting.
 export const breakable = (key) => key.split(/(?<=[,:])/).flatMap((part) => [part, el("wbr")]);

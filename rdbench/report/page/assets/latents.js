@@ -1,4 +1,4 @@
-// Rate of each latent over the rate parameter, in bits per pixel and in percent.
+// Rate of each latent over the rate parameter, in bits per pixel and in percent of the file.
 
 import { axisX, chart, logTicks, spread, textWidth } from "chart.js";
 import { currentSet } from "current.js";
@@ -37,12 +37,23 @@ function lede() {
   const found = entry();
   for (const id of ["latents-controls", "latents-details"]) document.getElementById(id).hidden = !found;
   const parameter = found && currentSet().byKey.get(found.key).rate_parameter;
-  document.getElementById("latents-lede").textContent = found
-    ? `Where ${found.key} spends its bits on ${currentSet().name}, over ${parameter || "its operating points"}: bytes in the file, in file order from the bottom.`
-    : `No codec measured on ${currentSet().name} tells the rate of its parts. Learned codecs do: rdbench run --codec qarv --dataset ${currentSet().name}`;
+  document
+    .getElementById("latents-lede")
+    .replaceChildren(
+      ...(found
+        ? [
+            `How ${found.key} distributes its rate on ${currentSet().name}, by ${parameter || "operating point"}. ` +
+              "Areas show bytes in the file, in file order from bottom to top.",
+          ]
+        : [
+            `No codec measured on ${currentSet().name} reports the rate of its latents. Learned codecs do. Run `,
+            el("code", {}, `rdbench run --codec qarv --dataset ${currentSet().name}`),
+            " to add one.",
+          ]),
+    );
 }
 
-function colour(i, n) {
+function color(i, n) {
   return d3.interpolateViridis(n === 1 ? 0.5 : 0.05 + (0.87 * i) / (n - 1));
 }
 
@@ -67,7 +78,7 @@ function draw(width, unit) {
     x: "rate",
     y1: "low",
     y2: "high",
-    fill: (b) => colour(b.s, segments.length),
+    fill: (b) => color(b.s, segments.length),
     stroke: "var(--paper)",
     strokeWidth: 0.5,
   };
@@ -96,8 +107,8 @@ function draw(width, unit) {
     marks,
   });
   const [sx, sy] = [svg.scale("x"), svg.scale("y").apply];
-  const centre = (b) => ({ x: sx.apply(b.rate) + (sx.bandwidth ?? 0) / 2, y: sy((b.low + b.high) / 2) });
-  const last = bands.filter((b) => b.r === rate_values.length - 1).map((b) => ({ ...b, ...centre(b) }));
+  const center = (b) => ({ x: sx.apply(b.rate) + (sx.bandwidth ?? 0) / 2, y: sy((b.low + b.high) / 2) });
+  const last = bands.filter((b) => b.r === rate_values.length - 1).map((b) => ({ ...b, ...center(b) }));
   const group = d3.select(svg).append("g").attr("class", "labels");
   for (const { segment, s, y, at } of spread(last, 14, 34, height - 42)) {
     const right = width - marginRight;
@@ -105,7 +116,7 @@ function draw(width, unit) {
       .append("path")
       .attr("d", `M${right + 1},${y}L${right + 7},${at}`)
       .attr("class", "leader")
-      .attr("stroke", colour(s, segments.length));
+      .attr("stroke", color(s, segments.length));
     group
       .append("text")
       .attr("x", right + 10)
@@ -116,7 +127,7 @@ function draw(width, unit) {
   return {
     svg,
     label: `${axis} of ${plural(segments.length, "segment")} of ${found.key}.`,
-    points: bands.map((b) => ({ ...b, ...centre(b), row: b.segment })),
+    points: bands.map((b) => ({ ...b, ...center(b), row: b.segment })),
     tell: ({ segment, r, s }) => {
       const ideal = found.ideal_bpp[r][s];
       return [

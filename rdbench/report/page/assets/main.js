@@ -30,8 +30,8 @@ on(["dataset"], () => {
   const measured = all.filter((c) => c.source === "measured").length;
   const published = all.filter((c) => c.source === "published").length;
   document.getElementById("summary").textContent =
-    `${plural(measured, "curve")} measured on the ${plural(images.length, "picture")} of ${name}` +
-    (published ? `, beside ${plural(published, "published curve")}.` : ".");
+    `${plural(measured, "curve")} measured on ${name} (${plural(images.length, "image")})` +
+    (published ? `, with ${plural(published, "published curve")} for comparison.` : ".");
   const groups = ["measured", "imported", "published"].map((source) => [
     source,
     all.filter((c) => c.source === source),

@@ -1,4 +1,4 @@
-// Where every curve comes from.
+// Where each curve comes from.
 
 import { swatch } from "chart.js";
 import { currentSet, shownCurves } from "current.js";
@@ -12,7 +12,7 @@ export function start() {
 function draw() {
   const curves = shownCurves();
   document.getElementById("provenance-lede").textContent =
-    `The ${plural(curves.length, "curve")} shown on ${currentSet().name}.`;
+    `Details of the ${plural(curves.length, "curve")} shown on ${currentSet().name}.`;
   const root = document.getElementById("provenance-list");
   const open = new Set([...root.querySelectorAll("details[open]")].map((d) => d.dataset.key));
   root.replaceChildren(...curves.map((curve) => entry(curve, open.has(curve.key))));
@@ -44,8 +44,8 @@ function entry(curve, open) {
       {},
       swatch(curve),
       el("span", { className: "name" }, curve.key),
-      el("span", { className: "source" }, brief(curve)),
       curve.notes.length ? el("span", { className: "flag" }, plural(curve.notes.length, "note")) : null,
+      el("span", { className: "source" }, brief(curve)),
     ),
     el(
       "dl",
@@ -57,7 +57,7 @@ function entry(curve, open) {
   );
 }
 
-// What tells curves apart at a glance.
+// A short description that distinguishes curves of the same codec.
 function brief({ source, protocol, bpp, weights, provenance }) {
   return [
     source,

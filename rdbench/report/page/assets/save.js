@@ -1,4 +1,4 @@
-// Figures and tables as files.
+// Save figures and tables as files.
 
 import { currentSet } from "current.js";
 import { el } from "format.js";
@@ -24,7 +24,7 @@ const PROPERTIES = [
   "text-anchor",
 ];
 
-// A figure as it looks on white, without the style sheet of the page.
+// A copy of a figure in the light theme, with its styles inlined.
 function standalone(svg) {
   const copy = svg.cloneNode(true);
   const [theirs, ours] = [svg, copy].map((root) => [root, ...root.querySelectorAll("*")]);
@@ -48,7 +48,7 @@ export function saveFigure(name, svg) {
   return button;
 }
 
-// A table as it is read, with plain minus signs.
+// The text of a table as CSV, with ASCII minus signs.
 function csv(table) {
   const text = (cell) => {
     const copy = cell.cloneNode(true);

@@ -1,5 +1,5 @@
-// What people chose, kept in the address: "#dataset=kodak&anchor=vtm18".
-// A setting at its default is left out, so a plain address shows the page as it was made.
+// The settings of the page, stored in its URL: "#dataset=kodak&anchor=vtm18".
+// Settings at their default are omitted, so a URL without a fragment shows the default page.
 
 const DEFAULTS = {
   dataset: "",
@@ -7,11 +7,11 @@ const DEFAULTS = {
   anchor: "",
   theme: "",
   axis: "linear",
-  picture: "",
+  image: "",
   from: "",
   to: "",
-  shown: "", // keys with "|" between them, or "" for the usual ones
-  everyone: "",
+  shown: "", // keys separated by "|", or "" for the default curves
+  hidden: "",
   sort: "bd_rate",
   timesort: "decode",
   latents: "",
@@ -47,7 +47,7 @@ function write() {
 
 export const get = (key) => state[key];
 
-// Change settings, and draw again what depends on them.
+// Change settings and redraw what depends on them.
 export function set(changes) {
   const before = state;
   state = { ...state, ...changes };
@@ -62,13 +62,13 @@ function notify(before) {
   }
 }
 
-// Draw now, and again whenever one of the settings changes.
+// Draw now, and again whenever one of these settings changes.
 export function on(keys, render) {
   listeners.push({ keys, render });
   render();
 }
 
-// Controls marked data-state="key" show a setting and change it.
+// Controls with data-state="key" show a setting and change it.
 export function bindControls(root = document) {
   root.addEventListener("input", ({ target }) => {
     const key = target.dataset?.state;
@@ -78,7 +78,7 @@ export function bindControls(root = document) {
   on(Object.keys(DEFAULTS), reflect);
 }
 
-// Make the controls show the settings; called again where controls were made anew.
+// Update the controls from the settings. Call it again after creating controls.
 export function reflect() {
   for (const control of document.querySelectorAll("[data-state]")) {
     const value = state[control.dataset.state];
@@ -89,7 +89,7 @@ export function reflect() {
   }
 }
 
-// A link to a section is a place in the page, not a new state; an edited address is a new state.
+// A link to a section keeps the settings. An edited URL replaces them.
 addEventListener("hashchange", () => {
   const name = location.hash.slice(1);
   if (document.getElementById(name)) {

@@ -1,17 +1,17 @@
-// A table that people can sort by its headings.
+// A table that can be sorted by its headings.
 
 import { el } from "format.js";
 import { saveTable } from "save.js";
 
 // columns: [{key, name, value: row -> number, text or null, show: row -> text or node, numeric}]
-// sort: "key" for rising, "-key" for falling; onSort(sort) is called when a heading is pressed.
-// A column in which nothing is known is left out.
+// sort: "key" for ascending, "-key" for descending; onSort(sort) is called when a heading is clicked.
+// Columns without any value are omitted.
 export function table(root, { caption, columns: all, rows, sort, onSort }) {
   const columns = all.filter((column, i) => i === 0 || rows.some((row) => known(column.value(row))));
-  const falling = sort?.startsWith("-");
-  const key = falling ? sort.slice(1) : sort;
+  const descending = sort?.startsWith("-");
+  const key = descending ? sort.slice(1) : sort;
   const by = columns.find((column) => column.key === key);
-  const ordered = by ? [...rows].sort((a, b) => compare(by.value(a), by.value(b), falling)) : rows;
+  const ordered = by ? [...rows].sort((a, b) => compare(by.value(a), by.value(b), descending)) : rows;
   const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   const made = el(
     "table",
@@ -41,8 +41,8 @@ export function table(root, { caption, columns: all, rows, sort, onSort }) {
     if (!onSort) return el("th", properties, column.name);
     const here = column === by;
     const button = el("button", { type: "button", "data-key": column.key }, column.name);
-    button.addEventListener("click", () => onSort(here && !falling ? `-${column.key}` : column.key));
-    return el("th", { ...properties, "aria-sort": here ? (falling ? "descending" : "ascending") : "none" }, button);
+    button.addEventListener("click", () => onSort(here && !descending ? `-${column.key}` : column.key));
+    return el("th", { ...properties, "aria-sort": here ? (descending ? "descending" : "ascending") : "none" }, button);
   }
 
   function cell(column, i, row) {
@@ -57,9 +57,9 @@ export function table(root, { caption, columns: all, rows, sort, onSort }) {
 
 const known = (value) => value !== null && value !== undefined;
 
-// What is not known comes last, whichever way the rest is sorted.
-function compare(a, b, falling) {
+// Missing values come last in both sort orders.
+function compare(a, b, descending) {
   if (!known(a) || !known(b)) return known(b) - known(a);
   const order = typeof a === "string" ? a.localeCompare(b) : a - b;
-  return falling ? -order : order;
+  return descending ? -order : order;
 }

@@ -1,6 +1,6 @@
-// How long encoding and decoding take: alone, by stage, and as the sweep took them.
+// Encoding and decoding times: from `rdbench timing`, by stage, and from the sweep.
 
-import { chart, swatch, textWidth } from "chart.js";
+import { chart, shortened, swatch, textWidth } from "chart.js";
 import { currentSet } from "current.js";
 import { bytes, el, fixed, plural, seconds } from "format.js";
 import { get, on, set } from "state.js";
@@ -22,13 +22,23 @@ const swept = () => currentSet().curves.filter((curve) => curve.times?.n);
 
 function lede() {
   const { timings, name } = currentSet();
-  document.getElementById("timing-lede").textContent = timings.length
-    ? `Taken alone by rdbench timing: warmed up, synchronized, ${plural(timings[0].n_repeats, "repetition")} of ${plural(timings[0].n_images, "picture")}. ` +
-      "Medians, and the quarter and three quarters that take no longer."
-    : `Nothing was timed alone on ${name}: rdbench timing does that, stage by stage.`;
+  const command = el("code", {}, "rdbench timing");
+  document
+    .getElementById("timing-lede")
+    .replaceChildren(
+      ...(timings.length
+        ? [
+            "Measured by ",
+            command,
+            `, one codec at a time: warmed up and synchronized, ${plural(timings[0].n_repeats, "repetition")} of ` +
+              `${plural(timings[0].n_images, "image")}. Median, with lower and upper quartile in parentheses.`,
+          ]
+        : [`No codec was timed separately on ${name}. Run `, command, " to time codecs stage by stage."]),
+    );
   document.getElementById("sweep-lede").textContent = swept().length
-    ? "Wall time of the calls that encode and decode, median and quartiles over all pictures and rates. A sweep loads a codec before it times it and warms nothing else up; where others ran beside it the times are too long."
-    : `Nothing was timed on ${name}.`;
+    ? "Wall time per call, median with lower and upper quartile over all images and rates. " +
+      "The sweep loads a codec before timing it, but does not warm it up. Times are too long if other jobs ran in parallel."
+    : `No codec was timed on ${name}.`;
 }
 
 const between = (low, median, high) => [el("strong", {}, seconds(median)), ` (${seconds(low)} to ${seconds(high)})`];
@@ -40,7 +50,7 @@ function aloneTable() {
   if (!timings.length) return;
   const memory = (t) => t.peak_gpu_bytes ?? t.peak_memory_bytes;
   table(root, {
-    caption: `Times taken alone on ${currentSet().name}`,
+    caption: `Times from rdbench timing on ${currentSet().name}`,
     rows: timings,
     columns: [
       {
@@ -49,7 +59,7 @@ function aloneTable() {
         value: (t) => t.key ?? t.label,
         show: (t) => [t.key ? swatch(byKey.get(t.key)) : null, `${t.key ?? t.label} ${t.rate}`],
       },
-      { key: "on", name: "On", value: (t) => t.on, show: (t) => el("span", { title: t.device }, t.on) },
+      { key: "on", name: "Device", value: (t) => t.on, show: (t) => el("span", { title: t.device }, t.on) },
       {
         key: "encode",
         name: "Encode",
@@ -64,17 +74,17 @@ function aloneTable() {
         value: (t) => t.decode_s.median,
         show: ({ decode_s: q }) => between(q.low, q.median, q.high),
       },
-      { key: "memory", name: "Peak MiB", numeric: true, value: memory, show: (t) => bytes(memory(t) / 2 ** 20) },
+      { key: "memory", name: "Peak memory (MiB)", numeric: true, value: memory, show: (t) => bytes(memory(t) / 2 ** 20) },
       {
         key: "busy",
         name: "Machine",
-        value: (t) => (t.busy ? `busy: others kept ${fixed(t.others_cores, 1)} cores` : "quiet"),
+        value: (t) => (t.busy ? `busy (${fixed(t.others_cores, 1)} cores)` : "idle"),
       },
     ],
   });
 }
 
-// Where the words of a key go, from left to right and on to the next line: [[x, y], ...].
+// Positions of the words of a legend, from left to right, line by line: [[x, y], ...].
 function flow(words, width) {
   let [x, y] = [0, 6];
   return words.map((word) => {
@@ -85,7 +95,7 @@ function flow(words, width) {
   });
 }
 
-// Bars of the stages, encoding and decoding of each codec.
+// Stacked bars: the stages of encoding and of decoding, for each codec.
 function drawStages(width) {
   const found = currentSet().timings.filter((t) => Object.keys(t.stages).length);
   if (!found.length) return null;
@@ -100,25 +110,26 @@ function drawStages(width) {
   );
   const names = [...new Set(bars.map((b) => b.row))];
   const stages = [...new Set(bars.map((b) => b.stage))];
-  const colour = (stage) => `var(--c${stages.indexOf(stage) % 8})`;
+  const color = (stage) => `var(--c${stages.indexOf(stage) % 8})`;
   const places = flow(stages, width);
   const top = places.at(-1)[1] + 28;
+  const marginLeft = Math.min(width * 0.4, 16 + textWidth(...names));
   const svg = Plot.plot({
     width,
     height: top + 36 + ROW * names.length,
-    marginLeft: Math.min(width * 0.4, 16 + textWidth(...names)),
+    marginLeft,
     marginRight: 16,
     marginTop: top,
     marginBottom: 38,
-    x: { label: "Median time of a picture (s)", labelAnchor: "center", labelArrow: "none", grid: true },
-    y: { domain: names, label: null, padding: 0.25, tickSize: 0 },
+    x: { label: "Median time per image (s)", labelAnchor: "center", labelArrow: "none", grid: true },
+    y: { domain: names, label: null, padding: 0.25, tickSize: 0, tickFormat: (n) => shortened(n, marginLeft - 16) },
     color: { type: "identity" },
-    marks: [Plot.barX(bars, { x1: "low", x2: "high", y: "row", fill: (b) => colour(b.stage), insetRight: 1 })],
+    marks: [Plot.barX(bars, { x1: "low", x2: "high", y: "row", fill: (b) => color(b.stage), insetRight: 1 })],
   });
   const key = d3.select(svg).append("g").attr("class", "labels");
   stages.forEach((stage, i) => {
     const [left, top] = places[i];
-    key.append("rect").attr("x", left).attr("y", top).attr("width", 11).attr("height", 11).attr("fill", colour(stage));
+    key.append("rect").attr("x", left).attr("y", top).attr("width", 11).attr("height", 11).attr("fill", color(stage));
     key
       .append("text")
       .attr("x", left + 16)
@@ -130,7 +141,7 @@ function drawStages(width) {
   const [sx, sy] = [svg.scale("x").apply, svg.scale("y")];
   return {
     svg,
-    label: `Time of ${plural(stages.length, "stage")}.`,
+    label: `Time per stage, ${plural(stages.length, "stage")}.`,
     points: bars.map((b) => ({ ...b, x: sx((b.low + b.high) / 2), y: sy.apply(b.row) + sy.bandwidth / 2 })),
     tell: ({ row, stage, s }) => [row, [[stage, seconds(s)]]],
   };
@@ -143,7 +154,7 @@ function sweepTable() {
   if (!curves.length) return;
   const speed = ({ times }) => times.decode_s && times.megapixels / times.decode_s[1];
   table(root, {
-    caption: `Times of the sweep on ${currentSet().name}`,
+    caption: `Times from the sweep on ${currentSet().name}`,
     rows: curves,
     sort: get("timesort"),
     onSort: (timesort) => set({ timesort }),
@@ -163,7 +174,7 @@ function sweepTable() {
         value: (c) => c.times.decode_s?.[1],
         show: (c) => c.times.decode_s && between(...c.times.decode_s),
       },
-      { key: "speed", name: "Decoded Mpixel/s", numeric: true, value: speed, show: (c) => fixed(speed(c), 2) },
+      { key: "speed", name: "Decoding (Mpixel/s)", numeric: true, value: speed, show: (c) => fixed(speed(c), 2) },
       { key: "n", name: "Calls", numeric: true, value: (c) => c.times.n },
       {
         key: "alone",

@@ -1,7 +1,7 @@
-// Pictures side by side at matched rate: a slider, two panes, a flip, their difference, their bits.
+// Two images at the same rate: with a slider, side by side, flipped, as a difference, as bit maps.
 
 import { currentSet } from "current.js";
-import { bpp, bytes, el, fixed, percent, qualityAndUnit } from "format.js";
+import { bpp, breakable, bytes, el, fixed, percent, qualityAndUnit } from "format.js";
 import { report } from "report.js";
 import { get, on, reflect, set } from "state.js";
 
@@ -11,7 +11,7 @@ const MODES = [
   ["side", "Side by side"],
   ["flip", "Flip"],
   ["difference", "Difference"],
-  ["bits", "Bits"],
+  ["bits", "Bit map"],
 ];
 const ZOOMS = [1, 2, 4, 8, 16];
 const KEYS = ["dataset", "view", "bpp", "left", "right", "mode", "zoom", "x", "y", "split", "flipped", "gain", "bits"];
@@ -38,30 +38,30 @@ export function start() {
   new ResizeObserver(() => move()).observe(stage);
 }
 
-const shown = () => currentSet().pictures.find((p) => p.image === get("view")) ?? currentSet().pictures[0];
+const shown = () => currentSet().viewer.find((image) => image.name === get("view")) ?? currentSet().viewer[0];
 
-const targets = (picture) => [...new Set(picture.views.map((v) => v.target))];
+const targets = (image) => [...new Set(image.views.map((v) => v.target))];
 
-function target(picture) {
-  const all = targets(picture);
+function target(image) {
+  const all = targets(image);
   return all.find((t) => String(t) === get("bpp")) ?? all[Math.floor((all.length - 1) / 2)];
 }
 
-const keysOf = (picture) => [ORIGINAL, ...picture.views.filter((v) => v.target === target(picture)).map((v) => v.key)];
+const keysOf = (image) => [ORIGINAL, ...image.views.filter((v) => v.target === target(image)).map((v) => v.key)];
 
-// The choice of a side, or a codec that stands for it where this picture lacks it.
-function chosen(picture, side) {
-  const keys = keysOf(picture);
+// The key chosen for a side; the original (left) or the first codec (right) if this image lacks it.
+function chosen(image, side) {
+  const keys = keysOf(image);
   const fallback = side === "left" ? ORIGINAL : (keys[1] ?? ORIGINAL);
   return keys.includes(get(side)) ? get(side) : fallback;
 }
 
-const viewOf = (picture, side) =>
-  picture.views.find((v) => v.target === target(picture) && v.key === chosen(picture, side));
+const viewOf = (image, side) =>
+  image.views.find((v) => v.target === target(image) && v.key === chosen(image, side));
 
 function fill() {
-  const { pictures, missing } = currentSet();
-  const any = pictures.some((p) => p.views.length);
+  const { viewer, missing } = currentSet();
+  const any = viewer.some((image) => image.views.length);
   root.hidden = !any;
   const empty = document.getElementById("viewer-empty");
   empty.hidden = any && !missing.length;
@@ -72,22 +72,22 @@ function fill() {
           el(
             "p",
             {},
-            "There are no images in this page. Make it with ",
+            "This page contains no images. Run ",
             el("code", {}, "rdbench report --images 2"),
-            " or with names of images.",
+            " to add some, or name the images that you want.",
           ),
         ]),
     ...missing.map((line) => el("p", {}, line)),
   );
   if (!any) return;
-  const picture = shown();
+  const image = shown();
   options(
-    "viewer-picture",
-    pictures.map((p) => p.image),
-    picture.image,
+    "viewer-image",
+    viewer.map((p) => p.name),
+    image.name,
   );
-  options("viewer-bpp", targets(picture), target(picture), (t) => `${t} bpp`);
-  for (const side of ["left", "right"]) options(`viewer-${side}-choice`, keysOf(picture), chosen(picture, side));
+  options("viewer-bpp", targets(image), target(image), (t) => `${t} bpp`);
+  for (const side of ["left", "right"]) options(`viewer-${side}-choice`, keysOf(image), chosen(image, side));
 }
 
 function options(id, values, value, name = (v) => v) {
@@ -98,7 +98,7 @@ function options(id, values, value, name = (v) => v) {
 
 const addresses = new Map();
 
-// A picture's address; its text is read out of the page once.
+// The data URL of an image. Its text is read from the page only once.
 function address(name) {
   if (!addresses.has(name))
     addresses.set(name, `data:image/webp;base64,${document.getElementById(`image-${name}`).textContent}`);
@@ -106,94 +106,94 @@ function address(name) {
 }
 
 function draw() {
-  const picture = shown();
-  if (!picture?.views.length) return;
+  const image = shown();
+  if (!image?.views.length) return;
   const mode = get("mode");
   root.dataset.mode = mode;
   root.dataset.flipped = get("flipped");
   stage.style.setProperty("--gain", get("gain"));
   stage.style.setProperty("--split", `${get("split")}%`);
-  const latent = fillBits(picture);
+  const latent = fillBits(image);
   ["left", "right"].forEach((side, i) => {
-    const key = chosen(picture, side);
-    const view = viewOf(picture, side);
+    const key = chosen(image, side);
+    const view = viewOf(image, side);
     document.getElementById(`viewer-${side}-choice`).value = key;
     const map = view?.maps.find((m) => m.name === latent);
-    const image = panes[i].querySelector("img");
-    const source = address(mode === "bits" && map ? map.image : (view?.image ?? picture.original));
-    if (image.src !== source) image.src = source;
-    image.alt = `${picture.image}, ${key}` + (view ? ` at ${bpp(view.bpp)} bits per pixel` : "");
+    const img = panes[i].querySelector("img");
+    const source = address(mode === "bits" && map ? map.image : (view?.image ?? image.original));
+    if (img.src !== source) img.src = source;
+    img.alt = `${image.name}, ${key}` + (view ? ` at ${bpp(view.bpp)} bits per pixel` : "");
     panes[i].querySelector("p").textContent = key;
     caption(document.getElementById(`viewer-${side}-caption`), key, view, mode === "bits" ? (map ?? null) : undefined);
   });
   move();
 }
 
-// The latents whose bits can be looked at; returns the name of the chosen one.
-function fillBits(picture) {
-  const names = [...new Set(["left", "right"].flatMap((side) => viewOf(picture, side)?.maps.map((m) => m.name) ?? []))];
+// Fill the list of latents with a bit map, and return the name of the selected one.
+function fillBits(image) {
+  const names = [...new Set(["left", "right"].flatMap((side) => viewOf(image, side)?.maps.map((m) => m.name) ?? []))];
   const name = names.includes(get("bits")) ? get("bits") : names[0];
   options("viewer-bits", names, name);
-  document.getElementById("viewer-bits").disabled = !names.length;
+  document.getElementById("viewer-bits").parentElement.hidden = !names.length;
   return name;
 }
 
 function caption(node, key, view, map) {
   const words = view
     ? [
-        `${bpp(view.bpp)} bpp (${percent(100 * (view.bpp / view.target - 1), 1)} % of ${view.target})`,
+        `${bpp(view.bpp)} bpp (target ${view.target}, ${percent(100 * (view.bpp / view.target - 1), 1)} %)`,
         `${bytes(view.n_bytes)} bytes`,
         ...report.metrics
           .filter((m) => m.key in view.quality)
           .map((m) => `${m.name} ${qualityAndUnit(view.quality[m.key], m.unit)}`),
-        view.spec,
+        breakable(view.spec),
       ]
-    : ["as it was read"];
+    : ["source image"];
   const bits =
-    map === undefined
+    !view || map === undefined
       ? null
       : map
-        ? `${map.name}: ${fixed(map.bpp, 3)} bpp; brightest: ${fixed(map.brightest, 2)} bits per pixel and more`
-        : "Tells nothing of where its bits go; the picture is shown.";
+        ? `${map.name}: ${fixed(map.bpp, 3)} bpp; brightest color: ${fixed(map.brightest, 2)} bits per pixel or more`
+        : "No bit map for this codec; the decoded image is shown instead.";
   node.replaceChildren(
     el("strong", {}, key),
     " ",
-    words.join(" \u00b7 "),
+    ...words.flatMap((part, i) => [i ? " \u00b7 " : "", part].flat()),
     bits ? el("span", { className: "bits" }, bits) : "",
   );
 }
 
-// Zoom and place. The centre of the view is kept as a share of the picture's width and height.
-function scale(picture) {
+// Zoom and position. The center of the view is stored as a fraction of the image's width and height.
+function scale(image) {
   const box = panes[0].getBoundingClientRect();
-  const fit = Math.min(box.width / picture.width, box.height / picture.height);
+  const fit = Math.min(box.width / image.width, box.height / image.height);
   return { box, fit, zoom: Number(get("zoom")) || fit };
 }
 
 function move() {
-  const picture = shown();
-  if (!picture || root.hidden) return;
-  stage.style.setProperty("--ratio", picture.width / picture.height);
-  const { box, zoom } = scale(picture);
-  const [w, h] = [picture.width * zoom, picture.height * zoom];
+  const image = shown();
+  if (!image || root.hidden) return;
+  stage.style.setProperty("--ratio", image.width / image.height);
+  const { box, zoom } = scale(image);
+  const [w, h] = [image.width * zoom, image.height * zoom];
   const left = w <= box.width ? (box.width - w) / 2 : box.width / 2 - w * Number(get("x"));
   const top = h <= box.height ? (box.height - h) / 2 : box.height / 2 - h * Number(get("y"));
   for (const pane of panes) {
-    const image = pane.querySelector("img");
-    image.style.width = `${w}px`;
-    image.style.height = `${h}px`;
-    image.style.translate = `${left}px ${top}px`;
-    image.classList.toggle("pixels", zoom >= 2);
+    const img = pane.querySelector("img");
+    img.style.width = `${w}px`;
+    img.style.height = `${h}px`;
+    img.style.translate = `${left}px ${top}px`;
+    img.classList.toggle("pixels", zoom >= 2);
   }
 }
 
 const within = (value, low, high) => Math.min(Math.max(value, low), high);
 
-// Move the centre by pixels of the screen; the picture's edge stays at the edge of the view.
+// Move the center by screen pixels, but never past an edge of the image.
 function pan(dx, dy) {
-  const picture = shown();
-  const { box, zoom } = scale(picture);
-  const [w, h] = [picture.width * zoom, picture.height * zoom];
+  const image = shown();
+  const { box, zoom } = scale(image);
+  const [w, h] = [image.width * zoom, image.height * zoom];
   const limit = (value, size, view) => (size <= view ? 0.5 : within(value, view / 2 / size, 1 - view / 2 / size));
   set({
     x: limit(Number(get("x")) + dx / w, w, box.width).toFixed(4),

@@ -1,0 +1,59 @@
+"""How torch computes while an image is coded: threads, exact results, device."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rdbench.errors import EncoderError, Unavailable
+
+_MAX_SYMBOL = 2.0**30
+
+
+@contextlib.contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Let torch use that many CPU threads inside; None changes nothing."""
+    before = torch.get_num_threads()
+    if number is not None and number != before:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def coding(n_threads: int | None) -> Iterator[None]:
+    """Compute without gradients and, on a GPU, with the same result every time.
+
+    cuDNN would otherwise try several algorithms and use TF32, so that encoder and decoder would
+    disagree on the entropy model in its last bits.
+    """
+    flags = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    with torch.inference_mode(), threads(n_threads), flags:
+        yield
+
+
+def check_device(device: str) -> None:
+    """Raise Unavailable where torch does not find a device, ``cpu``, ``cuda`` or ``cuda:N``."""
+    index = torch.device(device).index or 0
+    if device != "cpu" and index >= torch.cuda.device_count():
+        raise Unavailable(f"device {device!r} not found; use device=cpu")
+
+
+def integers(rounded: Tensor) -> npt.NDArray[np.int32]:
+    """Return rounded latents as symbols for the entropy coder, same shape.
+
+    Raises:
+        EncoderError: a value is NaN or too large.
+    """
+    if not bool((rounded.abs() <= _MAX_SYMBOL).all()):
+        raise EncoderError("the latents contain NaN or values that are too large to encode")
+    symbols: npt.NDArray[np.int32] = rounded.to(torch.int32).cpu().numpy()
+    return symbols

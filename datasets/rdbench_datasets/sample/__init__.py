@@ -1,0 +1,1 @@
+"""Three photographs for first runs and tests; README.md has their credits and licences."""

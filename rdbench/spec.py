@@ -1,0 +1,196 @@
+"""Specs: the text that names operating points, and the way back from a point to its text.
+
+A spec is ``NAME[:KEY=VALUE[,VALUE...][,KEY=VALUE...]]``: ``jpeg``, ``vtm18:qp=22,27,32,37``,
+``jpeg:quality=85,subsampling=420``. NAME is that of a registered codec, or the path of a file that
+describes one (`rdbench.plugins`).
+"""
+
+import dataclasses
+import itertools
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from rdbench.errors import UsageError, closest
+from rdbench.plugins import codec_class
+from rdbench.types import Codec, join_spec
+
+
+def settings_of(cls: type[Codec]) -> dict[str, dataclasses.Field[Any]]:
+    """Settings of a codec as a spec writes them: name without trailing underscore -> field."""
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    return {f.name.rstrip("_"): f for f in fields if f.init}
+
+
+def get_codecs(spec: str) -> list[Codec]:
+    """Operating points that ``spec`` stands for, in the order written.
+
+    Where it gives no rate parameter, the codec's default ladder with the other settings kept.
+
+    Args:
+        spec: for example ``"qarv:lambda=16,512"``.
+
+    Raises:
+        UsageError: unknown codec or setting, or a value that does not fit.
+    """
+    cls, choices = _choices(spec)
+    points = [_make(cls, dict(zip(choices, row, strict=True))) for row in _product(choices)]
+    if any(parameter in choices for parameter in cls.rate_parameters):
+        return points
+    return [point for codec in points for point in codec.ladder()]
+
+
+def get_codec(spec: str, cls: type[Codec] | None = None) -> Codec:
+    """The one operating point that ``spec`` stands for, with defaults for what it leaves out.
+
+    Args:
+        spec: for example ``"jpeg:quality=85"``.
+        cls: the codec's class; None for the one that is registered under the name.
+
+    Raises:
+        UsageError: as ``get_codecs``, or a setting has several values.
+    """
+    cls, choices = _choices(spec, cls)
+    for values in choices.values():
+        if len(values) > 1:
+            raise UsageError(f"{spec!r} names {len(values)} operating points; give one")
+    return _make(cls, {name: value for name, (value,) in choices.items()})
+
+
+def _choices(spec: str, cls: type[Codec] | None = None) -> tuple[type[Codec], dict[str, list[Any]]]:
+    """The class, and the values of each field that ``spec`` gives."""
+    name, values = _split(spec)
+    cls = cls or codec_class(name)
+    known = settings_of(cls)
+    for key in values:
+        if key not in known:
+            hint = closest(key, known) or f"; it has {', '.join(known) or 'none'}"
+            raise UsageError(f"codec {name!r} has no setting {key!r}{hint}")
+    hints = _hints(cls)
+    return cls, {
+        known[key].name: [_convert(text, hints[known[key].name], name, key) for text in texts]
+        for key, texts in values.items()
+    }
+
+
+def _product(choices: Mapping[str, Sequence[Any]]) -> Iterable[tuple[Any, ...]]:
+    return itertools.product(*choices.values())
+
+
+def _split(spec: str) -> tuple[str, dict[str, list[str]]]:
+    name, _, rest = spec.partition(":")
+    values: dict[str, list[str]] = {}
+    key = ""
+    for part in rest.split(",") if rest else []:
+        left, equals, right = part.partition("=")
+        if equals:
+            key, part = left.strip(), right
+            if key in values:
+                raise UsageError(f"{spec!r} gives {key!r} twice")
+            values[key] = []
+        if not key or not part.strip():
+            raise UsageError(f"cannot read {spec!r}: write NAME:KEY=VALUE,VALUE,KEY=VALUE")
+        values[key].append(part.strip())
+    return name.strip(), values
+
+
+def _convert(text: str, hint: Any, codec: str, key: str) -> Any:
+    """The value that ``text`` stands for under the type ``hint`` of a setting."""
+    options = [o for o in _options(hint) if o is not type(None)]
+    for option in options:
+        if option is bool and text.lower() in ("true", "false", "yes", "no", "1", "0"):
+            return text.lower() in ("true", "yes", "1")
+        if option is bool:
+            continue
+        if typing.get_origin(option) is typing.Literal:
+            for value in typing.get_args(option):
+                if str(value) == text:
+                    return value
+            continue
+        try:
+            return option(text)
+        except ValueError:
+            continue
+    wanted = " or ".join(_describe(o) for o in options)
+    raise UsageError(f"codec {codec!r}: {key}={text!r} is not {wanted}")
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.get_args(hint)
+    return (hint,)
+
+
+def _describe(option: Any) -> str:
+    if typing.get_origin(option) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(option)))
+    return {int: "a whole number", float: "a number", bool: "true or false"}.get(option, "text")
+
+
+def _make(cls: type[Codec], settings: Mapping[str, Any]) -> Codec:
+    try:
+        return cls(**settings)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"codec {cls.name!r}: {error}") from None
+
+
+def spec_of(codec: Codec) -> str:
+    """The spec that rebuilds ``codec``, every setting of its identity written out."""
+    return join_spec(codec.name, values_of(codec))
+
+
+def values_of(codec: Codec, leave_out: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+    """(name, value) of every setting of a codec's identity, as a spec writes them.
+
+    Args:
+        codec: an operating point.
+        leave_out: field names to omit.
+    """
+    hints = _hints(type(codec))
+    return tuple(
+        (name, _text(getattr(codec, field.name), hints[field.name]))
+        for name, field in settings_of(type(codec)).items()
+        if field.compare and field.name not in leave_out and getattr(codec, field.name) is not None
+    )
+
+
+def given_settings(spec: str) -> set[tuple[str, str]]:
+    """(name, value) of the settings that ``spec`` gives, each as ``values_of`` writes it.
+
+    Raises:
+        UsageError: unknown codec, setting or value, or one that sets the rate.
+    """
+    cls, choices = _choices(spec)
+    for parameter in cls.rate_parameters:
+        if parameter in choices:
+            name = parameter.rstrip("_")
+            raise UsageError(f"{spec!r}: {name} moves along the curve of {cls.name}; leave it out")
+    hints, names = _hints(cls), {field.name: name for name, field in settings_of(cls).items()}
+    return {
+        (names[field], _text(value, hints[field]))
+        for field, values in choices.items()
+        for value in values
+    }
+
+
+@cache
+def _hints(cls: type[Codec]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _text(value: Any, hint: Any) -> str:
+    """A setting as a spec writes it; a whole number given for a float is that float."""
+    options = _options(hint)
+    whole = isinstance(value, int) and not isinstance(value, bool) and int not in options
+    return str(float(value) if whole and float in options else value)
+
+
+def rate_of(codec: Codec) -> tuple[str, float | None]:
+    """Name and value of the setting that sets the rate; ("", None) where there is none."""
+    for parameter in codec.rate_parameters:
+        value = getattr(codec, parameter)
+        if value is not None:
+            return parameter.rstrip("_"), float(value)
+    return "", None

@@ -1,0 +1,398 @@
+"""The contract of codecs as checks that any package can run on its own codec.
+
+    from rdbench.testing import check_codec
+
+    def test_my_codec() -> None:
+        check_codec("my-codec")          # or an operating point: check_codec(MyCodec(step=8))
+
+``rdbench check my-codec`` prints the same checks as a table. They need no test framework.
+"""
+
+import dataclasses
+import pickle
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from rdbench.errors import BitstreamError, EncoderError, RdbenchError, UsageError
+from rdbench.plugins import codec_class, codec_names
+from rdbench.spec import get_codec, get_codecs, settings_of, spec_of
+from rdbench.types import Bitstream, Codec, Image, Reconstruction, Weights
+
+Status = Literal["pass", "fail", "skip"]
+
+SIZES = ((1, 1), (1, 17), (17, 1), (7, 9), (33, 47), (64, 40))
+"""Heights and widths that are encoded; codecs must pad what they cannot code."""
+
+_FEW_SIZES = ((1, 1), (33, 47))
+_SLOW_S = 0.5
+_LEAST_DB = 14.0
+"""PSNR that any trained codec reaches on the test image at the middle of its ladder."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check of the contract found; ``reason`` says why it did not pass."""
+
+    check: str
+    status: Status
+    reason: str = ""
+
+
+class _Skip(Exception):
+    """A check does not apply; the text says why."""
+
+
+def check_codec(codec: Codec | str) -> list[CheckResult]:
+    """Check a codec against the contract of `rdbench.Codec`.
+
+    Args:
+        codec: an operating point, or a spec such as ``"my-codec:quality=50"``; without a rate
+            parameter the middle of the default ladder is checked.
+
+    Returns:
+        One result per check, none of which failed.
+
+    Raises:
+        AssertionError: checks failed; one line for each says what happened and how to fix it.
+        UsageError: no such codec or setting.
+        Unavailable: the codec cannot run on this machine.
+    """
+    results = list(run_checks(codec))
+    failed = [f"{r.check}: {r.reason}" for r in results if r.status == "fail"]
+    if failed:
+        name = codec if isinstance(codec, str) else spec_of(codec)
+        raise AssertionError("\n  ".join([f"{name} breaks the contract of codecs:", *failed]))
+    return results
+
+
+def run_checks(codec: Codec | str) -> Iterator[CheckResult]:
+    """Run the checks of `check_codec` one by one and yield each result, failed ones too.
+
+    Raises:
+        UsageError: no such codec or setting.
+        Unavailable: the codec cannot run on this machine.
+    """
+    point = _middle(codec) if isinstance(codec, str) else codec
+    point.check()
+    subject = _Subject(point)
+    for check in _CHECKS:
+        yield _run(check, subject)
+
+
+def _middle(spec: str) -> Codec:
+    points = get_codecs(spec)
+    return points[len(points) // 2]
+
+
+def _run(check: "Callable[[_Subject], None]", subject: "_Subject") -> CheckResult:
+    name = check.__name__.lstrip("_").replace("_", " ")
+    try:
+        check(subject)
+    except _Skip as skip:
+        return CheckResult(name, "skip", str(skip))
+    except AssertionError as failure:
+        return CheckResult(name, "fail", str(failure))
+    except Exception as error:  # a codec may raise anything: that is what is tested
+        reason = f"{type(error).__name__}: {error}"
+        return CheckResult(name, "fail", f"an error that the codec should not raise ({reason})")
+    return CheckResult(name, "pass")
+
+
+def _require(condition: bool, failure: str) -> None:
+    if not condition:
+        raise AssertionError(failure)
+
+
+class _Subject:
+    """The codec under test, and what several checks need of it."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+
+    @property
+    def fresh(self) -> Codec:
+        """An equal codec without the state that the first may keep."""
+        return dataclasses.replace(self.codec)  # type: ignore[type-var]
+
+    @cached_property
+    def bitstream(self) -> Bitstream:
+        """A bitstream of an image of odd sides."""
+        return self.codec.encode(_image(33, 47))
+
+    @cached_property
+    def is_slow(self) -> bool:
+        """Whether the smallest images take long, so that fewer are tried."""
+        self.codec.decode(self.bitstream.data)
+        started = time.perf_counter()
+        self.codec.decode(self.codec.encode(_image(33, 47)).data)
+        return time.perf_counter() - started > _SLOW_S
+
+    @property
+    def is_trained(self) -> bool:
+        """False for random weights: such a codec works, but codes badly."""
+        weights = self.codec.identify_weights()
+        return weights is None or weights.kind != "random"
+
+    def round_trip(self, image: Image) -> tuple[Bitstream, Reconstruction] | None:
+        """What comes of an image; None where the codec says that it cannot encode that size."""
+        try:
+            bitstream = self.codec.encode(image)
+        except EncoderError as error:
+            _require(bool(str(error)), "an EncoderError without a message: say why")
+            return None
+        return bitstream, self.fresh.decode(bitstream.data)
+
+
+def _image(height: int, width: int) -> Image:
+    """A deterministic image with slopes, waves, an edge, strong colours and some noise."""
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [np.sin(x / 9), np.cos(y / 7), np.sin((x + y) / 11)]
+    pixels = np.stack([128 + 60 * wave for wave in waves], axis=-1)
+    pixels[(x // 24 + y // 20) % 3 == 1] += (40, -50, 30)
+    pixels += np.random.default_rng(0).normal(0, 6, pixels.shape)
+    return pixels.round().clip(0, 255).astype(np.uint8)
+
+
+def _psnr_db(image: Image, decoded: Reconstruction) -> float:
+    levels = decoded * 255.0 if decoded.dtype == np.float32 else decoded.astype(float)
+    return float(10 * np.log10(255**2 / max(np.mean((levels - image) ** 2), 1e-10)))
+
+
+def _name_and_title(subject: _Subject) -> None:
+    codec = subject.codec
+    named = bool(codec.name) and not set(codec.name) & set(" \t\n:,=")
+    _require(named, f"name is {codec.name!r}: use one word without spaces, ':', ',' and '='")
+    one_line = bool(codec.title) and codec.title == " ".join(codec.title.split())
+    _require(one_line, f"title is {codec.title!r}: write one line for people")
+
+
+def _registered_under_its_name(subject: _Subject) -> None:
+    codec = subject.codec
+    if codec.name not in codec_names():
+        raise _Skip("not registered; add it to the entry points 'rdbench.codecs' of its package")
+    found = codec_class(codec.name)
+    _require(
+        found is type(codec),
+        f"the name {codec.name!r} is registered for {found.__qualname__}: give each class its name",
+    )
+
+
+def _frozen_dataclass(subject: _Subject) -> None:
+    codec = subject.codec
+    frozen = dataclasses.is_dataclass(codec) and type(codec).__dataclass_params__.frozen
+    _require(frozen, f"decorate {type(codec).__name__} with @dataclass(frozen=True)")
+    same = subject.fresh == codec and hash(subject.fresh) == hash(codec)
+    _require(same, "a copy is not equal: leave __eq__ and __hash__ to the dataclass")
+
+
+def _pickling(subject: _Subject) -> None:
+    again = pickle.loads(pickle.dumps(subject.codec))
+    _require(
+        again == subject.codec,
+        "it comes back changed from a worker process: keep what is loaded out of the fields",
+    )
+
+
+def _rate_parameters(subject: _Subject) -> None:
+    codec = subject.codec
+    fields = {f.name: f for f in dataclasses.fields(codec)}  # type: ignore[arg-type]
+    for name in codec.rate_parameters:
+        _require(name in fields, f"rate parameter {name!r} is not a field of the dataclass")
+        _require(
+            fields[name].compare,
+            f"rate parameter {name!r} has compare=False, but it belongs to the identity",
+        )
+    _require(
+        bool(codec.rate_parameters) or not codec.ladder_values,
+        "ladder_values without rate_parameters: name the field that they are for",
+    )
+
+
+def _ladder(subject: _Subject) -> None:
+    steps = np.diff([float(value) for value in subject.codec.ladder_values])
+    _require(
+        bool(np.all(steps > 0) or np.all(steps < 0)),
+        "ladder_values must rise or fall strictly, lowest rate first",
+    )
+    ladder = subject.codec.ladder()
+    _require(len(set(ladder)) == len(ladder) > 0, "two points of ladder() are equal")
+
+
+def _spec_round_trip(subject: _Subject) -> None:
+    for point in (subject.codec, *subject.codec.ladder()):
+        text = spec_of(point)
+        try:
+            again: object = get_codec(text, type(point))
+        except UsageError as error:
+            again = error
+        _require(
+            again == point,
+            f"the spec {text!r} makes {again!r}: annotate the fields with int, float, bool, str or "
+            "Literal",
+        )
+
+
+def _impossible_settings(subject: _Subject) -> None:
+    """Numbers that no codec can use are refused in words, never with an error of a library."""
+    cls = type(subject.codec)
+    names = {field.name: name for name, field in settings_of(cls).items()}
+    for parameter in subject.codec.rate_parameters:
+        for value in ("-1000000", "nan"):
+            _try_setting(cls, names[parameter], value)
+
+
+def _try_setting(cls: type[Codec], name: str, value: str) -> None:
+    try:
+        get_codec(f"{cls.name}:{name}={value}", cls).encode(_image(33, 47))
+    except RdbenchError:
+        return
+    except Exception as error:
+        raise AssertionError(
+            f"{name}={value} ends in {type(error).__name__}: {error}; raise ValueError with the "
+            "allowed range in __post_init__"
+        ) from None
+
+
+def _versions_and_weights(subject: _Subject) -> None:
+    versions = subject.codec.versions()
+    texts = isinstance(versions, Mapping) and all(
+        type(key) is str and type(value) is str and value for key, value in versions.items()
+    )
+    _require(texts, f"versions() must map names to texts, not {versions!r}")
+    weights = subject.codec.identify_weights()
+    _require(
+        weights is None or isinstance(weights, Weights),
+        f"identify_weights() must return rdbench.Weights or None, not {weights!r}",
+    )
+    fingerprint = subject.codec.fingerprint()
+    _require(
+        type(fingerprint) is str and fingerprint == subject.fresh.fingerprint(),
+        "fingerprint() must be a text that depends on nothing but the fields and the weights",
+    )
+
+
+def _round_trip_at_every_size(subject: _Subject) -> None:
+    for height, width in _FEW_SIZES if subject.is_slow else SIZES:
+        size, image = f"{width}x{height} pixels", _image(height, width)
+        outcome = subject.round_trip(image)
+        if outcome is None:
+            continue
+        bitstream, decoded = outcome
+        _require(type(bitstream.data) is bytes, f"{size}: Bitstream.data must be bytes")
+        _require(
+            decoded.shape == image.shape,
+            f"{size} came back with shape {decoded.shape}: store the size in the bitstream",
+        )
+        _require_pixels(size, decoded)
+
+
+def _require_pixels(size: str, decoded: Reconstruction) -> None:
+    kind = decoded.dtype
+    _require(
+        kind in (np.uint8, np.float32), f"{size}: decode must return uint8 or float32, not {kind}"
+    )
+    _require(
+        kind == np.uint8 or (decoded.min() >= 0 and decoded.max() <= 1),
+        f"{size}: float32 values must lie in [0, 1]; clip them",
+    )
+
+
+def _the_same_image_comes_back(subject: _Subject) -> None:
+    if not subject.is_trained:
+        raise _Skip("random weights")
+    quality_db = _psnr_db(_image(33, 47), subject.fresh.decode(subject.bitstream.data))
+    _require(
+        quality_db > _LEAST_DB,
+        f"another image comes back ({quality_db:.1f} dB): check the order of axes and channels",
+    )
+
+
+def _segments_sum_to_the_file(subject: _Subject) -> None:
+    bitstream = subject.bitstream
+    if not bitstream.segments:
+        raise _Skip("the codec reports no segments, which are optional")
+    total = sum(segment.n_bytes for segment in bitstream.segments)
+    _require(
+        total == len(bitstream.data),
+        f"segments hold {total} bytes and the file {len(bitstream.data)}: count every byte once",
+    )
+
+
+def _same_image_same_bytes(subject: _Subject) -> None:
+    large = _image(40, 60)
+    view = large[3:36, 5:52]  # neither contiguous nor writable, as callers may have it
+    view.flags.writeable = False
+    before = view.copy()
+    first = subject.codec.encode(view).data
+    _require(bool(np.array_equal(before, view)), "encode changed its image; work on a copy")
+    _require(
+        subject.fresh.encode(before).data == first,
+        "the same image gives other bytes the second time, or from a view of a larger array: "
+        "fix threads and seeds, and do not depend on the memory layout",
+    )
+
+
+def _rate_rises_along_the_ladder(subject: _Subject) -> None:
+    ladder = subject.codec.ladder()
+    if len(ladder) == 1:
+        raise _Skip("the codec has one operating point")
+    if not subject.is_trained:
+        raise _Skip("random weights")
+    last = len(ladder) - 1
+    picks, side = ({0, last // 2}, 64) if subject.is_slow else ({0, last // 2, last}, 256)
+    points = [ladder[i] for i in sorted(picks)]
+    n_bytes = [len(point.encode(_image(side, side)).data) for point in points]
+    _require(
+        n_bytes == sorted(set(n_bytes)),
+        f"{n_bytes} bytes at {', '.join(map(spec_of, points))}: order ladder_values by rising rate",
+    )
+
+
+def _broken_bytes_are_refused(subject: _Subject) -> None:
+    data = subject.bitstream.data
+    noise = np.random.default_rng(1).bytes(len(data))
+    wrong = {f"the first {n} of {len(data)} bytes": data[:n] for n in _cuts(len(data))}
+    wrong |= {"noise": noise, "zeros": bytes(64), "text": b"garbage" * 40, "reversed": data[::-1]}
+    for what, bad in wrong.items():
+        _require_refusal(subject.codec, what, bad)
+
+
+def _cuts(n_bytes: int) -> list[int]:
+    return sorted({0, 1, n_bytes // 4, n_bytes // 2, 3 * n_bytes // 4})
+
+
+def _require_refusal(codec: Codec, what: str, data: bytes) -> None:
+    how = "check lengths and a marker in decode, and raise rdbench.BitstreamError"
+    try:
+        codec.decode(data)
+    except BitstreamError as error:
+        one_line = bool(str(error)) and "\n" not in str(error)
+        _require(one_line, f"{what}: the error must be one line, not {str(error)!r}")
+    except Exception as error:
+        raise AssertionError(f"{what} ends in {type(error).__name__}: {error}; {how}") from None
+    else:
+        raise AssertionError(f"{what} decodes to an image; {how}")
+
+
+_CHECKS: tuple[Callable[[_Subject], None], ...] = (
+    _name_and_title,
+    _registered_under_its_name,
+    _frozen_dataclass,
+    _pickling,
+    _rate_parameters,
+    _ladder,
+    _spec_round_trip,
+    _impossible_settings,
+    _versions_and_weights,
+    _round_trip_at_every_size,
+    _the_same_image_comes_back,
+    _segments_sum_to_the_file,
+    _same_image_same_bytes,
+    _rate_rises_along_the_ladder,
+    _broken_bytes_are_refused,
+)

@@ -169,7 +169,7 @@ def test_weights_of_a_command_reach_its_codecs(command, tmp_path):
     words = [command, "--codec", "qarv", "--weights", "random-nosuch"]
     words += ["--bpp", "1"] * (command == "match") + ["--busy"] * (command == "timing")
     result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
-    assert "no configuration is named 'nosuch'" in str(result.exception)
+    assert "no random network is named 'nosuch'" in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 

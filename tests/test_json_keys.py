@@ -41,7 +41,7 @@ KEYS = {
         "n_images n_encodes",
     "match -c jpeg --bpp 0.5 --per-image -o {out}":
         "codec curve dataset image target value spec n_bytes bpp psnr_rgb ms_ssim n_encodes met "
-        "bitstream_sha256 fingerprint error weights_kind",
+        "bitstream_sha256 fingerprint error weights",
     "timing -c jpeg -c qarv:weights=random-tiny --busy --repeats 1 -o {out}":
         "codec label spec rate fingerprint dataset n_images n_repeats encode_s encode_s_low "
         "encode_s_high decode_s decode_s_low decode_s_high stages device on_gpu on threads "
@@ -59,16 +59,20 @@ KEYS = {
     "verify {damaged}": "kind what used_by reason",
     "variable-rate-penalty -c qvrf-cheng2020-attn --fixed cheng2020-attn-retrained {none}":
         f"{FIGURE} bd_rate_percent fixed mean_of_intervals_percent intervals",
-    "encode {image} -c jpeg2000 --target-bpp 0.5 -o {none}/a.j2k":
+    "encode {image} -c jpeg2000 --bpp 0.5 -o {none}/a.j2k":
         "file spec n_bytes bpp psnr_rgb n_encodes",
     "anchor verify": "check ok detail",
     "datasets verify sample": "image width height sha256",
-    "list codecs": "codec title settings ladder available reason",
-    "list datasets": "dataset n_images about available folder",
-    "list curves":
+    "check null": "check status reason",
+    "curves verify":
         "dataset codec n_points bpp_low bpp_high psnr_rgb_low psnr_rgb_high ms_ssim scored rate "
         "source origin",
-    "list metrics": "metric title unit better source reason",
+    "codecs list": "codec family title settings available reason",
+    "datasets list": "dataset n_images about available folder",
+    "curves list":
+        "dataset codec n_points bpp_low bpp_high psnr_rgb_low psnr_rgb_high ms_ssim scored rate "
+        "source origin",
+    "metrics list": "metric title unit better source reason",
     "doctor": "machine packages codecs colour_ceilings",
     "reproduce qvrf {none} -o {none}/paper": "paper url items",
     "weights list": "name codec available sha256 source terms",
@@ -107,6 +111,10 @@ def test_keys(command, places, monkeypatch):
         assert all(key.isidentifier() and key == key.lower() for key in row)
 
 
+LISTS = {f"list {noun}" for noun in ("codecs", "datasets", "curves", "metrics")}
+"""Other spellings of `NOUN list`."""
+
+
 def test_every_command_with_json_is_above():
     def commands(group, path=()):
         for name, command in group.commands.items():
@@ -116,7 +124,7 @@ def test_every_command_with_json_is_above():
                 yield " ".join((*path, name))
 
     found = set(commands(typer.main.get_command(app)))
-    assert {c for c in found if not any(line.startswith(c) for line in KEYS)} == {"train"}
+    assert {c for c in found if not any(line.startswith(c) for line in KEYS)} - LISTS == {"train"}
     # `train --validate` prints the rows of `run`.
 
 

@@ -135,7 +135,8 @@ class _Subject:
     @property
     def is_trained(self) -> bool:
         """False for random weights: such a codec works, but codes badly."""
-        return self.codec.weights_kind() != "random"
+        weights = self.codec.identify_weights()
+        return weights is None or weights.kind != "random"
 
     def round_trip(self, image: Image) -> tuple[Bitstream, Reconstruction] | None:
         """What comes of an image; None where the codec says that it cannot encode that size."""

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage import data as photos
 
 import rdbench
 
 PROJECT = Path(__file__).parents[1]
-PHOTO = photos.astronaut()[:64, :80]
+Y, X = np.mgrid[0:64, 0:80]
+PHOTO = np.stack([3 * X, 3 * Y, X + Y], axis=-1).astype(np.uint8)
 
 
 def test_every_public_name_is_there_and_nothing_else_is_listed():
@@ -90,7 +90,7 @@ def test_values_print_as_one_short_line(tmp_path):
 @given(st.integers(0, 3))
 def test_a_curve_of_few_points_prints(n_points):
     bpp = np.arange(1.0, n_points + 1)
-    curve = rdbench.Curve(codec="x", dataset="d", bpp=bpp, distortion={}, source="measured")
+    curve = rdbench.Curve(codec="x", dataset="d", bpp=bpp, scores={}, source="measured")
     assert "\n" not in repr(curve)
 
 

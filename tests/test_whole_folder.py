@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 from program import rdbench
 
-from rdbench import load, rescore, run
+from rdbench import load_curves, rescore, run
 from rdbench.datasets import load_dataset
 from rdbench.store import Store
 from rdbench.verify import verify
@@ -344,7 +344,7 @@ def test_equal_files_give_one_mean_everywhere(photos, tmp_path):
     )
     assert status == 0, said
     (row,) = json.loads(printed)
-    curve = load(out, load_dataset(str(folder)).name)["jpeg"]
+    curve = load_curves(out, load_dataset(str(folder)).name)["jpeg"]
     assert (row["n_measured"], row["n_images"]) == (3, 3)
     assert row["bpp"] == pytest.approx(curve.bpp[0], rel=1e-12)
     assert row["psnr_rgb"] == pytest.approx(curve.scores["psnr_rgb"][0], rel=1e-12)

@@ -94,7 +94,7 @@ def test_an_image_of_that_name_with_other_bytes_does_not_count():
     assert len(curve.bpp) == 0
     assert kinds(curve) == ["incomplete"] * 4 + ["short"]
     assert not curve.has("psnr_rgb")
-    assert curve.row()["bpp"] is None
+    assert curve.row()["bpp_low"] is None
 
 
 def test_an_image_beyond_the_set_does_not_count():

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 from folders import as_kodak
 
-from rdbench import bd_rate, load, rescore, run
+from rdbench import bd_rate, load_curves, rescore, run
 from rdbench.analysis.overview import TABLES, Request, bd_rates, bd_table, points
 from rdbench.analysis.selection import select
 from rdbench.analysis.sensitivity import sensitivity
@@ -67,7 +67,7 @@ def test_only_published_weights_stand_for_the_published_codec(tmp_path, kind):
 def test_bd_rates_under_other_metrics(tmp_path):
     run(["jpeg:quality=20,40,60,80", "webp:quality=20,40,60,80"], "sample", tmp_path)
     assert rescore(tmp_path, ["vif", "nlpd"]).n_records == 24
-    curves = load(tmp_path, "sample")
+    curves = load_curves(tmp_path, "sample")
     for metric, sign in (("vif", 1), ("nlpd", -1)):
         found = bd_rate(curves["jpeg"], curves["webp"], metric)
         assert -60 < found.bd_rate_percent < 0

@@ -19,7 +19,7 @@ from rdbench.errors import DataError, Unavailable, UsageError
 from rdbench_codecs.learned import weights
 from rdbench_codecs.learned.weights import Checkpoint
 
-CHECKPOINT = Checkpoint("toy", "toy", "hf://owner/repository/toy.pt")
+CHECKPOINT = Checkpoint("toy", "toy", "https://example.org/toy.pt")
 
 
 @pytest.fixture(autouse=True)
@@ -29,32 +29,34 @@ def _empty_cache(tmp_path, monkeypatch):
 
 def test_the_published_checkpoint_is_listed():
     (qarv,) = weights.find("qarv")
-    assert qarv.url == "hf://duanzh0/my-model-weights/qarv_base-2022-dec-12.pt"
+    assert qarv.url == (
+        "https://huggingface.co/duanzh0/my-model-weights/resolve/main/qarv_base-2022-dec-12.pt"
+    )
     assert qarv in weights.known()
     with pytest.raises(UsageError, match=r"named 'qrav'; there are: .*qarv"):
         weights.find("qrav")
 
 
-def test_fetching_goes_through_the_hub_once(monkeypatch):
+def test_a_file_is_fetched_once(monkeypatch):
     calls = []
 
-    def download(repository, file, local_dir):
-        calls.append((repository, file))
-        (local_dir / file).write_bytes(b"weights")
-        return str(local_dir / file)
+    def download(url, known_hash, fname, path, progressbar):
+        calls.append(url)
+        (path / fname).write_bytes(b"weights")
+        return str(path / fname)
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr("pooch.retrieve", download)
     for _ in range(2):
         assert weights.fetch(CHECKPOINT).read_bytes() == b"weights"
-    assert calls == [("owner/repository", "toy.pt")]
-    assert weights.locate("published", "toy", [CHECKPOINT]) == CHECKPOINT.path
+    assert calls == [CHECKPOINT.url]
+    assert weights.locate("toy", "toy", [CHECKPOINT]) == CHECKPOINT.path
 
 
 def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatch):
     def download(*args, **kwargs):
         raise OSError("no route\nto host")
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr("pooch.retrieve", download)
     with pytest.raises(Unavailable, match=r"no route\); get the file another way") as caught:
         weights.fetch(CHECKPOINT)
     assert str(CHECKPOINT.path) in str(caught.value)
@@ -62,7 +64,7 @@ def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatc
 
 
 def test_another_file_than_the_published_one_is_refused(monkeypatch):
-    published = Checkpoint("toy", "toy", "hf://o/r/toy.pt", sha256="0123456789")
+    published = Checkpoint("toy", "toy", "https://example.org/toy.pt", sha256="0123456789")
     published.path.parent.mkdir(parents=True)
     published.path.write_bytes(b"something else")
     with pytest.raises(Unavailable, match=r"published is 0123456789\.\.\.; delete "):
@@ -157,11 +159,11 @@ def test_every_shape_is_checked(tmp_path, change, message):
 
 
 def test_a_fetched_file_is_pinned_and_another_in_its_place_is_refused(monkeypatch):
-    def download(repository, file, local_dir):
-        (local_dir / file).write_bytes(b"weights")
-        return str(local_dir / file)
+    def download(url, known_hash, fname, path, progressbar):
+        (path / fname).write_bytes(b"weights")
+        return str(path / fname)
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr("pooch.retrieve", download)
     path = weights.fetch(CHECKPOINT)
     assert CHECKPOINT.pin.read_text().strip() == hashlib.sha256(b"weights").hexdigest()
     assert weights.hash_note(CHECKPOINT).startswith("no published hash; SHA-256 pinned")
@@ -180,11 +182,11 @@ def test_a_damaged_pin_fits_no_file(damage):
 
 
 def test_a_download_that_holds_no_network_is_not_kept(monkeypatch):
-    def download(repository, file, local_dir):
-        (local_dir / file).write_bytes(b"<html>quota exceeded</html>")
-        return str(local_dir / file)
+    def download(url, known_hash, fname, path, progressbar):
+        (path / fname).write_bytes(b"<html>quota exceeded</html>")
+        return str(path / fname)
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr("pooch.retrieve", download)
     result = CliRunner().invoke(app, ["weights", "fetch", "qarv"])
     assert isinstance(result.exception, DataError) or result.exit_code != 0
     (qarv,) = weights.find("qarv")

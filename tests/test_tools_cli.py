@@ -192,7 +192,7 @@ def test_a_curve_file_without_a_data_set(tmp_path):
     assert "with --dataset" in result.stderr
     assert call("bdrate", "--curve", file, "--dataset", "kodak", "nowhere").exit_code == 0
     (row,) = json.loads(call("curves", "verify", file, "--json").stdout)
-    assert row["points"] == 4
+    assert row["n_points"] == 4
     assert "curves can be read" in call("curves", "verify").stderr
 
 

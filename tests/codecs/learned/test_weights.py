@@ -49,7 +49,7 @@ def test_a_file_is_fetched_once(monkeypatch):
     for _ in range(2):
         assert weights.fetch(CHECKPOINT).read_bytes() == b"weights"
     assert calls == [CHECKPOINT.url]
-    assert weights.locate("toy", "toy", [CHECKPOINT]) == CHECKPOINT.path
+    assert weights.locate("published", "toy", [CHECKPOINT]) == CHECKPOINT.path
 
 
 def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatch):

@@ -178,4 +178,4 @@ def _choice(anchor: str, found: Sequence[Curve]) -> str:
     rest = ", ".join(c.label for c in others if is_own(c) and c.label != first.label)
     if not rest or anchor == first.label:
         return ""
-    return f"{anchor} on {first.dataset} is {first.label} here; --anchor may also be {rest}"
+    return f"{anchor} on {first.dataset} is {first.label}; --anchor may also be {rest}"

@@ -25,7 +25,8 @@ def reproduce(
     """Compare a paper's tables and figures with published and measured results.
 
     Shows each printed value with the one recomputed from published curves and the one you
-    measured, and the commands that measure missing ones. Writes Markdown, LaTeX, HTML, JSON and figures.
+    measured, and the commands that measure missing ones. Writes Markdown, LaTeX, HTML, JSON and
+    figures.
 
     Example: rdbench reproduce qarv
     """

@@ -23,7 +23,7 @@ def verify_anchor(name: str, n_images: int = 2) -> Iterator[Check]:
         The codec's own checks, then one check an image: same bytes, same PSNR to 1e-4 dB.
 
     Raises:
-        Unavailable: the codec cannot run here.
+        Unavailable: the codec is not available on this machine.
         UsageError: no points are shipped for it.
     """
     points = anchor_points(name)[:n_images]

@@ -89,7 +89,7 @@ class _Cluster:
         return tuple(done)
 
     def _result(self, future: "Future[bytes]") -> Any:
-        """What came of a task: its result, or an error."""
+        """Return the result of a task, or an error."""
         try:
             failure = future.exception()
         except CancelledError as error:

@@ -23,7 +23,7 @@ Source = Literal["measured", "published", "imported"]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something about a curve that whoever reads it must know.
+    """Something that a reader of a curve must know.
 
     Attributes:
         kind: one word: ``implausible``, ``falls``, ``duplicate``, ``short``, ``incomplete``,

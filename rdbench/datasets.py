@@ -111,7 +111,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is known of a data set before looking at its files; paths of images lead from there."""
+    """Description of a data set, without its files; paths of images are relative to it."""
 
     name: str
     title: str
@@ -455,7 +455,7 @@ def _unpinned_fault(wanted: Manifest, folder: Path, images: Sequence[ImageFile])
         if wanted.width and (p.width, p.height) != (wanted.width, wanted.height):
             return f"{p.path} is {p.width}x{p.height}, not {wanted.width}x{wanted.height}"
         if first and first.get(p.name) != p.sha256:
-            return f"{p.path} changed since it was fetched (SHA256SUMS beside it)"
+            return f"{p.path} changed since it was fetched (see SHA256SUMS in its folder)"
     return None
 
 
@@ -467,7 +467,7 @@ def _read_sums(path: Path) -> dict[str, str]:
 
 
 def fetch(name: str, progress: bool = True) -> Dataset:
-    """Download a data set into its folder, skipping files that are there and right, and verify it.
+    """Download a data set into its folder and verify it; files that are already correct are kept.
 
     Args:
         name: a registered name.

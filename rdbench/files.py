@@ -4,7 +4,7 @@
 a default name                            refused where something has that name, without --force
 a file named with --out                   replaced, unless it is a folder
 files in a folder named with --out        refused where one exists, without --force
-FOLDER/figures, report.html, reproduce-*  the report's own: made anew
+FOLDER/figures, report.html, reproduce-*  the report's own: replaced
 ========================================  ========================================================
 
 An input of the command is never replaced, with --force neither, and nothing is put among what a
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside ``path`` to write; rename it to ``path`` when the block ends.
+    """Yield a temporary file next to ``path``; rename it to ``path`` when the block ends.
 
     The temporary file has the suffix of ``path``. After an error it is deleted and ``path`` is as
     it was. A new file gets the mode that the umask gives, a replaced one keeps its mode. Missing
@@ -85,7 +85,7 @@ def write_figure(path: Path, figure: "Figure", **options: Any) -> None:
         options: of ``Figure.savefig``.
 
     Raises:
-        UsageError: the suffix is no format of a figure.
+        UsageError: the suffix is not a figure format.
         DataError: the file cannot be written.
     """
     # In memory first: matplotlib answers a full disk with whatever error its PDF writer ends in.
@@ -150,7 +150,7 @@ def _refuse_inputs(path: Path, inputs: Iterable[Path]) -> None:
 
 
 def _refuse_links(paths: Iterable[Path]) -> None:
-    """A file that nobody named is not written through a link: its target may be anything."""
+    """Refuse to write a file with a default name through a link: its target may be anything."""
     for path in paths:
         if path.is_symlink() and path.exists():
             raise UsageError(f"{path} is a link; remove it, or name a file with --out")

@@ -7,8 +7,8 @@ EXIF orientation        applied, so that the image is measured as it is seen; ot
                         not read, so it cannot be in the way
 opaque alpha            dropped
 transparent alpha       refused: put the image on a background first
-over 8 bits, CMYK, ...  refused: convert first, so that the conversion is yours and known
-animation, pages        refused; of a camera's JPEG with a preview behind it, the image is read
+over 8 bits, CMYK, ...  refused: convert first, so that you know and control the conversion
+animation, pages        refused, except a camera's JPEG with a preview: its main image is read
 cut or corrupt file     refused where the file shows it: checksums (PNG), code words (JPEG), length
 ======================  ==========================================================================
 """

@@ -37,7 +37,7 @@ class Match:
         dataset, image: the image.
         target, value: what was asked for: one of MATCHED, and how much.
         weights: identity of the codec's weights, or None.
-        spec: the operating point found; "" where none was.
+        spec: the operating point found; "" if none was found.
         n_bytes, bpp: size.
         scores: metric -> score, of the image decoded from the bytes.
         n_encodes: encodes that the search took.
@@ -140,7 +140,7 @@ def match_codecs(
 
     Raises:
         UsageError, DataError: a name, setting or image is wrong, no such target or value.
-        Unavailable: a codec cannot run here.
+        Unavailable: a codec is not available on this machine.
     """
     if target not in MATCHED:
         raise UsageError(f"what can be matched is {', '.join(MATCHED)}, not {target!r}")
@@ -177,7 +177,7 @@ def _points(specs: Sequence[str]) -> list[tuple[Codec, Identity]]:
 
     Raises:
         UsageError: a spec is wrong, or sets the rate that is to be searched for.
-        Unavailable: a codec cannot run here.
+        Unavailable: a codec is not available on this machine.
     """
     for spec in specs:
         given_settings(spec)

@@ -1,10 +1,12 @@
 """Curves of the literature, and importers for the files that other projects write.
 
 Curves come from the packages registered under the entry-point group ``rdbench.curves``. Such a
-package holds ``published/DATASET/CODEC.json``: a curve with its points, source and protocol. Beside
-these may be ``published/codecs.json``, which says of a codec if one model serves all rates and
-what it costs, and ``published/anchors.json``, images with the bytes and PSNR that a codec must
-reproduce.
+package contains:
+
+- ``published/DATASET/CODEC.json``: a curve with its points, source and protocol
+- ``published/codecs.json``, optional: whether one model of a codec serves all rates, and its
+  complexity
+- ``published/anchors.json``, optional: images with the bytes and PSNR that a codec must reproduce
 """
 
 import dataclasses
@@ -94,7 +96,7 @@ def _files() -> dict[tuple[str, str], Traversable]:
 
 @functools.cache
 def _codecs() -> dict[str, dict[str, Any]]:
-    """Codec -> what is known of it: ``variable_rate``, ``complexity``."""
+    """Return codec -> its published properties: ``variable_rate``, ``complexity``."""
     found: dict[str, dict[str, Any]] = {}
     for folder in _folders():
         if (file := folder.joinpath("codecs.json")).is_file():
@@ -146,7 +148,7 @@ def import_curve(path: str | Path, dataset: str | None = None, codec: str | None
 
     It holds ``bpp`` and ``psnr`` or ``psnr-rgb``, MS-SSIM in [0, 1] (``ms-ssim-rgb``, ``ms-ssim``)
     or in dB (``ms-ssim-db-rgb``, ``ms-ssim-db``), at the top or under ``results``; maybe
-    ``lambdas``. null stands for a missing score, such as the PSNR of a lossless point. Commas
+    ``lambdas``. null means a missing score, such as the PSNR of a lossless point. Commas
     before a closing bracket are allowed. The protocol of such a curve is not known.
 
     Args:
@@ -179,9 +181,9 @@ def _is_about(text: str, dataset: str) -> bool:
 
 
 def import_curves(paths: Sequence[str | Path], dataset: str | None = None) -> list[Curve]:
-    """Curves from files of CompressAI or lossy-vae, no two of them with one label.
+    """Import curves from files of CompressAI or lossy-vae, each with a label of its own.
 
-    Where files name their curve alike, the label has the file's name behind it, or its path.
+    If several files give their curves the same name, the label ends with the file's name or path.
 
     Args:
         paths: the files.
@@ -265,7 +267,7 @@ def _column(path: Path, results: Mapping[str, Any], names: tuple[str, ...]) -> F
             values = results[name]
             if not _is_numbers(values, null=True):
                 raise DataError(
-                    f"{path}: {name!r} is not a list of numbers (null stands for a missing one)"
+                    f"{path}: {name!r} is not a list of numbers (null means a missing one)"
                 )
             return np.array([np.nan if value is None else value for value in values], np.float64)
     return None

@@ -55,14 +55,14 @@ def rescore(
 
     Args:
         out: the report folder.
-        metrics: names of metrics; () for all that can be computed here.
+        metrics: names of metrics; () for all available ones.
         jobs: processes to work in; 0 works in this one.
         on_progress: called with (records done, records to do).
 
     Raises:
         UsageError: no such metric.
         DataError: the folder holds no records.
-        Unavailable: a metric cannot be computed here; the message says what it needs.
+        Unavailable: a metric is not available; the message says what it needs.
     """
     for name in metrics:
         Protocol(metrics=(name,))
@@ -87,7 +87,7 @@ def rescore(
 def _tasks(
     store: Store, records: Iterable[Record], wanted: set[str], problems: list[str]
 ) -> Iterator[_Task]:
-    """What there is to do; a line in ``problems`` for each record that lacks codec or image."""
+    """Yield the tasks; add a line to ``problems`` per record whose codec or image is missing."""
     protocols = store.protocols()
     codecs: dict[tuple[str, str, str], Codec | RdbenchError] = {}
     images: dict[str, dict[str, ImageFile] | RdbenchError] = {}

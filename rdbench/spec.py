@@ -25,7 +25,7 @@ def settings_of(cls: type[Codec]) -> dict[str, dataclasses.Field[Any]]:
 
 
 def get_codecs(spec: str) -> list[Codec]:
-    """Operating points that ``spec`` stands for, in the order written.
+    """Return the operating points of ``spec``, in the order written.
 
     Where it gives no rate parameter, the codec's default ladder with the other settings kept.
 
@@ -43,7 +43,7 @@ def get_codecs(spec: str) -> list[Codec]:
 
 
 def get_codec(spec: str, cls: type[Codec] | None = None) -> Codec:
-    """The one operating point that ``spec`` stands for, with defaults for what it leaves out.
+    """Return the single operating point of ``spec``, with defaults for omitted settings.
 
     Args:
         spec: for example ``"jpeg:quality=85"``.
@@ -97,7 +97,7 @@ def _split(spec: str) -> tuple[str, dict[str, list[str]]]:
 
 
 def _convert(text: str, hint: Any, codec: str, key: str) -> Any:
-    """The value that ``text`` stands for under the type ``hint`` of a setting."""
+    """Convert ``text`` to the type ``hint`` of a setting."""
     options = [o for o in _options(hint) if o is not type(None)]
     for option in options:
         if option is bool and text.lower() in ("true", "false", "yes", "no", "1", "0"):

@@ -1,10 +1,10 @@
-"""Stages of coding, told by codecs and timed by whoever listens; they cost nothing otherwise.
+"""Stages of coding: codecs mark them, a stopwatch times them; without one they have no effect.
 
     with stage("entropy coding"):
         ...
 
-A codec names what it is doing; ``rdbench timing`` listens. Stages may lie within each other: a
-stage's time is its own, without that of the stages inside it. Names in use: ``transform``,
+A codec names its stages; ``rdbench timing`` times them. Stages may be nested: the time of a
+stage does not include that of the stages inside it. Names in use: ``transform``,
 ``entropy parameters``, ``entropy coding``, ``copies``, ``file``.
 """
 

@@ -109,9 +109,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def kept_in(folder: Path) -> list[Path]:
-    """What a report folder keeps: the database, its journals, and the folder of bitstreams.
+    """Return what a report folder keeps: the database, its journals, and the bitstreams.
 
-    The journals are there only while somebody writes; SQLite takes any file of the name for one.
+    Journals exist only during a write. SQLite treats any file with such a name as a journal.
     """
     names = (f"records.sqlite{end}" for end in ("", "-wal", "-shm", "-journal"))
     return [*map(folder.joinpath, names), folder / "bitstreams"]
@@ -215,7 +215,7 @@ class Store:
 
     @contextmanager
     def _errors(self, doing: str = "write") -> Iterator[None]:
-        """Turn what the disk or the database has to say into one line with a way out."""
+        """Turn errors of the disk or the database into one line that says how to fix it."""
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -233,7 +233,7 @@ class Store:
             ) from None
         except OSError as error:
             if os.path.lexists(self.folder) and not self.folder.is_dir():
-                raise DataError(f"{self.folder} is no folder; give another with --out") from None
+                raise DataError(f"{self.folder} is not a folder; give another with --out") from None
             raise DataError(
                 f"cannot write to {self.folder}: {error.strerror or error}; what was written "
                 f"before is kept; {_REMEDY}"
@@ -242,7 +242,7 @@ class Store:
     def check_place(self) -> None:
         """Check that the path still leads to the database that is open.
 
-        SQLite would go on writing into a file that nobody can find any more.
+        Otherwise SQLite would write to a file that no longer has a name.
 
         Raises:
             DataError: the folder or the database was deleted, moved or replaced meanwhile.
@@ -361,7 +361,7 @@ class Store:
         return [" ".join(text.split()) for text in found if text != "ok"]
 
     def set_aside(self, digest: str) -> Path:
-        """Move what lies in place of a bitstream to ``damaged/``; its new path."""
+        """Move a damaged bitstream to ``damaged/`` and return its new path."""
         folder = self.folder / "damaged"
         names = (f"{digest}{end}" for end in ("", *(f".{n}" for n in range(1, 10_000))))
         with self._errors():
@@ -370,7 +370,7 @@ class Store:
             return self.bitstream_path(digest).rename(target)
 
     def has_bitstream(self, digest: str, n_bytes: int | None) -> bool:
-        """Whether a bitstream of that size is there; `bitstream` checks its content, too."""
+        """Return whether a bitstream of that size exists; `bitstream` also checks its content."""
         try:
             path = self.bitstream_path(digest)
             return path.is_file() and path.stat().st_size == n_bytes
@@ -548,7 +548,7 @@ class Store:
             return dict(self._readable("data set", rows))
 
     def remember_protocol(self, fingerprint: str, description: Mapping[str, Any]) -> None:
-        """Keep what a protocol's fingerprint stands for."""
+        """Keep the description of a protocol under its fingerprint."""
         with self._errors(), self._transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO protocols VALUES (?, ?)",
@@ -556,7 +556,7 @@ class Store:
             )
 
     def put_result(self, kind: str, key: Sequence[str], body: Mapping[str, Any]) -> None:
-        """Keep a result that is no record, such as a timing; one of the same key is replaced."""
+        """Keep a result other than a record, such as a timing; replace one with the same key."""
         with self._errors(), self._transaction():
             row = (kind, "\0".join(key), json.dumps(body))
             self._db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", row)

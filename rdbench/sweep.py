@@ -122,7 +122,7 @@ def run(
             ``"vtm18:qp=22,27"``.
         datasets: data sets, their names, or folders of images.
         out: the report folder.
-        jobs: worker processes; 0 works in this one, and a codec that crashes takes it along.
+        jobs: worker processes; 0 works in this process, so a codec that crashes ends it.
         threads: threads that numerical libraries may use in each process.
         timeout_s: seconds one image may take, or None; needs ``jobs`` of at least 1.
         scheduler: address of a Dask scheduler to work on instead of this machine; its workers,
@@ -136,7 +136,7 @@ def run(
 
     Raises:
         UsageError, DataError: a name, setting, image or folder is wrong; nothing was measured.
-        Unavailable: a codec cannot run here; nothing was measured.
+        Unavailable: a codec is not available; nothing was measured.
         DataError: the report folder was moved, deleted or replaced meanwhile.
         WorkerError: worker processes keep dying as they start, or the cluster is gone.
 
@@ -286,7 +286,7 @@ def reason(error: BaseException) -> str:
 
 
 def _record(task: Task, results: Mapping[str, Any]) -> Record:
-    """The record of a task: all that was known before, and what came of it."""
+    """Return the record of a task: its description and its results."""
     identity, file = task.identity, task.file
     return Record(
         codec=task.codec.name,

@@ -298,7 +298,7 @@ def _require_pixels(size: str, decoded: Reconstruction) -> None:
     )
     _require(
         kind == np.uint8 or (decoded.min() >= 0 and decoded.max() <= 1),
-        f"{size}: float32 values must lie in [0, 1]; clip them",
+        f"{size}: float32 values must be in [0, 1]; clip them",
     )
 
 

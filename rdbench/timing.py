@@ -208,7 +208,7 @@ def time_codecs(
 
     Raises:
         UsageError, DataError: a name, setting or image is wrong.
-        Unavailable: a codec cannot run here, or the machine is busy.
+        Unavailable: a codec is not available, or the machine is busy.
         RdbenchError: whatever the codec raises.
     """
     cores = _cores()
@@ -337,7 +337,7 @@ class _Run:
 
 
 def _run(call: Callable[[], object]) -> _Run:
-    """Time a call and its stages; what belongs to no stage is one, too."""
+    """Time a call and its stages; the time outside all stages counts as a stage of its own."""
     with listen(_clock) as watch:
         started = _clock()
         call()

@@ -167,7 +167,7 @@ class Codec(ABC):
         return tuple(dataclasses.replace(self, **{name: v}) for v in self.ladder_values)  # type: ignore[type-var]
 
     def check(self) -> None:
-        """Raise Unavailable with the way out where this codec cannot run here."""
+        """Raise Unavailable, with how to fix it, if this codec cannot run on this machine."""
         return
 
     def prepare(self) -> None:
@@ -229,7 +229,7 @@ class Codec(ABC):
         return None
 
     def fingerprint(self) -> str:
-        """Hash of what decides the result beside the fields (weights, a configuration file)."""
+        """Return a hash of what affects results in addition to the fields, such as weights."""
         weights = self.identify_weights()
         return weights.sha256 if weights else ""
 

@@ -22,7 +22,7 @@ class Fault:
     Attributes:
         kind: ``missing``, ``damaged``, ``orphaned`` or ``leftover``.
         what: the file or record.
-        used_by: the results that need it; "" where none is known.
+        used_by: the results that need it; "" if none is known.
         reason: what is wrong.
     """
 

@@ -307,7 +307,7 @@ def do(work: bytes, begin: Callable[[], None] = lambda: None) -> bytes:
 
 
 def _as_error(error: BaseException) -> Exception:
-    """The error itself where it can be pickled, and is one that harms nobody when raised again.
+    """Return the error if it can be pickled and is safe to raise again, else a RuntimeError.
 
     ``sys.exit()`` in a codec must not end the sweep.
     """

@@ -109,7 +109,7 @@ def test_codecs_by_family_with_their_settings(tmp_path, monkeypatch):
     assert "quality         5, 15, 25, ... 95 (10 points); default 75\n" in after
     assert "\nhyperprior\n" in after
     assert "vtm18" not in after
-    assert " more cannot run here; `rdbench codecs list --all`" in result.stderr
+    assert " more are not available; `rdbench codecs list --all`" in result.stderr
     result = CliRunner().invoke(app, ["codecs", "list", "--all"])
     assert "vtm18" in result.stdout
     assert "not available: " in result.stdout

@@ -157,7 +157,7 @@ def test_settings_that_nothing_has(own):
 def test_a_name_that_stands_for_two_curves_is_said(own):
     status, _, said = call("bdrate", "--anchor", "jpeg", "-c", "webp", "-d", "my data", own)
     assert status == 0
-    assert "jpeg on my data is jpeg:subsampling=420 here; --anchor may also be" in said
+    assert "jpeg on my data is jpeg:subsampling=420; --anchor may also be" in said
     _, _, said = call("bdrate", "-a", "jpeg:subsampling=420", "-c", "webp", "-d", "my data", own)
     assert "may also be" not in said
 

@@ -91,7 +91,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     with pytest.raises(DataError, match="no records in"):
         Store(tmp_path / "nothing", create=False)
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         Store(tmp_path / "file")
     (tmp_path / "records.sqlite").write_text("no database, however long this text may be" * 100)
     with pytest.raises(DataError, match="not a report's database"):

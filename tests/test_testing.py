@@ -106,7 +106,7 @@ class Wide(Steps):
         return super().decode(data) / 255.0 * 255
 
 
-@broken("round trip at every size", "must lie in [0, 1]; clip them")
+@broken("round trip at every size", "must be in [0, 1]; clip them")
 class Unclipped(Steps):
     def decode(self, data):
         return super().decode(data).astype(np.float32) / 200

@@ -42,7 +42,7 @@ def test_a_report_folder_that_is_a_file(tmp_path):
     (tmp_path / "dangling").symlink_to("nowhere")
     for name in ("taken", "dangling"):
         said = rdbench("run", "--codec", "null", "--out", tmp_path / name)[2]
-        assert f"{name} is no folder; give another with --out" in said
+        assert f"{name} is not a folder; give another with --out" in said
         assert "make room" not in said
     assert (tmp_path / "taken").read_text() == "mine"
 

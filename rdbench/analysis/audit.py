@@ -1,8 +1,9 @@
-"""Where the bytes of a codec go that its own model of the latents does not ask for.
+"""Find the bytes of a file that the codec's own model of the latents does not need.
 
-Coded against ideal bits, headers, bytes that belong to no segment, and what a decoder must be told
-besides the file: a kept file is decoded by an object with another value of the rate parameter, and
-what comes out other than it should, or not at all, depends on something that the file lacks.
+An audit compares coded with ideal bits, counts headers and bytes that belong to no segment, and
+reports what a decoder needs in addition to the file. To find the latter, it decodes a kept file
+with another value of the rate parameter. If the result differs, or decoding fails, the decoder
+depends on something that the file does not contain.
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ from rdbench.store import Store
 from rdbench.types import Codec, CurveKey, Record
 
 TOLERANCE, TOLERANCE_BYTES = 0.005, 64
-"""What a good entropy coder may take beyond the ideal: a share of it, and bytes an image."""
+"""Overhead that a good entropy coder may have: a fraction of the ideal, and bytes per image."""
 
 # Rates of parts of a file need more digits than those of files.
 _PARTS = (
@@ -62,7 +63,7 @@ class Audit:
         header_bytes: of what carries no latent; None where the codec tells no segments.
         unaccounted_bytes: of the file, in no segment; None as above.
         coded_bpp, ideal_bpp: of the segments that are entropy-coded; None where there are none.
-        not_in_file: what a decoder must be told besides the file, or None.
+        not_in_file: what a decoder needs in addition to the file, or None.
         problems: a line for each bitstream that could not be checked.
     """
 
@@ -184,10 +185,10 @@ def _audit(records: Sequence[Record], not_in_file: str | None, problems: tuple[s
 
 
 def not_in_file(store: Store, records: Sequence[Record]) -> str | None:
-    """What a decoder must be told besides the file of one operating point, or None.
+    """Return what a decoder needs in addition to the file of an operating point, or None.
 
-    The smallest image's file is decoded by the operating point itself and by the codec at another
-    rate.
+    The file of the smallest image is decoded by the operating point itself, and by the codec at
+    another rate.
     """
     record = min(records, key=lambda r: r.width * r.height)
     codec = store.codec_of(record.codec, record.spec, record.fingerprint)

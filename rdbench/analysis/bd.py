@@ -206,7 +206,7 @@ def _compare(
     doubts = [_swing(label, method) for label in swings]
     doubts += _disagreement(kind, points, method, anchor.label)
     images = paired(anchor, test, metric)
-    beside = _swinging_images(swinging_images(kind, images) if method == "poly3" else ())
+    image_warnings = _swinging_images(swinging_images(kind, images) if method == "poly3" else ())
     interval = bootstrap(kind, images, method, averaging, n_resamples, seed)
     per_image = each_image(kind, images, method)
     scored = [(name, kind.better_sign * v) for name, v in per_image if v is not None]
@@ -224,7 +224,7 @@ def _compare(
         "n_anchor_points": n_distinct_points(kind, points[0]),
         "n_points": n_distinct_points(kind, points[1]),
         "monotonic": not swings and all((np.diff(quality) > 0).all() for _, quality in points),
-        "warnings": (*doubts, *beside, *_warnings(anchor, test, overlap, metric)),
+        "warnings": (*doubts, *image_warnings, *_warnings(anchor, test, overlap, metric)),
         "fit_warnings": tuple(doubts),
         "ci_low": interval[0],
         "ci_high": interval[1],

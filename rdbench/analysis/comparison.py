@@ -45,7 +45,7 @@ class Comparison:
 
 
 def is_own(curve: Curve) -> bool:
-    """True for a curve that was measured here or read from a file."""
+    """Return whether a curve is your own: measured with rdbench or read from a file."""
     return curve.source != "published"
 
 
@@ -128,7 +128,7 @@ def _how_to_score(curve: Curve, metric: str, folder: Path) -> str:
     if metric in DEFAULT_PROTOCOL.metrics:
         return ": its points are lossless, or the images too small for it"
     if reason := why_not(METRICS[metric]):
-        return f"; {metric} cannot be computed here: {reason}"
+        return f"; {metric} is not available: {reason}"
     return f"; compute it with `rdbench rescore {shlex.quote(str(folder))} --metric {metric}`"
 
 
@@ -173,9 +173,9 @@ def _nothing(tests: Sequence[Curve], anchor: str) -> str:
 
 
 def _choice(anchor: str, found: Sequence[Curve]) -> str:
-    """A line where a name stands for several curves of one's own."""
+    """Return a line on the choice of the anchor if its name matches several of your curves."""
     first, *others = found
     rest = ", ".join(c.label for c in others if is_own(c) and c.label != first.label)
     if not rest or anchor == first.label:
         return ""
-    return f"{anchor} on {first.dataset} is {first.label} here; --anchor may also be {rest}"
+    return f"{anchor} on {first.dataset} is {first.label}; --anchor may also be {rest}"

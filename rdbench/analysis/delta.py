@@ -215,7 +215,7 @@ def _cut(x: FloatArray, y: FloatArray, low: float, high: float) -> Points:
 
 
 def _integral(x: FloatArray, y: FloatArray, low: float, high: float, method: Method) -> float:
-    """Integral of y over x from ``low`` to ``high``, which lie within the points."""
+    """Integrate y over x from ``low`` to ``high``, both inside the range of the points."""
     if method == "poly3":
         cubic = Cubics.through(x[None], y[None])
         return float(cubic.integrals(np.array([low]), np.array([high]))[0])

@@ -59,7 +59,7 @@ def implausible(bpp: float | None, psnr_db: float | None) -> str | None:
 
 
 def _falls(curve: Curve, metric: str) -> list[Note]:
-    """Steps to a higher rate that do not raise the quality, and points that are there twice."""
+    """Find steps to a higher rate that do not raise the quality, and duplicate points."""
     points = list(zip(*curve.points(metric), strict=True))
     found = []
     for (r0, q0), (r1, q1) in pairwise(points):
@@ -220,7 +220,7 @@ def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Note]:
 
 
 def _table(points: Sequence[Sequence[Record]], images: tuple[str, ...]) -> PerImage:
-    """Rates and scores, a row a point; a score that a record lacks is NaN."""
+    """Return rates and scores, one row per point; a missing score is NaN."""
     shape = (len(points), len(images))
     present = {name for group in points for r in group for name in r.scores}
     bpp = np.array([[r.bpp for r in group] for group in points], np.float64).reshape(shape)

@@ -38,7 +38,7 @@ class Value:
         quantity: what it says, with its unit.
         published: the number as printed, with its digits; None where it cannot be read.
         recomputed: from published curves.
-        here: measured with what the report folder holds, or counted in the code that is here.
+        here: measured from the records in the report folder, or counted in the installed code.
         note: what ``here`` was measured with, where that differs from the paper.
     """
 
@@ -65,7 +65,7 @@ class Missing:
 
     @property
     def steps(self) -> list[str]:
-        """The way out, step by step."""
+        """Return the steps that fix it."""
         return self.way_out.split("; ")
 
 
@@ -94,7 +94,7 @@ class Item:
     Attributes:
         name: as the paper calls it, ``Table 1``.
         caption: what it shows.
-        find: holds it against the evidence.
+        find: compares it with published and measured results.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which curves stand for which codec: measured ones where they are good for it, else published."""
+"""Select the curves of each codec: measured ones if they are complete, else published ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,8 +53,8 @@ def select(
 ) -> Selection:
     """Choose between measured and published curves of the same codec and data set.
 
-    A measured curve stands for its codec where it has the four points that a BD-rate needs and the
-    codec has no weights or the published ones; else the published curve does, where there is one.
+    A measured curve is chosen if it has the four points that a BD-rate needs, and the codec has
+    the published weights or needs none. Otherwise the published curve is chosen, if there is one.
 
     Args:
         folder: report folder; it need not exist.
@@ -103,7 +103,7 @@ def load_curves(folder: str | Path = "reports", dataset: str = "kodak") -> dict[
 
 
 def named(curves: Sequence[Curve], names: Iterable[str]) -> list[Curve]:
-    """The curves that ``names`` stand for: a codec, a label, a file's name, or CODEC:KEY=VALUE,...
+    """Return the curves named by a codec, a label, a file name, or CODEC:KEY=VALUE,...
 
     Raises:
         UsageError: a name that no curve has.
@@ -118,7 +118,7 @@ def named(curves: Sequence[Curve], names: Iterable[str]) -> list[Curve]:
 
 
 def anchors_of(curves: Sequence[Curve], name: str) -> dict[str, list[Curve]]:
-    """Data set -> the curves that a name stands for there, the one to compare with first.
+    """Return the curves that a name matches in each data set, the preferred anchor first.
 
     A curve of the published weights comes before one of others, one with enough points before one
     without, and what was measured before what was published.

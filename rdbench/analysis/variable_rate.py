@@ -1,4 +1,4 @@
-"""What a variable-rate codec loses against the fixed-rate models that it stands for.
+"""Compute what a variable-rate codec loses against the fixed-rate models that it replaces.
 
 QVRF's Table 1: the BD-rate of one variable-rate model against the envelope of the fixed-rate ones,
 over the whole range and in intervals of rate. (The paper averages figures of four points each at
@@ -107,7 +107,7 @@ def variable_rate_penalty(
             raise UsageError("edges of rate intervals must rise, and there must be two at least")
         edges = np.unique(edges.clip(low, high))
     if len(edges) < 2:
-        raise DataError(f"no interval of rate lies within {low:.4g} to {high:.4g} bpp")
+        raise DataError(f"no rate interval overlaps the range {low:.4g} to {high:.4g} bpp")
     intervals = []
     for bpp_low, bpp_high in pairwise(edges):
         ends = _quality_at(points, bpp_low), _quality_at(points, bpp_high)

@@ -97,7 +97,7 @@ def _print_version(wanted: bool) -> None:
 
 
 def _set_verbosity(ctx: typer.Context, option: typer.CallbackParam, given: bool) -> None:
-    """Set `Verbosity` by -q or -v; the program starts anew, its commands only add to it."""
+    """Set `Verbosity` from -q or -v. The program resets it; its commands only add to it."""
     is_set = ctx.parent is not None and getattr(Verbosity, str(option.name))
     setattr(Verbosity, str(option.name), given or is_set)
 

@@ -26,7 +26,7 @@ def _group() -> None:
 @app.command("list")
 def list_(
     show_all: Annotated[
-        bool, typer.Option("--all", help="Also show codecs that cannot run here, and why.")
+        bool, typer.Option("--all", help="Also show codecs that are not available, and why.")
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -44,11 +44,11 @@ def list_(
     else:
         typer.echo("\n".join(map(printable, _lines(shown))))
     if n_hidden := len(rows) - len(shown):
-        say(f"{n_hidden} more cannot run here; `rdbench codecs list --all` says why")
+        say(f"{n_hidden} more are not available; `rdbench codecs list --all` shows why")
 
 
 def codec_row(name: str) -> dict[str, Any]:
-    """Describe a codec: its family, its settings, and the reason where it cannot run here."""
+    """Describe a codec: its family, its settings, and why it is not available, if so."""
     cls, reason = None, None
     try:
         cls = codec_class(name)

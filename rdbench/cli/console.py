@@ -49,7 +49,7 @@ def say(*lines: str) -> None:
 
 
 def warn(*lines: str) -> None:
-    """Print lines that nobody should miss on stderr; control characters are escaped."""
+    """Print important lines on stderr, with control characters escaped."""
     for line in lines:
         _stderr.print(printable(line))
 

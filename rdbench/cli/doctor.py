@@ -20,7 +20,7 @@ from rdbench.sweep import machine
 def doctor(dataset: options.ImageSet = "sample", as_json: options.AsJson = False) -> None:
     """Report installed and missing components.
 
-    Shows the machine, packages, which codecs can run here, and what colour conversion alone costs
+    Shows the machine, packages, which codecs are available, and what colour conversion alone costs
     on the images.
 
     Example: rdbench doctor

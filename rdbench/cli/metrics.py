@@ -17,7 +17,7 @@ def _group() -> None:
 
 @app.command("list")
 def list_(as_json: options.AsJson = False) -> None:
-    """List metrics, their sources, and whether they can be computed here.
+    """List metrics, their sources, and whether they are available.
 
     Example: rdbench metrics list
     """

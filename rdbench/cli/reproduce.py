@@ -24,8 +24,9 @@ def reproduce(
 ) -> None:
     """Compare a paper's tables and figures with published and measured results.
 
-    Shows each printed value beside the one recomputed from published curves and the one measured
-    here, and the command for what is missing. Writes Markdown, LaTeX, HTML, JSON and figures.
+    Shows each printed value with the one recomputed from published curves and the one you
+    measured, and the commands that measure missing ones. Writes Markdown, LaTeX, HTML, JSON and
+    figures.
 
     Example: rdbench reproduce qarv
     """

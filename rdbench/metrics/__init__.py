@@ -1,4 +1,4 @@
-"""Metrics of one image, one formula a file, and the protocol that applies them."""
+"""Metrics of one image, one module per formula, and the protocol that applies them."""
 
 from rdbench.metrics.metric import Metric
 from rdbench.metrics.protocol import DEFAULT_PROTOCOL, METRICS, Protocol, available, score, why_not

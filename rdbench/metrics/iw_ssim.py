@@ -39,7 +39,7 @@ def iw_ssim(image: Image, reconstruction: Reconstruction) -> float | None:
         last = level == len(WEIGHTS) - 1
         luminance, contrast = _similarity(x, y)
         quality = luminance * contrast if last else contrast
-        # The coarsest band-pass level has no parent that is band-pass, too.
+        # The coarsest band-pass level has no band-pass parent.
         parent = originals[level + 1] if level < len(WEIGHTS) - 2 else None
         try:
             pooled = np.mean(quality) if last else _pooled(quality, _information(x, y, parent))

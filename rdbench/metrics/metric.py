@@ -21,7 +21,7 @@ class Metric:
         unit: unit of the value, ``1`` where it has none.
         version: raised whenever the same images would give another value.
         better: whether higher or lower values are better.
-        check: raises Unavailable with the way out where the metric cannot be computed here.
+        check: raises Unavailable, with how to fix it, if the metric is not available.
     """
 
     name: str

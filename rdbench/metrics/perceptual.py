@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check(title: str, weights: str) -> None:
-    """Raise Unavailable unless the libraries and the weights of a network are here.
+    """Raise Unavailable unless the libraries and the weights of a network are installed.
 
     Args:
         title: of the metric.

@@ -22,7 +22,7 @@ from rdbench.types import Image, Reconstruction
 METRICS: dict[str, Metric] = {
     m.name: m for m in (PSNR_RGB, MS_SSIM, PSNR_HVS_M, VIF, FSIM, IW_SSIM, NLPD, LPIPS, DISTS)
 }
-"""All metrics by name. A new one is a file with a ``METRIC`` and its mention here."""
+"""All metrics by name. To add one, write a module with a ``METRIC`` and add it to this list."""
 
 AGGREGATION = "mean of per-image values"
 
@@ -34,8 +34,8 @@ class Protocol:
     Attributes:
         scored: ``8-bit`` rounds a float reconstruction to the 8 bits a file would hold; ``float``
             scores it as it is. A codec that gives 8 bits is scored the same under both.
-        metrics: names of the metrics computed with the record. They are no part of the
-            fingerprint: the others can be computed later, from the kept bitstreams.
+        metrics: names of the metrics computed with the record. The fingerprint does not include
+            them: other metrics can be computed later, from the kept bitstreams.
     """
 
     scored: Literal["8-bit", "float"] = "8-bit"
@@ -67,12 +67,12 @@ DEFAULT_PROTOCOL = Protocol()
 
 
 def available() -> list[str]:
-    """Names of the metrics that can be computed here."""
+    """Return the names of the available metrics."""
     return [name for name, metric in METRICS.items() if why_not(metric) is None]
 
 
 def why_not(metric: Metric) -> str | None:
-    """Why a metric cannot be computed here, and the way out; None where it can."""
+    """Return why a metric is not available and how to fix it; None if it is available."""
     try:
         metric.check()
     except Unavailable as error:

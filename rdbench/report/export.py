@@ -46,10 +46,10 @@ def file_name(text: str) -> str:
 
 
 def file_names(keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-    """Key -> its parts with hyphens between them as a file name, no two alike in any case.
+    """Return key -> file name: the parts of the key joined by hyphens; unique in any letter case.
 
-    Where several keys would get one name, one that needs no change keeps it, and the others have
-    the start of their SHA-256 behind it.
+    If several keys would get the same name, a key that needs no change keeps it. The start of
+    their SHA-256 is appended to the names of the others.
     """
     plain = {key: file_name("-".join(key)) for key in keys}
     shared = Counter(name.casefold() for name in plain.values())

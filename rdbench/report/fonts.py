@@ -47,7 +47,7 @@ def use_fonts_for_names(figure: "Figure") -> None:
 
 @contextmanager
 def quiet_fonts() -> Iterator[None]:
-    """Silence what matplotlib says of every missing glyph and weight; it was said in one line."""
+    """Silence matplotlib's warning per missing glyph and weight; rdbench warns once for all."""
     log = logging.getLogger("matplotlib.font_manager")
     level = log.level
     log.setLevel(logging.ERROR)

@@ -18,7 +18,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def plot_latents(rows: Rows, out: Path) -> list[Path]:
-    """Draw bits per pixel and percent of each segment by rate parameter, a figure a curve.
+    """Draw bits per pixel and percent of each segment by rate parameter, one figure per curve.
 
     Args:
         rows: of ``rdbench.analysis.latents.latent_rows``.

@@ -77,7 +77,7 @@ def plot_curves(
     replace: bool = True,
     datasets: Iterable[str] = (),
 ) -> list[Path]:
-    """Draw quality over rate, one figure a data set and metric that was measured.
+    """Draw quality over rate, one figure per data set and measured metric.
 
     Args:
         curves: curves of any data sets; points without a mean are left out.
@@ -133,7 +133,7 @@ def _files(path: Path, formats: Iterable[str]) -> list[Path]:
 
 
 def rd_figure(panels: Sequence[Panel], width_in: float = PAGE_IN) -> "Figure":
-    """Quality over rate, a line a curve; one legend below all panels, best first.
+    """Draw quality over rate, one line per curve; one legend below all panels, best first.
 
     Measured curves are solid, published ones dashed; a marker is hollow where every point has
     weights of its own and filled where one program or model covers the whole curve. A label has the
@@ -178,7 +178,7 @@ def _width(text: str) -> int:
 
 
 Key = tuple[str, bool]
-"""What tells one line of a figure from another: label, and whether it was measured here."""
+"""Identity of a line in a figure: its label, and whether it was measured or published."""
 
 
 def _key(curve: Curve) -> Key:
@@ -258,7 +258,7 @@ def _draw(axes: "Axes", curve: Curve, metric: str, number: int) -> "Line2D":
 
 
 def _zoom(axes: "Axes", curves: Sequence[Curve], metric: str, max_bpp: float) -> None:
-    """Show the rates that measured curves cover, or else all, and all that lies at these rates."""
+    """Limit the axes to the rates of measured curves, or of all, and the qualities at these."""
     measured = [c for c in curves if c.source == "measured"] or list(curves)
     rates = [rate for c in measured for rate in c.points(metric)[0] if rate <= max_bpp]
     margin = 0.05 * ((max(rates) - min(rates)) or 1.0)

@@ -1,4 +1,4 @@
-"""A paper's tables and figures beside what was found: Markdown, LaTeX, HTML, JSON, figures."""
+"""Write a paper's tables and figures and the results: Markdown, LaTeX, HTML, JSON, figures."""
 
 import dataclasses
 import html
@@ -108,7 +108,7 @@ def check_files(paper: Paper, found: Found, folder: Path, replace: bool) -> None
 
 
 def write(paper: Paper, found: Found, folder: Path) -> list[Path]:
-    """Write ``PAPER.md``, ``.tex``, ``.html`` and ``.json``, and the figures beside them.
+    """Write ``PAPER.md``, ``.tex``, ``.html`` and ``.json``, and the figures next to them.
 
     Returns:
         The files written.
@@ -211,7 +211,7 @@ code {{ overflow-wrap: anywhere; }}
 
 
 def page(paper: Paper, found: Found) -> str:
-    """The whole as one page; its figures lie beside it."""
+    """Return one HTML page with everything; its figures are in the same folder."""
     parts = [_HEAD.format(title=html.escape(paper.title), url=paper.url)]
     for title, _, finding in _captions(found):
         parts.append(f"<h2>{html.escape(title)}</h2>\n")

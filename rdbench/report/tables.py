@@ -69,7 +69,7 @@ def markdown_escape(text: str) -> str:
 
 
 def _markdown(heads: Sequence[str], cells: Cells, right: Sequence[bool], caption: str) -> str:
-    """A pipe table, its columns padded to be read as text, too."""
+    """Return a pipe table, with padded columns so that it is also readable as text."""
     lines = [[markdown_escape(cell) for cell in line] for line in (heads, *cells)]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
     texts = [

@@ -52,7 +52,7 @@ def test_edges_are_taken_and_cut_to_the_common_range() -> None:
     ]
     with pytest.raises(UsageError, match="rise"):
         variable_rate_penalty(variable, fixed, edges_bpp=[0.4, 0.2])
-    with pytest.raises(DataError, match="no interval"):
+    with pytest.raises(DataError, match="no rate interval"):
         variable_rate_penalty(variable, fixed, edges_bpp=[4.0, 5.0])
 
 

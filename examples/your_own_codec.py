@@ -1,4 +1,4 @@
-"""A codec of your own: check that it keeps the contract, then measure it beside JPEG."""
+"""A codec of your own: check that it keeps the contract, then compare it with JPEG."""
 
 import struct
 import zlib

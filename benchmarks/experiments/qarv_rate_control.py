@@ -5,7 +5,7 @@
 The same small network is trained three ways from principal components, with the same number of
 steps and the same images: for every lambda (adaptive layer norm, the paper's), for every lambda
 with quality scaling factors (QSF, Figure 7), and for one lambda at a time. All are measured on
-Kodak with real files. Training goes on where it was stopped.
+Kodak with real files. Run the same command again to resume training.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def weights(args: argparse.Namespace, rate_control: str, settings: dict[str, Any
     folder = args.out / "-".join([rate_control, *map(str, settings.values())])
     options = TrainingOptions("", image_files(args.data), read_image, folder)
     if not RecipeTraining(QarvObjective(network), recipe, options).run(print):
-        raise SystemExit("stopped; the same command goes on")
+        raise SystemExit("stopped; run the same command again to resume")
     return folder / "weights.safetensors"
 
 

@@ -1,4 +1,4 @@
-"""What one QVRF network for all rates loses to networks of one rate each, and its rivals beside it.
+"""Compare one QVRF network for all rates, and its rivals, with networks of one rate each.
 
     python benchmarks/qvrf_against_fixed_rates.py --data ~/photos --out tuned
 
@@ -6,7 +6,8 @@ All networks begin with the same QVRF weights (the bundled ones) and are trained
 number of steps: QVRF, its rivals (their own parameters from their start values), and for each of
 four levels the network that QVRF is at that level's regulator (`rdbench qvrf fix`), at that level's
 lambda alone. All are measured on Kodak with real files; the table is that of
-`rdbench variable-rate-penalty` (QVRF, Table 1). Training goes on where it was stopped.
+`rdbench variable-rate-penalty` (QVRF, Table 1). Run the same command again to
+resume training.
 """
 
 import argparse
@@ -115,7 +116,7 @@ def train_on(
     assert issubclass(cls, LearnedCodec)
     options = TrainingOptions("", image_files(args.data), read_image, folder)
     if not RecipeTraining(cls.new_objective(channels), recipe, options).run(print):
-        raise SystemExit("stopped; the same command goes on")
+        raise SystemExit("stopped; run the same command again to resume")
     return folder / "weights.safetensors"
 
 

@@ -1,7 +1,7 @@
 """HEVC intra 4:4:4 (HEIC files) through libheif, x265 and libde265.
 
-Library: pillow-heif, the maintained binding of libheif, whose wheels bring x265 along and which
-hands x265's own options through. What is set, and why:
+Library: pillow-heif, the maintained binding of libheif, whose wheels include x265 and which
+passes x265's own options through. Settings and reasons:
 
 - ``chroma=444``: 4:4:4 is coded, as in BPG's published 4:4:4 curve. RGB to YCbCr by libheif: BT.601
   coefficients, full range, 8 bit, rounded; the round trip alone is worth 53 dB on Kodak.

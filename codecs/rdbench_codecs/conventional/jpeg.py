@@ -6,7 +6,7 @@ one that sets subsampling and Huffman optimisation without a detour.
 Defaults: 4:2:0 and the standard's example Huffman tables, which is what libjpeg and Pillow do when
 not told otherwise and what CompressAI's published Kodak curve was made with (0.22115 bpp at
 quality 5, as here). ``optimize=true`` fits the tables to the image: the same pixels in fewer
-bytes, 36 % fewer at quality 5 and 3 % at 95. Baseline sequential, integer DCT; no metadata beside
+bytes, 36 % fewer at quality 5 and 3 % at 95. Baseline sequential, integer DCT; no metadata except
 the 18 bytes of JFIF.
 
 Source: ITU-T T.81; https://libjpeg-turbo.org.

@@ -63,6 +63,6 @@ def require_rgb(pixels: Any) -> Image:
 
 
 def _line(error: Exception) -> str:
-    if isinstance(error, PIL.UnidentifiedImageError):  # it says where in memory its bytes lie
-        return "the bytes are no image that Pillow knows, or their header is damaged"
+    if isinstance(error, PIL.UnidentifiedImageError):  # its own message has a memory address
+        return "Pillow does not recognize the image format, or the header is damaged"
     return " ".join(str(error).split()) or type(error).__name__

@@ -53,7 +53,7 @@ _REMEDY = (
     "build VTM 18.0 (https://vcgit.hhi.fraunhofer.de/jvet/VVCSoftware_VTM, tag VTM-18.0) "
     "and set RDBENCH_VTM to the folder of its programs"
 )
-# VTM's decoder takes about 330 bytes a pixel: enough memory for 50 megapixels.
+# VTM's decoder takes about 330 bytes per pixel: enough memory for 50 megapixels.
 _DECODER_LIMITS = Limits(memory_bytes=16 << 30, file_bytes=7 * MAX_PIXELS)
 _Y4M = re.compile(rb"YUV4MPEG2 W(\d+) H(\d+) [^\n]*C(\w+)[^\n]*\nFRAME\n")
 
@@ -72,7 +72,7 @@ class Vtm18(Codec):
         qp: quantisation parameter, 0 to 63.
         version: version that the programs must say they are.
         programs: folder of the two programs; RDBENCH_VTM or PATH where None.
-        config: path of the encoder's configuration; where None, ``encoder_intra_vtm.cfg`` beside
+        config: path of the encoder's configuration; if None, ``encoder_intra_vtm.cfg`` next to
             the encoder or in ``cfg/`` of its source tree.
         encode_timeout_s, decode_timeout_s: seconds after which a program is stopped.
     """
@@ -195,7 +195,7 @@ class Vtm18(Codec):
             if path.is_file():
                 return path
         raise Unavailable(
-            f"no {self.config or CONFIG} (looked beside {encoder} and in cfg/ above it); "
+            f"no {self.config or CONFIG} (looked next to {encoder} and in cfg/ above it); "
             "give its path: vtm18:config=PATH"
         )
 

@@ -17,7 +17,7 @@ points. A codec without ``ladder`` has one point.
 
 Commands are split into words as a shell would, but no shell runs them. ``{input}`` and ``{output}``
 are files in a private folder in which the command runs; ``{width}`` and ``{height}`` are the
-image's size; ``{here}`` is the folder of the TOML file, for programs kept beside it. The rate
+image's size; ``{here}`` is the folder of the TOML file, for programs stored next to it. The rate
 parameter may stand in ``encode`` only: a decoder must not need what its file does not carry.
 
 ``yuv444`` is planar 8-bit YUV as :mod:`rdbench_codecs.conventional.colour` makes it, without a

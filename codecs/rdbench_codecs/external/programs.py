@@ -90,10 +90,10 @@ def limits_for(raw_bytes: int) -> Limits:
 
 
 def find_program(names: Sequence[str], folder: str | None, remedy: str) -> Path:
-    """The first of ``names`` that is a program in ``folder``, or on PATH where that is None.
+    """Return the first of ``names`` that is a program in ``folder``, or on PATH if that is None.
 
     Raises:
-        Unavailable: there is none; ``remedy`` tells what to do.
+        Unavailable: there is none; ``remedy`` says how to fix it.
     """
     for name in names:
         found = shutil.which(name, path=folder)

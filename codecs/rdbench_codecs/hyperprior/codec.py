@@ -187,7 +187,7 @@ class FixedRate(HyperpriorCodec):
 
 @dataclass(frozen=True)
 class Qvrf(HyperpriorCodec):
-    """QVRF: the rate by one of three settings; a = 1 where none is given.
+    """QVRF: one of three settings chooses the rate; the default is a = 1.
 
     Attributes:
         index: of a regulator of the weights, 0 (lowest rate) to 7.

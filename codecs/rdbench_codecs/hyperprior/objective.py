@@ -25,7 +25,7 @@ def _are_levels(value: Any) -> bool:
 
 
 class HyperpriorObjective(Objective):
-    """Rate in bits a pixel plus lambda * 255^2 * mean squared error.
+    """Rate in bits per pixel plus lambda * 255^2 * mean squared error.
 
     Settings of a stage:
         levels: whole levels of which each image draws one, all by default; level i has the

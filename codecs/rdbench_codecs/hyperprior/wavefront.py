@@ -57,12 +57,12 @@ def decode_in_wavefronts(
         raise ValueError(f"the latent grid must be at least 4 wide, this one is {width}")
     n_channels = context_prediction.in_channels
     layers = _Layers(context_prediction, entropy_parameters, features)
-    # y_hat lies in a frame of two empty rows above and two empty columns on each side, so that the
+    # y_hat has two rows of padding above and two columns of padding on each side, so that the
     # mask never reads outside the array. One row of it takes `stride` positions.
     stride = width + 4
     y_hat = features.new_zeros(batch, (height + 2) * stride, n_channels)
     for step in range(n_steps(height, width)):
-        # Rows whose column step - 3 * row lies within the grid.
+        # Rows whose column step - 3 * row is inside the grid.
         first_row = max(0, (step - width + 3) // 3)
         last_row = min(height - 1, step // 3)
         n_rows = last_row - first_row + 1
@@ -99,7 +99,7 @@ class _Layers:
     """Context and parameter networks at some positions, (batch, positions, channels).
 
     The first layer of the parameter network adds a part that reads the hyperprior, which is
-    computed here once for the whole grid, and a part that reads the context.
+    computed once for the whole grid, and a part that reads the context.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class _Layers:
         features: Tensor,
     ) -> None:
         # W (features, context) = W_f features + W_c context: the first part and the biases do not
-        # depend on y and are computed here for every position at once.
+        # depend on y and are computed for all positions at once.
         kernel = context_prediction.weight.flatten(2)[:, :, :_TAPS]
         self._context = kernel.transpose(1, 2).flatten(1)
         first, *rest = (m for m in entropy_parameters if isinstance(m, nn.Conv2d))

@@ -46,7 +46,7 @@ class Checkpoint:
         name: what ``weights=NAME`` and ``rdbench weights fetch NAME`` call it.
         codec: the codec that it belongs to.
         url: ``https://...``.
-        sha256: start of the file's SHA-256 as published, or "" where none is.
+        sha256: start of the file's published SHA-256, or "" if none was published.
         terms: who published it, and under what terms.
         file: name of the file on this machine; "" for the last part of the URL.
     """
@@ -65,14 +65,14 @@ class Checkpoint:
 
     @property
     def pin(self) -> Path:
-        """Small file beside it with the SHA-256 that the file had when it was first used."""
+        """Small file next to the weights: their SHA-256 when they were first used."""
         return self.path.with_name(f"{self.path.name}.sha256")
 
     def expected(self) -> str:
-        """All that is known of the file's SHA-256: what is pinned, else the published start.
+        """Return the pinned SHA-256 of the file, or else the published start of it.
 
         Raises:
-            DataError: what is pinned was damaged.
+            DataError: the pin file is damaged.
         """
         if not self.pin.is_file():
             return self.sha256
@@ -99,7 +99,7 @@ def known() -> tuple[Checkpoint, ...]:
 
 
 def find(name: str) -> tuple[Checkpoint, ...]:
-    """Checkpoints of that name, or all of the codec of that name; UsageError where none is."""
+    """Return the checkpoints of that name or of that codec; UsageError if there is none."""
     found = tuple(checkpoint for checkpoint in known() if name == checkpoint.name)
     found = found or tuple(checkpoint for checkpoint in known() if name == checkpoint.codec)
     if not found:
@@ -109,7 +109,7 @@ def find(name: str) -> tuple[Checkpoint, ...]:
 
 
 def fetch(checkpoint: Checkpoint, check: Callable[[Path], object] = lambda path: None) -> Path:
-    """Download the file unless it is there; keep it if its hash and its contents are right.
+    """Download the file unless it exists; keep it if its hash and its contents are right.
 
     Its SHA-256 is pinned: another file in its place is refused from then on.
 
@@ -146,7 +146,7 @@ def _downloaded(checkpoint: Checkpoint, folder: Path) -> Path:
 
 
 def verify(checkpoint: Checkpoint) -> None:
-    """Check the file in the cache against what is known of its hash.
+    """Check the file in the cache against its pinned or published hash.
 
     Raises:
         Unavailable: it is another file.
@@ -313,12 +313,12 @@ def read(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     """Tensors and configuration in a file of weights; nothing in the file is executed.
 
     ``.safetensors`` files keep the configuration as JSON under the metadata key ``config``; others
-    are read by ``torch.load(weights_only=True)``, where the tensors may lie in wrappers of
+    are read by ``torch.load(weights_only=True)``, where the tensors may be inside wrappers of
     training programs (_WRAPPERS) and the configuration under ``config``.
 
     Returns:
         Name -> tensor, without the prefixes of parallel and compiled modules, and the
-        configuration ({} where none is).
+        configuration ({} if there is none).
 
     Raises:
         DataError: not a file of weights, or of weights that cannot be used.
@@ -349,7 +349,7 @@ def _read_pickle(path: Path) -> Any:
         if what is None:
             raise _unreadable(path, error) from error
         raise DataError(
-            f"{path} holds an object of {what[1]} beside its weights, which is not loaded because "
+            f"{path} holds an object of {what[1]} in addition to its weights, which is not loaded because "
             'it can run code; if you trust the file, save the weights alone: python -c "import '
             f"torch; torch.save(torch.load('{path}', weights_only=False)['state_dict'], "
             "'weights.pth')\""
@@ -389,7 +389,7 @@ def _check_tensor(name: str, value: "torch.Tensor", path: Path) -> None:
     plain = value.layout == torch.strided and not value.is_meta and not value.is_complex()
     if not plain or (value.is_floating_point() and value.dtype not in floats):
         kind = "without values" if value.is_meta else f"{value.layout}, {value.dtype}"
-        raise DataError(f"{path}: parameter {name} is no plain tensor of real numbers ({kind})")
+        raise DataError(f"{path}: parameter {name} is not a plain tensor of real numbers ({kind})")
     if value.nbytes > value.untyped_storage().nbytes():  # a few numbers, repeated without end
         raise DataError(f"{path}: parameter {name} has more numbers than the file; save a copy")
     if value.is_floating_point() and not bool(torch.isfinite(value).all()):

@@ -78,7 +78,7 @@ class QarvConfig:
     def is_reduced(self) -> bool:
         """Whether this is smaller than the published model and than each variant of the paper.
 
-        The range of lambda is no matter of size.
+        The range of lambda does not affect the size.
         """
         return all(
             replace(config, lambda_range=self.lambda_range) != self

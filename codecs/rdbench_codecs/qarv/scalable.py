@@ -30,7 +30,7 @@ class QarvScalable(Qarv):
         self.require_range("kept", self.kept, 1, 255)
 
     def ladder(self) -> tuple[Self, ...]:
-        """One point per latent of the weights; of the published ones where none are available."""
+        """Return one point per latent of the weights, or of the published model as a fallback."""
         try:
             n_latents = self.config().n_latents
         except Unavailable:

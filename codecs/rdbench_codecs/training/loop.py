@@ -202,7 +202,7 @@ class _Run:
         self.save()  # from now on, what is in the folder is known to be of this training
 
     def _refuse_other_files(self) -> None:
-        """DataError where the folder has files of these names without a checkpoint beside them."""
+        """Raise DataError if the folder has files of these names but no checkpoint."""
         for name in ("weights.safetensors", "log.csv", "log.png"):
             if self._rank == 0 and os.path.lexists(self._out / name):
                 raise DataError(
@@ -342,7 +342,7 @@ def _is_row(line: str, n_columns: int) -> bool:
 
 
 def load_start(network: nn.Module, path: Path, parts: Sequence[str] = ("",)) -> None:
-    """Copy the parameters of a file of weights that the network has, too.
+    """Copy those parameters of a file of weights that the network also has.
 
     What only one of them has (the regulators of a network that was trained at a fixed rate) is
     named in a warning.

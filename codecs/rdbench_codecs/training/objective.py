@@ -14,8 +14,8 @@ class Losses(NamedTuple):
 
     Attributes:
         loss: what is minimized.
-        auxiliary: loss of the auxiliary parameters, minimized with it and told nowhere.
-        bpp: estimated rate in bits a pixel.
+        auxiliary: loss of the auxiliary parameters, minimized with it and not logged.
+        bpp: estimated rate in bits per pixel.
         mse: mean squared error of the reconstruction, not rounded, 1 is white.
     """
 
@@ -39,7 +39,7 @@ class Objective(nn.Module, ABC):
     network: nn.Module
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """DataError where one of a stage's settings is unknown or its value impossible."""
+        """Raise DataError if a setting of a stage is unknown or its value is invalid."""
         for name, value in settings.items():
             if name not in self.stage_settings:
                 raise DataError(
@@ -61,7 +61,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """What a file of weights says about the network beside its parameters."""
+        """Return the configuration that a file of weights stores with the parameters."""
 
     @abstractmethod
     def start_from_components(self, images: Tensor) -> None:

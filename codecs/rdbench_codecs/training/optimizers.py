@@ -73,7 +73,7 @@ class Optimizers:
         return {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
+        """Resume from `state_dict`."""
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state[name])
 

@@ -118,7 +118,7 @@ class Recipe:
         return sum(stage.steps for stage in self.stages)
 
     def at(self, step: int) -> tuple[Stage, float]:
-        """Stage of a step (from 0), and the share of the stage that is behind it, 0 to below 1."""
+        """Return the stage of a step (from 0) and the completed share of it, 0 to below 1."""
         for stage in self.stages:
             if step < stage.steps:
                 return stage, step / stage.steps
@@ -148,7 +148,7 @@ def load_recipe(path: Path) -> Recipe:
     try:
         with path.open("rb") as file:
             values = tomllib.load(file)
-    except (OSError, ValueError, RecursionError) as error:  # also bytes that are no text
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: also not UTF-8
         raise DataError(f"{path} cannot be read as a recipe: {error}") from error
     try:
         return Recipe.from_dict(values)

@@ -106,5 +106,7 @@ def test_images_that_miss_the_rate_are_said(matched):
     result = CliRunner().invoke(app, words)
     n_missed = sum(not m.met for m in matched[1] if m.codec == "jpeg")
     assert n_missed > 0
-    assert f"jpeg:subsampling=420,optimize=False: {n_missed} images miss the target" in result.stderr
+    assert (
+        f"jpeg:subsampling=420,optimize=False: {n_missed} images miss the target" in result.stderr
+    )
     assert "jpeg2000:" not in result.stderr

@@ -190,8 +190,8 @@ class Vtm18(Codec):
         return _Vtm(encoder, decoder, self._config(encoder))
 
     def _config(self, encoder: Path) -> Path:
-        beside = [encoder.parent / CONFIG, *(p / "cfg" / CONFIG for p in encoder.parents)]
-        for path in [Path(self.config).absolute()] if self.config else beside:
+        candidates = [encoder.parent / CONFIG, *(p / "cfg" / CONFIG for p in encoder.parents)]
+        for path in [Path(self.config).absolute()] if self.config else candidates:
             if path.is_file():
                 return path
         raise Unavailable(

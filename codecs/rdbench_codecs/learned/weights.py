@@ -349,8 +349,9 @@ def _read_pickle(path: Path) -> Any:
         if what is None:
             raise _unreadable(path, error) from error
         raise DataError(
-            f"{path} holds an object of {what[1]} in addition to its weights, which is not loaded because "
-            'it can run code; if you trust the file, save the weights alone: python -c "import '
+            f"{path} holds an object of {what[1]} in addition to its weights, which is not loaded "
+            "because it can run code; if you trust the file, save the weights alone: "
+            'python -c "import '
             f"torch; torch.save(torch.load('{path}', weights_only=False)['state_dict'], "
             "'weights.pth')\""
         ) from error

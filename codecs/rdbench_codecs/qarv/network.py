@@ -411,7 +411,7 @@ class QarvNetwork(nn.Module):
         return repeated.contiguous(memory_format=torch.channels_last)
 
     def to_prior(self, i: int, feature: Tensor, condition: Condition) -> tuple[Tensor, Prior]:
-        """Run the decoder up to latent i (from 0); return its prior and its input feature."""
+        """Run the decoder on to latent i (from 0); return its input feature and its prior."""
         begin = self._latent_positions[i - 1] + 1 if i else 0
         for position in range(begin, self._latent_positions[i]):
             feature = self.dec_blocks[position](feature, condition)

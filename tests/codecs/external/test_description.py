@@ -168,7 +168,7 @@ def test_encoder_that_fails(folder: Path, action: str, reason: str) -> None:
         ("fail", r"failed \(status 1\): progress \| this is why"),
         ("nothing", "wrote no image.png"),
         ("hang", r"stopped after 0\.5 s"),
-        ("wrong-size", "no image that Pillow knows"),
+        ("wrong-size", "Pillow does not recognize the image format"),
         ("deep", "refused: image.png is not 8-bit RGB or grey .*16 bits a sample"),
         ("transparent", "refused: image.png is transparent in places"),
     ],

@@ -234,7 +234,7 @@ def test_parameters_that_are_no_numbers_are_named(tmp_path, value, suffix):
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (torch.ones(2).to(torch.float8_e4m3fn), "no plain tensor of real numbers"),
+        (torch.ones(2).to(torch.float8_e4m3fn), "not a plain tensor of real numbers"),
         (torch.ones(1).expand(10**12), "has more numbers than the file"),
         (torch.ones(1).as_strided((10**6, 10**6), (0, 0)), "has more numbers than the file"),
     ],

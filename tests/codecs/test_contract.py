@@ -1,6 +1,6 @@
 """Every registered codec keeps the contract; learned ones with tiny random weights as well.
 
-`rdbench.testing` holds the contract. A codec that cannot run here is skipped with its own reason.
+`rdbench.testing` holds the contract. A codec that is not available is skipped with its own reason.
 """
 
 import sys

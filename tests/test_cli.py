@@ -231,7 +231,7 @@ def test_plot(reports, tmp_path):
     assert "jpeg" in (tmp_path / "sample-psnr_rgb.svg").read_text()
 
 
-def test_what_is_implausible_is_said_everywhere(tmp_path):
+def test_implausible_points_are_reported_everywhere(tmp_path):
     pixels = np.zeros((200, 200, 3), np.uint8)
     pixels[:, 100:] = 2
     (tmp_path / "flat").mkdir()
@@ -297,7 +297,7 @@ def test_wrong_input_is_answered_in_one_line(tmp_path, monkeypatch, capsys, word
     assert not (tmp_path / "reports").exists()
 
 
-def test_doctor_tells_what_is_missing(tmp_path):
+def test_doctor_reports_missing_components(tmp_path):
     status, text, _ = rdbench("doctor", "--json", RDBENCH_VTM=str(tmp_path))
     report = json.loads(text)
     assert status == 0

@@ -107,14 +107,14 @@ def test_a_sweep_waits_for_workers_and_finds_images_by_absolute_paths(
     cluster, tmp_path, monkeypatch
 ):
     _, address = cluster
-    images = tmp_path / "pictures"
+    images = tmp_path / "photos"
     images.mkdir()
     import numpy as np
     import PIL.Image
 
     PIL.Image.fromarray(np.full((20, 30, 3), 9, np.uint8)).save(images / "a.png")
     monkeypatch.chdir(tmp_path)
-    words = ("--codec", "null", "--dataset", "pictures", "--out", "out")
+    words = ("--codec", "null", "--dataset", "photos", "--out", "out")
     sweep = start("run", *words, "--scheduler", address)
     assert first_line(sweep) == f"no workers at {address}; waiting for some to join\n"
     os.chdir("/")

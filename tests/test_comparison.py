@@ -55,7 +55,7 @@ def own(images, tmp_path_factory):
 @pytest.mark.parametrize(
     "command", [("bdrate",), ("bdrate", "-d", "my data"), ("tables", "-t", "bdrate")]
 )
-def test_a_missing_anchor_is_said_with_what_to_do(own, images, command):
+def test_a_missing_anchor_is_reported_with_what_to_do(own, images, command):
     status, text, said = call(*command, own)
     assert status == 1
     assert ("qarv" in text) == ("-d" not in command)
@@ -154,7 +154,7 @@ def test_settings_that_nothing_has(own):
         anchors_of(curves, "jpag")
 
 
-def test_a_name_that_stands_for_two_curves_is_said(own):
+def test_a_name_of_two_curves_is_reported(own):
     status, _, said = call("bdrate", "--anchor", "jpeg", "-c", "webp", "-d", "my data", own)
     assert status == 0
     assert "jpeg on my data is jpeg:subsampling=420; --anchor may also be" in said
@@ -186,7 +186,7 @@ def test_curves_from_files(own, tmp_path):
     assert figures(own, *words, "-c", "mine").keys() == {"mine (one)", "mine (two)"}
 
 
-def test_a_fit_that_leaves_the_points_is_said_by_both_commands(tmp_path):
+def test_both_commands_report_a_fit_that_leaves_the_points(tmp_path):
     curves = {
         "a": ([2.01465, 3.0147, 4.01223, 5.01239], [96.622, 99.51432, 99.91607, 99.97751]),
         "b": ([2.05435, 3.06789, 4.00003, 5.09602], [97.1181, 99.66744, 99.94996, 99.98146]),
@@ -242,7 +242,7 @@ TARGETS = [
 
 
 @pytest.mark.parametrize(("words", "says"), TARGETS, ids=[" ".join(w) for w, _ in TARGETS])
-def test_targets_that_are_no_numbers_are_refused(images, tmp_path, monkeypatch, words, says):
+def test_targets_that_are_not_numbers_are_refused(images, tmp_path, monkeypatch, words, says):
     from rdbench_codecs.conventional.jpeg import Jpeg
 
     def encode(self, image):
@@ -257,7 +257,7 @@ def test_targets_that_are_no_numbers_are_refused(images, tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("command", ["bdrate", "tables"])
-def test_own_curves_that_are_set_aside_are_said(own, tmp_path, command):
+def test_own_curves_that_are_set_aside_are_reported(own, tmp_path, command):
     words = ["--table", "bdrate"] if command == "tables" else []
     _, _, said = call(command, own, "--dataset", "kodak", *words)
     assert "only kodak was asked for" in said

@@ -340,10 +340,10 @@ def test_only_the_chosen_images_of_a_registered_set_are_hashed(toys):
         load_dataset("toys")
 
 
-# What a folder holds beside its images.
+# Other files in a folder of images.
 
 
-def test_more_suffixes_are_read_and_what_is_left_out_is_said(tmp_path):
+def test_more_suffixes_are_read_and_skipped_files_are_reported(tmp_path):
     pixels = PIL.Image.new("RGB", (12, 8))
     for name in ("a.jfif", "b.jpe", "c.JPG", "d.PgM"):
         pixels.save(tmp_path / name, "PPM" if "P" in name and "g" in name else "JPEG")

@@ -139,7 +139,7 @@ def test_files_of_a_spec(tmp_path):
     assert files_of_spec("jpeg") == []
 
 
-def test_what_nobody_named_is_not_written_through_a_link(tmp_path):
+def test_a_file_that_was_not_named_is_not_written_through_a_link(tmp_path):
     (tmp_path / "photo.png").write_bytes(b"mine")
     link = tmp_path / "report.html"
     link.symlink_to(tmp_path / "photo.png")

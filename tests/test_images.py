@@ -247,7 +247,7 @@ def test_an_image_over_the_limit_says_the_limit(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
-def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, kind):
+def test_a_path_that_is_not_a_file_is_named_and_not_waited_for(tmp_path, kind):
     path = tmp_path / "x.png"
     make = {
         "folder": path.mkdir,

@@ -87,7 +87,7 @@ def test_kill_minus_nine(tmp_path):
     assert table(out) == table(tmp_path / "calm")
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path):
+def test_ctrl_c_says_how_to_resume(tmp_path):
     sweep = start(*command(tmp_path, qualities=range(1, 101))[len(PROGRAM) :])
     wait_until(lambda: n_kept(tmp_path), sweep)
     sweep.send_signal(signal.SIGINT)

@@ -101,7 +101,7 @@ def test_a_failure_has_its_codec_and_no_number(tmp_path):
     assert result.stdout.count("jpeg:subsampling=420,optimize=False") == 3
 
 
-def test_images_that_miss_the_rate_are_said(matched):
+def test_images_that_miss_the_rate_are_reported(matched):
     words = ["match", "-c", "jpeg2000", "-c", "jpeg", "--bpp", "0.5", "-o", str(matched[0])]
     result = CliRunner().invoke(app, words)
     n_missed = sum(not m.met for m in matched[1] if m.codec == "jpeg")

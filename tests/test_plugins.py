@@ -73,7 +73,7 @@ REASON = (
 )
 
 
-def test_a_broken_package_is_listed_with_the_reason_and_harms_nobody(broken):
+def test_a_broken_package_is_listed_with_the_reason_and_harms_no_other(broken):
     status, table, errors = rdbench("codecs", "list", "--all", PYTHONPATH=str(broken))
     assert status == 0
     assert "libjpeg" in table

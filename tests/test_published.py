@@ -375,7 +375,7 @@ def test_our_own_export_names_its_data_set_and_how_it_was_scored(tmp_path):
     assert [b["description"].split(", ")[1] for b in bodies] == ["8-bit", "float"]
 
 
-def test_a_number_of_too_many_digits_is_no_matter_of_python(tmp_path):
+def test_a_number_of_too_many_digits_is_reported_as_bad_json(tmp_path):
     path = written(tmp_path, '{"results": {"bpp": [1%s], "psnr": [30]}}' % ("0" * 5000))
     with pytest.raises(DataError, match="is not JSON") as caught:
         import_curve(path)

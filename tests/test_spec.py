@@ -87,7 +87,7 @@ def test_wrong_specs_are_explained(text, says):
         get_codecs(text)
 
 
-def test_a_suffix_alone_is_no_codec():
+def test_a_suffix_alone_is_not_a_codec():
     with pytest.raises(UsageError, match=r"no codec named '\.toml'"):
         get_codecs(".toml")
 

@@ -1,4 +1,4 @@
-"""Stages: told by codecs, timed by a listener, and nothing where nobody listens."""
+"""Stages: reported by codecs, timed by a stopwatch, no effect unless a stopwatch is active."""
 
 import threading
 
@@ -41,7 +41,7 @@ def test_a_stage_ends_with_an_error():
     assert dict(watch.seconds) == {"transform": 2}
 
 
-def test_nobody_listens():
+def test_stages_have_no_effect_without_a_stopwatch():
     with stage("transform"), stage("coding"):
         pass
     with listen() as watch:

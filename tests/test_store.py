@@ -130,7 +130,7 @@ with Store({folder!r}) as store:
 
 
 @pytest.mark.parametrize("limit", [90_000, 200_000])
-def test_a_full_disk_is_said_and_loses_nothing(tmp_path, limit):
+def test_a_full_disk_is_reported_and_loses_nothing(tmp_path, limit):
     import pathlib
 
     code = FILL_THE_DISK.format(

@@ -42,7 +42,7 @@ def test_bytes_add_up(folder):
     assert found["jpeg"].header_bytes is None
 
 
-def test_a_model_for_each_rate_is_said(folder):
+def test_a_model_for_each_rate_is_reported(folder):
     found = {a.codec: a for a in audit(folder)}
     assert found["mbt2018-mean"].flag == "quality: a model for each rate"
 
@@ -81,9 +81,9 @@ def test_what_a_file_lacks_is_found(tmp_path, monkeypatch):
     import PIL.Image
 
     pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
-    (tmp_path / "pictures").mkdir()
-    PIL.Image.fromarray(pixels).save(tmp_path / "pictures" / "a.png")
-    run([Forgetful(), Forgetful(64)], str(tmp_path / "pictures"), tmp_path / "out")
+    (tmp_path / "photos").mkdir()
+    PIL.Image.fromarray(pixels).save(tmp_path / "photos" / "a.png")
+    run([Forgetful(), Forgetful(64)], str(tmp_path / "photos"), tmp_path / "out")
 
     def rebuilt(spec, cls):
         return Forgetful(int(spec.partition("=")[2]))

@@ -151,18 +151,18 @@ def test_no_common_range_is_an_error():
         bd_psnr(curve(BPP, [30, 33, 36, 39]), curve(np.multiply(BPP, 10), [30, 33, 36, 39]))
 
 
-def test_a_small_overlap_is_said():
+def test_a_small_overlap_is_reported():
     result = bd_rate(curve(BPP, [30, 33, 36, 39]), curve(BPP, [37, 40, 43, 46]))
     assert any("covers only 22% of the range" in text for text in result.warnings)
 
 
-def test_a_falling_curve_is_said():
+def test_a_falling_curve_is_reported():
     result = bd_rate(curve(BPP, [30, 33, 36, 39]), curve([*BPP, 1.2], [31, 34, 33.5, 38, 40]))
     assert not result.monotonic
     assert any("falls from 34.000 to 33.500 dB" in text for text in result.warnings)
 
 
-def test_notes_of_either_curve_are_said():
+def test_notes_of_either_curve_are_reported():
     noted = curve(BPP, [30, 33, 36, 39], notes=(Note("note", "beware"),))
     assert any("beware" in w for w in bd_rate(noted, curve(BPP, [31, 34, 37, 40])).warnings)
 
@@ -296,7 +296,7 @@ def test_sensitivity_tries_both_averagings_of_measured_curves():
     assert {v.averaging for v in found.variants} == {"mean_of_db", "db_of_mean"}
 
 
-def test_sensitivity_leaves_out_what_cannot_be_had():
+def test_sensitivity_leaves_out_methods_that_fail():
     twice = curve([0.1, 0.2, 0.4, 0.8, 1], [30, 33, 33, 36, 39])
     found = sensitivity(curve(BPP, [30, 33, 36, 39]), twice)
     assert {v.method for v in found.variants if v.bd_rate_percent is None} == {"pchip", "akima"}
@@ -317,7 +317,7 @@ SATURATED = (
 
 
 @pytest.mark.parametrize(("anchor", "test", "poly3", "pchip"), [WILD, SATURATED])
-def test_a_cubic_that_leaves_the_points_is_said(anchor, test, poly3, pchip):
+def test_a_cubic_that_leaves_the_points_is_reported(anchor, test, poly3, pchip):
     anchor, test = curve(*anchor, "anchor"), curve(*test, "test")
     cubic, joined = bd_rate(anchor, test), bd_rate(anchor, test, method="pchip")
     assert cubic.bd_rate_percent == pytest.approx(poly3, abs=0.1)
@@ -395,7 +395,7 @@ def test_an_image_with_three_different_qualities_has_no_figure():
     assert [v is None for _, v in result.per_image] == [False, True, False, False]
 
 
-def test_an_image_whose_cubic_leaves_the_points_is_said():
+def test_an_image_whose_cubic_leaves_the_points_is_reported():
     (_, psnr_a), (_, psnr_t) = WILD[:2]
     bpp = np.array([[2.0, 0.1], [3.0, 0.2], [4.0, 0.4], [5.0, 0.8]])
     steady = np.array([80.0, 83, 86, 89])
@@ -407,7 +407,7 @@ def test_an_image_whose_cubic_leaves_the_points_is_said():
     assert not any("of these images" in w for w in joined.warnings)
 
 
-def test_what_another_metric_lacks_is_not_said():
+def test_what_another_metric_lacks_is_not_reported():
     notes = (
         Note("undefined", "no mean ms_ssim for c:q=1: 1 image has none", "ms_ssim"),
         Note("undefined", "no mean psnr_rgb for c:q=9: 1 image has none", "psnr_rgb"),

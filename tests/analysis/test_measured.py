@@ -71,7 +71,7 @@ def test_both_averagings():
     assert curve.points("ms_ssim")[1][0] == pytest.approx(-10 * np.log10(0.09))
 
 
-def test_a_missing_image_leaves_a_gap_that_is_said():
+def test_a_gap_from_a_missing_image_is_reported():
     (curve,) = measured_curves(records()[1:], SETS)
     np.testing.assert_allclose(curve.bpp, [3, 4.5, 6])
     assert kinds(curve) == ["incomplete", "short"]
@@ -111,7 +111,7 @@ def test_two_fingerprints_at_one_operating_point_are_a_conflict():
     assert "2 fingerprints (none, other-weight)" in notes_on(curve)[0].message
 
 
-def test_a_failure_with_another_fingerprint_is_no_conflict():
+def test_a_failure_with_another_fingerprint_does_not_conflict():
     changes = {"error": "no", "n_bytes": None, "scores": {}, "variable_rate": False}
     failed = record(3, "a.png", fingerprint="other-weights", **changes)
     fixed = [dataclasses.replace(r, variable_rate=False) for r in records()]
@@ -119,7 +119,7 @@ def test_a_failure_with_another_fingerprint_is_no_conflict():
     assert curve.rate_values == (1, 2, 3, 4)
 
 
-def test_points_of_different_versions_are_said():
+def test_points_of_different_versions_are_reported():
     newer = [
         dataclasses.replace(r, provenance={"versions": {"toy": "2"}}) if r.rate_value == 4 else r
         for r in records()
@@ -164,7 +164,7 @@ def with_kind(kind, sha256="0", **changes):
         ("random", "random weights"), ("reduced", "reduced network"), ("other", "other weights"),
     ],
 )  # fmt: skip
-def test_other_weights_than_the_published_are_said_in_label_and_notes(kind, said):
+def test_label_and_notes_report_unpublished_weights(kind, said):
     settings = (("weights", "/any/name.pt"), ("precision", "half"))
     (curve,) = measured_curves(with_kind(kind, settings=settings), SETS)
     assert curve.label == f"toy ({said})"

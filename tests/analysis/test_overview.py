@@ -52,7 +52,7 @@ def test_points_of_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["published", "random", "reduced", "other"])
-def test_only_published_weights_stand_for_the_published_codec(tmp_path, kind):
+def test_only_published_weights_represent_the_published_codec(tmp_path, kind):
     folder = tmp_path / "photos"
     folder.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)

@@ -1,8 +1,8 @@
 """The metrics of the JPEG AI set against other implementations, and what all metrics promise.
 
-FSIM and IW-SSIM of piq 0.8.0 (which needs torchvision, so it is not run here) on images of
+FSIM and IW-SSIM of piq 0.8.0 (which needs torchvision, so these tests do not run it) on images of
 ``sample`` whose green channel was quantized to 8 levels; VIF and PSNR-HVS-M of sewar and psnr_hvsm
-as they are run here; NLPD by plain convolutions.
+as these tests run them; NLPD by plain convolutions.
 """
 
 import contextlib
@@ -147,7 +147,7 @@ def test_luma_weighs_channels():
 
 
 @pytest.mark.parametrize("name", ["lpips", "dists"])
-def test_networks_that_are_not_here_say_how_to_get_them(name, monkeypatch):
+def test_missing_networks_say_how_to_get_them(name, monkeypatch):
     monkeypatch.setattr("rdbench.metrics.perceptual.find_spec", lambda library: None)
     assert name not in available()
     with pytest.raises(Unavailable, match=r"pip install 'rdbench\[perceptual\]'"):

@@ -73,7 +73,7 @@ def test_fingerprints_are_stable():
     assert Protocol("float").fingerprint == "6896d03340af"
 
 
-def test_metrics_are_no_part_of_the_fingerprint():
+def test_metrics_do_not_change_the_fingerprint():
     """They can be computed later, from the kept bitstreams."""
     assert Protocol(metrics=("ms_ssim",)).fingerprint == DEFAULT_PROTOCOL.fingerprint
 

@@ -9,11 +9,11 @@ from sewar.full_ref import psnr
 
 from rdbench.metrics.psnr import mse_rgb, psnr_rgb
 
-PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
+IMAGES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
 
 
 @settings(deadline=None)
-@given(PICTURES, st.integers(0, 2**32 - 1))
+@given(IMAGES, st.integers(0, 2**32 - 1))
 def test_8_bit_error_is_exact(image, seed):
     decoded = np.random.default_rng(seed).integers(0, 256, image.shape, np.uint8)
     squares = int(((image.astype(np.int64) - decoded) ** 2).sum())
@@ -27,7 +27,7 @@ def test_8_bit_error_does_not_overflow():
 
 
 @settings(deadline=None)
-@given(PICTURES, st.floats(0.01, 0.3), st.integers(0, 2**32 - 1))
+@given(IMAGES, st.floats(0.01, 0.3), st.integers(0, 2**32 - 1))
 def test_float_error_is_not_rounded(image, noise, seed):
     rng = np.random.default_rng(seed)
     decoded = np.clip(image / 255 + rng.normal(0, noise, image.shape), 0, 1).astype(np.float32)

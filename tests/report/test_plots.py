@@ -23,7 +23,7 @@ def curve(label: str, dataset: str = "set", times: float = 1) -> Curve:
 
 @pytest.mark.parametrize("name", ["$5$x", "$x", r"$\frac$", r"$\nonsense{$", "a_b^c", "_hidden"])
 @pytest.mark.filterwarnings("error")
-def test_a_name_is_no_mathematics(tmp_path, name):
+def test_a_name_is_not_read_as_mathematics(tmp_path, name):
     (svg,) = plot_curves(
         [curve(name, f"set {name}"), curve("b", f"set {name}", 2)], tmp_path, ["svg"]
     )
@@ -96,7 +96,7 @@ def has_block(black, side):
     return bool((full == side * side).any())
 
 
-def test_what_no_font_has_is_said_once(tmp_path, monkeypatch):
+def test_characters_that_no_font_has_are_reported_once(tmp_path, monkeypatch):
     from matplotlib.font_manager import fontManager
 
     monkeypatch.setattr(fontManager, "ttflist", dejavu())

@@ -124,7 +124,7 @@ def test_jpeg2000_holds_the_rate() -> None:
 
 
 def test_jpeg2000_converts_to_luma_and_chroma() -> None:
-    """Without the transform, grey would be coded thrice: 4.8 dB less at the same rate."""
+    """Without the transform, grey would be coded three times: 4.8 dB less at the same rate."""
     grey = np.repeat(photograph("coffee")[:256, :256, 1:2], 3, axis=2)
     file = io.BytesIO()
     options = {"quality_mode": "rates", "quality_layers": [24.0], "irreversible": True, "mct": 0}

@@ -1,4 +1,4 @@
-"""Bitstreams kept in ``tests/golden`` must decode, today and tomorrow, to the images beside them.
+"""Bitstreams kept in ``tests/golden`` must decode, today and tomorrow, to the images next to them.
 
 Where the format fixes every sample, exactly; elsewhere (inverse wavelets and colour conversions in
 floating point) to within a rounding step or two. ``python

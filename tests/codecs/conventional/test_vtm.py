@@ -99,7 +99,7 @@ def test_command_lines_are_the_published_recipe(codec: Vtm18, programs: Programs
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 41), (25, 40), (1, 1), (33, 47)])
-def test_only_sizes_that_are_no_multiple_of_8_are_padded(
+def test_only_sizes_that_are_not_multiples_of_8_are_padded(
     codec: Vtm18, programs: Programs, height: int, width: int
 ) -> None:
     assert codec.decode(codec.encode(make_image(height, width)).data).shape == (height, width, 3)
@@ -228,11 +228,11 @@ def test_programs_are_found_by_variable_and_path(
 
 
 def test_configuration_is_found_and_fingerprinted(programs: Programs, tmp_path: Path) -> None:
-    beside = programs.folder / vtm.CONFIG
+    config = programs.folder / vtm.CONFIG
     codec = Vtm18(programs=str(programs.folder))
-    assert codec.fingerprint() == hashlib.sha256(beside.read_bytes()).hexdigest()
+    assert codec.fingerprint() == hashlib.sha256(config.read_bytes()).hexdigest()
     (tmp_path / "cfg").mkdir()
-    beside.rename(tmp_path / "cfg" / vtm.CONFIG)
+    config.rename(tmp_path / "cfg" / vtm.CONFIG)
     codec.check()
     (tmp_path / "cfg" / vtm.CONFIG).rename(tmp_path / "mine.cfg")
     with pytest.raises(Unavailable, match=r"no encoder_intra_vtm\.cfg.*vtm18:config=PATH"):

@@ -96,7 +96,7 @@ def test_odd_sizes_decode_alike_on_other_threads(name: str) -> None:
 
 
 def test_attention_does_not_depend_on_threads() -> None:
-    """A size at which a third of the gates is no whole number of vectors."""
+    """A size at which a third of the gates is not a whole number of vectors."""
     image = np.random.default_rng(42).integers(0, 256, (253, 504, 3), np.uint8)
     one, three = (
         QVRF_ATTENTION(weights="random-tiny", a=2.7, threads=threads) for threads in (1, 3)
@@ -211,7 +211,7 @@ def test_files_of_other_weights_are_refused() -> None:
         tiny("mbt2018").decode(data)
 
 
-def test_latents_that_are_no_numbers_are_an_error(tmp_path: Path) -> None:
+def test_latents_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     network = build("mbt2018-mean", "fixed", 8, 12)
     network.g_a[0].weight.data[:] = torch.finfo(torch.float32).max
     save_file(network.state_dict(), tmp_path / "large.safetensors")
@@ -219,7 +219,7 @@ def test_latents_that_are_no_numbers_are_an_error(tmp_path: Path) -> None:
         MBT2018_MEAN(weights=str(tmp_path / "large.safetensors")).encode(photo())
 
 
-def test_bit_maps_tell_where_the_ideal_bits_go() -> None:
+def test_bit_maps_show_where_the_ideal_bits_go() -> None:
     codec = tiny("qvrf-mbt2018", a=4.0)
     maps = codec.bit_maps(photo(100, 200))
     assert {name: bits.shape for name, bits in maps.items()} == {"z": (2, 4), "y": (8, 16)}

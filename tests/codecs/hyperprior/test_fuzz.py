@@ -52,7 +52,7 @@ def test_forged_headers(name: str) -> None:
     for file in forged(stream.data, stream.segments[0].n_bytes, 200, seed=2):
         try:
             assert codec.decode(file).size
-            outcomes["picture"] += 1
+            outcomes["image"] += 1
         except BitstreamError:
             outcomes["error"] += 1
     assert outcomes["error"] > 150

@@ -22,7 +22,7 @@ PHOTO: npt.NDArray[np.uint8] = np.ascontiguousarray(photograph("astronaut")[:256
 
 
 def point(codec: Codec) -> tuple[float, float]:
-    """Bits a pixel and PSNR in dB of the photograph, from bytes, in eight bits."""
+    """Bits per pixel and PSNR in dB of the photograph, from bytes, in eight bits."""
     stream = codec.encode(PHOTO).data
     decoded = codec.decode(stream)
     if decoded.dtype != np.uint8:

@@ -224,7 +224,7 @@ class _Settings:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_parameters_that_are_no_numbers_are_named(tmp_path, value, suffix):
+def test_parameters_that_are_not_finite_are_named(tmp_path, value, suffix):
     path, content = tmp_path / f"a{suffix}", {"g_a.0.bias": torch.tensor([1.0, value])}
     save_file(content, path) if suffix == ".safetensors" else torch.save(content, path)
     with pytest.raises(DataError, match=r"parameter g_a\.0\.bias contains NaN or infinite"):

@@ -32,7 +32,7 @@ def test_forged_headers() -> None:
     for file in forged(stream.data, stream.segments[0].n_bytes, 300, seed=2):
         try:
             CODEC.decode(file)
-            outcomes["picture"] += 1
+            outcomes["image"] += 1
         except BitstreamError:
             outcomes["error"] += 1
     assert outcomes["error"] > 250

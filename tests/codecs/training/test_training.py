@@ -1,4 +1,4 @@
-"""Training: losses fall, a stopped run goes on bit for bit, weights become a codec."""
+"""Training: losses fall, a stopped run resumes bit for bit, weights become a codec."""
 
 import csv
 import json
@@ -83,7 +83,7 @@ def test_qarv_learns(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
-def test_a_stopped_run_goes_on_bit_for_bit(photos: Path, tmp_path: Path, optimizer: str) -> None:
+def test_a_stopped_run_resumes_bit_for_bit(photos: Path, tmp_path: Path, optimizer: str) -> None:
     settings = recipe(8, optimizer=optimizer)
     whole = tiny(settings)
     train(whole, settings, photos, tmp_path / "whole", log_every=2)
@@ -141,13 +141,13 @@ def test_muon_moves_every_direction_of_a_matrix_alike(photos: Path, tmp_path: Pa
     assert spreads["muon"] < 4 < 10 < spreads["adam"]
 
 
-def test_another_recipe_does_not_go_on(photos: Path, tmp_path: Path) -> None:
+def test_another_recipe_does_not_resume(photos: Path, tmp_path: Path) -> None:
     train(tiny(recipe(2)), recipe(2), photos, tmp_path)
     with pytest.raises(DataError, match="another recipe"):
         train(tiny(recipe(4)), recipe(4), photos, tmp_path)
 
 
-def test_a_checkpoint_from_before_a_setting_goes_on(photos: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_from_before_a_setting_resumes(photos: Path, tmp_path: Path) -> None:
     """A setting that its recipe does not name had the default."""
     train(tiny(recipe(2)), recipe(2), photos, tmp_path)
     path = tmp_path / "checkpoint.pt"
@@ -213,7 +213,7 @@ def test_devices_that_are_none(device: str, message: str, photos: Path, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_stopped_at_the_start_goes_on(photos: Path, tmp_path: Path) -> None:
+def test_a_run_stopped_at_the_start_resumes(photos: Path, tmp_path: Path) -> None:
     def stop(progress: Progress) -> None:
         raise KeyboardInterrupt
 
@@ -264,7 +264,7 @@ def test_a_diverging_run_says_so(photos: Path, tmp_path: Path) -> None:
         train(objective, settings, photos, tmp_path, log_every=1)
 
 
-def test_a_collapsed_regulator_is_said(photos: Path, tmp_path: Path) -> None:
+def test_a_collapsed_regulator_is_reported(photos: Path, tmp_path: Path) -> None:
     network = {"baseline": "mbt2018-mean", "method": "qvrf", "n": 8, "m": 12}
     objective = HyperpriorObjective(network)
     train(objective, recipe(2, network=network), photos, tmp_path / "whole", log_every=1)
@@ -409,7 +409,7 @@ def test_threads_that_torch_cannot_use(codec: str, threads: str) -> None:
         get_codec(f"{codec}:weights=random-tiny,threads={threads}")
 
 
-def test_a_recipe_that_is_no_text(tmp_path: Path) -> None:
+def test_a_recipe_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_bytes(b"\x92\xff")
     with pytest.raises(DataError, match="cannot be read"):
         load_recipe(tmp_path / "r.toml")

@@ -165,7 +165,7 @@ def manifest(name: str) -> Manifest:
     if name not in manifests():
         hint = closest(name, manifests())
         raise UsageError(
-            f"no data set or folder {name!r}{hint} (`rdbench list datasets` shows all)"
+            f"no data set or folder {name!r}{hint} (`rdbench datasets list` shows all)"
         )
     return manifests()[name]
 

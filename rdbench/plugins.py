@@ -161,7 +161,7 @@ def _no_codec(name: str) -> str:
     if members:
         return f"{name!r} is a family of codecs; choose one of {', '.join(members)}"
     hint = closest(name, codec_names())
-    return f"no codec named {name!r}{hint} (`rdbench list codecs` shows all)"
+    return f"no codec named {name!r}{hint} (`rdbench codecs list` shows all)"
 
 
 def _class_of_file(name: str) -> type[Codec]:

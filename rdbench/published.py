@@ -61,7 +61,7 @@ def load_curve(dataset: str, codec: str) -> Curve:
         here = {name for where, name in found if where == dataset}
         raise UsageError(
             f"no curve of {codec!r} is published on {dataset}{closest(codec, here)} "
-            "(`rdbench list curves` shows all)"
+            "(`rdbench curves list` shows all)"
         )
     return _read(dataset, codec, found[dataset, codec])
 

@@ -210,7 +210,7 @@ def _operating_points(codecs: Sequence[Codec | str]) -> dict[Codec, Identity]:
         for point in (get_codecs(codec) if isinstance(codec, str) else [codec])
     }
     if not points:
-        raise UsageError("no codec given (`rdbench list codecs` shows all)")
+        raise UsageError("no codec given (`rdbench codecs list` shows all)")
     for point in points:
         point.check()
     return {point: identify(point) for point in points}

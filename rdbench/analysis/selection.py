@@ -178,4 +178,4 @@ def _no_curve(curves: Sequence[Curve], name: str) -> str:
     own = sorted({c.label for c in curves if c.source != "published"})
     there = f"measured or imported: {', '.join(own)}; " if own else ""
     hint = closest(name, {c.codec for c in curves} | set(own))
-    return f"no curve of {name!r}{hint} ({there}`rdbench list curves` shows the published ones)"
+    return f"no curve of {name!r}{hint} ({there}`rdbench curves list` shows the published ones)"

@@ -131,7 +131,7 @@ GOLDEN = "ed228e0cde108909e91dc829"
 
 
 @given(data=st.binary(max_size=200), flip=st.integers(0, 10_000))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_corrupt_bytes_end_in_a_bitstream_error(data, flip):
     symbols, scales = normal_symbols(300)
     indexes = GAUSSIAN.indexes(scales)
@@ -243,6 +243,7 @@ def test_scales_below_and_above_all_boundaries_move_nothing():
 
 
 @given(seed=st.integers(0, 2**32))
+@settings(deadline=None)
 def test_forbidden_steps_are_those_that_bring_a_boundary_near(seed):
     """Against all boundaries at all numbers of steps, one by one."""
     rng = np.random.default_rng(seed)
@@ -278,7 +279,7 @@ def test_golden_bytes_of_moved_boundaries():
     symbols[[0, 1, 1099]] = 2, -1, 70000
     assert scaled([(symbols, scales)]).hex() == GOLDEN_SCALED
     decoder = ScaleDecoder("y", bytes.fromhex(GOLDEN_SCALED), GAUSSIAN, 1100)
-    assert decoder.steps.steps.tolist() == [3, 0]
+    assert decoder.steps.steps.tolist() == [3]
     np.testing.assert_array_equal(decoder.get_scaled(scales), symbols)
     decoder.finish()
 
@@ -287,7 +288,7 @@ GOLDEN_SCALED = "7ddeddc6feffff9235cb6eb7346c3a22"
 
 
 @given(data=st.binary(max_size=60), flip=st.integers(0, 10_000))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_corrupt_steps_end_in_a_bitstream_error(data, flip):
     symbols, scales = normal_symbols(3000)
     good = scaled([(symbols, scales)])

@@ -326,6 +326,10 @@ class BoundarySteps:
         layout = np.array([self.layout], np.int32)
         return [(_LAYOUT, layout), (_step_models()[self.layout % len(_RATIOS)], self.steps)]
 
+    def crc(self) -> int:
+        """Return the CRC-32 of all integers that code them."""
+        return zlib.crc32(np.append(np.int32(self.layout), self.steps).tobytes())
+
     @classmethod
     def decode(cls, coder: "constriction.stream.stack.AnsCoder", n: int) -> Self:
         """Return those of a stream of n symbols, which begins with them."""
@@ -413,6 +417,7 @@ class ScaleEncoder:
         indexes: npt.NDArray[np.integer] = self._tables.indexes(scales * factors)
         encoder = SymbolEncoder(self._tables)
         encoder._runs += chosen.runs()
+        encoder._crc = chosen.crc()
         ends = np.cumsum([len(symbols) for symbols, _ in self._calls])
         for (symbols, _), part in zip(self._calls, np.split(indexes, ends[:-1]), strict=True):
             encoder.put(symbols, part)
@@ -435,6 +440,7 @@ class ScaleDecoder(SymbolDecoder):
         super().__init__(data, tables)
         self._latent, self._scale_tables = latent, tables
         self.steps = BoundarySteps.decode(self._coder, n)
+        self._crc = self.steps.crc()
         self._factors = self.steps.per_symbol(tables.factors(self.steps.steps), n)
         self._n_done = 0
 

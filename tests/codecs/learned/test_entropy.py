@@ -284,7 +284,7 @@ def test_golden_bytes_of_moved_boundaries():
     decoder.finish()
 
 
-GOLDEN_SCALED = "7ddeddc6feffff9235cb6eb7346c3a22"
+GOLDEN_SCALED = "99273fbaffffff71326d6bf59210db05"
 
 
 @given(data=st.binary(max_size=60), flip=st.integers(0, 10_000))

@@ -173,14 +173,7 @@ class HyperpriorModel(Model):
                 self._decode_y(steps, z, decoder)
             with stage("transform"):
                 steps.run[-1]()
-            with stage("copies"):
-                in_order = fetch(steps.in_order)
-                wait(self._device)
-            image = steps.image.clone()
-        with stage("entropy coding"):
-            decoder.check(in_order.numpy())
-            decoder.finish()
-        return image
+            return steps.image.clone()
 
     def _decode_y(self, steps: Decoding, z: Symbols, decoder: ScaleDecoder) -> None:
         with stage("copies"):
@@ -189,11 +182,8 @@ class HyperpriorModel(Model):
         for k, run in enumerate(steps.run[:-1]):
             with stage("entropy parameters"):
                 run()
-            with stage("copies"):
-                ends = fetch(steps.stream.ends[k])
-                wait(self._device)
-            with stage("entropy coding"):
-                steps.stream.decode(k, ends)
+            steps.stream.decode(k, decoder)
+        steps.stream.finish(decoder)
 
     def _steps_for(self, kind: type[Kind], height: int, width: int, point: RatePoint) -> Kind:
         """What codes images of a size; recorded where launches take much of its time."""

@@ -132,11 +132,9 @@ class Decoding:
         z: integers of z, (channels, height, width).
         stream: the symbols of y.
         run: a step for each time that integers of y are asked for, and one for the image.
-        in_order: integers of y in the order of coding, (n,) int32.
         image: (1, 3, height, width), not clamped.
     """
 
-    in_order: Tensor
     image: Tensor
     _z_hat: Tensor
     _decoding: DecodingOfY
@@ -148,7 +146,6 @@ class Decoding:
         shape = network.n, height // STRIDE, width // STRIDE
         self.z = Input(shape, torch.int32, setting.device)
         self.stream = ScaledSymbols(setting.tables, network.m * rows * columns, setting.device)
-        self._integers: dict[int, Tensor] = {}
         self._n = network.n_questions(rows, columns)
         steps: list[Step] = [self._first, *(partial(self._next, k) for k in range(1, self._n))]
         steps.append(self._last)
@@ -169,12 +166,11 @@ class Decoding:
             self._decoding.send(self._answer(self._n - 1))
         except StopIteration as stop:
             self.image = network.synthesis(stop.value, self._z_hat, point)
-        self.in_order = torch.cat([self._integers[k] for k in range(self._n)])
 
     def _to_tables(self, k: int, asked: Asked) -> None:
         self._asked = asked
         self.stream.choose_tables(k, asked.scale.reshape(-1))
 
     def _answer(self, k: int) -> Tensor:
-        self._integers[k] = self.stream.in_order(k)
-        return self._integers[k].view(self._asked.mean.shape).to(self._asked.mean.dtype)
+        mean = self._asked.mean
+        return self.stream.symbols[self.stream.parts[k]].view(mean.shape).to(mean.dtype)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rdbench.errors import BitstreamError, DataError, EncoderError
-from rdbench.stages import collects_entropy_parameters, stage
+from rdbench.stages import stage
 from rdbench.types import Image
 from rdbench_codecs.learned import graphs
 from rdbench_codecs.learned.base import STRIDE, FloatImage, Latent
@@ -30,7 +30,6 @@ from rdbench_codecs.qarv.steps import (
     FixedCondition,
     LatentShape,
     Setting,
-    latent_shapes,
 )
 
 _MARGIN = 2e-5  # of log scale; at least twice what was measured between machines
@@ -96,52 +95,36 @@ class Model:
         self, segments: Sequence[bytes | None], height: int, width: int, parameter: float
     ) -> FloatImage:
         """Return the image of some latents; the prior mean replaces those that are None."""
-        shapes = latent_shapes(self._network.config, height, width)
-        with stage("entropy coding"):
-            decoders = [
-                None if segment is None else ScaleDecoder(name, segment, TABLES, shape.n)
-                for name, segment, shape in zip(self._names, segments, shapes, strict=True)
-            ]
         with self._lock:
             with stage("transform"):
                 steps: Decoding = self._steps_for(Decoding, height, width)
                 self._fixed.assign(self._condition(parameter))
-            image = self._decode(steps, decoders)
-        with stage("entropy coding"):
-            for name, decoder in zip(self._names, decoders, strict=True):
-                _finish(name, decoder)
-        return image
-
-    def _decode(self, steps: Decoding, decoders: Sequence[ScaleDecoder | None]) -> FloatImage:
-        with stage("copies"):
-            for stream, decoder in zip(steps.streams, decoders, strict=True):
-                stream.begin(decoder)
-        in_order = result = torch.empty(0)
-        for i in range(self.n_latents + 1):
-            is_last = i == self.n_latents
-            with stage("transform" if is_last else "entropy parameters"):
-                steps.run[i]()
-            if i >= 2:  # while the device works
-                self._check(decoders[i - 2], in_order, steps.streams[i - 2].scales[0])
+            for i, segment in enumerate(segments):
+                try:
+                    self._decode_latent(steps, i, segment)
+                except BitstreamError as error:
+                    raise BitstreamError(f"latent {self._names[i]}: {error}") from None
+            with stage("transform"):
+                steps.run[-1]()
             with stage("copies"):
-                if i >= 1:
-                    in_order = fetch(steps.in_order[i - 1])
-                result = fetch(steps.pixels if is_last else steps.streams[i].ends[0])
+                pixels = fetch(steps.pixels)
                 wait(self._device)
-            if not is_last:
-                with stage("entropy coding"):
-                    steps.streams[i].decode(0, result)
-        self._check(decoders[-1], in_order, steps.streams[-1].scales[0])
-        return result.numpy()
+            return pixels.numpy()
 
-    def _check(self, decoder: ScaleDecoder | None, symbols: Tensor, scales: Tensor) -> None:
-        """Give a decoder its symbols in the order of coding."""
+    def _decode_latent(self, steps: Decoding, i: int, segment: bytes | None) -> None:
+        stream, decoder = steps.streams[i], None
+        if segment is not None:
+            with stage("entropy coding"):
+                decoder = ScaleDecoder(self._names[i], segment, TABLES, steps.shapes[i].n)
+            with stage("copies"):
+                stream.begin(decoder)
+        with stage("entropy parameters"):
+            steps.run[i]()
         if decoder is None:
-            return
-        with stage("entropy coding"):
-            decoder.check(symbols.numpy())
-        if collects_entropy_parameters():
-            decoder.tell(symbols.numpy(), scales.cpu().numpy())
+            stream.symbols.zero_()
+        else:
+            stream.decode(0, decoder)
+            stream.finish(decoder)
 
     def top_down(self, height: int, width: int, lambda_: float, choose: Choice) -> FloatImage:
         """Return an image of (height, width) from latents that ``choose`` gives."""
@@ -204,15 +187,6 @@ class Model:
     def _relaxed(self) -> torch.autocast:
         dtype = torch.float16 if self._device.type == "cuda" else torch.bfloat16
         return torch.autocast(self._device.type, dtype, enabled=self._half)
-
-
-def _finish(name: str, decoder: ScaleDecoder | None) -> None:
-    """Raise BitstreamError unless a decoder gave the encoder's symbols."""
-    try:
-        if decoder is not None:
-            decoder.finish()
-    except BitstreamError as error:
-        raise BitstreamError(f"latent {name}: {error}") from None
 
 
 @lru_cache(maxsize=4)

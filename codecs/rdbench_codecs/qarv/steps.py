@@ -157,9 +157,9 @@ class Decoding:
     """The network of the decoder: a step per latent, which chooses tables, and one for the image.
 
     Attributes:
-        streams: the symbols of each latent.
+        shapes: of the latents.
+        streams: their symbols.
         run: the steps.
-        in_order: symbols of each latent in the order of coding, (n,) int32; its next step sets it.
         pixels: the image, (height, width, 3) in [0, 1].
     """
 
@@ -168,14 +168,13 @@ class Decoding:
     _prior: Prior
 
     def __init__(self, setting: Setting, height: int, width: int, recorded: bool) -> None:
-        self._shapes = latent_shapes(setting.network.config, height, width)
+        self.shapes = latent_shapes(setting.network.config, height, width)
         self._setting, self._size = setting, (height, width)
         self.streams = [
-            ScaledSymbols(setting.tables, shape.n, setting.device) for shape in self._shapes
+            ScaledSymbols(setting.tables, shape.n, setting.device) for shape in self.shapes
         ]
-        self.in_order: dict[int, Tensor] = {}
         steps: list[Step] = [self._first]
-        steps += [partial(self._next, i) for i in range(1, len(self._shapes))]
+        steps += [partial(self._next, i) for i in range(1, len(self.shapes))]
         steps.append(self._last)
         self.run = graphs.record(steps, setting.device) if recorded else steps
 
@@ -201,9 +200,10 @@ class Decoding:
     def _with_latent(self, i: int) -> Tensor:
         """The feature that knows latent i."""
         network, condition = self._setting[:2]
-        self.in_order[i] = self.streams[i].in_order(0)
-        height, width, channels = self._shapes[i]
-        residual = self.in_order[i].view(1, height, width, channels).permute(0, 3, 1, 2).float()
+        height, width, channels = self.shapes[i]
+        residual = (
+            self.streams[i].symbols.view(1, height, width, channels).permute(0, 3, 1, 2).float()
+        )
         return network.add_latent(i, self._feature, self._prior.value(residual), condition)
 
 

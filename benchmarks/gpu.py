@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,26 +98,32 @@ def _short(value: Any) -> str:
 def agreement(args: argparse.Namespace) -> dict[str, Any]:
     """Decode files of each device on the other."""
     images = dict(_images(args))
-    rows = []
+    rows, errors = [], {}
     for name, codec in _points(args.tiny):
-        found = [_agree(codec, image, args.device) for image in images.values()]
-        rows.append(
-            {
-                "codec": name,
-                "images": len(found),
-                "failures": sum(len(each["failures"]) for each in found),
-                "log_scale": max(each["log_scale"] for each in found),
-                "levels": max(each["levels"] for each in found),
-                "other_pixels_%": 100 * statistics.fmean(each["share"] for each in found),
-                "equal_files": sum(each["equal_files"] for each in found),
-                "bytes_%": 100 * statistics.fmean(each["bytes"] for each in found) - 100,
-                "first_failure": next((f for each in found for f in each["failures"]), ""),
-            }
-        )
-        table(rows[-1:])
+        try:
+            rows.append(_agreement(name, [_agree(codec, x, args.device) for x in images.values()]))
+            table(rows[-1:])
+        except Exception as error:
+            errors[name] = traceback.format_exc()
+            print(f"{name}: {type(error).__name__}: {error}", flush=True)
     print()
     table(rows)
-    return {"images": {name: image.shape for name, image in images.items()}, "rows": rows}
+    shapes = {name: image.shape for name, image in images.items()}
+    return {"images": shapes, "rows": rows, "errors": errors}
+
+
+def _agreement(name: str, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "codec": name,
+        "images": len(found),
+        "failures": sum(len(each["failures"]) for each in found),
+        "log_scale": max(each["log_scale"] for each in found),
+        "levels": max(each["levels"] for each in found),
+        "other_pixels_%": 100 * statistics.fmean(each["share"] for each in found),
+        "equal_files": sum(each["equal_files"] for each in found),
+        "bytes_%": 100 * statistics.fmean(each["bytes"] for each in found) - 100,
+        "first_failure": next((f for each in found for f in each["failures"]), ""),
+    }
 
 
 def _agree(codec: LearnedCodec, image: Image, device: str) -> dict[str, Any]:
@@ -267,22 +274,23 @@ def profile(args: argparse.Namespace) -> dict[str, Any]:
     """Count and time the kernels of one encode and one decode."""
     image, found = made_up_image(args), {}
     tiny = "random-tiny" if args.tiny else ""
-    mbt2018: Any = CODECS["qvrf-mbt2018"]
+    attention: Any = CODECS["qvrf-cheng2020-attn"]
     mean: Any = CODECS["qvrf-mbt2018-mean"]
     codecs: dict[str, LearnedCodec] = {
         "qarv bundled": Qarv(weights=tiny or "bundled", device=args.device),
         "qarv random": Qarv(weights=tiny or "random", device=args.device),
         "qvrf-mbt2018-mean": mean(weights=tiny or "bundled", index=3, device=args.device),
-        "qvrf-mbt2018": mbt2018(weights=tiny or "bundled", index=3, device=args.device),
+        "qvrf-cheng2020-attn": attention(weights=tiny or "bundled", index=3, device=args.device),
     }
     for name, codec in codecs.items():
-        data = codec.encode(image).data
-        codec.decode(data)
-        for direction, call in (
-            ("encode", lambda c=codec: c.encode(image)),
-            ("decode", lambda c=codec, d=data: c.decode(d)),
-        ):
-            found[f"{name} {direction}"] = _profile(f"{name} {direction}", call)
+        try:
+            data = codec.encode(image).data
+            codec.decode(data)
+            found[f"{name} encode"] = _profile(f"{name} encode", partial(codec.encode, image))
+            found[f"{name} decode"] = _profile(f"{name} decode", partial(codec.decode, data))
+        except Exception:
+            found[name] = {"error": traceback.format_exc()}
+            print(found[name]["error"], flush=True)
     return found
 
 

@@ -112,7 +112,7 @@ def agreement(args: argparse.Namespace) -> dict[str, Any]:
     return {"images": shapes, "rows": rows, "errors": errors}
 
 
-def _agreement(name: str, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _agreement(name: str, found: Rows) -> dict[str, Any]:
     return {
         "codec": name,
         "images": len(found),

@@ -117,6 +117,11 @@ def tell_entropy_parameters(
         found.tables.append(tables)
 
 
+def collects_entropy_parameters() -> bool:
+    """Return whether `tell_entropy_parameters` has an effect."""
+    return _collected is not None
+
+
 @contextmanager
 def collect_entropy_parameters() -> Iterator[dict[str, EntropyParameters]]:
     """Collect what is told inside, by latent."""

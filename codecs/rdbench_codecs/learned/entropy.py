@@ -37,6 +37,7 @@ _BYTE = constriction.stream.model.Uniform(256)
 _N_BYTES = constriction.stream.model.Uniform(4)
 
 _BLOCK_SIZES = (1024, 4096, 16384, 65536)
+SMALLEST_BLOCK = _BLOCK_SIZES[0]
 _N_STEPS = 1025  # between boundaries: one more than the symbols of the smallest block, see below
 _RATIOS = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)  # of the geometric models of steps
 _TINY = np.float32(1e-30)  # stands for scales that are not positive: linear layers give some
@@ -105,16 +106,14 @@ class CategoricalTables:
 
     def _groups(
         self, indexes: npt.NDArray[np.integer]
-    ) -> tuple[npt.NDArray[np.intp], list[tuple[int, slice]]]:
-        """An order that brings equal indexes together, and the (index, slice) of each group."""
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """An order that brings equal indexes together, and where each group ends, (n_tables,)."""
         if indexes.size and indexes.max() >= len(self):
             raise ValueError(f"index {indexes.max()}, but there are {len(self)} tables")
         compact = self._compact(indexes)
         order = np.argsort(compact, kind="stable")
         counts = np.bincount(compact, minlength=len(self))
-        ends = np.cumsum(counts)
-        used = np.flatnonzero(counts)
-        return order, [(int(i), slice(int(ends[i] - counts[i]), int(ends[i]))) for i in used]
+        return order, np.cumsum(counts)
 
 
 class ScaleTables(CategoricalTables):
@@ -226,10 +225,10 @@ class SymbolEncoder:
             indexes: table of each symbol, (n,).
         """
         symbols = np.ascontiguousarray(symbols, np.int32)
-        order, groups = self._tables._groups(indexes)
+        order, ends = self._tables._groups(indexes)
         in_order = symbols[order]
         category, escaped = self._tables._categories(in_order, indexes[order])
-        self._runs += [(self._tables._models[i], category[part]) for i, part in groups]
+        self._runs += [(self._tables._models[i], category[part]) for i, part in _parts(ends)]
         self._runs += _escape_runs(_zigzag(in_order[escaped]))
         self._crc = zlib.crc32(symbols.data, self._crc)
 
@@ -263,18 +262,33 @@ class SymbolDecoder:
 
     def get(self, indexes: npt.NDArray[np.integer]) -> Symbols:
         """The next symbols, int32, (n,), given the table of each."""
-        order, groups = self._tables._groups(indexes)
-        category = np.empty(len(order), np.int32)
-        for i, part in groups:
-            category[part] = self._coder.decode(self._tables._models[i], part.stop - part.start)
-        sorted_indexes = indexes[order]
-        symbols: Symbols = category + self._tables.offsets[sorted_indexes]
-        escaped = np.flatnonzero(category == self._tables.sizes[sorted_indexes])
-        symbols[escaped] = self._escaped_values(len(escaped))
-        result: Symbols = np.empty_like(symbols)
-        result[order] = symbols
-        self._crc = zlib.crc32(result.data, self._crc)
+        order, ends = self._tables._groups(indexes)
+        result: Symbols = np.empty(len(order), np.int32)
+        result[order] = self.get_by_table(ends)
+        self.check(result)
         return result
+
+    def get_by_table(self, ends: npt.NDArray[np.integer]) -> Symbols:
+        """Return the next symbols, int32, (n,), those of each table together.
+
+        `check` must be told them in the order in which they were put.
+
+        Args:
+            ends: number of symbols that use table 0 ... i at most, (n_tables,).
+        """
+        symbols: Symbols = np.empty(ends[-1], np.int32)
+        escaped = []
+        for i, part in _parts(ends):
+            category = self._coder.decode(self._tables._models[i], part.stop - part.start)
+            escaped.append(part.start + np.flatnonzero(category == self._tables.sizes[i]))
+            np.add(category, self._tables.offsets[i], out=symbols[part])
+        where = np.concatenate(escaped) if escaped else np.empty(0, np.intp)
+        symbols[where] = self._escaped_values(len(where))
+        return symbols
+
+    def check(self, symbols: Symbols) -> None:
+        """Take decoded symbols, in the order in which they were put, into account for `finish`."""
+        self._crc = zlib.crc32(symbols.data, self._crc)
 
     def finish(self) -> None:
         """Raise BitstreamError unless exactly the encoder's integers have been decoded."""
@@ -452,6 +466,24 @@ class ScaleDecoder(SymbolDecoder):
         symbols = self.get(indexes)
         tell_entropy_parameters(self._latent, symbols, scales, indexes)
         return symbols
+
+    def factors_of_blocks(self) -> npt.NDArray[np.float32]:
+        """Return what the scales of each SMALLEST_BLOCK of symbols are multiplied by."""
+        return self._factors[::SMALLEST_BLOCK]
+
+    def tell(self, symbols: Symbols, scales: npt.NDArray[np.float32]) -> None:
+        """Tell listeners all symbols and their scales, where not `get_scaled` decoded them."""
+        indexes = self._scale_tables.indexes(scales * self._factors)
+        tell_entropy_parameters(self._latent, symbols, scales, indexes)
+
+
+def _parts(ends: npt.NDArray[np.integer]) -> Iterator[tuple[int, slice]]:
+    """Index and slice of each group that is not empty, given where they end."""
+    start = 0
+    for i, end in enumerate(ends.tolist()):
+        if end > start:
+            yield i, slice(start, end)
+        start = end
 
 
 def _with_escape(pmf: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -28,6 +28,8 @@ from rdbench_codecs.learned.entropy import ScaleDecoder, ScaleEncoder, Symbols
 from rdbench_codecs.learned.graphs import N_SIZES, fetch, fetch_all, wait
 from rdbench_codecs.learned.runtime import threads
 
+_MARGIN, _LARGEST_MARGIN = 3e-5, 1.1e-4
+
 Kind = TypeVar("Kind", Encoding, Decoding)
 
 
@@ -93,6 +95,15 @@ class Model(ABC):
         """
 
 
+def margin_of(regulator: float) -> float:
+    """Return how much of log scale is left between encoder and decoder; see docs/format.md.
+
+    Scales are multiplied by the regulator, and so are their errors, which hardly depend on the
+    scale: the larger the regulator, the larger the drift where the tables change.
+    """
+    return min(_MARGIN * max(1.0, regulator) ** 0.5, _LARGEST_MARGIN)
+
+
 def make_model(network: Network, method: str, device: str) -> Model:
     """Return the model of a network, which is on its device and in evaluation mode."""
     kind = FactorizedModel if isinstance(network, FactorizedPrior) else HyperpriorModel
@@ -151,7 +162,7 @@ class HyperpriorModel(Model):
                 y = fetch_all([*steps.y, steps.symbols, steps.scales], self._device)
         coded_z, (rounded, bits, values, symbols, scales) = self._z.code(*z), y
         with stage("entropy coding"):
-            encoder = ScaleEncoder("y", self._y_tables)
+            encoder = ScaleEncoder("y", self._y_tables, margin_of(float(point.regulator)))
             ends = np.cumsum(steps.sizes)[:-1]
             for part in zip(np.split(symbols, ends), np.split(scales, ends), strict=True):
                 encoder.put(*part)

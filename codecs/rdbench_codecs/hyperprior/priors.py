@@ -20,7 +20,6 @@ SCALES = np.exp(np.linspace(math.log(0.11), math.log(256), 64))
 
 LIKELIHOOD_FLOOR = 1e-9
 
-_MARGIN = 5e-5  # of log scale; at least twice what was measured between machines
 _TAIL_MASS = 1e-9
 _MIN_RADIUS = 16  # of a table of y
 _MAX_RADIUS = 2**12  # of a table of the factorized prior, whatever the quantiles say
@@ -143,7 +142,7 @@ def gaussian_tables() -> ScaleTables:
         ndtr((0.5 - distance) / scale) - ndtr((-0.5 - distance) / scale)
         for distance, scale in zip(distances, SCALES, strict=True)
     ]
-    return ScaleTables(pmfs, -radii, np.sqrt(SCALES[1:] * SCALES[:-1]), _MARGIN)
+    return ScaleTables(pmfs, -radii, np.sqrt(SCALES[1:] * SCALES[:-1]))
 
 
 def ideal_bits(likelihood: Tensor) -> npt.NDArray[np.float32]:

@@ -36,11 +36,14 @@ _CHECK = constriction.stream.model.Uniform(2**24)
 _BYTE = constriction.stream.model.Uniform(256)
 _N_BYTES = constriction.stream.model.Uniform(4)
 
-_BLOCK_SIZES = (1024, 4096, 16384, 65536)
+_BLOCK_GROWTH = 4
+_BLOCK_SIZES = tuple(512 * _BLOCK_GROWTH**i for i in range(4))
 SMALLEST_BLOCK = _BLOCK_SIZES[0]
-_N_STEPS = 1025  # between boundaries: one more than the symbols of the smallest block, see below
+_N_STEPS = 513  # between boundaries: one more than the symbols of the smallest block, see below
 _RATIOS = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)  # of the geometric models of steps
-_TINY = np.float32(1e-30)  # stands for scales that are not positive: linear layers give some
+_TINY = np.float32(
+    1e-30
+)  # least scale that is told from others: linear layers give negative ones, too
 _LAYOUT = constriction.stream.model.Uniform(len(_BLOCK_SIZES) * len(_RATIOS))
 
 
@@ -122,13 +125,11 @@ class ScaleTables(CategoricalTables):
     Args:
         pmfs, offsets: as in CategoricalTables, by increasing scale.
         boundaries: largest scale of every table but the last.
-        margin: largest difference between the encoder's and a decoder's logarithm of a scale. The
-            encoder's choice; files of any margin are decoded.
 
-    Boundaries can move up by 0 to 1,024 steps, all together; 1,025 steps are the distance to the
-    next boundary. A scale is within the margin of a boundary at one number of steps at most. So a
-    block of 1,024 symbols always has a number of steps that keeps the boundaries away from all its
-    scales.
+    Boundaries can move up by 0 to 512 steps, all together; 513 steps are the distance to the next
+    boundary. A scale is within less than half a step of a boundary at one number of steps at most.
+    So a block of 512 symbols always has a number of steps that keeps the boundaries away from all
+    its scales.
     """
 
     def __init__(
@@ -136,19 +137,16 @@ class ScaleTables(CategoricalTables):
         pmfs: Sequence[npt.NDArray[np.float64]],
         offsets: Sequence[int] | npt.NDArray[np.int_],
         boundaries: npt.NDArray[np.float64],
-        margin: float,
     ) -> None:
         super().__init__(pmfs, offsets)
         self.boundaries = boundaries.astype(np.float32)
-        self._first, self._last = np.log(boundaries[[0, -1]])
-        self._spacing = (self._last - self._first) / (len(boundaries) - 1)
-        self._margin, self._step = margin, self._spacing / _N_STEPS
-        if not np.allclose(np.diff(np.log(boundaries)), self._spacing) or self._spacing <= 0:
+        logs = np.log(boundaries)
+        spacing = (logs[-1] - logs[0]) / (len(logs) - 1)
+        if not np.allclose(np.diff(logs), spacing) or spacing <= 0:
             raise ValueError("boundaries must increase by equal steps of their logarithm")
         if len(boundaries) != len(self) - 1:
             raise ValueError("one boundary is needed between any two tables")
-        if not 0 < margin < 0.5 * self._step:
-            raise ValueError(f"the margin is {margin:g}, it must be less than half a step")
+        self._first, self._step = float(logs[0]), float(spacing / _N_STEPS)
 
     def indexes(
         self, scales: npt.NDArray[np.float32]
@@ -162,25 +160,33 @@ class ScaleTables(CategoricalTables):
         return factors
 
     def forbidden_steps(
-        self, scales: npt.NDArray[np.float32]
+        self, scales: npt.NDArray[np.float32], margin: float
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return which numbers of steps put a boundary within the margin of a scale.
 
         Args:
             scales: (n,).
+            margin: distance between logarithms.
 
         Returns:
             Positions in ``scales``, and the number of steps that each rules out.
+
+        Raises:
+            ValueError: the margin is not less than half a step.
         """
-        # Boundary j lies at first + j * spacing + steps * step, 0 <= steps < _N_STEPS.
-        above = np.log(np.maximum(scales, _TINY), dtype=np.float64) - self._first
-        highest = self._last - self._first + self._spacing
-        near = np.flatnonzero((above > -self._margin) & (above < highest))
-        # From the boundary below, or a little less than 0 where the one above is within the margin.
-        rest = (above[near] + self._margin) % self._spacing - self._margin
-        steps = np.rint(rest / self._step).astype(np.intp)
-        found = np.abs(rest - steps * self._step) <= self._margin
-        return near[found], steps[found]
+        # Boundary j lies j * _N_STEPS steps above the first, and as many steps higher as it moves.
+        # Float32 is off by a hundredth of a step at most, which is added to the margin.
+        reach = margin / self._step + 0.01
+        if not 0.01 < reach < 0.5:
+            raise ValueError(f"the margin is {margin:g}, it must be less than half a step")
+        position = (
+            np.log(np.clip(scales, _TINY, 1 / _TINY)) - np.float32(self._first)
+        ) / np.float32(self._step)
+        nearest = np.rint(position)
+        is_near = np.abs(position - nearest) <= reach
+        is_near &= (nearest >= 0) & (nearest < _N_STEPS * len(self.boundaries))
+        where = np.flatnonzero(is_near)
+        return where, nearest[where].astype(np.intp) % _N_STEPS
 
 
 class GaussianTables(ScaleTables):
@@ -193,16 +199,15 @@ class GaussianTables(ScaleTables):
     Args:
         scales: standard deviations, increasing by equal steps of their logarithm; table 0 has the
             first one itself.
-        margin: as in ScaleTables.
     """
 
-    def __init__(self, scales: npt.NDArray[np.float64], margin: float) -> None:
+    def __init__(self, scales: npt.NDArray[np.float64]) -> None:
         scales = np.asarray(scales, np.float64)
         if np.any(np.diff(scales) <= 0) or scales[0] <= 0:
             raise ValueError("scales must be positive and increasing")
         middles = np.sqrt(scales * np.concatenate([scales[:1], scales[:-1]]))
         pmfs = [_gaussian_pmf(float(scale)) for scale in middles]
-        super().__init__(pmfs, [-(len(pmf) // 2) for pmf in pmfs], scales[:-1], margin)
+        super().__init__(pmfs, [-(len(pmf) // 2) for pmf in pmfs], scales[:-1])
 
 
 class SymbolEncoder:
@@ -352,39 +357,29 @@ class BoundarySteps:
         return cls(layout, coder.decode(_step_models()[layout % len(_RATIOS)], n_blocks))
 
     @classmethod
-    def choose(cls, tables: ScaleTables, scales: npt.NDArray[np.float32]) -> Self:
+    def choose(cls, tables: ScaleTables, scales: npt.NDArray[np.float32], margin: float) -> Self:
         """Return the cheapest that keep all boundaries away from all scales.
 
         Args:
+            tables: whose boundaries move.
             scales: of all symbols in the order of coding, (n,).
+            margin: distance between logarithms of a scale and a boundary.
         """
-        where, steps = tables.forbidden_steps(scales)
-        options = [
-            (cost, size * len(_RATIOS) + ratio, chosen)
-            for size, block_size in enumerate(_BLOCK_SIZES)
-            for chosen in [_least_free(where // block_size, steps, -(-len(scales) // block_size))]
-            if chosen.max(initial=0) < _N_STEPS
-            for ratio, cost in enumerate(_step_bits()[:, chosen].sum(axis=1))
-        ]
+        where, steps = tables.forbidden_steps(scales, margin)
+        n_blocks = -(-len(scales) // SMALLEST_BLOCK)
+        taken = np.zeros((n_blocks, _N_STEPS + 1), bool)  # the last number is never taken
+        taken[where // SMALLEST_BLOCK, steps] = True
+        options = []
+        for size in range(len(_BLOCK_SIZES)):
+            least = taken.argmin(axis=1).astype(np.int32)
+            if least.max(initial=0) < _N_STEPS:
+                costs = _step_bits()[:, least].sum(axis=1)
+                ratio = int(costs.argmin())
+                options.append((costs[ratio], size * len(_RATIOS) + ratio, least))
+            starts = np.arange(0, len(taken), _BLOCK_GROWTH)
+            taken = np.logical_or.reduceat(taken, starts) if len(taken) else taken
         _, layout, chosen = min(options, key=lambda option: option[:2])
         return cls(layout, chosen)
-
-
-def _least_free(
-    blocks: npt.NDArray[np.intp], steps: npt.NDArray[np.intp], n_blocks: int
-) -> Symbols:
-    """The least number that each block does not have among its ``steps``, (n_blocks,)."""
-    width = _N_STEPS + 1
-    taken = np.unique(blocks * width + steps)
-    block, value = np.divmod(taken, width)
-    starts = np.searchsorted(block, np.arange(n_blocks + 1))
-    # Values without a gap from 0 on equal their rank in the block; the first that does not, or the
-    # number of values, is the least free one.
-    rank = np.arange(len(taken)) - starts[block]
-    without_gap = value == rank
-    result = np.zeros(n_blocks, np.int32)
-    np.add.at(result, block[without_gap], 1)
-    return result
 
 
 @cache
@@ -413,10 +408,12 @@ class ScaleEncoder:
     Args:
         latent: name, for listeners to entropy parameters.
         tables: the probability tables.
+        margin: largest difference between a decoder's logarithm of a scale and the one given here.
+            Decoders do not need it.
     """
 
-    def __init__(self, latent: str, tables: ScaleTables) -> None:
-        self._latent, self._tables = latent, tables
+    def __init__(self, latent: str, tables: ScaleTables, margin: float) -> None:
+        self._latent, self._tables, self._margin = latent, tables, margin
         self._calls: list[tuple[Symbols, npt.NDArray[np.float32]]] = []
 
     def put(self, symbols: Symbols, scales: npt.NDArray[np.float32]) -> None:
@@ -426,7 +423,7 @@ class ScaleEncoder:
     def finish(self) -> bytes:
         """Return the bytes that ScaleDecoder takes."""
         scales = np.concatenate([scales for _, scales in self._calls])
-        chosen = BoundarySteps.choose(self._tables, scales)
+        chosen = BoundarySteps.choose(self._tables, scales, self._margin)
         factors = chosen.per_symbol(self._tables.factors(chosen.steps), len(scales))
         indexes: npt.NDArray[np.integer] = self._tables.indexes(scales * factors)
         encoder = SymbolEncoder(self._tables)

@@ -4,8 +4,6 @@ Libraries are slow at depth-wise convolutions of channels-last features, and eve
 pass less over memory. Triton comes with torch for GPUs.
 """
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -15,21 +13,21 @@ _MANY_POSITIONS = 4096  # from here on a program makes several of them
 
 
 @triton.jit  # type: ignore[untyped-decorator,unused-ignore]
-def _depthwise_norm(
-    x: Any,
-    taps: Any,
-    bias: Any,
-    scale: Any,
-    shift: Any,
-    out: Any,
-    height: Any,
-    width: Any,
-    channels: Any,
-    eps: Any,
+def _depthwise_norm(  # type: ignore[no-untyped-def]  # Triton evaluates annotations
+    x,
+    taps,
+    bias,
+    scale,
+    shift,
+    out,
+    height,
+    width,
+    channels,
+    eps,
     kernel: tl.constexpr,
     n_columns: tl.constexpr,
     n_channels: tl.constexpr,
-) -> None:
+):
     # A program makes n_columns neighbours in a row, all their channels.
     tiles = tl.cdiv(width, n_columns)
     row = tl.program_id(0) // tiles

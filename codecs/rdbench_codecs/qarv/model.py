@@ -32,10 +32,11 @@ from rdbench_codecs.qarv.steps import (
     Setting,
 )
 
-_MARGIN = 2e-5  # of log scale; at least twice what was measured between machines
-
-TABLES = GaussianTables(np.exp(np.linspace(np.log(0.11), np.log(20), 64)), _MARGIN)
+TABLES = GaussianTables(np.exp(np.linspace(np.log(0.11), np.log(20), 64)))
 """The published scales."""
+
+MARGIN = 2e-5
+"""Of log scale between encoder and decoder; docs/format.md says what was measured."""
 
 Kind = TypeVar("Kind", Encoding, Decoding)
 
@@ -154,7 +155,7 @@ class Model:
     ) -> Latent:
         scales, bits, values = floats
         with stage("entropy coding"):
-            encoder = ScaleEncoder(name, TABLES)
+            encoder = ScaleEncoder(name, TABLES, MARGIN)
             encoder.put(symbols, scales)
             data = encoder.finish()
         symbols, bits, values = (

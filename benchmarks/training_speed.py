@@ -9,6 +9,7 @@ of the last timed half: they must fall, or at least be finite.
 """
 
 import argparse
+import gc
 import sys
 import time
 import warnings
@@ -16,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import rdbench_datasets.sample
 import torch
 
+import rdbench_datasets.sample
 from rdbench.cli.train import image_files
 from rdbench.errors import RdbenchError
 from rdbench.images import read_image
@@ -32,6 +33,7 @@ from rdbench_codecs.training.step import Step, compile_parts, training_on
 SAMPLE = Path(rdbench_datasets.sample.__path__[0])
 FIRST_UPDATES = 5
 UPDATES_AT_ONCE = 5
+LEARNING_RATE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Speed:
         crops_per_s: crops per second.
         megapixels_per_s: a million pixels of crops per second.
         first_loss, last_loss: means over the first and the second half.
-        memory_gib: largest memory that tensors took on a GPU so far, GiB; None on a CPU.
+        memory_gib: largest memory that torch held on a GPU meanwhile, GiB; None on a CPU.
     """
 
     mode: str
@@ -99,13 +101,16 @@ def measure(
         for mode in modes:
             step = _make_step(cls, recipe, crops, device, mode)
             for stage in stages:
-                yield _time(step, recipe, stage, mode, device, seconds)
+                yield _time(step, stage, mode, device, seconds)
+            del step  # frees the memory of its graph
+            gc.collect()
 
 
 def _by_size(recipe: Recipe) -> list[Stage]:
-    return list({(stage.crop, stage.batch): stage for stage in reversed(recipe.stages)}.values())[
-        ::-1
-    ]
+    first: dict[tuple[int, int], Stage] = {}
+    for stage in recipe.stages:
+        first.setdefault((stage.crop, stage.batch), stage)
+    return list(first.values())
 
 
 def _make_step(
@@ -120,16 +125,13 @@ def _make_step(
     return Step(objective, recipe, crops, device, graphs=mode == "train")
 
 
-def _time(
-    step: Step, recipe: Recipe, stage: Stage, mode: str, device: torch.device, seconds: float
-) -> Speed:
-    rate, _ = recipe.at(0)[1], None
+def _time(step: Step, stage: Stage, mode: str, device: torch.device, seconds: float) -> Speed:
     n_updates = 0
 
     def update(n: int) -> None:
         nonlocal n_updates
         for _ in range(n):
-            step(stage, n_updates, 0.1 * rate, 0.0)
+            step(stage, n_updates, LEARNING_RATE, 0.0)
             n_updates += 1
         _wait(device)
 
@@ -156,10 +158,18 @@ def _time(
         megapixels_per_s=stage.batch * stage.crop**2 / each_s / 1e6,
         first_loss=sum(losses[:half]) / half,
         last_loss=sum(losses[half:]) / (len(losses) - half),
-        memory_gib=torch.cuda.max_memory_allocated(device) / 2**30
-        if device.type == "cuda"
-        else None,
+        memory_gib=_memory_gib(device),
     )
+
+
+def _memory_gib(device: torch.device) -> float | None:
+    """Largest memory in use since the last call."""
+    if device.type != "cuda":
+        return None
+    n_bytes = torch.cuda.max_memory_reserved(device)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    return n_bytes / 2**30
 
 
 def _wait(device: torch.device) -> None:

@@ -83,7 +83,7 @@ class QarvObjective(Objective):
 
     def compile_parts(self) -> None:
         """The residual blocks and the code length."""
-        torch._dynamo.config.recompile_limit = _MAX_COMPILED
+        torch._dynamo.config.cache_size_limit = _MAX_COMPILED
         for block in self.network.modules():
             if isinstance(block, ConvNextBlock):
                 block.compute = torch.compile(block.compute, dynamic=False)  # type: ignore[method-assign]

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -187,8 +188,8 @@ def test_the_learning_rate_warms_up(photos: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def made(photos: Path) -> Any:
     """Weights and average after five updates of one stage and four of another."""
-    one, other = recipe(stages=[STAGE, {**STAGE, "crop": 128, "batch": 1}]).stages
     settings = recipe(stages=[STAGE, {**STAGE, "crop": 128, "batch": 1}])
+    one, other = settings.stages
 
     def make(graphs: bool) -> list[Tensor]:
         torch.manual_seed(0)
@@ -210,13 +211,12 @@ def test_a_replayed_graph_makes_the_same_updates(
     """In the place of a graph is what it would contain."""
     captured: list[int] = []
 
-    class Graph:
-        def __init__(self, step: Step, stage: Any) -> None:
-            self.replay = lambda: step._update(stage)
-            captured.append(stage.crop)
+    def capture(step: Step, stage: Any) -> Any:
+        captured.append(stage.crop)
+        return SimpleNamespace(replay=lambda: step._update(stage))
 
     monkeypatch.setattr(step_module, "_no_waiting", contextlib.nullcontext)
-    monkeypatch.setattr(Step, "_captured", Graph)
+    monkeypatch.setattr(Step, "_captured", capture)
     eager = made(False)
     assert not captured
     for ours, theirs in zip(made(True), eager, strict=True):

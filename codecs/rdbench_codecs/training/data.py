@@ -26,7 +26,7 @@ _STEPS_OF_A_SET = 2000
 class Crops:
     """Crops, cut on the device by index arithmetic alone: nothing waits for the CPU.
 
-    All pixels lie in one flat tensor, red, green and blue in one integer. Images that do not fit
+    All pixels are in one flat tensor, red, green and blue in one integer. Images that do not fit
     are used in turn: every 2,000 steps another random set of them is read. Which ones depends on
     the seed and the step alone; which crops, on torch's random numbers.
 

@@ -18,6 +18,7 @@ from rdbench.cli.train import image_files
 from rdbench.errors import DataError, RdbenchWarning
 from rdbench.images import read_image
 from rdbench.types import Progress
+from rdbench_codecs.qarv.network import ConvNextBlock
 from rdbench_codecs.qarv.objective import QarvObjective
 from rdbench_codecs.training import step as step_module
 from rdbench_codecs.training.data import Crops
@@ -238,3 +239,35 @@ def test_an_update_that_waits_runs_without_a_graph(
         found = made(True)
     for ours, theirs in zip(found, made(False), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_compiled_parts_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def compiled(function: Any, **options: Any) -> Any:
+        def call(*values: Any) -> Any:
+            calls.append(function.__name__)
+            return function(*values)
+
+        return call
+
+    torch.manual_seed(0)
+    objective = QarvObjective({"config": "tiny"})
+    images = torch.rand(1, 3, 64, 64)
+    torch.manual_seed(1)
+    eager = objective(images, {}).loss
+    monkeypatch.setattr(torch, "compile", compiled)
+    objective.compile_parts()
+    torch.manual_seed(1)
+    assert torch.equal(objective(images, {}).loss, eager)
+    n_blocks = sum(isinstance(m, ConvNextBlock) for m in objective.modules())
+    assert (calls.count("compute"), calls.count("gaussian_nats")) == (n_blocks, 9)
+
+
+def test_training_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(function: Any, **options: Any) -> Any:
+        raise RuntimeError("no C compiler\nlong trace")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    with pytest.warns(RdbenchWarning, match=r"without torch\.compile: no C compiler$"):
+        step_module.compile_parts(QarvObjective({"config": "tiny"}), CPU)

@@ -486,7 +486,7 @@ def test_the_command_makes_a_codec(photos: Path, tmp_path: Path) -> None:
     words = ["train", "qvrf-mbt2018", "--config", tmp_path / "r.toml", "--data", photos]
     command = [sys.executable, "-m", "rdbench", *words, "--out", tmp_path / "out"]
     done = subprocess.run(
-        [*map(str, command), "--validate", str(photos), "--json"],
+        [*map(str, command), "--minutes", "0.02", "--validate", str(photos), "--json"],
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -168,7 +168,7 @@ def test_training_by_time_resumes_where_it_was(
     assert run()
     content = torch.load(path, weights_only=True)
     assert 30 <= content["elapsed_s"] < 40
-    assert content["step"] < 10
+    assert content["step"] < 5  # 10 of 30 s were left, of about 4 per update
     assert seen[-1].seconds_left == 0
     n_steps = content["step"]
     assert run()

@@ -298,8 +298,8 @@ class TrainingOptions:
         start: file of weights to start from instead of the recipe's, or "".
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads per process, or None for the default.
-        loaders: processes that read images; 0 to read them between the steps.
-        compile: compile the network first, which takes minutes and speeds up each step.
+        eager: on a GPU, use neither a CUDA graph nor torch.compile.
+        minutes: wall time that the recipe's stages share instead of counting steps, or 0.
     """
 
     recipe: str
@@ -309,15 +309,15 @@ class TrainingOptions:
     start: str = ""
     device: str = "cpu"
     threads: int | None = None
-    loaders: int = 0
-    compile: bool = False
+    eager: bool = False
+    minutes: float = 0.0
 
 
 class Training(ABC):
     """A training that is ready to run.
 
     Attributes:
-        steps: number of updates in all.
+        steps: number of updates in all; an estimate where the recipe is planned by time.
         n_parameters: of the network.
         reports: False in all processes of a distributed training but the first.
     """

@@ -73,7 +73,8 @@ class EntropyBottleneck(nn.Module):
         """Auxiliary loss: 0 where ``quantiles`` are the median and the two tails of the density."""
         target = math.log(2 / _TAIL_MASS - 1)
         logits = self._logits(self.quantiles, [p.detach() for p in self._layers()])
-        return (logits - logits.new_tensor([-target, 0, target])).abs().sum()
+        signs = torch.arange(-1, 2, device=logits.device)  # made there: see Objective.forward
+        return (logits - target * signs).abs().sum()
 
     def tables(self) -> CategoricalTables:
         """Coder tables of the integers round(z - median), one a channel, between its quantiles.

@@ -53,7 +53,7 @@ def network_of(baseline: str, method: str, tensors: Mapping[str, Tensor], source
     # Before any memory is taken.
     weights.check_shapes(shapes_of(baseline, method, sizes), tensors, source)
     network = build(baseline, method, *sizes)
-    weights.load_into(network, tensors, source)
+    network.load_state_dict(tensors)
     return network
 
 

@@ -17,7 +17,7 @@ from rdbench.types import Image
 from rdbench_codecs.learned.base import STRIDE, FloatImage, Latent
 from rdbench_codecs.learned.entropy import GaussianTables, SymbolDecoder, SymbolEncoder, Symbols
 from rdbench_codecs.learned.runtime import integers, threads
-from rdbench_codecs.learned.weights import check_shapes, load_into, read
+from rdbench_codecs.learned.weights import check_shapes, read
 from rdbench_codecs.qarv.config import QarvConfig
 from rdbench_codecs.qarv.cpu import accelerate
 from rdbench_codecs.qarv.network import (
@@ -187,7 +187,7 @@ def load_network(path: Path) -> QarvNetwork:
     network = shapes_of(parsed, path)
     check_shapes(network, tensors, path)  # before any memory is taken
     network = network.to_empty(device="cpu")
-    load_into(network, tensors, path)
+    network.load_state_dict(tensors)
     return network
 
 

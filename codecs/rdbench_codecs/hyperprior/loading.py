@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from rdbench_codecs.hyperprior.cpu import accelerate
-from rdbench_codecs.hyperprior.dimensions import N_LEVELS, Dimensions, dimensions_of, rename
+from rdbench_codecs.hyperprior.dimensions import N_LEVELS, Dimensions, dimensions, rename
 from rdbench_codecs.hyperprior.feature_transforms import ADAPTIVE_NETWORKS
 from rdbench_codecs.hyperprior.model import Model, make_model
 from rdbench_codecs.hyperprior.networks import NETWORKS, Network, ScaleHyperprior
-from rdbench_codecs.hyperprior.rates import add_gain_units, add_regulators, add_scales
+from rdbench_codecs.hyperprior.rates import add_parameters
 from rdbench_codecs.learned import weights
 
 
@@ -49,7 +49,7 @@ def network_of(baseline: str, method: str, tensors: Mapping[str, Tensor], source
         DataError: they are not of such a network; the message names ``source``.
     """
     tensors = rename(tensors)
-    sizes = dimensions_of({name: tuple(t.shape) for name, t in tensors.items()}, method, source)
+    sizes = dimensions({name: tuple(t.shape) for name, t in tensors.items()}, method, source)
     # Before any memory is taken.
     weights.check_shapes(shapes_of(baseline, method, sizes), tensors, source)
     network = build(baseline, method, *sizes)
@@ -84,12 +84,8 @@ def build(baseline: str, method: str, n: int, m: int, n_levels: int = N_LEVELS) 
     if method == "song2021":
         return ADAPTIVE_NETWORKS[baseline](n, m)
     network = NETWORKS[baseline](n, m)
-    if method == "qvrf" and n_levels:
-        add_regulators(network, n_levels)
-    elif method == "theis2017":
-        add_scales(network, n_levels)
-    elif method == "cui2021":
-        add_gain_units(network, n_levels)
+    if n_levels or method != "qvrf":
+        add_parameters(network, method, n_levels)
     return network
 
 

@@ -16,6 +16,9 @@ LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800, 0.36,
 REGULATOR_RANGE = (0.5, 12.0)
 """Regulators that the published program takes."""
 
+LAMBDA_RANGE = (0.0, 10.0)
+"""Lagrange multipliers for which a regulator is looked for; the largest published one is 1.44."""
+
 
 @dataclass(frozen=True)
 class RegulatorFit:

@@ -2,12 +2,12 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rdbench.cli import options
-from rdbench.cli.console import print_rows, progress, say
+from rdbench.cli.console import Verbosity, print_rows, progress, say
 from rdbench.columns import Column, plain
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_figure
@@ -42,28 +42,12 @@ def weights_list(as_json: options.AsJson = False) -> None:
     from rdbench_codecs.learned.weights import BUNDLED, all_bundled, known, sha256
 
     rows = [
-        {
-            "name": BUNDLED,
-            "codec": path.stem,
-            "available": True,
-            "sha256": sha256(path)[:8],
-            "source": "bundled",
-            "terms": f"rdbench weights card {path.stem}",
-        }
+        (BUNDLED, path.stem, True, sha256(path)[:8], "bundled", f"rdbench weights card {path.stem}")
         for path in all_bundled()
     ]
-    rows += [
-        {
-            "name": c.name,
-            "codec": c.codec,
-            "available": c.path.is_file(),
-            "sha256": c.sha256 or None,
-            "source": c.url,
-            "terms": c.terms,
-        }
-        for c in known()
-    ]
-    print_rows(CHECKPOINTS, rows, as_json)
+    rows += [(c.name, c.codec, c.path.is_file(), c.sha256 or None, c.url, c.terms) for c in known()]
+    keys = [column.key for column in CHECKPOINTS]
+    print_rows(CHECKPOINTS, [dict(zip(keys, row, strict=True)) for row in rows], as_json)
 
 
 CHECKPOINTS = plain("name", "codec", "available", "sha256", "source", "terms")
@@ -72,8 +56,7 @@ CHECKPOINTS = plain("name", "codec", "available", "sha256", "source", "terms")
 @weights.command("card")
 def weights_card(
     codec: Annotated[
-        str,
-        typer.Argument(help="Codec with bundled weights.", autocompletion=_bundled_names),
+        str, typer.Argument(help="Codec with bundled weights.", autocompletion=_bundled_names)
     ],
 ) -> None:
     """Print the card of bundled weights: data, training, results.
@@ -104,7 +87,8 @@ def weights_fetch(
     from rdbench_codecs.learned.weights import fetch, find, hash_note
 
     for checkpoint in find(name):
-        path = fetch(checkpoint, partial(_check_network, checkpoint.codec))
+        check = partial(_check_network, checkpoint.codec)
+        path = fetch(checkpoint, check, progressbar=not Verbosity.quiet)
         say(f"{checkpoint.name}: {path} ({hash_note(checkpoint)})")
 
 
@@ -128,9 +112,7 @@ def _check_network(codec: str, path: Path) -> None:
 @qvrf.command("fit")
 def qvrf_fit(
     codec: options.CodecSpec = "qvrf-cheng2020-attn",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Figure to write, such as fit.pdf.")
-    ] = None,
+    out: Annotated[Path | None, options.out("Figure to write, such as fit.pdf.")] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Fit the line between the regulators of a QVRF codec and lambda.
@@ -148,7 +130,13 @@ def qvrf_fit(
     row = {"codec": codec, "slope": fit.slope, "intercept": fit.intercept, "r2": fit.r2}
     print_rows(FIT, [row], as_json)
     if out:
-        _draw_fit(fit, codec, out)
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(3.5, 2.8), layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(codec, fontsize=8, loc="left", parse_math=False)
+        fit.draw(axes)
+        write_figure(out, figure, dpi=300)
         say(str(out))
 
 
@@ -158,7 +146,7 @@ FIT = (*plain("codec", "slope", "intercept"), Column("r2", "R²"))
 @qvrf.command("fix")
 def qvrf_fix(
     codec: options.CodecSpec,
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: NAME.safetensors.")],
+    out: Annotated[Path, options.out("File to write: NAME.safetensors.")],
 ) -> None:
     """Write a QVRF network at one rate as a fixed-rate network.
 
@@ -192,21 +180,3 @@ def _require_figure(path: Path) -> None:
     formats = FigureCanvasBase.get_supported_filetypes()
     if path.suffix.removeprefix(".") not in formats:
         raise UsageError(f"cannot draw {path}; its suffix must be one of {', '.join(formats)}")
-
-
-def _draw_fit(fit: Any, title: str, out: Path) -> None:
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.5, 2.8), layout="constrained")
-    axes = figure.subplots()
-    a = np.asarray(fit.regulators)
-    axes.plot(a, np.sqrt(np.asarray(fit.lambdas) / fit.lambdas[0]), "o", label="regulators")
-    ends = np.array([a.min(), a.max()])
-    label = f"{fit.slope:.4f} a {round(fit.intercept, 4) + 0.0:+.4f}, R² = {fit.r2:.4f}"
-    axes.plot(ends, fit.slope * ends + fit.intercept, "-", color="#D55E00", label=label)
-    axes.set_xlabel("regulator a")
-    axes.set_ylabel("√(λ / λ_ref)")
-    axes.set_title(title, fontsize=8, loc="left", parse_math=False)
-    axes.legend(fontsize=7, frameon=False)
-    write_figure(out, figure, dpi=300)

@@ -23,16 +23,14 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-SheetOut = Annotated[Path | None, typer.Option("--out", "-o", help="Image file to write.")]
+SheetOut = Annotated[Path | None, options.out("Image file to write.")]
 
 
 @app.command()
 def subsets(
     image_file: Annotated[Path, typer.Argument(help="Image to take apart.")],
     codec: options.CodecSpec = "qarv",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to write; default: IMAGE-latents.")
-    ] = None,
+    out: Annotated[Path | None, options.out("Folder to write; default: IMAGE-latents.")] = None,
     force: options.Force = False,
     as_json: options.AsJson = False,
 ) -> None:

@@ -50,9 +50,6 @@ def plugins(group: str) -> Iterator[tuple[str, Any]]:
 
     An entry that cannot be loaded, or whose name another package has taken, is left out with a
     warning.
-
-    Args:
-        group: an entry-point group, for example ``"rdbench.datasets"``.
     """
     taken: dict[str, EntryPoint] = {}
     for point in _points(group):
@@ -176,11 +173,9 @@ def _class_of_file(name: str) -> type[Codec]:
 
 
 def described_class(path: str, text: str | None) -> type[Codec]:
-    """Return the class that a description file makes.
+    """Return the class that a description file makes; its suffix decides which package reads it.
 
-    Args:
-        path: of the file; its suffix decides which package reads it.
-        text: its content as it was kept; None to read the file.
+    ``text`` is its content as it was kept; None to read the file.
 
     Raises:
         DataError: the description is wrong.

@@ -121,12 +121,7 @@ def spec_of(codec: Codec) -> str:
 
 
 def values_of(codec: Codec, leave_out: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
-    """(name, value) of every setting of a codec's identity, as a spec writes them.
-
-    Args:
-        codec: an operating point.
-        leave_out: field names to omit.
-    """
+    """(name, value) of a codec's settings, those of how to run it and ``leave_out`` apart."""
     kinds = kinds_of(type(codec))
     return tuple(
         (name, _text(getattr(codec, field.name), kinds[field.name]))

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,10 @@ from rdbench.cli.console import Verbosity, print_rows, progress, say
 from rdbench.columns import Column, plain
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_figure
-
-if TYPE_CHECKING:
-    from rdbench_codecs.hyperprior.codec import Qvrf
+from rdbench.plugins import codec_class
+from rdbench.spec import get_codec
+from rdbench_codecs.hyperprior.codec import HyperpriorCodec, Qvrf
+from rdbench_codecs.learned import weights as files
 
 weights = typer.Typer(help="List and fetch weights of learned codecs.", no_args_is_help=True)
 qvrf = typer.Typer(help="Analyse and convert networks of QVRF.", no_args_is_help=True)
@@ -21,16 +22,12 @@ qvrf = typer.Typer(help="Analyse and convert networks of QVRF.", no_args_is_help
 
 def _bundled_names() -> list[str]:
     """Codecs with bundled weights, for completion."""
-    from rdbench_codecs.learned.weights import all_bundled
-
-    return [path.stem for path in all_bundled()]
+    return [path.stem for path in files.all_bundled()]
 
 
 def _published_names() -> list[str]:
     """Checkpoints, and codecs that have some, for completion."""
-    from rdbench_codecs.learned.weights import known
-
-    return list(dict.fromkeys(name for c in known() for name in (c.codec, c.name)))
+    return list(dict.fromkeys(name for c in files.known() for name in (c.codec, c.name)))
 
 
 @weights.command("list")
@@ -39,13 +36,12 @@ def weights_list(as_json: options.AsJson = False) -> None:
 
     Example: rdbench weights list
     """
-    from rdbench_codecs.learned.weights import BUNDLED, all_bundled, known, sha256
-
-    rows = [
-        (BUNDLED, path.stem, True, sha256(path)[:8], "bundled", f"rdbench weights card {path.stem}")
-        for path in all_bundled()
-    ]
-    rows += [(c.name, c.codec, c.path.is_file(), c.sha256 or None, c.url, c.terms) for c in known()]
+    rows: list[tuple[object, ...]] = []
+    for path in files.all_bundled():
+        card = f"rdbench weights card {path.stem}"
+        rows.append((files.BUNDLED, path.stem, True, files.sha256(path)[:8], "bundled", card))
+    for c in files.known():
+        rows.append((c.name, c.codec, c.path.is_file(), c.sha256 or None, c.url, c.terms))
     keys = [column.key for column in CHECKPOINTS]
     print_rows(CHECKPOINTS, [dict(zip(keys, row, strict=True)) for row in rows], as_json)
 
@@ -63,11 +59,9 @@ def weights_card(
 
     Example: rdbench weights card qarv
     """
-    from rdbench_codecs.learned.weights import bundled
-
     if codec not in _bundled_names():
         raise UsageError(f"no weights are bundled for {codec!r}, but {', '.join(_bundled_names())}")
-    typer.echo(bundled(codec).with_suffix(".md").read_text())
+    typer.echo(files.bundled(codec).with_suffix(".md").read_text())
 
 
 @weights.command("fetch")
@@ -84,12 +78,10 @@ def weights_fetch(
 
     Example: rdbench weights fetch qarv
     """
-    from rdbench_codecs.learned.weights import fetch, find, hash_note
-
-    for checkpoint in find(name):
+    for checkpoint in files.find(name):
         check = partial(_check_network, checkpoint.codec)
-        path = fetch(checkpoint, check, progressbar=not Verbosity.quiet)
-        say(f"{checkpoint.name}: {path} ({hash_note(checkpoint)})")
+        path = files.fetch(checkpoint, check, progressbar=not Verbosity.quiet)
+        say(f"{checkpoint.name}: {path} ({files.hash_note(checkpoint)})")
 
 
 def _check_network(codec: str, path: Path) -> None:
@@ -99,14 +91,11 @@ def _check_network(codec: str, path: Path) -> None:
 
         load_network(path)
         return
-    from rdbench.plugins import codec_class
-    from rdbench_codecs.hyperprior.codec import HyperpriorCodec
     from rdbench_codecs.hyperprior.loading import network_of
-    from rdbench_codecs.learned.weights import read
 
     cls = codec_class(codec)
     if issubclass(cls, HyperpriorCodec):
-        network_of(cls.baseline, cls.method, read(path)[0], path)
+        network_of(cls.baseline, cls.method, files.read(path)[0], path)
 
 
 @qvrf.command("fit")
@@ -162,11 +151,8 @@ def qvrf_fix(
     say(f"{out}: weights of {point.baseline}")
 
 
-def _qvrf_point(spec: str) -> "Qvrf":
+def _qvrf_point(spec: str) -> Qvrf:
     """The operating point of a spec; UsageError if it is of another family."""
-    from rdbench.spec import get_codec
-    from rdbench_codecs.hyperprior.codec import Qvrf
-
     point = get_codec(spec)
     if not isinstance(point, Qvrf):
         raise UsageError(f"{spec!r} is not a QVRF codec")

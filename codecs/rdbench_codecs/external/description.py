@@ -175,9 +175,7 @@ class CommandCodec(Codec):
 def load(path: Path | str, text: str | None = None) -> type[CommandCodec]:
     """The codec class that a TOML file describes.
 
-    Args:
-        path: of the file.
-        text: its content where that was kept elsewhere; None to read the file.
+    ``text`` is its content where that was kept elsewhere; None to read the file.
 
     Raises:
         DataError: the file cannot be read, or a key is missing, unknown or wrong.

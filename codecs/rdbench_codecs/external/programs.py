@@ -109,10 +109,7 @@ class PrivateFolder:
     def run(self, command: Sequence[str | Path], timeout_s: float, limits: Limits) -> None:
         """Run a program that must end with status 0.
 
-        Args:
-            command: the program and its arguments.
-            timeout_s: seconds after which it is killed with all of its children.
-            limits: what it may use.
+        After ``timeout_s`` seconds it is killed with all of its children.
 
         Raises:
             ProgramError: it ended with another status, ran too long, or wrote too much.

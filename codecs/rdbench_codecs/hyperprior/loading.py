@@ -22,14 +22,9 @@ from rdbench_codecs.learned import weights
 def load_model(
     baseline: str, method: str, source: Path | Dimensions, sha256: str, device: str
 ) -> Model:
-    """Return a network in a file, or a random one, always the same, ready for coding.
+    """Return a network in a file, or the random one of some dimensions, ready for coding.
 
-    Args:
-        baseline: a key of NETWORKS.
-        method: what makes its rate variable, a key of POINTS.
-        source: file, or dimensions of the random network.
-        sha256: of the file, so that another file under the same name is loaded.
-        device: ``cpu`` or a CUDA device.
+    ``sha256`` is that of the file, so that another file under the same name is loaded.
 
     Raises:
         DataError: the file does not hold such a network.
@@ -76,8 +71,7 @@ def build(baseline: str, method: str, n: int, m: int, n_levels: int = N_LEVELS) 
     """Return a network with the start values of training.
 
     Args:
-        baseline: a key of NETWORKS.
-        method: what makes its rate variable, a key of POINTS.
+        baseline, method: keys of NETWORKS and of rates.POINTS.
         n, m: its channels.
         n_levels: rates that it is trained for; 0 leaves QVRF's ``Gain`` out.
     """

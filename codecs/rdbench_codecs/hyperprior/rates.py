@@ -54,12 +54,9 @@ def _per_channel(values: Tensor, channels: int) -> Tensor:
 
 
 def level_points(network: Network, method: str, levels: Tensor) -> RatePoint:
-    """The rate point of each image's level in training, with the gradient of what sets it.
+    """The rate points of whole levels (batch,) in training, with the gradient of what sets them.
 
     QVRF's first regulator stays at 1.
-
-    Args:
-        levels: (batch,), whole.
     """
     if method == "qvrf":
         gain: Tensor = network.Gain  # type: ignore[assignment]

@@ -111,12 +111,8 @@ def fetch(
 ) -> Path:
     """Download the file unless it exists; keep it if its hash and its contents are right.
 
-    Its SHA-256 is pinned: another file in its place is refused from then on.
-
-    Args:
-        checkpoint: what to fetch.
-        check: opens a file and raises DataError where the network's parameters are not in it.
-        progressbar: whether to show how far the download is.
+    Its SHA-256 is pinned: another file in its place is refused from then on. ``check`` opens a file
+    and raises DataError where the network's parameters are not in it.
 
     Raises:
         Unavailable: no connection, or the file is not the published one.
@@ -215,12 +211,9 @@ def default(name: str, checkpoints: Sequence[Checkpoint]) -> str:
 
 
 def locate(setting: str, name: str, checkpoints: Sequence[Checkpoint]) -> Path:
-    """Return the file that a codec's ``weights`` setting means.
+    """Return the file that the setting ``weights`` of a codec means.
 
-    Args:
-        setting: ``published``, ``bundled`` or a path.
-        name: of the checkpoint and of the bundled file.
-        checkpoints: the published files of the codec's family.
+    ``name`` is that of the checkpoint, one of ``checkpoints``, and of the bundled file.
 
     Raises:
         Unavailable: the file is missing, or it is not the one that was fetched.
@@ -409,14 +402,7 @@ def write(
     path: Path,
     dtype: "torch.dtype",
 ) -> None:
-    """Write a ``.safetensors`` file of weights.
-
-    Args:
-        tensors: parameters by name.
-        config: what the codec needs to rebuild the network.
-        path: of the file.
-        dtype: of the numbers in the file.
-    """
+    """Write a ``.safetensors`` file; ``config`` is what the codec needs to rebuild the network."""
     from safetensors.torch import save
 
     converted = {name: t.detach().to("cpu", dtype).contiguous() for name, t in tensors.items()}

@@ -52,14 +52,9 @@ def rd_finding(
     missing: Iterable[Missing],
     notes: Iterable[str] = (),
 ) -> Finding:
-    """Draw rate-distortion panels, and name the measured curves in them.
+    """Draw rate-distortion panels into the figure ``name``, and name the measured curves in them.
 
-    Args:
-        evidence: the evidence that the curves are from.
-        name: file name of the figure, without suffix.
-        panels: the panels; those without a curve that has their metric are left out.
-        missing: what the figure lacks.
-        notes: further notes.
+    Panels without a curve that has their metric are left out.
     """
     shown = [p for p in panels if any(c.has(p.metric) for c in p.curves)]
     curves = [c for p in shown for c in p.curves if c.source == "measured" and c.has(p.metric)]

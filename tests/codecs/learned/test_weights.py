@@ -52,6 +52,26 @@ def test_a_file_is_fetched_once(monkeypatch):
     assert weights.locate("published", "toy", [CHECKPOINT]) == CHECKPOINT.path
 
 
+@pytest.mark.parametrize("options", [(), ("--quiet",)])
+def test_quiet_hides_the_progress_of_a_download(monkeypatch, options):
+    shown = []
+
+    def download(url, known_hash, fname, path, progressbar):
+        shown.append(progressbar)
+        (path / fname).write_bytes(b"weights")
+        return str(path / fname)
+
+    monkeypatch.setattr("pooch.retrieve", download)
+    monkeypatch.setattr("rdbench_codecs.commands._check_network", lambda codec, path: None)
+    assert CliRunner().invoke(app, [*options, "weights", "fetch", "qarv"]).exit_code == 0
+    assert shown == [not options]
+
+
+def test_an_unknown_word_for_weights_is_answered_with_those_there_are():
+    with pytest.raises(Unavailable, match="weights=random, bundled or published"):
+        weights.locate("lite", "toy", [CHECKPOINT])
+
+
 def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatch):
     def download(*args, **kwargs):
         raise OSError("no route\nto host")

@@ -1,7 +1,8 @@
 """Images to latents and back, with one of the networks.
 
-What encoder and decoder must agree on to the last bit, the parameters of the Gaussians of y, is
-computed on one thread: matrix products round differently when they are shared out differently.
+What encoder and decoder must agree on, the scales of the Gaussians of y, is computed on one thread:
+matrix products round differently when they are shared out differently. Other machines round
+differently all the same; entropy.py leaves a margin for that.
 """
 
 from abc import ABC, abstractmethod
@@ -22,11 +23,16 @@ from rdbench_codecs.hyperprior.priors import (
     gaussian_likelihood,
     gaussian_tables,
     ideal_bits,
-    nearest_table,
 )
 from rdbench_codecs.hyperprior.rates import POINTS
 from rdbench_codecs.learned.base import FloatImage, Latent
-from rdbench_codecs.learned.entropy import CategoricalTables, SymbolDecoder, SymbolEncoder
+from rdbench_codecs.learned.entropy import (
+    CategoricalTables,
+    ScaleDecoder,
+    ScaleEncoder,
+    SymbolDecoder,
+    SymbolEncoder,
+)
 from rdbench_codecs.learned.runtime import integers, threads
 
 _CODER_STATE_BITS = 128  # that the entropy coder may hold beyond its bytes
@@ -143,12 +149,12 @@ class HyperpriorModel(Model):
         # kept with its scale to count the ideal bits.
         targets = y.flatten(2).transpose(1, 2)
         all_rounded, all_scales = torch.empty_like(targets), torch.empty_like(targets)
-        encoder = SymbolEncoder(self._y_tables)
+        encoder = ScaleEncoder("y", self._y_tables)
 
         def quantize(positions: slice, mean: Tensor, scale: Tensor) -> Tensor:
             rounded = times(targets[:, positions] - mean, point.regulator).round()
             with stage("entropy coding"):
-                encoder.put(integers(rounded).ravel(), nearest_table(scale))
+                encoder.put(integers(rounded).ravel(), _flat(scale))
             all_rounded[:, positions], all_scales[:, positions] = rounded, scale
             return rounded
 
@@ -166,11 +172,12 @@ class HyperpriorModel(Model):
     ) -> Tensor:
         z_data, y_data = segments
         z_hat = self._z.decode(z_data, height // 64, width // 64)
-        decoder = SymbolDecoder(y_data, self._y_tables)
+        n_symbols = self.network.m * (height // 16) * (width // 16)
+        decoder = ScaleDecoder("y", y_data, self._y_tables, n_symbols)
 
         def quantize(positions: slice, mean: Tensor, scale: Tensor) -> Tensor:
             with stage("entropy coding"):
-                symbols = decoder.get(nearest_table(scale))
+                symbols = decoder.get_scaled(_flat(scale))
             return torch.from_numpy(symbols).to(mean).reshape(mean.shape)
 
         with threads(1), stage("entropy parameters"):
@@ -223,6 +230,11 @@ class _FactorizedLatent:
     @staticmethod
     def _indexes(n_channels: int, height: int, width: int) -> npt.NDArray[np.int64]:
         return np.repeat(np.arange(n_channels), height * width)
+
+
+def _flat(scale: Tensor) -> npt.NDArray[np.float32]:
+    scales: npt.NDArray[np.float32] = scale.reshape(-1).cpu().numpy()
+    return scales
 
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:

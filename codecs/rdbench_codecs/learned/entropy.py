@@ -7,16 +7,26 @@ table are coded together, so one call of the coder (asymmetric numeral systems o
 
 An empty coder loses 24 bits to its first symbol. Those bits hold a check instead: 24 bits of the
 CRC-32 of all integers of the stream, with which the decoder proves what it has decoded.
+
+Where a network gives the scale of each symbol, the scale chooses the table (`ScaleTables`). Another
+machine computes scales that differ in their last bits, and one scale on the other side of a
+boundary between two tables would make the rest of the stream unreadable. So the encoder moves the
+boundaries, block by block, until no scale lies near one (`ScaleEncoder`): every decoder whose
+scales differ by less than the margin chooses the same tables.
 """
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Self
 
 import constriction
 import numpy as np
 import numpy.typing as npt
 
 from rdbench.errors import BitstreamError
+from rdbench.stages import tell_entropy_parameters
 
 Symbols = npt.NDArray[np.int32]
 
@@ -25,6 +35,12 @@ _TAIL_MASS = 2.0**-22  # left outside the range of a Gaussian table, both sides 
 _CHECK = constriction.stream.model.Uniform(2**24)
 _BYTE = constriction.stream.model.Uniform(256)
 _N_BYTES = constriction.stream.model.Uniform(4)
+
+_BLOCK_SIZES = (1024, 4096, 16384, 65536)
+_N_STEPS = 1025  # between boundaries: one more than the symbols of the smallest block, see below
+_RATIOS = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)  # of the geometric models of steps
+_TINY = np.float32(1e-30)  # stands for scales that are not positive: linear layers give some
+_LAYOUT = constriction.stream.model.Uniform(len(_BLOCK_SIZES) * len(_RATIOS))
 
 
 class CategoricalTables:
@@ -101,7 +117,74 @@ class CategoricalTables:
         return order, [(int(i), slice(int(ends[i] - counts[i]), int(ends[i]))) for i in used]
 
 
-class GaussianTables(CategoricalTables):
+class ScaleTables(CategoricalTables):
+    """Probability tables for ranges of scales, whose boundaries are equal steps of log scale apart.
+
+    Args:
+        pmfs, offsets: as in CategoricalTables, by increasing scale.
+        boundaries: largest scale of every table but the last.
+        margin: largest difference between the encoder's and a decoder's logarithm of a scale. The
+            encoder's choice; files of any margin are decoded.
+
+    Boundaries can move up by 0 to 1,024 steps, all together; 1,025 steps are the distance to the
+    next boundary. A scale is within the margin of a boundary at one number of steps at most. So a
+    block of 1,024 symbols always has a number of steps that keeps the boundaries away from all its
+    scales.
+    """
+
+    def __init__(
+        self,
+        pmfs: Sequence[npt.NDArray[np.float64]],
+        offsets: Sequence[int] | npt.NDArray[np.int_],
+        boundaries: npt.NDArray[np.float64],
+        margin: float,
+    ) -> None:
+        super().__init__(pmfs, offsets)
+        self.boundaries = boundaries.astype(np.float32)
+        self._first, self._last = np.log(boundaries[[0, -1]])
+        self._spacing = (self._last - self._first) / (len(boundaries) - 1)
+        self._margin, self._step = margin, self._spacing / _N_STEPS
+        if not np.allclose(np.diff(np.log(boundaries)), self._spacing) or self._spacing <= 0:
+            raise ValueError("boundaries must increase by equal steps of their logarithm")
+        if len(boundaries) != len(self) - 1:
+            raise ValueError("one boundary is needed between any two tables")
+        if not 0 < margin < 0.5 * self._step:
+            raise ValueError(f"the margin is {margin:g}, it must be less than half a step")
+
+    def indexes(
+        self, scales: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+        """Return the first table whose range reaches up to each scale, same shape."""
+        return self._compact(np.searchsorted(self.boundaries, scales))
+
+    def factors(self, steps: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+        """Return what scales are multiplied by where the boundaries move up by some steps."""
+        factors: npt.NDArray[np.float32] = np.exp(-self._step * steps).astype(np.float32)
+        return factors
+
+    def forbidden_steps(
+        self, scales: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return which numbers of steps put a boundary within the margin of a scale.
+
+        Args:
+            scales: (n,).
+
+        Returns:
+            Positions in ``scales``, and the number of steps that each rules out.
+        """
+        # Boundary j lies at first + j * spacing + steps * step, 0 <= steps < _N_STEPS.
+        above = np.log(np.maximum(scales, _TINY), dtype=np.float64) - self._first
+        highest = self._last - self._first + self._spacing
+        near = np.flatnonzero((above > -self._margin) & (above < highest))
+        # From the boundary below, or a little less than 0 where the one above is within the margin.
+        rest = (above[near] + self._margin) % self._spacing - self._margin
+        steps = np.rint(rest / self._step).astype(np.intp)
+        found = np.abs(rest - steps * self._step) <= self._margin
+        return near[found], steps[found]
+
+
+class GaussianTables(ScaleTables):
     """Zero-mean Gaussians integrated over [k - 1/2, k + 1/2], one table for each range of scales.
 
     Table i serves the scales above scales[i - 1] and up to scales[i]. Its Gaussian has their
@@ -109,23 +192,18 @@ class GaussianTables(CategoricalTables):
     that take scales[i] itself spend 2 % more where symbols spread less than their priors.)
 
     Args:
-        scales: standard deviations, increasing; table 0 has the first one itself.
+        scales: standard deviations, increasing by equal steps of their logarithm; table 0 has the
+            first one itself.
+        margin: as in ScaleTables.
     """
 
-    def __init__(self, scales: npt.NDArray[np.float64]) -> None:
+    def __init__(self, scales: npt.NDArray[np.float64], margin: float) -> None:
         scales = np.asarray(scales, np.float64)
         if np.any(np.diff(scales) <= 0) or scales[0] <= 0:
             raise ValueError("scales must be positive and increasing")
         middles = np.sqrt(scales * np.concatenate([scales[:1], scales[:-1]]))
         pmfs = [_gaussian_pmf(float(scale)) for scale in middles]
-        super().__init__(pmfs, [-(len(pmf) // 2) for pmf in pmfs])
-        self.scales = scales.astype(np.float32)
-
-    def index(
-        self, scale: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-        """The first table whose range reaches up to each scale; the last for larger scales."""
-        return self._compact(np.searchsorted(self.scales[:-1], scale))
+        super().__init__(pmfs, [-(len(pmf) // 2) for pmf in pmfs], scales[:-1], margin)
 
 
 class SymbolEncoder:
@@ -156,7 +234,7 @@ class SymbolEncoder:
         self._crc = zlib.crc32(symbols.data, self._crc)
 
     def finish(self) -> bytes:
-        """The bytes that SymbolDecoder takes."""
+        """Return the bytes that SymbolDecoder takes."""
         coder = constriction.stream.stack.AnsCoder()
         coder.encode_reverse(self._crc & 0xFFFFFF, _CHECK)
         for model, symbols in reversed(self._runs):
@@ -202,7 +280,11 @@ class SymbolDecoder:
         """Raise BitstreamError unless exactly the encoder's integers have been decoded."""
         check = int(self._coder.decode(_CHECK))
         if check != self._crc & 0xFFFFFF or not self._coder.is_empty():
-            raise BitstreamError("the decoded integers are not the encoder's (CRC mismatch)")
+            raise BitstreamError(
+                "the decoded integers are not the encoder's (CRC mismatch): the file is damaged, "
+                "or this machine's entropy parameters differ from the encoder's by more than the "
+                "format allows; `rdbench consistency` measures by how much"
+            )
 
     def _escaped_values(self, n: int) -> Symbols:
         if n == 0:
@@ -215,6 +297,161 @@ class SymbolDecoder:
                 byte = self._coder.decode(_BYTE, longer.size).astype(np.uint32)
                 value[longer] |= byte << np.uint32(8 * position)
         return _unzigzag(value)
+
+
+@dataclass(frozen=True)
+class BoundarySteps:
+    """How far the boundaries of each block of symbols are moved up.
+
+    Attributes:
+        layout: index of the block size in _BLOCK_SIZES, times the number of ratios, plus the index
+            of the ratio in _RATIOS by which ``steps`` are coded.
+        steps: of each block, in the order of coding.
+    """
+
+    layout: int
+    steps: Symbols
+
+    @property
+    def block_size(self) -> int:
+        """Symbols per block; the last one may have fewer."""
+        return _BLOCK_SIZES[self.layout // len(_RATIOS)]
+
+    def per_symbol(self, values: npt.NDArray[np.float32], n: int) -> npt.NDArray[np.float32]:
+        """Return a value of each block for each of its symbols, (n,)."""
+        return np.repeat(values, self.block_size)[:n]
+
+    def runs(self) -> list[tuple[object, Symbols]]:
+        """Return what codes them."""
+        layout = np.array([self.layout], np.int32)
+        return [(_LAYOUT, layout), (_step_models()[self.layout % len(_RATIOS)], self.steps)]
+
+    def crc(self) -> int:
+        """Return the CRC-32 of all integers that code them."""
+        return zlib.crc32(np.append(np.int32(self.layout), self.steps).tobytes())
+
+    @classmethod
+    def decode(cls, coder: "constriction.stream.stack.AnsCoder", n: int) -> Self:
+        """Return those of a stream of n symbols, which begins with them."""
+        layout = int(coder.decode(_LAYOUT))
+        n_blocks = -(-n // _BLOCK_SIZES[layout // len(_RATIOS)])
+        return cls(layout, coder.decode(_step_models()[layout % len(_RATIOS)], n_blocks))
+
+    @classmethod
+    def choose(cls, tables: ScaleTables, scales: npt.NDArray[np.float32]) -> Self:
+        """Return the cheapest that keep all boundaries away from all scales.
+
+        Args:
+            scales: of all symbols in the order of coding, (n,).
+        """
+        where, steps = tables.forbidden_steps(scales)
+        options = [
+            (cost, size * len(_RATIOS) + ratio, chosen)
+            for size, block_size in enumerate(_BLOCK_SIZES)
+            for chosen in [_least_free(where // block_size, steps, -(-len(scales) // block_size))]
+            if chosen.max(initial=0) < _N_STEPS
+            for ratio, cost in enumerate(_step_bits()[:, chosen].sum(axis=1))
+        ]
+        _, layout, chosen = min(options, key=lambda option: option[:2])
+        return cls(layout, chosen)
+
+
+def _least_free(
+    blocks: npt.NDArray[np.intp], steps: npt.NDArray[np.intp], n_blocks: int
+) -> Symbols:
+    """The least number that each block does not have among its ``steps``, (n_blocks,)."""
+    width = _N_STEPS + 1
+    taken = np.unique(blocks * width + steps)
+    block, value = np.divmod(taken, width)
+    starts = np.searchsorted(block, np.arange(n_blocks + 1))
+    # Values without a gap from 0 on equal their rank in the block; the first that does not, or the
+    # number of values, is the least free one.
+    rank = np.arange(len(taken)) - starts[block]
+    without_gap = value == rank
+    result = np.zeros(n_blocks, np.int32)
+    np.add.at(result, block[without_gap], 1)
+    return result
+
+
+@cache
+def _step_pmfs() -> npt.NDArray[np.float64]:
+    """Geometric distributions of numbers of steps, (ratio, _N_STEPS)."""
+    powers = np.array(_RATIOS)[:, None] ** np.arange(_N_STEPS)
+    pmfs = np.maximum(powers * (1 - np.array(_RATIOS))[:, None], _MIN_PROBABILITY)
+    normalized: npt.NDArray[np.float64] = pmfs / pmfs.sum(axis=1, keepdims=True)
+    return normalized
+
+
+@cache
+def _step_models() -> list[object]:
+    return [constriction.stream.model.Categorical(pmf, perfect=False) for pmf in _step_pmfs()]
+
+
+@cache
+def _step_bits() -> npt.NDArray[np.float64]:
+    bits: npt.NDArray[np.float64] = -np.log2(_step_pmfs())
+    return bits
+
+
+class ScaleEncoder:
+    """Codes symbols by their scales, so that decoders with slightly other scales read them.
+
+    Args:
+        latent: name, for listeners to entropy parameters.
+        tables: the probability tables.
+    """
+
+    def __init__(self, latent: str, tables: ScaleTables) -> None:
+        self._latent, self._tables = latent, tables
+        self._calls: list[tuple[Symbols, npt.NDArray[np.float32]]] = []
+
+    def put(self, symbols: Symbols, scales: npt.NDArray[np.float32]) -> None:
+        """Append symbols, int32, and their scales, both (n,)."""
+        self._calls.append((symbols, scales))
+
+    def finish(self) -> bytes:
+        """Return the bytes that ScaleDecoder takes."""
+        scales = np.concatenate([scales for _, scales in self._calls])
+        chosen = BoundarySteps.choose(self._tables, scales)
+        factors = chosen.per_symbol(self._tables.factors(chosen.steps), len(scales))
+        indexes: npt.NDArray[np.integer] = self._tables.indexes(scales * factors)
+        encoder = SymbolEncoder(self._tables)
+        encoder._runs += chosen.runs()
+        encoder._crc = chosen.crc()
+        ends = np.cumsum([len(symbols) for symbols, _ in self._calls])
+        for (symbols, _), part in zip(self._calls, np.split(indexes, ends[:-1]), strict=True):
+            encoder.put(symbols, part)
+        symbols = np.concatenate([symbols for symbols, _ in self._calls])
+        tell_entropy_parameters(self._latent, symbols, scales, indexes)
+        return encoder.finish()
+
+
+class ScaleDecoder(SymbolDecoder):
+    """Decodes what ScaleEncoder made, by the same sequence of calls.
+
+    Args:
+        latent: name, for listeners and errors.
+        data: the encoder's bytes.
+        tables: the encoder's tables.
+        n: number of symbols in all.
+    """
+
+    def __init__(self, latent: str, data: bytes, tables: ScaleTables, n: int) -> None:
+        super().__init__(data, tables)
+        self._latent, self._scale_tables = latent, tables
+        self.steps = BoundarySteps.decode(self._coder, n)
+        self._crc = self.steps.crc()
+        self._factors = self.steps.per_symbol(tables.factors(self.steps.steps), n)
+        self._n_done = 0
+
+    def get_scaled(self, scales: npt.NDArray[np.float32]) -> Symbols:
+        """Return the next symbols, int32, (n,), given the scale of each."""
+        part = slice(self._n_done, self._n_done + len(scales))
+        self._n_done = part.stop
+        indexes = self._scale_tables.indexes(scales * self._factors[part])
+        symbols = self.get(indexes)
+        tell_entropy_parameters(self._latent, symbols, scales, indexes)
+        return symbols
 
 
 def _with_escape(pmf: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

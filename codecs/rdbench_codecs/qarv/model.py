@@ -15,7 +15,7 @@ from rdbench.errors import BitstreamError, DataError
 from rdbench.stages import stage
 from rdbench.types import Image
 from rdbench_codecs.learned.base import STRIDE, FloatImage, Latent
-from rdbench_codecs.learned.entropy import GaussianTables, SymbolDecoder, SymbolEncoder, Symbols
+from rdbench_codecs.learned.entropy import GaussianTables, ScaleDecoder, ScaleEncoder, Symbols
 from rdbench_codecs.learned.runtime import integers, threads
 from rdbench_codecs.learned.weights import check_shapes, read
 from rdbench_codecs.qarv.config import QarvConfig
@@ -28,9 +28,10 @@ from rdbench_codecs.qarv.network import (
     to_pixels,
 )
 
-TABLES = GaussianTables(np.exp(np.linspace(np.log(0.11), np.log(20), 64)))
-"""The published scales."""
+_MARGIN = 2e-5  # of log scale; at least twice what was measured between machines
 
+TABLES = GaussianTables(np.exp(np.linspace(np.log(0.11), np.log(20), 64)), _MARGIN)
+"""The published scales."""
 
 Choice = Callable[[int, Prior], Tensor]
 """Gives the value of latent i, (1, channels, height, width), for its prior."""
@@ -55,7 +56,6 @@ class Model:
         self._network = network
         self._device = torch.device(device)
         self._half = half
-        self._scales = torch.from_numpy(TABLES.scales[:-1].copy()).to(self._device)
         self._condition = lru_cache(maxsize=32)(self._new_condition)
 
     def encode(self, image: Image, parameter: float) -> list[Latent]:
@@ -90,7 +90,7 @@ class Model:
             if segment is None:
                 return prior.mean
             try:
-                return prior.value(self._symbols(segment, prior))
+                return prior.value(self._symbols(f"z{i + 1}", segment, prior))
             except BitstreamError as error:
                 raise BitstreamError(f"latent z{i + 1}: {error}") from None
 
@@ -111,21 +111,15 @@ class Model:
             with stage("copies"):
                 return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
 
-    def _symbols(self, segment: bytes, prior: Prior) -> Tensor:
+    def _symbols(self, name: str, segment: bytes, prior: Prior) -> Tensor:
         """The symbols in a segment, (1, channels, height, width)."""
         with stage("entropy parameters"):
-            indexes = np.moveaxis(self.indexes(prior), 0, -1)
+            scales = _positions_first(_array(prior.scale))
         with stage("entropy coding"):
-            decoder = SymbolDecoder(segment, TABLES)
-            symbols = decoder.get(indexes.ravel()).reshape(indexes.shape)
+            decoder = ScaleDecoder(name, segment, TABLES, scales.size)
+            symbols = decoder.get_scaled(scales.ravel()).reshape(scales.shape)
             decoder.finish()
         return self.tensor(np.moveaxis(symbols, -1, 0))
-
-    def indexes(self, prior: Prior) -> npt.NDArray[np.uint8]:
-        """Probability table of every symbol, (channels, height, width)."""
-        scale = prior.scale.permute(0, 2, 3, 1).contiguous()
-        found = torch.bucketize(scale, self._scales, out_int32=True)
-        return _array(found.to(torch.uint8).permute(0, 3, 1, 2))
 
     def tensor(self, array: npt.NDArray[np.float32] | Symbols) -> Tensor:
         """(channels, height, width) as a batch of one on the network's device."""
@@ -133,11 +127,10 @@ class Model:
 
     def _latent(self, name: str, rounded: Tensor, prior: Prior) -> Latent:
         bits = -torch.log2(gaussian_mass(rounded, prior.scale).clamp(min=2.0**-100))
-        symbols, indexes = integers(rounded)[0], self.indexes(prior)
+        symbols, scales = integers(rounded)[0], _array(prior.scale)
         with stage("entropy coding"):
-            encoder = SymbolEncoder(TABLES)
-            # Position by position, all channels of each: the order of the channels-last layout.
-            encoder.put(np.moveaxis(symbols, 0, -1).ravel(), np.moveaxis(indexes, 0, -1).ravel())
+            encoder = ScaleEncoder(name, TABLES)
+            encoder.put(_positions_first(symbols).ravel(), _positions_first(scales).ravel())
             data = encoder.finish()
         return Latent(name, data, symbols, _array(bits), _array(prior.value(rounded)))
 
@@ -221,6 +214,14 @@ def _random_parameter(
         gain = 0.1 if ".z_proj." in name else 0.6  # keeps priors small on samples too
         return normal * np.float32(gain / np.sqrt(np.prod(shape[1:])))
     return normal * np.float32(0.1)
+
+
+def _positions_first(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(channels, height, width) as (height, width, channels): the order in which symbols are coded.
+
+    It is that of the channels-last layout.
+    """
+    return np.moveaxis(array, 0, -1)
 
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:

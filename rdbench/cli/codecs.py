@@ -66,14 +66,15 @@ def _settings(cls: type[Codec]) -> Iterator[dict[str, Any]]:
         kinds = kinds_of(cls)[field.name]
         yield {
             "setting": name,
-            "values": [str(v) for kind in kinds for v in get_args(kind) or _WORDS.get(kind, TEXT)],
+            "values": [
+                str(v) for kind in kinds for v in get_args(kind) or _WORDS.get(kind, ("TEXT",))
+            ],
             "default": field.default,
             "ladder": list(cls.ladder_values) if field.name == rate else None,
         }
 
 
 _WORDS: dict[Any, Sequence[str]] = {bool: ("false", "true"), int: ("INTEGER",), float: ("NUMBER",)}
-TEXT = ("TEXT",)
 
 
 def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -142,5 +142,5 @@ def one_target(**targets: float | None) -> tuple[str, float] | None:
     """The target that is given, by name; None without one, UsageError where there are several."""
     given = [(name, value) for name, value in targets.items() if value is not None]
     if len(given) > 1:
-        raise UsageError("give one target, not several")
+        raise UsageError(f"give one target, not {len(given)}, such as --bpp")
     return given[0] if given else None

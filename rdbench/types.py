@@ -1,11 +1,13 @@
 """The contract of engine and codecs: Image, Segment, Bitstream, Check, Codec, CurveKey, Record."""
 
 import dataclasses
-from abc import ABC, abstractmethod
+from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +101,42 @@ class Check:
     detail: str
 
 
-class Codec(ABC):
+@cache
+def kinds_of(cls: type) -> Mapping[str, tuple[Any, ...]]:
+    """Return the types that each field of a codec may have, without None; a Literal is one."""
+    parts = {
+        name: get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        for name, hint in get_type_hints(cls).items()
+    }
+    return {name: tuple(k for k in kinds if k is not NoneType) for name, kinds in parts.items()}
+
+
+def wrong_value(codec: str, setting: str, value: Any, kinds: Iterable[Any]) -> UsageError:
+    """Return the error that says what a setting can be."""
+    words = {int: "a whole number", float: "a number", bool: "true or false"}
+    options = (
+        f"one of {', '.join(map(str, get_args(kind)))}"
+        if get_args(kind)
+        else words.get(kind, "text")
+        for kind in kinds
+    )
+    return UsageError(f"codec {codec!r}: {setting}={value!r} is not {' or '.join(options)}")
+
+
+class _CodecType(ABCMeta):
+    """Refuses a value that is not among the Literals of a field, however a codec is made."""
+
+    def __call__(cls, *args: Any, **settings: Any) -> Any:
+        codec = super().__call__(*args, **settings)
+        for name, kinds in kinds_of(cls).items():
+            if kinds and all(get_origin(kind) is Literal for kind in kinds):
+                value = getattr(codec, name)
+                if value is not None and all(value not in get_args(kind) for kind in kinds):
+                    raise wrong_value(codec.name, name.rstrip("_"), value, kinds)
+        return codec
+
+
+class Codec(metaclass=_CodecType):
     """One operating point of a codec.
 
     A codec is a frozen dataclass; its fields are all it takes to rebuild it. Fields with

@@ -51,6 +51,14 @@ def toy(monkeypatch):
     monkeypatch.setattr(spec, "codec_class", lambda n: Toy if n == "toy" else find(n))
 
 
+@pytest.mark.parametrize("settings", [{"mode": "slow"}, {"level": "444"}])
+def test_a_choice_is_checked_however_a_codec_is_made(settings):
+    with pytest.raises(UsageError, match=r"codec 'toy': (mode|level)=.* is not one of"):
+        Toy(**settings)
+    with pytest.raises(UsageError, match="is not one of"):
+        dataclasses.replace(Toy(), **settings)
+
+
 def test_values_and_ladder():
     assert get_codecs("toy") == [Toy(lambda_=1.0), Toy(lambda_=2.0)]
     assert get_codecs("toy:lambda=16,512") == [Toy(lambda_=16.0), Toy(lambda_=512.0)]

@@ -10,7 +10,7 @@ from rdbench.analysis.comparison import compare, is_own
 from rdbench.analysis.selection import select
 from rdbench.analysis.sensitivity import sensitivity
 from rdbench.cli import options
-from rdbench.cli.console import grouped, print_rows, warn
+from rdbench.cli.console import grouped, print_rows, track, warn
 from rdbench.columns import DATASET, Column, plain
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError
@@ -47,7 +47,7 @@ def bdrate(
     warnings: list[tuple[str, str]] = []
     ranked: list[tuple[tuple[bool, str, float], Rows]] = []
     own_is_compared = not found.own
-    for anchor_curve, test in found.pairs:
+    for anchor_curve, test in track("bdrate", found.pairs):
         try:
             result = (bd_psnr if psnr else bd_rate)(
                 anchor_curve, test, metric, "poly3" if spread else method

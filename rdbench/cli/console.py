@@ -56,15 +56,11 @@ def warn(*lines: str) -> None:
 
 def grouped(warnings: Sequence[tuple[str, str]]) -> list[str]:
     """(curve, text) -> one line a text, and one below with the curves that it is about."""
-    about: dict[str, list[str]] = {}
+    about: dict[str, dict[str, None]] = {}
     for curve, text in warnings:
         shared = text.replace(f" ({curve})", "").replace(f" of {curve}:", ":")
-        about.setdefault(shared, []).append(curve)
-    return [
-        line
-        for text, curves in about.items()
-        for line in (text, f"    {', '.join(dict.fromkeys(curves))}")
-    ]
+        about.setdefault(shared, {})[curve] = None
+    return [line for text, curves in about.items() for line in (text, f"    {', '.join(curves)}")]
 
 
 def print_json(value: Any) -> None:

@@ -60,8 +60,7 @@ def latents(
                 file = file_name(f"map-{data.name}-{title}-{Path(image_file.name).stem}")
                 maps = point.bit_maps(image)
                 written += plot_bit_maps(image, maps, title, out / "figures" / file)
-    for path in written:
-        say(str(path))
+    say(*map(str, written))
 
 
 def _require_segments(spec: str) -> None:

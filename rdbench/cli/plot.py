@@ -26,10 +26,7 @@ def plot(
     published: Annotated[
         str, typer.Option(help="Published curves: none, all, or names separated by commas.")
     ] = ",".join(LANDMARKS),
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder to write; default: FOLDER/figures."),
-    ] = None,
+    out: Annotated[Path | None, options.out("Folder to write; default: FOLDER/figures.")] = None,
     width: Annotated[
         float,
         typer.Option(

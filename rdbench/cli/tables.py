@@ -5,7 +5,7 @@ from typing import Annotated
 
 from rdbench.analysis.overview import TABLES, Request, bd_rates
 from rdbench.cli import options
-from rdbench.cli.console import grouped, say, warn
+from rdbench.cli.console import grouped, progress, say, warn
 from rdbench.errors import RdbenchError
 from rdbench.report.tables import FORMS, csv_text, table
 
@@ -32,13 +32,13 @@ def tables(
     texts, own_is_compared = [], True
     for one in name or TABLES:
         caption, rows_of, shown = TABLES[one]
-        if one == "bdrate":
+        with progress(one):
+            found = bd_rates(request) if one == "bdrate" else None
+            rows = found.rows if found else rows_of(request)
+        if found:
             caption = f"{caption} against {anchor}, {metric}, {method}"
-            found = bd_rates(request)
             warn(*found.choices, *grouped(found.notes))
-            rows, own_is_compared = found.rows, found.own_is_compared
-        else:
-            rows = rows_of(request)
+            own_is_compared = found.own_is_compared
         if not rows:
             say(f"nothing for table {one}")
             continue

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from rdbench_codecs.hyperprior.cpu import accelerate
-from rdbench_codecs.hyperprior.dimensions import N_LEVELS, Dimensions, dimensions_of, rename
+from rdbench_codecs.hyperprior.dimensions import N_LEVELS, Dimensions, dimensions, rename
 from rdbench_codecs.hyperprior.feature_transforms import ADAPTIVE_NETWORKS
 from rdbench_codecs.hyperprior.model import Model, make_model
 from rdbench_codecs.hyperprior.networks import NETWORKS, Network, ScaleHyperprior
-from rdbench_codecs.hyperprior.rates import add_gain_units, add_regulators, add_scales
+from rdbench_codecs.hyperprior.rates import add_parameters
 from rdbench_codecs.learned import weights
 
 
@@ -23,14 +23,9 @@ from rdbench_codecs.learned import weights
 def load_model(
     baseline: str, method: str, source: Path | Dimensions, sha256: str, device: str
 ) -> Model:
-    """Return a network in a file, or a random one, always the same, ready for coding.
+    """Return a network in a file, or the random one of some dimensions, ready for coding.
 
-    Args:
-        baseline: a key of NETWORKS.
-        method: what makes its rate variable, a key of POINTS.
-        source: file, or dimensions of the random network.
-        sha256: of the file, so that another file under the same name is loaded.
-        device: ``cpu`` or a CUDA device.
+    ``sha256`` is that of the file, so that another file under the same name is loaded.
 
     Raises:
         DataError: the file does not hold such a network.
@@ -50,11 +45,11 @@ def network_of(baseline: str, method: str, tensors: Mapping[str, Tensor], source
         DataError: they are not of such a network; the message names ``source``.
     """
     tensors = rename(tensors)
-    sizes = dimensions_of({name: tuple(t.shape) for name, t in tensors.items()}, method, source)
+    sizes = dimensions({name: tuple(t.shape) for name, t in tensors.items()}, method, source)
     # Before any memory is taken.
     weights.check_shapes(shapes_of(baseline, method, sizes), tensors, source)
     network = build(baseline, method, *sizes)
-    weights.load_into(network, tensors, source)
+    network.load_state_dict(tensors)
     return network
 
 
@@ -77,20 +72,15 @@ def build(baseline: str, method: str, n: int, m: int, n_levels: int = N_LEVELS) 
     """Return a network with the start values of training.
 
     Args:
-        baseline: a key of NETWORKS.
-        method: what makes its rate variable, a key of POINTS.
+        baseline, method: keys of NETWORKS and of rates.POINTS.
         n, m: its channels.
         n_levels: rates that it is trained for; 0 leaves QVRF's ``Gain`` out.
     """
     if method == "song2021":
         return ADAPTIVE_NETWORKS[baseline](n, m)
     network = NETWORKS[baseline](n, m)
-    if method == "qvrf" and n_levels:
-        add_regulators(network, n_levels)
-    elif method == "theis2017":
-        add_scales(network, n_levels)
-    elif method == "cui2021":
-        add_gain_units(network, n_levels)
+    if n_levels or method != "qvrf":
+        add_parameters(network, method, n_levels)
     return network
 
 

@@ -20,7 +20,7 @@ from rdbench_codecs.learned.base import STRIDE, FloatImage, Latent
 from rdbench_codecs.learned.entropy import GaussianTables, ScaleDecoder, ScaleEncoder, Symbols
 from rdbench_codecs.learned.graphs import N_SIZES, fetch, wait
 from rdbench_codecs.learned.runtime import UNCODABLE, threads
-from rdbench_codecs.learned.weights import check_shapes, load_into, read
+from rdbench_codecs.learned.weights import check_shapes, read
 from rdbench_codecs.qarv import cpu, gpu
 from rdbench_codecs.qarv.config import QarvConfig
 from rdbench_codecs.qarv.network import Condition, Prior, QarvNetwork, to_pixels
@@ -218,7 +218,7 @@ def load_network(path: Path) -> QarvNetwork:
     network = shapes_of(parsed, path)
     check_shapes(network, tensors, path)  # before any memory is taken
     network = network.to_empty(device="cpu")
-    load_into(network, tensors, path)
+    network.load_state_dict(tensors)
     return network
 
 

@@ -15,6 +15,7 @@ import os
 import shlex
 import sqlite3
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -69,9 +70,12 @@ ON CONFLICT (key) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in _COLUM
 WHERE records.error IS NOT NULL
 """  # names come from the dataclass, never from outside
 
+_WAIT_S = 60.0  # for other processes that write
+
+_BUSY = f"another process keeps it locked for over {_WAIT_S:g} s; wait for it or end it"
 _REMEDY = (
     "make room there or get the right to write, or work on another folder "
-    "(a copy, or one that a run names with --out), then run again"
+    "(a copy, or one that a run names with --out)"
 )
 
 _IN_KEYS = "key IN (SELECT value FROM json_each(?))"  # one value however many keys there are
@@ -154,7 +158,7 @@ class Store:
             return
         with self._errors():
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            self._db = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
             self._opened = _identity(self.path)
             if self._refuse_others():
                 self._prepare()
@@ -197,11 +201,23 @@ class Store:
         return not tables
 
     def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._switch_to_wal()
         with self._transaction():
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _switch_to_wal(self) -> None:
+        """Wait while another process makes the database: SQLite itself does not wait here."""
+        end = time.monotonic() + _WAIT_S
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+            time.sleep(0.05)
 
     def __enter__(self) -> Self:
         return self
@@ -221,8 +237,10 @@ class Store:
         except sqlite3.OperationalError as error:
             if doing == "read":
                 raise DataError(f"cannot read {self.path}: {error}") from None
+            remedy = _BUSY if error.sqlite_errorcode == sqlite3.SQLITE_BUSY else _REMEDY
             raise DataError(
-                f"cannot write {self.path}: {error}; what was written before is kept; {_REMEDY}"
+                f"cannot write {self.path}: {error}; what was written before is kept; {remedy}, "
+                "then run again"
             ) from None
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
@@ -236,7 +254,7 @@ class Store:
                 raise DataError(f"{self.folder} is not a folder; give another with --out") from None
             raise DataError(
                 f"cannot write to {self.folder}: {error.strerror or error}; what was written "
-                f"before is kept; {_REMEDY}"
+                f"before is kept; {_REMEDY}, then run again"
             ) from None
 
     def check_place(self) -> None:

@@ -1,6 +1,10 @@
 """The contract of engine and codecs: Image, Segment, Bitstream, Check, Codec, CurveKey, Record."""
 
+import collections.abc
 import dataclasses
+import functools
+import types
+import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -431,3 +435,44 @@ class Record:
     def bpp(self) -> float | None:
         """Rate in bits per pixel, or None."""
         return None if self.n_bytes is None else 8 * self.n_bytes / (self.width * self.height)
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """Return a value of JSON as the type ``kind``: what ``dataclasses.asdict`` gave, back.
+
+    Raises:
+        AttributeError, LookupError, TypeError, ValueError: it does not fit.
+    """
+    return _reader(kind)(value)
+
+
+@functools.cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """The function that reads a type: a dataclass, tuple, mapping, optional, literal or scalar."""
+    origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        of = {name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()}
+        make: Any = kind
+        return lambda body: make(**{name: of[name](item) for name, item in body.items()})
+    if origin in (types.UnionType, typing.Union):
+        reads = _reader(args[0])
+        return lambda value: None if value is None else reads(value)
+    if origin is tuple and args[-1] is ...:
+        read = _reader(args[0])
+        return lambda values: tuple(map(read, values))
+    if origin is tuple:
+        each = [_reader(arg) for arg in args]
+        return lambda values: tuple(r(v) for r, v in zip(each, values, strict=True))
+    if origin in (dict, collections.abc.Mapping):
+        item = _reader(args[1])
+        return lambda body: {name: item(value) for name, value in body.items()}
+    if origin is Literal:
+        return lambda value: args[args.index(value)]
+    return functools.partial(_scalar, object if kind is Any else kind)
+
+
+def _scalar(kind: type, value: Any) -> Any:
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind in (int, float)):
+        raise TypeError(f"{value!r:.40} cannot be")
+    return value

@@ -1,5 +1,6 @@
 """What an operating point is: its spec, curve, rate and weights, found out once for all uses."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rdbench.spec import rate_of, spec_of, values_of
@@ -8,16 +9,7 @@ from rdbench.types import Codec, CurveKey, Weights
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Identity of an operating point; finding it out may hash a file of weights.
-
-    Attributes:
-        spec: every setting written out.
-        curve: what it shares with the other points of its curve.
-        rate_parameter, rate_value: the setting that gives the rate, and its value; "" and None
-            where there is none.
-        fingerprint: the codec's fingerprint.
-        weights: the codec's weights, or None.
-    """
+    """Identity of an operating point as a `Record` keeps it; may hash a file of weights."""
 
     spec: str
     curve: CurveKey
@@ -28,16 +20,24 @@ class Identity:
 
 
 def identify(codec: Codec) -> Identity:
-    """Return the identity of an operating point.
-
-    Raises:
-        Unavailable: its weights are missing.
-    """
+    """Return the identity of an operating point; Unavailable where its weights are missing."""
     weights = codec.identify_weights()
     fingerprint = weights.sha256 if weights else codec.fingerprint()
     return Identity(
         spec_of(codec), curve_of(codec, fingerprint), *rate_of(codec), fingerprint, weights
     )
+
+
+def identified(codecs: Iterable[Codec]) -> dict[Codec, Identity]:
+    """Return the identity of every operating point that can run here, each once.
+
+    Raises:
+        Unavailable: one cannot run on this machine.
+    """
+    points = dict.fromkeys(codecs)
+    for point in points:
+        point.check()
+    return {point: identify(point) for point in points}
 
 
 def curve_of(codec: Codec, fingerprint: str) -> CurveKey:

@@ -124,8 +124,14 @@ def kept_in(folder: Path) -> list[Path]:
 
 def no_records(folder: Path) -> DataError:
     """What to say of a folder without records, with a command that makes some."""
-    words = ("rdbench", "run", "--codec", "jpeg", "--dataset", "sample", "--out", str(folder))
-    return DataError(f"no records in {folder}; measure some, such as `{shlex.join(words)}`")
+    command = run_command("jpeg", "sample", folder)
+    return DataError(f"no records in {folder}; measure some, such as `{command}`")
+
+
+def run_command(codec: str, dataset: str, folder: Path) -> str:
+    """Return the command that measures a codec on a data set, as it is typed."""
+    options = {"--codec": codec, "--dataset": dataset, "--out": str(folder)}
+    return shlex.join(["rdbench", "run", *(word for pair in options.items() for word in pair)])
 
 
 class Store:

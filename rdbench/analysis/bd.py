@@ -6,7 +6,7 @@ comparing video codecs may be wrong", IEEE TIP 2024 (PCHIP, Akima, overlap and m
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +54,7 @@ class Delta:
         per_image: (image, delta) for every image, None where an image's points do not allow
             one; () where either side lacks the scores of each image.
         wins, losses: images on which the test curve is better, worse.
+        rank: a number that is lower the better the figure.
     """
 
     codec: str
@@ -76,16 +77,14 @@ class Delta:
     per_image: tuple[tuple[str, float | None], ...]
     wins: tuple[str, ...]
     losses: tuple[str, ...]
-
-    figure: ClassVar[str]
-    """Name of the field that holds the figure."""
+    rank: float
 
     def _what(self) -> str:
         return f"of {self.label} to {self.anchor} on {self.dataset} ({self.metric})"
 
     def row(self) -> dict[str, Any]:
         """One row of a table, ready for JSON: all but the images, which are counted."""
-        images = ("overlap", "per_image", "wins", "losses", "fit_warnings")
+        images = ("overlap", "per_image", "wins", "losses", "fit_warnings", "rank")
         row = {name: value for name, value in vars(self).items() if name not in images}
         return row | {
             "overlap": self.overlap.of_union,
@@ -100,8 +99,6 @@ class Delta:
 class BdRate(Delta):
     """A BD-rate: the mean change of rate at equal quality, in percent; negative is better."""
 
-    figure: ClassVar[str] = "bd_rate_percent"
-
     bd_rate_percent: float
 
     def __repr__(self) -> str:
@@ -111,8 +108,6 @@ class BdRate(Delta):
 @dataclass(frozen=True, kw_only=True)
 class BdPsnr(Delta):
     """A BD-PSNR: the mean change of quality at equal rate, in dB; positive is better."""
-
-    figure: ClassVar[str] = "bd_psnr_db"
 
     bd_psnr_db: float
 
@@ -211,6 +206,7 @@ def _compare(
     per_image = each_image(kind, images, method)
     scored = [(name, kind.better_sign * v) for name, v in per_image if v is not None]
     return value, {
+        "rank": -kind.better_sign * value,
         "codec": test.codec,
         "label": test.label,
         "dataset": test.dataset,

@@ -34,8 +34,8 @@ def tables(
         caption, rows_of, shown = TABLES[one]
         if one == "bdrate":
             caption = f"{caption} against {anchor}, {metric}, {method}"
-            found = bd_rates(request)
-            warn(*found.choices, *grouped(found.notes))
+            found, choices = bd_rates(request)
+            warn(*choices, *grouped(found.notes))
             rows, own_is_compared = found.rows, found.own_is_compared
         else:
             rows = rows_of(request)

@@ -174,7 +174,7 @@ def match_codecs(
 def match_of(body: Mapping[str, Any]) -> Match | None:
     """A match as the store keeps it; None where it is damaged."""
     fields = {name: value for name, value in body.items() if name != "codec"}
-    with suppress(AttributeError, LookupError, TypeError, ValueError):
+    with suppress(ValueError):
         match: Match = from_json(Match, fields)
         return match
     return None

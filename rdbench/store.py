@@ -473,7 +473,7 @@ class Store:
                 if number not in provenance:
                     provenance[number] = json.loads(runs[number])
                 yield row, _record(row, provenance)
-            except (ValueError, TypeError, LookupError, AttributeError) as error:
+            except (ValueError, TypeError, LookupError) as error:
                 yield row, error
 
     def put_scores(self, record: Record, scores: Mapping[str, float]) -> None:
@@ -556,7 +556,7 @@ class Store:
             for name, body in self._db.execute(query, values):
                 try:
                     found[name] = from_json(dict[str, Any], json.loads(body))
-                except (ValueError, TypeError) as error:
+                except ValueError as error:
                     shown = " ".join(name.split("\0"))
                     text = f"{self.path}: the {what} {shown} is damaged ({error}); it is left out"
                     warnings.warn(text, RdbenchWarning, stacklevel=3)

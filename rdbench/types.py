@@ -441,9 +441,12 @@ def from_json(kind: Any, value: Any) -> Any:
     """Return a value of JSON as the type ``kind``: what ``dataclasses.asdict`` gave, back.
 
     Raises:
-        AttributeError, LookupError, TypeError, ValueError: it does not fit.
+        ValueError: it does not fit.
     """
-    return _reader(kind)(value)
+    try:
+        return _reader(kind)(value)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"{error}") from None
 
 
 @functools.cache

@@ -5,12 +5,13 @@ VCEG-M33, 2001 (third-order polynomials); Herglotz et al., "The Bjontegaard bibl
 comparing video codecs may be wrong", IEEE TIP 2024 (PCHIP, Akima, overlap and monotonicity).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rdbench.analysis.bootstrap import bootstrap, each_image, paired, swinging_images
+from rdbench.analysis.bootstrap import bootstrap, each_image, paired
 from rdbench.analysis.delta import (
     METHODS,
     PSNR,
@@ -201,9 +202,8 @@ def _compare(
     doubts = [_swing(label, method) for label in swings]
     doubts += _disagreement(kind, points, method, anchor.label)
     images = paired(anchor, test, metric)
-    image_warnings = _swinging_images(swinging_images(kind, images) if method == "poly3" else ())
     interval = bootstrap(kind, images, method, averaging, n_resamples, seed)
-    per_image = each_image(kind, images, method)
+    per_image, image_swings = each_image(kind, images, method)
     scored = [(name, kind.better_sign * v) for name, v in per_image if v is not None]
     return value, {
         "rank": -kind.better_sign * value,
@@ -220,7 +220,11 @@ def _compare(
         "n_anchor_points": n_distinct_points(kind, points[0]),
         "n_points": n_distinct_points(kind, points[1]),
         "monotonic": not swings and all((np.diff(quality) > 0).all() for _, quality in points),
-        "warnings": (*doubts, *image_warnings, *_warnings(anchor, test, overlap, metric)),
+        "warnings": (
+            *doubts,
+            *_swinging_images(image_swings),
+            *_warnings(anchor, test, overlap, metric),
+        ),
         "fit_warnings": tuple(doubts),
         "ci_low": interval[0],
         "ci_high": interval[1],
@@ -235,7 +239,7 @@ def _swing(label: str, method: Method) -> str:
     return f"the {method} curve of {label} does not rise all over the common range; {more}"
 
 
-def _swinging_images(names: tuple[str, ...]) -> list[str]:
+def _swinging_images(names: Sequence[str]) -> list[str]:
     if not names:
         return []
     text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -22,6 +22,9 @@ Range = Literal["overlap", "cut", "inner"]
 """``overlap``: fit all points, integrate where both curves have points. ``cut``: fit only points in
 that range and one more on either side. ``inner``: ``overlap`` less a tenth at each end."""
 
+Ends = tuple[float, float]
+"""A part of the common range, from one value of x to another."""
+
 METHODS: tuple[Method, ...] = get_args(Method)
 RANGES: tuple[Range, ...] = get_args(Range)
 
@@ -35,8 +38,7 @@ class Overlap:
 
     Attributes:
         low, high: its ends, in dB or bits per pixel.
-        of_union: its share of the range that either curve covers (rates are taken as log rates).
-        of_anchor, of_test: its share of the range of each curve.
+        of_union, of_anchor, of_test: its share of the range of either or each curve, rates as logs.
     """
 
     low: float
@@ -146,37 +148,23 @@ def overlap_of(kind: Kind, anchor: Points, test: Points) -> Overlap:
 
 
 def delta(
-    kind: Kind, anchor: Points, test: Points, method: Method, span: Range = "overlap"
+    kind: Kind, anchor: Points, test: Points, method: Method, span: Range | Ends = "overlap"
 ) -> float:
     """The figure for two curves of at least four points."""
     return kind.to_figure(mean_difference(kind, anchor, test, method, span))
 
 
 def mean_difference(
-    kind: Kind, anchor: Points, test: Points, method: Method, span: Range = "overlap"
+    kind: Kind, anchor: Points, test: Points, method: Method, span: Range | Ends = "overlap"
 ) -> float:
     """Mean difference of y, test less anchor: of log rates, or of qualities in dB."""
-    low, high = _limits(kind, anchor, test)
-    (x_anchor, y_anchor), (x_test, y_test) = kind.to_xy(anchor), kind.to_xy(test)
+    low, high = _limits(kind, anchor, test) if isinstance(span, str) else span
+    a, t = kind.to_xy(anchor), kind.to_xy(test)
     if span == "cut":
-        x_anchor, y_anchor = _cut(x_anchor, y_anchor, low, high)
-        x_test, y_test = _cut(x_test, y_test, low, high)
+        a, t = _cut(*a, low, high), _cut(*t, low, high)
     if span == "inner":
         low, high = low + (high - low) / 10, high - (high - low) / 10
-    return _difference((x_anchor, y_anchor), (x_test, y_test), low, high, method)
-
-
-def delta_between(
-    kind: Kind, anchor: Points, test: Points, method: Method, low: float, high: float
-) -> float:
-    """The figure over a part of the common range, from ``low`` to ``high`` of x."""
-    return kind.to_figure(_difference(kind.to_xy(anchor), kind.to_xy(test), low, high, method))
-
-
-def _difference(anchor: Points, test: Points, low: float, high: float, method: Method) -> float:
-    """Mean difference of two curves of points (x, y)."""
-    difference = _integral(*test, low, high, method) - _integral(*anchor, low, high, method)
-    return difference / (high - low)
+    return (_integral(*t, low, high, method) - _integral(*a, low, high, method)) / (high - low)
 
 
 def rises(kind: Kind, points: Points, low: float, high: float, method: Method) -> bool:

@@ -1,13 +1,13 @@
 """Records -> one row an operating point: means over complete sets, medians of times, failures."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
-from statistics import fmean, median
+from statistics import median
 from types import MappingProxyType
 from typing import Any
 
-from rdbench.analysis.measured import implausible
+from rdbench.analysis.measured import implausible, operating_points
 from rdbench.columns import BPP, CODEC, DATASET, FLAG, Column
+from rdbench.decibel import mean_of_all
 from rdbench.metrics import METRICS
 from rdbench.types import Record
 
@@ -46,40 +46,39 @@ def summarize(
         one curve follow one another, lowest rate first.
     """
 
-    def point(record: Record) -> tuple[Any, ...]:
-        return (record.dataset, record.curve, record.protocol, record.spec, record.fingerprint)
+    points = sorted(
+        operating_points(records, datasets),
+        key=lambda point: (
+            (first := point[0][0]).dataset, first.curve, first.protocol,
+            sum(r.n_bytes or 0 for r in point[0]),
+        ),
+    )  # fmt: skip
+    return [
+        _row(group[0], good, len(datasets[group[0].dataset]))
+        | {"scored": scored.get(group[0].protocol)}
+        for group, good in points
+    ]
 
-    groups = [list(group) for _, group in groupby(sorted(records, key=point), key=point)]
-    groups.sort(key=lambda group: (*point(group[0])[:3], sum(r.n_bytes or 0 for r in group)))
-    return [_row(group, datasets) | {"scored": scored.get(group[0].protocol)} for group in groups]
 
-
-def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    first = group[0]
-    wanted = list(datasets[first.dataset].values())  # equal files count as often as they are there
-    by_file = {r.image_sha256: r for r in group if r.error is None}
-    good = [by_file[sha256] for sha256 in wanted if sha256 in by_file]
-    complete = len(good) == len(wanted)
-    bpp = fmean(r.bpp or 0.0 for r in good) if complete else None
-    scores = {name: _mean_score(good, name) if complete else None for name in METRICS}
+def _row(first: Record, good: Sequence[Record], n_images: int) -> dict[str, Any]:
+    means = {
+        name: mean_of_all(values) if len(good) == n_images else None
+        for name, values in (
+            ("bpp", [r.bpp for r in good]),
+            *((name, [r.scores.get(name) for r in good]) for name in METRICS),
+        )
+    }
     return {
         "dataset": first.dataset,
         "codec": first.codec,
         "setting": first.spec.removeprefix(first.codec).lstrip(":"),
         "n_measured": len(good),
-        "n_images": len(wanted),
-        "bpp": bpp,
-        **scores,
+        "n_images": n_images,
+        **means,
         "encode_s": median_known(r.encode_s for r in good),
         "decode_s": median_known(r.decode_s for r in good),
-        "flag": implausible(bpp, scores["psnr_rgb"]),
+        "flag": implausible(means["bpp"], means["psnr_rgb"]),
     }
-
-
-def _mean_score(records: Sequence[Record], metric: str) -> float | None:
-    values = [r.scores.get(metric) for r in records]
-    known = [v for v in values if v is not None]
-    return fmean(known) if len(known) == len(values) else None
 
 
 def median_known(values: Iterable[float | None]) -> float | None:

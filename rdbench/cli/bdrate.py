@@ -1,6 +1,7 @@
 """``rdbench bdrate``: how much rate a codec saves at equal quality."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated
 
@@ -103,7 +104,7 @@ def _sensitivity_rows(anchor: Curve, test: Curve, metric: str) -> Rows:
     head = {"codec": test.codec, "label": test.label, "dataset": test.dataset,
             "source": test.source, "metric": metric}  # fmt: skip
     spread = {"method": "spread", "averaging": None, "range": None, "bd_rate_percent": found.spread}
-    return [{**head, **row} for row in [*found.rows(), spread]]
+    return [{**head, **row} for row in [*map(asdict, found.variants), spread]]
 
 
 def _image_rows(result: BdRate | BdPsnr) -> Rows:

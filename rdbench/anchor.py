@@ -15,10 +15,6 @@ from rdbench.types import Check
 def verify_anchor(name: str, n_images: int = 2) -> Iterator[Check]:
     """Check a codec's installation, then encode images and compare with shipped points.
 
-    Args:
-        name: name of the codec.
-        n_images: how many of the shipped points to encode.
-
     Yields:
         The codec's own checks, then one check an image: same bytes, same PSNR to 1e-4 dB.
 

@@ -79,11 +79,6 @@ def write_text(path: Path, text: str) -> None:
 def write_figure(path: Path, figure: "Figure", **options: Any) -> None:
     """Write a figure, whole or not at all, in the format of the suffix of ``path``.
 
-    Args:
-        path: of the file.
-        figure: of matplotlib.
-        options: of ``Figure.savefig``.
-
     Raises:
         UsageError: the suffix is not a figure format.
         DataError: the file cannot be written.
@@ -103,10 +98,8 @@ def output_file(
     """Return the file that a command writes, after the checks at the top of this module.
 
     Args:
-        given: what ``--out`` names, or None.
         default: the file where nothing is named.
         inputs: files that the command reads, and folders all of whose files it reads.
-        force: replace an existing file of the default name.
 
     Raises:
         UsageError: that file must not be replaced.

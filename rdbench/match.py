@@ -38,9 +38,6 @@ class Match:
         curve: the codec and its settings without the rate.
         target, value: what was asked for: one of MATCHED, and how much.
         spec: the operating point found; "" if none was found.
-        n_encodes: encodes that the search took.
-        met: whether the target is met within 1 %.
-        error: why there is no result, or None.
     """
 
     curve: CurveKey
@@ -127,9 +124,6 @@ def match_codecs(
         target: one of MATCHED.
         value: bits per pixel, dB, or MS-SSIM to meet.
         out: the report folder, which keeps the results and their bitstreams.
-        jobs: processes to work in; 0 works in this one.
-        threads: threads that numerical libraries may use in each.
-        on_progress: called with (images done, images in all).
 
     Returns:
         Matches in the order of codecs and images; one that failed says why.

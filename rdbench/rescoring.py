@@ -49,10 +49,7 @@ def rescore(
     codec that made it.
 
     Args:
-        out: the report folder.
         metrics: names of metrics; () for all available ones.
-        jobs: processes to work in; 0 works in this one.
-        on_progress: called with (records done, records to do).
 
     Raises:
         UsageError: no such metric.

@@ -490,7 +490,6 @@ class Store:
         A mean is over all of them or there is none.
 
         Args:
-            name: what it is called by itself.
             source: its registered name, or the path of its folder.
             images: image's name -> SHA-256.
 

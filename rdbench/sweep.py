@@ -69,7 +69,6 @@ class Outcome:
     Attributes:
         records: the record of every task asked for, verified or failed, in a stable order.
         n_made: how many of them this call made.
-        n_wanted: how many tasks were asked for.
         datasets: data set -> (image's name -> SHA-256) of the images measured on.
     """
 
@@ -121,18 +120,13 @@ def run(
         codecs: operating points, or specs such as ``"jpeg"`` (its default ladder) and
             ``"vtm18:qp=22,27"``.
         datasets: data sets, their names, or folders of images.
-        out: the report folder.
         jobs: worker processes; 0 works in this process, so a codec that crashes ends it.
         threads: threads that numerical libraries may use in each process.
         timeout_s: seconds one image may take, or None; needs ``jobs`` of at least 1.
         scheduler: address of a Dask scheduler to work on instead of this machine; its workers,
             not ``jobs``, decide how much runs at a time, and no time limit can be given.
-        protocol: how images are scored.
         on_progress: called at the start and after every record.
         on_message: called with lines for people: which weights codecs use, what a sweep waits for.
-
-    Returns:
-        All records asked for, and how many are new.
 
     Raises:
         UsageError, DataError: a name, setting, image or folder is wrong; nothing was measured.

@@ -189,9 +189,7 @@ def time_codecs(
         dataset: data set, its name, or a folder of images.
         out: report folder; replaces an earlier timing of the same on the same machine.
         threads: threads of numerical libraries, and cores to use.
-        n_repeats: how many times each image is coded.
         on_busy_machine: time even if other processes use the machine; the result is flagged.
-        on_progress: called with (operating points timed, operating points in all).
 
     Raises:
         UsageError, DataError: a name, setting or image is wrong.

@@ -66,7 +66,6 @@ class Segment:
     """A named share of a bitstream, such as ``header``, ``z1`` or ``y``.
 
     Attributes:
-        name: standard name of the share.
         n_bytes: bytes it takes in the bitstream.
         ideal_bits: its code length under the codec's own probability model, in bits;
             None where the share is not entropy-coded.
@@ -112,8 +111,6 @@ class Codec(ABC):
     ``lambda_`` is written ``lambda`` in a spec.
 
     Class attributes:
-        name: name in the registry and in every table.
-        title: one line for people.
         rate_parameters: fields that set the rate; the first is the one a sweep varies.
         ladder_values: default values of that field, lowest rate first.
         search_range: rate parameter that a search for a size or a quality varies, its least and
@@ -243,7 +240,6 @@ class CurveKey:
     """What the points of one measured curve share.
 
     Attributes:
-        codec: name of the codec.
         settings: (name, value) of every setting but the rate parameters, as a spec writes them.
         weights_sha256: the codec's fingerprint where one set of weights, or one configuration,
             serves the whole curve; "" where every point has weights of its own.
@@ -273,11 +269,8 @@ class Progress:
     """What a training reports from time to time, as means since its last report.
 
     Attributes:
-        step: updates done.
         loss, bpp, psnr: of the training crops; PSNR in dB of the mean squared error.
-        learning_rate: of the last step.
         images_per_s: crops per second over all processes.
-        seconds_left: until the last step at this speed.
     """
 
     step: int
@@ -295,8 +288,6 @@ class TrainingOptions:
 
     Attributes:
         recipe: name of a recipe of the codec, or path of a ``.toml`` file.
-        images: files of the training images.
-        read: reads one of them.
         out: folder of ``checkpoint.pt``, ``log.csv`` (columns: fields of Progress) and
             ``weights.safetensors``.
         start: file of weights to start from instead of the recipe's, or "".
@@ -321,8 +312,6 @@ class Training(ABC):
     """A training that is ready to run.
 
     Attributes:
-        steps: number of updates in all.
-        n_parameters: of the network.
         reports: False in all processes of a distributed training but the first.
     """
 
@@ -366,24 +355,17 @@ class Record:
     """One image through one operating point, verified, or the reason why not. Never a mean.
 
     Attributes:
-        codec: name of the codec.
         spec: the operating point, every setting written out (``jpeg:quality=85,subsampling=444``).
         rate_parameter: name of the setting that a sweep varies, or "".
         rate_value: its value here, or None.
         fingerprint: the codec's fingerprint (weights, configuration files), or "".
         settings: (name, value) of the settings that do not set the rate.
         variable_rate: whether one set of weights serves the whole curve.
-        weights: identity of the codec's weights, or None.
-        dataset: name of the data set.
-        image: name of the image in the data set.
-        image_sha256: hash of the image's file.
         width, height: size in pixels.
         n_bytes: size of the whole bitstream in bytes; None where encoding failed.
         scores: metric name -> value (``psnr_rgb`` in dB, ``ms_ssim`` in [0, 1]).
-        segments: shares of the bitstream.
         encode_s, decode_s: wall time of the two calls in seconds; None where not measured.
         timed_alone: True where nothing else of this sweep ran meanwhile.
-        protocol: fingerprint of the protocol.
         bitstream_sha256: names the kept bitstream.
         provenance: versions, machine, command, settings of the run.
         created: when, ISO 8601, UTC.

@@ -21,7 +21,6 @@ class Fault:
 
     Attributes:
         kind: ``missing``, ``damaged``, ``orphaned`` or ``leftover``.
-        what: the file or record.
         used_by: the results that need it; "" if none is known.
     """
 
@@ -57,9 +56,7 @@ def verify(
     """Check every record and bitstream of a report folder.
 
     Args:
-        folder: the report folder.
         repair: True to move damaged bitstreams to ``damaged/``, so that the next run replaces them.
-        on_progress: called with (bitstreams checked, bitstreams in all).
 
     Raises:
         DataError: the folder holds no records, or its database cannot be read at all.

@@ -107,8 +107,6 @@ def processes(jobs: int, threads: int, timeout_s: float | None = None) -> Iterat
     """Work in ``jobs`` processes of this machine.
 
     Args:
-        jobs: number of processes.
-        threads: threads that numerical libraries may use in each.
         timeout_s: seconds after which a task is stopped together with its process.
     """
     if hasattr(signal, "pthread_sigmask"):

@@ -56,15 +56,11 @@ class Audit:
     """One operating point of a codec on a data set, means over the images.
 
     Attributes:
-        codec, dataset: names.
         curve: settings without the rate, and the weights.
         rate: the setting that gives the rate, as in a spec.
-        bpp: the whole rate.
         header_bytes: of what carries no latent; None where the codec tells no segments.
         unaccounted_bytes: of the file, in no segment; None as above.
         coded_bpp, ideal_bpp: of the segments that are entropy-coded; None where there are none.
-        not_in_file: what a decoder needs in addition to the file, or None.
-        problems: a line for each bitstream that could not be checked.
     """
 
     codec: str
@@ -118,7 +114,6 @@ def audit(
 
     Args:
         folder: the report folder; all bitstreams are read, one of each curve is decoded.
-        on_progress: called with (curves done, curves in all).
 
     Raises:
         DataError: there are no records.

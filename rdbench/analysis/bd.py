@@ -40,10 +40,7 @@ class Delta:
     """How a test curve differs from an anchor, and all it takes to judge that figure.
 
     Attributes:
-        codec, label, dataset, source: the test curve's.
-        anchor, anchor_source: the anchor's codec and source.
         metric, method, averaging: what was compared, how points were joined, how images averaged.
-        overlap: the range compared.
         n_points, n_anchor_points: points of the test curve and of the anchor; of those that share
             what is fitted over (the quality of a BD-rate), one counts.
         monotonic: whether quality rises with rate at every point of both curves, and whatever the
@@ -131,14 +128,11 @@ def bd_rate(
     over the common range, and the mean difference of log rates is turned into percent.
 
     Args:
-        anchor: the curve compared with.
-        test: the curve judged.
         metric: ``psnr``, or ``ms_ssim``, which is compared in its dB form.
         method: ``poly3``, least-squares third-order polynomial, as in VCEG-M33 and most papers;
             ``pchip`` or ``akima``, interpolation through all points.
         averaging: of qualities over images; None for the usual one of the metric.
         n_resamples: bootstrap resamples for the confidence interval.
-        seed: of the bootstrap.
 
     Raises:
         UsageError: other data sets, unknown metric or method, no such scores.

@@ -32,8 +32,6 @@ class Comparison:
 
     Attributes:
         pairs: (anchor, test), own tests first.
-        reasons: own curves that cannot be compared.
-        notes: what else must be known, one line each.
         own: curves that were asked for and are not published ones.
     """
 
@@ -49,7 +47,6 @@ class Figures:
 
     Attributes:
         rows: of all figures, own ones first, then by data set, then the best.
-        found: (test, figure) behind them.
         notes: (curve's label, line): why one has no figure, and warnings of those found.
         own_is_compared: False where there are own curves but none has a figure.
     """
@@ -98,10 +95,7 @@ def compare(selection: Selection, anchor: str, codecs: Sequence[str], metric: st
     """Pair every curve with the anchor on its data set.
 
     Args:
-        selection: the curves.
-        anchor: name of the curve compared with.
         codecs: names of the curves wanted; () for all.
-        metric: what is compared.
 
     Raises:
         UsageError: a name that no curve has, no such metric, or nothing at all to compare.

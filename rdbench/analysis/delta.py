@@ -53,14 +53,12 @@ class Kind:
     """What tells a BD-rate from a BD-PSNR; both integrate y over a common range of x.
 
     Attributes:
-        title: name of the figure.
         common: what is common to both curves, for people.
         to_xy: points to (x, y).
         to_figure: mean difference of y to the figure.
         from_x, to_x: x to quality or rate, and back.
         better_sign: sign of a figure that is better.
         agreement: mean differences of y by two methods agree up to this.
-        agreement_text: the same, for people.
     """
 
     title: str
@@ -171,7 +169,6 @@ def rises(kind: Kind, points: Points, low: float, high: float, method: Method) -
     """Whether the curve that a method puts through the points rises from ``low`` to ``high``.
 
     Args:
-        points: of the curve.
         low, high: ends of a range, as an ``Overlap`` has them.
         method: ``poly3`` may swing between its points, ``akima`` overshoot; ``pchip`` does not.
     """

@@ -101,7 +101,6 @@ def measured_curves(
     images, or measured with more than one fingerprint (weights, configuration), becomes a note.
 
     Args:
-        records: verified and failed records, in any order.
         datasets: data set -> (image's name -> SHA-256), what a mean is taken over.
         protocols: fingerprint -> description, for the curves' ``protocol``.
 

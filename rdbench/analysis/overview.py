@@ -23,10 +23,6 @@ class Request:
     """What the tables show.
 
     Attributes:
-        folder: the report folder.
-        anchor: codec that BD-rates refer to.
-        dataset: only this data set, or None.
-        metric, method: of BD-rates.
         codecs: only these, by name or label; () for all.
     """
 

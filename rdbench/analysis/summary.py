@@ -34,7 +34,6 @@ def summarize(
     """One row for every data set and operating point.
 
     Args:
-        records: verified and failed records.
         datasets: data set -> (image's name -> SHA-256), what makes a set complete.
         scored: fingerprint of a protocol -> what the rows say of it as ``scored``.
 

@@ -64,10 +64,8 @@ def variable_rate_penalty(
     """Compare a variable-rate curve with the envelope of its fixed-rate models.
 
     Args:
-        variable: the curve of one variable-rate model.
         fixed: a curve whose every point has weights of its own, or one curve for each model.
         metric: ``psnr`` or ``ms_ssim``.
-        method: how points are joined, as in `bd_rate`.
         edges_bpp: ends of the intervals of rate, rising; those outside the common range are cut
             off. None for thirds (low, medium, high) of the common range of log rate.
 

@@ -57,7 +57,6 @@ class Panel:
     """One rate-distortion diagram of a figure.
 
     Attributes:
-        title: line above it.
         metric: ``psnr_rgb`` or ``ms_ssim``.
         curves: of one data set; those without the metric are left out.
         max_bpp: where the rate axis ends; None for where the curves do.
@@ -83,12 +82,8 @@ def plot_curves(
         curves: curves of any data sets; points without a mean are left out.
         out: folder of the files, ``DATASET-METRIC.FORMAT``.
         formats: of png (300 dpi), pdf, svg.
-        width_in: width of a figure in inches.
         replace: False to refuse to replace existing files, before the first is written.
         datasets: others that have figures in the folder, whose files keep their names.
-
-    Returns:
-        The files written.
 
     Raises:
         UsageError: a file exists and ``replace`` is False.
@@ -141,7 +136,6 @@ def rd_figure(panels: Sequence[Panel], width_in: float = PAGE_IN) -> "Figure":
 
     Args:
         panels: at most three a row.
-        width_in: width of the figure in inches.
     """
     from matplotlib.figure import Figure
 

@@ -38,8 +38,6 @@ class Page:
     """What a page shows.
 
     Attributes:
-        data: figures and tables, ready for JSON.
-        album: the images.
         missing: a line for each thing that was asked for and could not be shown.
     """
 
@@ -56,13 +54,6 @@ def make_page(
     on_progress: Progress = lambda what, done, n: None,
 ) -> Page:
     """Compute what a page shows.
-
-    Args:
-        folder: report folder.
-        imported: curves from files, shown next to the others.
-        images: to look at: so many of each data set, or names.
-        rates_bpp: the rates at which codecs are looked at, in bits per pixel.
-        on_progress: called while the page is computed.
 
     Raises:
         DataError: the folder holds no records.
@@ -155,11 +146,7 @@ def write_report(
     """Write one HTML page of all that a report folder holds; return its path.
 
     Args:
-        folder: report folder.
         out: file to write; None for ``report.html`` in the folder.
-        imported: curves from files, shown next to the others.
-        images: how many images of each data set to show, or their names.
-        rates_bpp: the rates at which they are shown, in bits per pixel.
 
     Raises:
         DataError: the folder holds no records, or the file cannot be written.

@@ -78,14 +78,6 @@ def image_json(
     For every image, measured curve and rate, what is nearest to the rate is decoded from its kept
     bitstream: a record, or what `rdbench match` found.
 
-    Args:
-        store: the open report folder.
-        comparison: the curves.
-        wanted: images asked for.
-        rates_bpp: rates to match, in bits per pixel.
-        album: takes the pixels.
-        on_progress: called with (images decoded, images in all).
-
     Returns:
         An entry for each image, and a line for each thing that could not be shown.
     """
@@ -142,9 +134,7 @@ def nearest(points: Iterable[Point], images: Collection[str], rate_bpp: float) -
     """The verified point of an image whose rate is closest to ``rate_bpp`` as a ratio.
 
     Args:
-        points: of any images.
         images: names that the image goes by.
-        rate_bpp: bits per pixel.
     """
     good = [p for p in points if p.image in images and p.error is None and p.bpp]
     return min(good, key=lambda p: abs(math.log((p.bpp or 1) / rate_bpp)), default=None)

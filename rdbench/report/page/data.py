@@ -41,7 +41,6 @@ class Comparison:
     """The curves on one data set.
 
     Attributes:
-        dataset: its name.
         images: image's name -> SHA-256.
         curves: key -> curve; measured ones first, then imported, then published.
         records: key of a measured curve -> its records, including failed ones.
@@ -57,7 +56,6 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
     """Return the measured curves of a report folder, with imported and published ones.
 
     Args:
-        store: the open folder.
         imported: curves from files; those on other data sets are left out.
 
     Raises:
@@ -126,10 +124,8 @@ def comparison_json(
     """All that the page says of one data set but its images.
 
     Args:
-        comparison: its curves.
         timings: times taken alone, on any data set.
         costs: key of a curve -> what its codec costs; see `costs_of`.
-        on_progress: called with (BD-rates computed, BD-rates in all).
     """
     by_file = {
         r.image_sha256: r.width * r.height for group in comparison.records.values() for r in group

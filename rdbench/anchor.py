@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from rdbench.datasets import load_dataset
 from rdbench.errors import DataError, RdbenchError, UsageError
-from rdbench.identity import identify
 from rdbench.metrics import DEFAULT_PROTOCOL
 from rdbench.published import AnchorPoint, anchor_points
-from rdbench.spec import get_codec
+from rdbench.spec import get_codec, identify
 from rdbench.sweep import Task, measure
 from rdbench.types import Check
 

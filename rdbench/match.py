@@ -14,11 +14,10 @@ from rdbench.columns import BPP, Column
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.decibel import mean_of_all
 from rdbench.errors import DataError, UsageError
-from rdbench.identity import Identity, identified
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, score
 from rdbench.rate_control import TARGETS, TOLERANCE, encode_to
-from rdbench.spec import get_codec, given_settings, spec_of
+from rdbench.spec import Identity, get_codec, given_settings, identified, spec_of
 from rdbench.store import Store
 from rdbench.sweep import reason, remember
 from rdbench.types import Codec, CurveKey, Weights, WeightsKind, from_json, with_weights

@@ -565,7 +565,7 @@ class Store:
 def _free_name(
     name: str, source: str, images: Mapping[str, str], known: Mapping[str, tuple[str, Any]]
 ) -> str:
-    """Return the name that a data set has or gets beside those that are known."""
+    """Return the name that a data set has among those that are known, or a new one."""
     parts = Path(source).parts
     longer = ("/".join(parts[-n:]) for n in range(2, len(parts) + 1))
     names = [name, *(n for n in longer if len(n) > len(name)), f"registered/{name}"]

@@ -17,10 +17,9 @@ from typing import Any
 
 from rdbench.datasets import Dataset, ImageFile, load_dataset, sha256_of
 from rdbench.errors import DataError, RdbenchError, UsageError
-from rdbench.identity import Identity, identified
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
-from rdbench.spec import get_codecs
+from rdbench.spec import Identity, get_codecs, identified
 from rdbench.store import Key, Store
 from rdbench.types import Codec, Image, Record
 from rdbench.workers import check_settings, workers

@@ -22,9 +22,8 @@ import numpy as np
 from rdbench.columns import FLAG, Column, plain
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import Unavailable, UsageError
-from rdbench.identity import identify
 from rdbench.images import read_image
-from rdbench.spec import get_codecs, rate_of
+from rdbench.spec import get_codecs, identify, rate_of
 from rdbench.stages import listen
 from rdbench.store import Store
 from rdbench.sweep import machine, remember

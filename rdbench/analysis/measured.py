@@ -79,7 +79,7 @@ def operating_points(
 ) -> Iterator[tuple[list[Record], list[Record]]]:
     """Records of each operating point, and the verified ones in the order of the data set's images.
 
-    Equal files of a data set count as often as they are there.
+    Equal files of a data set count as often as it names them.
     """
     groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for r in records:

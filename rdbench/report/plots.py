@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdbench.curve import Curve, quality_title
+from rdbench.errors import printable
 from rdbench.files import output_files, write_figure
 from rdbench.metrics import METRICS
-from rdbench.printable import printable
 from rdbench.report.export import file_names
 from rdbench.report.fonts import quiet_fonts, use_fonts_for_names
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from rdbench.columns import Column, Row, is_numeric, shown
-from rdbench.printable import printable
+from rdbench.errors import printable
 
 _LINES_OF_A_PAGE = 45
 

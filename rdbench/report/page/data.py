@@ -25,10 +25,9 @@ from rdbench.analysis.measured import measured_curves, notes_on
 from rdbench.curve import Curve, is_in_db, quality_title, to_quality
 from rdbench.decibel import FloatArray
 from rdbench.errors import DataError, RdbenchError, UsageError
-from rdbench.identity import curve_of
 from rdbench.metrics import METRICS
 from rdbench.published import list_curves
-from rdbench.spec import get_codec
+from rdbench.spec import curve_of, get_codec
 from rdbench.store import Store, no_records
 from rdbench.timing import Timing
 from rdbench.types import CurveKey, Record

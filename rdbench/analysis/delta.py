@@ -38,13 +38,13 @@ class Overlap:
 
     Attributes:
         low, high: its ends, in dB or bits per pixel.
-        of_union, of_anchor, of_test: its share of the range of either or each curve, rates as logs.
+        of_union, of_test: its share of the range of either curve, and of the test curve; rates are
+            taken as logs.
     """
 
     low: float
     high: float
     of_union: float
-    of_anchor: float
     of_test: float
 
 
@@ -139,10 +139,8 @@ def overlap_of(kind: Kind, anchor: Points, test: Points) -> Overlap:
     low, high = _limits(kind, anchor, test)
     (x_anchor, _), (x_test, _) = kind.to_xy(anchor), kind.to_xy(test)
     union = np.concatenate([x_anchor, x_test])
-    of_union, of_anchor, of_test = (
-        float((high - low) / np.ptp(x)) for x in (union, x_anchor, x_test)
-    )
-    return Overlap(kind.from_x(low), kind.from_x(high), of_union, of_anchor, of_test)
+    of_union, of_test = (float((high - low) / np.ptp(x)) for x in (union, x_test))
+    return Overlap(kind.from_x(low), kind.from_x(high), of_union, of_test)
 
 
 def delta(

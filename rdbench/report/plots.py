@@ -202,9 +202,10 @@ def _best_first(panels: Sequence[Panel], keys: Iterable[Key]) -> list[Key]:
     qualities: dict[Key, list[float]] = {key: [] for key in keys}
     for panel in panels:
         drawn = [c for c in panel.curves if _has_points(c, panel.metric)]
-        for c in drawn:
-            middle = _middle_rate(drawn, panel.metric)
-            qualities[_key(c)].append(_quality_at(c, panel.metric, middle))
+        points = {_key(c): c.points(panel.metric) for c in drawn}
+        middle = np.median(np.concatenate([rates for rates, _ in points.values()]))
+        for key, (rates, quality) in points.items():
+            qualities[key].append(float(np.interp(middle, rates, quality)))
     return sorted(qualities, key=lambda key: -float(np.mean(qualities[key])))
 
 
@@ -221,15 +222,6 @@ def _explanation(curves: Sequence[Curve]) -> str:
     if any(c.variable_rate is False for c in curves):
         lines.append("hollow: a model for each rate")
     return "\n".join(lines)
-
-
-def _middle_rate(curves: Sequence[Curve], metric: str) -> float:
-    return float(np.median(np.concatenate([c.points(metric)[0] for c in curves])))
-
-
-def _quality_at(curve: Curve, metric: str, bpp: float) -> float:
-    rates, qualities = curve.points(metric)
-    return float(np.interp(bpp, rates, qualities))
 
 
 def _draw(axes: "Axes", curve: Curve, metric: str, number: int) -> "Line2D":

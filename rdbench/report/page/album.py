@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -93,14 +94,19 @@ def image_json(
     changed = [n for n in names if n in files and files[n].sha256 != comparison.images[n]]
     gone = [n for n in names if n not in files]
     names = [n for n in names if n not in {*changed, *gone}]
-    same = {name: _names_of_file(comparison, name) for name in names}
+    same = defaultdict(set)  # the names under which a data set has a file, which is measured once
+    for name, sha256 in comparison.images.items():
+        same[sha256].add(name)
     chosen = [
         (name, key, rate, point)
         for name in names
         for key, records in comparison.records.items()
         for rate in rates_bpp
-        if (point := nearest([*records, *_of(comparison, key, matches)], same[name], rate))
-        is not None
+        if (
+            point := nearest(
+                [*records, *_of(comparison, key, matches)], same[comparison.images[name]], rate
+            )
+        )
     ]
     entries = {name: _entry(files[name], album) for name in names}
     missing = [f"{n} was changed since it was measured" for n in changed]
@@ -122,12 +128,6 @@ def _of(comparison: Comparison, key: str, matches: Iterable[Match]) -> list[Matc
     """The matches that belong to a measured curve."""
     wanted = comparison.dataset, comparison.curves[key].key
     return [m for m in matches if (m.dataset, m.curve) == wanted]
-
-
-def _names_of_file(comparison: Comparison, image: str) -> set[str]:
-    """The names under which a data set has an image's file; equal files are measured once."""
-    sha256 = comparison.images[image]
-    return {name for name, other in comparison.images.items() if other == sha256}
 
 
 def nearest(points: Iterable[Point], images: Collection[str], rate_bpp: float) -> Point | None:

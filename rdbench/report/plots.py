@@ -203,7 +203,7 @@ def _best_first(panels: Sequence[Panel], keys: Iterable[Key]) -> list[Key]:
     for panel in panels:
         drawn = [c for c in panel.curves if _has_points(c, panel.metric)]
         points = {_key(c): c.points(panel.metric) for c in drawn}
-        middle = np.median(np.concatenate([rates for rates, _ in points.values()]))
+        middle = np.median([rate for rates, _ in points.values() for rate in rates] or [0.0])
         for key, (rates, quality) in points.items():
             qualities[key].append(float(np.interp(middle, rates, quality)))
     return sorted(qualities, key=lambda key: -float(np.mean(qualities[key])))

@@ -255,7 +255,6 @@ def _rate(codec: Codec) -> str:
 def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Timing:
     """Time an operating point in a process of its own."""
     task = _Task(codec, data.files, n_repeats, threads)
-
     before = _cpu_seconds()
     # The process is waited for here, so that its time counts as ours.
     with processes(1, threads) as map_tasks:

@@ -174,14 +174,10 @@ def _range(codec: Codec) -> _Range:
             raise UsageError(f"codec {codec.name!r} has no rate parameter to search")
         name = codec.rate_parameters[0]
         values: list[Any] = [getattr(point, name) for point in codec.ladder()]
-        if len(values) < 2 or not all(map(_is_number, values)):
+        if len(values) < 2 or not all(isinstance(value, int | float) for value in values):
             raise UsageError(f"codec {codec.name!r} has no rate parameter to search")
         low, high = min(values), max(values)
     return _Range(name, low, high, isinstance(low, int) and isinstance(high, int))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
 
 
 def _n_bytes(codec: Codec, image: Image, bitstream: Bitstream) -> float:

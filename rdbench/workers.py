@@ -211,8 +211,8 @@ class _Pool:
             worker = self._own.worker = self._start()
         try:
             worker.pipe.send_bytes(work)
-            worker.hear()
-            return unpickled(worker.hear(self._timeout_s))
+            begun = worker.hear()  # or an error, where the task cannot be unpickled
+            return unpickled(begun or worker.hear(self._timeout_s))
         except TimeoutError:
             problem = f"stopped after {self._timeout_s:g} s"
         except (EOFError, OSError):

@@ -175,7 +175,6 @@ class _Pool:
     def __init__(self, jobs: int, threads: int, timeout_s: float | None) -> None:
         self._executor = ThreadPoolExecutor(jobs, initializer=_block_ctrl_c)
         self._own = threading.local()
-        self._starting = threading.Lock()
         self._threads = threads
         self._timeout_s = timeout_s
         self._workers: set[_Worker] = set()
@@ -197,6 +196,8 @@ class _Pool:
     def close(self) -> None:
         """Let the workers end by themselves."""
         self._executor.shutdown(cancel_futures=True)
+        for worker in self._workers:
+            worker.pipe.close()
         while self._workers:
             self._workers.pop().end(_EXIT_S)
 

@@ -67,18 +67,13 @@ def make_page(
         check_names(images, found)
         for comparison in found:
             name = comparison.dataset
-            costs = costs_of(store, comparison, partial(on_progress, f"complexity on {name}"))
-            figures = comparison_json(
-                comparison, timed, costs, partial(on_progress, f"BD-rates on {name}")
+            counting, comparing, showing = (
+                partial(on_progress, what)
+                for what in (f"complexity on {name}", f"BD-rates on {name}", f"{name} images")
             )
-            shown, lacking = image_json(
-                store,
-                comparison,
-                images,
-                rates_bpp,
-                album,
-                partial(on_progress, f"{name} images"),
-            )
+            costs = costs_of(store, comparison, counting)
+            figures = comparison_json(comparison, timed, costs, comparing)
+            shown, lacking = image_json(store, comparison, images, rates_bpp, album, showing)
             datasets.append({**figures, "viewer": shown, "missing": lacking})
             missing += lacking
     data = {

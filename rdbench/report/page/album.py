@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import math
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -94,19 +93,16 @@ def image_json(
     changed = [n for n in names if n in files and files[n].sha256 != comparison.images[n]]
     gone = [n for n in names if n not in files]
     names = [n for n in names if n not in {*changed, *gone}]
-    same = defaultdict(set)  # the names under which a data set has a file, which is measured once
-    for name, sha256 in comparison.images.items():
-        same[sha256].add(name)
+    # The names under which a data set has the file of an image, which is measured once.
+    same = {
+        n: {m for m, s in comparison.images.items() if s == comparison.images[n]} for n in names
+    }
     chosen = [
         (name, key, rate, point)
         for name in names
         for key, records in comparison.records.items()
         for rate in rates_bpp
-        if (
-            point := nearest(
-                [*records, *_of(comparison, key, matches)], same[comparison.images[name]], rate
-            )
-        )
+        if (point := nearest([*records, *_of(comparison, key, matches)], same[name], rate))
     ]
     entries = {name: _entry(files[name], album) for name in names}
     missing = [f"{n} was changed since it was measured" for n in changed]

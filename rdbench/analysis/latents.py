@@ -50,18 +50,14 @@ def complete_points(
     Returns:
         Points by data set, curve and rate parameter.
     """
-    found = [
-        good
-        for group, good in operating_points(records, datasets)
-        if good and len(good) == len(datasets[group[0].dataset])
-    ]
-    return sorted(
-        found,
-        key=lambda point: (
-            (r := point[0]).dataset, r.curve, r.rate_value or 0.0, r.spec, r.protocol,
-            r.fingerprint,
-        ),
-    )  # fmt: skip
+
+    def place(point: list[Record]) -> tuple[Any, ...]:
+        r = point[0]
+        return (r.dataset, r.curve, r.rate_value or 0.0, r.spec, r.protocol, r.fingerprint)
+
+    points = operating_points(records, datasets)
+    complete = [p for _, p in points if p and len(p) == len(datasets[p[0].dataset])]
+    return sorted(complete, key=place)
 
 
 def _point_rows(records: list[Record]) -> list[dict[str, Any]]:

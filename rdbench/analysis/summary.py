@@ -45,18 +45,13 @@ def summarize(
         one curve follow one another, lowest rate first.
     """
 
-    points = sorted(
-        operating_points(records, datasets),
-        key=lambda point: (
-            (first := point[0][0]).dataset, first.curve, first.protocol,
-            sum(r.n_bytes or 0 for r in point[0]),
-        ),
-    )  # fmt: skip
-    return [
-        _row(group[0], good, len(datasets[group[0].dataset]))
-        | {"scored": scored.get(group[0].protocol)}
-        for group, good in points
-    ]
+    rows = []
+    for group, good in operating_points(records, datasets):
+        first, n_bytes = group[0], sum(r.n_bytes or 0 for r in group)
+        row = _row(first, good, len(datasets[first.dataset]))
+        row["scored"] = scored.get(first.protocol)
+        rows.append(((first.dataset, first.curve, first.protocol, n_bytes), row))
+    return [row for _, row in sorted(rows, key=lambda entry: entry[0])]
 
 
 def _row(first: Record, good: Sequence[Record], n_images: int) -> dict[str, Any]:

@@ -44,7 +44,6 @@ def summarize(
         ``scored``. A mean over an incomplete set is None, as is all that is not known. Points of
         one curve follow one another, lowest rate first.
     """
-
     rows = []
     for group, good in operating_points(records, datasets):
         first, n_bytes = group[0], sum(r.n_bytes or 0 for r in group)
@@ -55,13 +54,9 @@ def summarize(
 
 
 def _row(first: Record, good: Sequence[Record], n_images: int) -> dict[str, Any]:
-    means = {
-        name: mean_of_all(values) if len(good) == n_images else None
-        for name, values in (
-            ("bpp", [r.bpp for r in good]),
-            *((name, [r.scores.get(name) for r in good]) for name in METRICS),
-        )
-    }
+    complete = good if len(good) == n_images else []
+    means = {name: mean_of_all(r.scores.get(name) for r in complete) for name in METRICS}
+    means = {"bpp": mean_of_all(r.bpp for r in complete), **means}
     return {
         "dataset": first.dataset,
         "codec": first.codec,

@@ -5,6 +5,8 @@ A quality in dB is ``-10 log10(error)``: for PSNR the error is MSE / peak^2, for
 the mean of the dBs is never the smaller of the two.
 """
 
+from collections.abc import Iterable
+from statistics import fmean
 from typing import Literal, get_args
 
 import numpy as np
@@ -31,6 +33,13 @@ def error_to_db(error: npt.ArrayLike) -> FloatArray:
 def db_to_error(db: npt.ArrayLike) -> FloatArray:
     """Inverse of ``error_to_db``."""
     return np.asarray(10 ** (-np.asarray(db, np.float64) / 10))
+
+
+def mean_of_all(values: Iterable[float | None]) -> float | None:
+    """Mean over a complete set; None where a value is missing, or there are none."""
+    every = list(values)
+    known = [value for value in every if value is not None]
+    return fmean(known) if known and len(known) == len(every) else None
 
 
 def ms_ssim_to_db(ms_ssim: npt.ArrayLike) -> FloatArray:

@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -11,15 +12,15 @@ from typing import Any
 
 from rdbench.columns import BPP, Column
 from rdbench.datasets import Dataset, ImageFile, load_dataset
+from rdbench.decibel import mean_of_all
 from rdbench.errors import DataError, UsageError
-from rdbench.identity import Identity, identify
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, score
 from rdbench.rate_control import TARGETS, TOLERANCE, encode_to
-from rdbench.spec import get_codec, given_settings, spec_of
+from rdbench.spec import Identity, get_codec, given_settings, identified, spec_of
 from rdbench.store import Store
 from rdbench.sweep import reason, remember
-from rdbench.types import Codec, CurveKey, Weights, WeightsKind, with_weights
+from rdbench.types import Codec, CurveKey, Weights, WeightsKind, from_json, with_weights
 from rdbench.workers import workers
 
 MATCHED = ("bpp", "psnr_rgb", "ms_ssim")
@@ -30,21 +31,12 @@ _MAX_ENCODES = 20
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An image coded to a target.
+    """An image coded to a target; fields have the meaning of those of `Record`.
 
     Attributes:
         curve: the codec and its settings without the rate.
-        dataset, image: the image.
         target, value: what was asked for: one of MATCHED, and how much.
-        weights: identity of the codec's weights, or None.
         spec: the operating point found; "" if none was found.
-        n_bytes, bpp: size.
-        scores: metric -> score, of the image decoded from the bytes.
-        n_encodes: encodes that the search took.
-        met: whether the target is met within 1 %.
-        bitstream_sha256: names the kept bitstream.
-        fingerprint: the codec's fingerprint at that operating point.
-        error: why there is no result, or None.
     """
 
     curve: CurveKey
@@ -131,9 +123,6 @@ def match_codecs(
         target: one of MATCHED.
         value: bits per pixel, dB, or MS-SSIM to meet.
         out: the report folder, which keeps the results and their bitstreams.
-        jobs: processes to work in; 0 works in this one.
-        threads: threads that numerical libraries may use in each.
-        on_progress: called with (images done, images in all).
 
     Returns:
         Matches in the order of codecs and images; one that failed says why.
@@ -146,7 +135,10 @@ def match_codecs(
         raise UsageError(f"what can be matched is {', '.join(MATCHED)}, not {target!r}")
     TARGETS[target].check(value)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
-    points = _points(codecs)
+    for spec in codecs:
+        given_settings(spec)  # raises where a spec sets the rate
+    every = identified(get_codec(spec) for spec in codecs)
+    points = {(i.curve, i.fingerprint): (point, i) for point, i in every.items()}.values()
     with Store(out) as store:
         data = remember(store, data)
         wanted = [_Task(*p, data.name, file, target, value) for p in points for file in data.files]
@@ -172,46 +164,22 @@ def match_codecs(
     return [replace(found[task.key], image=task.file.name) for task in wanted]
 
 
-def _points(specs: Sequence[str]) -> list[tuple[Codec, Identity]]:
-    """The codecs of specs, each once, checked and identified.
-
-    Raises:
-        UsageError: a spec is wrong, or sets the rate that is to be searched for.
-        Unavailable: a codec is not available on this machine.
-    """
-    for spec in specs:
-        given_settings(spec)
-    points = [get_codec(spec) for spec in specs]
-    for point in points:
-        point.check()
-    identified = ((point, identify(point)) for point in points)
-    return list({(i.curve, i.fingerprint): (point, i) for point, i in identified}.values())
-
-
 def match_of(body: Mapping[str, Any]) -> Match | None:
     """A match as the store keeps it; None where it is damaged."""
-    try:
-        weights = body["weights"] and Weights(**body["weights"])
-        settings = tuple((name, value) for name, value in body["curve"]["settings"])
-        curve = CurveKey(**{**body["curve"], "settings": settings})
-        fields = {name: value for name, value in body.items() if name != "codec"}
-        match = Match(**{**fields, "curve": curve, "weights": weights})
-        numbers = [match.n_bytes, match.bpp, match.n_encodes, match.value, *match.scores.values()]
-    except (TypeError, ValueError, LookupError, AttributeError):
-        return None
-    return match if all(isinstance(number, int | float) for number in numbers) else None
+    fields = {name: value for name, value in body.items() if name != "codec"}
+    with suppress(ValueError):
+        match: Match = from_json(Match, fields)
+        return match
+    return None
 
 
 def _kept(store: Store, body: Mapping[str, Any]) -> Match | None:
     """A match that was found before, where its bitstream is still whole."""
     match = match_of(body)
-    if match is None:
-        return None
-    try:
-        whole = len(store.bitstream(match.bitstream_sha256)) == match.n_bytes
-    except DataError:
-        return None
-    return match if whole else None
+    with suppress(DataError):
+        if match and len(store.bitstream(match.bitstream_sha256)) == match.n_bytes:
+            return match
+    return None
 
 
 def _match(task: _Task) -> tuple[Match, bytes]:
@@ -288,29 +256,24 @@ def _row(group: Sequence[Match], first: Sequence[Match], unique: bool) -> dict[s
     complete = all(m.error is None for m in group)
     at_rate = match.target == "bpp"
     gains = [_gain(a, b) for a, b in zip(group, first, strict=True)]
-    known = [gain for gain in gains if gain is not None]
-    compared = group is not first and len(known) == len(gains)
-    gain = fmean(known) if compared else None
+    gain = None if group is first else mean_of_all(gains)
     return {
         "codec": match.codec,
         "label": with_weights(name, match.weights_kind),
         "dataset": match.dataset,
         "target": match.target,
         "value": match.value,
-        **{n: _mean(group, n) if complete else None for n in ("bpp", *DEFAULT_PROTOCOL.metrics)},
+        **{
+            name: mean_of_all(m.measure(name) for m in group) if complete else None
+            for name in ("bpp", *DEFAULT_PROTOCOL.metrics)
+        },
         "gain_db": gain if at_rate else None,
         "rate_percent": None if at_rate else gain,
-        "n_won": sum((g > 0) == at_rate for g in known if g) if compared else None,
+        "n_won": None if gain is None else sum((g > 0) == at_rate for g in gains if g),
         "n_met": sum(m.met for m in group),
         "n_images": len(group),
         "n_encodes": fmean(m.n_encodes for m in group),
     }
-
-
-def _mean(group: Sequence[Match], name: str) -> float | None:
-    values = [m.measure(name) for m in group]
-    known = [value for value in values if value is not None]
-    return fmean(known) if len(known) == len(values) else None
 
 
 def _gain(match: Match, first: Match) -> float | None:

@@ -24,9 +24,7 @@ class Found:
 
     Attributes:
         codec: the operating point that meets it, or comes nearest.
-        bitstream: what it made of the image.
         value: what was reached, in the unit of the target.
-        n_encodes: how many times the image was encoded.
         met: whether it is met within 1 %; False where the steps of the parameter are too large.
     """
 
@@ -42,10 +40,7 @@ class Target:
     """Something that an encode can be made to meet.
 
     Attributes:
-        unit: for messages.
         low, end: the least value, and the end of what is below it.
-        refusal: what to say of other values.
-        measure: what an encode reached.
         to_log: its logarithm, of which 1 % is the same everywhere: of the size, or of the inverse
             error.
     """
@@ -72,9 +67,6 @@ def encode_to(
         target: a key of TARGETS. Qualities are those of the reconstruction as the codec gives it;
             1 % is of the mean squared error, or of 1 - MS-SSIM.
         codec: any operating point of a codec with a rate parameter.
-        image: the image.
-        value: what to meet.
-        max_encodes: encodes at most.
 
     Raises:
         UsageError: the codec has no rate parameter, no image can meet the target, or this one is
@@ -182,14 +174,10 @@ def _range(codec: Codec) -> _Range:
             raise UsageError(f"codec {codec.name!r} has no rate parameter to search")
         name = codec.rate_parameters[0]
         values: list[Any] = [getattr(point, name) for point in codec.ladder()]
-        if len(values) < 2 or not all(map(_is_number, values)):
+        if len(values) < 2 or not all(isinstance(value, int | float) for value in values):
             raise UsageError(f"codec {codec.name!r} has no rate parameter to search")
         low, high = min(values), max(values)
     return _Range(name, low, high, isinstance(low, int) and isinstance(high, int))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
 
 
 def _n_bytes(codec: Codec, image: Image, bitstream: Bitstream) -> float:

@@ -2,7 +2,7 @@
 
 A spec is ``NAME[:KEY=VALUE[,VALUE...][,KEY=VALUE...]]``: ``jpeg``, ``vtm18:qp=22,27,32,37``,
 ``jpeg:quality=85,subsampling=420``. NAME is that of a registered codec, or the path of a file that
-describes one (`rdbench.plugins`).
+describes one (`rdbench.plugins`). The identity of a point is its spec, curve, rate and weights.
 """
 
 import contextlib
@@ -10,11 +10,12 @@ import dataclasses
 import itertools
 import typing
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rdbench.errors import UsageError, closest
 from rdbench.plugins import codec_class
-from rdbench.types import Codec, join_spec, kinds_of, wrong_value
+from rdbench.types import Codec, CurveKey, Weights, join_spec, kinds_of, wrong_value
 
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -161,3 +162,42 @@ def rate_of(codec: Codec) -> tuple[str, float | None]:
         if value is not None:
             return parameter.rstrip("_"), float(value)
     return "", None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Identity of an operating point as a `Record` keeps it; may hash a file of weights."""
+
+    spec: str
+    curve: CurveKey
+    rate_parameter: str
+    rate_value: float | None
+    fingerprint: str
+    weights: Weights | None
+
+
+def identify(codec: Codec) -> Identity:
+    """Return the identity of an operating point; Unavailable where its weights are missing."""
+    weights = codec.identify_weights()
+    fingerprint = weights.sha256 if weights else codec.fingerprint()
+    return Identity(
+        spec_of(codec), curve_of(codec, fingerprint), *rate_of(codec), fingerprint, weights
+    )
+
+
+def identified(codecs: Iterable[Codec]) -> dict[Codec, Identity]:
+    """Check that operating points can run on this machine; return each once, with its identity.
+
+    Raises:
+        Unavailable: one cannot run on this machine.
+    """
+    points = dict.fromkeys(codecs)
+    for point in points:
+        point.check()
+    return {point: identify(point) for point in points}
+
+
+def curve_of(codec: Codec, fingerprint: str) -> CurveKey:
+    """Return the curve of an operating point whose fingerprint is known."""
+    settings = values_of(codec, leave_out=codec.rate_parameters)
+    return CurveKey(codec.name, settings, fingerprint if codec.variable_rate else "")

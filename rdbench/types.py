@@ -1,10 +1,11 @@
 """The contract of engine and codecs: Image, Segment, Bitstream, Check, Codec, CurveKey, Record."""
 
+import collections.abc
 import dataclasses
 from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
@@ -64,7 +65,6 @@ class Segment:
     """A named share of a bitstream, such as ``header``, ``z1`` or ``y``.
 
     Attributes:
-        name: standard name of the share.
         n_bytes: bytes it takes in the bitstream.
         ideal_bits: its code length under the codec's own probability model, in bits;
             None where the share is not entropy-coded.
@@ -145,8 +145,6 @@ class Codec(metaclass=_CodecType):
     ``lambda_`` is written ``lambda`` in a spec.
 
     Class attributes:
-        name: name in the registry and in every table.
-        title: one line for people.
         rate_parameters: fields that set the rate; the first is the one a sweep varies.
         ladder_values: default values of that field, lowest rate first.
         search_range: rate parameter that a search for a size or a quality varies, its least and
@@ -276,7 +274,6 @@ class CurveKey:
     """What the points of one measured curve share.
 
     Attributes:
-        codec: name of the codec.
         settings: (name, value) of every setting but the rate parameters, as a spec writes them.
         weights_sha256: the codec's fingerprint where one set of weights, or one configuration,
             serves the whole curve; "" where every point has weights of its own.
@@ -306,11 +303,8 @@ class Progress:
     """What a training reports from time to time, as means since its last report.
 
     Attributes:
-        step: updates done.
         loss, bpp, psnr: of the training crops; PSNR in dB of the mean squared error.
-        learning_rate: of the last step.
         images_per_s: crops per second over all processes.
-        seconds_left: until the last step at this speed.
     """
 
     step: int
@@ -328,8 +322,6 @@ class TrainingOptions:
 
     Attributes:
         recipe: name of a recipe of the codec, or path of a ``.toml`` file.
-        images: files of the training images.
-        read: reads one of them.
         out: folder of ``checkpoint.pt``, ``log.csv`` (columns: fields of Progress) and
             ``weights.safetensors``.
         start: file of weights to start from instead of the recipe's, or "".
@@ -353,10 +345,9 @@ class TrainingOptions:
 class Training(ABC):
     """A training that is ready to run.
 
-    Attributes:
-        steps: number of updates in all; an estimate where the recipe is planned by time.
-        n_parameters: of the network.
-        reports: False in all processes of a distributed training but the first.
+        Attributes:
+    from abc import ABC, ABCMeta, abstractmethod
+            reports: False in all processes of a distributed training but the first.
     """
 
     steps: int
@@ -399,24 +390,17 @@ class Record:
     """One image through one operating point, verified, or the reason why not. Never a mean.
 
     Attributes:
-        codec: name of the codec.
         spec: the operating point, every setting written out (``jpeg:quality=85,subsampling=444``).
         rate_parameter: name of the setting that a sweep varies, or "".
         rate_value: its value here, or None.
         fingerprint: the codec's fingerprint (weights, configuration files), or "".
         settings: (name, value) of the settings that do not set the rate.
         variable_rate: whether one set of weights serves the whole curve.
-        weights: identity of the codec's weights, or None.
-        dataset: name of the data set.
-        image: name of the image in the data set.
-        image_sha256: hash of the image's file.
         width, height: size in pixels.
         n_bytes: size of the whole bitstream in bytes; None where encoding failed.
         scores: metric name -> value (``psnr_rgb`` in dB, ``ms_ssim`` in [0, 1]).
-        segments: shares of the bitstream.
         encode_s, decode_s: wall time of the two calls in seconds; None where not measured.
         timed_alone: True where nothing else of this sweep ran meanwhile.
-        protocol: fingerprint of the protocol.
         bitstream_sha256: names the kept bitstream.
         provenance: versions, machine, command, settings of the run.
         created: when, ISO 8601, UTC.
@@ -468,3 +452,47 @@ class Record:
     def bpp(self) -> float | None:
         """Rate in bits per pixel, or None."""
         return None if self.n_bytes is None else 8 * self.n_bytes / (self.width * self.height)
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """Return a value of JSON as the type ``kind``: what ``dataclasses.asdict`` gave, back.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    try:
+        return _reader(kind)(value)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"{error}") from None
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """The function that reads a type: a dataclass, tuple, mapping, optional, literal or scalar."""
+    origin, args = get_origin(kind) or kind, get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        of = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+        make: Any = kind
+        return lambda body: make(**{name: of[name](item) for name, item in body.items()})
+    if origin in (UnionType, Union):
+        reads = _reader(args[0])
+        return lambda value: None if value is None else reads(value)
+    if origin is tuple and args[-1] is ...:
+        read = _reader(args[0])
+        return lambda values: tuple(map(read, values))
+    if origin is tuple:
+        each = [_reader(arg) for arg in args]
+        return lambda values: tuple(r(v) for r, v in zip(each, values, strict=True))
+    if origin in (dict, collections.abc.Mapping):
+        item = _reader(args[1])
+        return lambda body: {name: item(value) for name, value in body.items()}
+    if origin is Literal:
+        return lambda value: args[args.index(value)]
+    return partial(_scalar, object if kind is Any else kind)
+
+
+def _scalar(kind: type, value: Any) -> Any:
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind in (int, float)):
+        raise TypeError(f"{value!r:.40} cannot be")
+    return value

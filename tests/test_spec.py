@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from rdbench import spec
 from rdbench.errors import DataError, UsageError
-from rdbench.identity import identify
-from rdbench.spec import get_codecs, rate_of, spec_of
+from rdbench.spec import get_codecs, identify, rate_of, spec_of
 from rdbench.types import Bitstream, Codec
 
 

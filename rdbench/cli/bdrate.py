@@ -1,19 +1,21 @@
 """``rdbench bdrate``: how much rate a codec saves at equal quality."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated
 
 import typer
 
 from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate
-from rdbench.analysis.comparison import compare, is_own
+from rdbench.analysis.comparison import Rows, compare, figures
 from rdbench.analysis.selection import select
 from rdbench.analysis.sensitivity import sensitivity
 from rdbench.cli import options
-from rdbench.cli.console import grouped, print_rows, track, warn
+from rdbench.cli.console import grouped, print_rows, progress, warn
 from rdbench.columns import DATASET, Column, plain
 from rdbench.curve import Curve
-from rdbench.errors import DataError, RdbenchError, UsageError
+from rdbench.errors import DataError, RdbenchError
 from rdbench.published import import_curves
 
 
@@ -43,42 +45,18 @@ def bdrate(
     Example: rdbench bdrate --anchor vtm18 --dataset kodak
     """
     imported = import_curves(files, dataset)
-    found = compare(select(folder, dataset, imported), anchor, codec, metric)
-    warnings: list[tuple[str, str]] = []
-    ranked: list[tuple[tuple[bool, str, float], Rows]] = []
-    own_is_compared = not found.own
-    for anchor_curve, test in track("bdrate", found.pairs):
-        try:
-            result = (bd_psnr if psnr else bd_rate)(
-                anchor_curve, test, metric, "poly3" if spread else method
-            )
-            rows = _rows(result, anchor_curve, test, spread, per_image)
-        except (DataError, UsageError) as error:
-            warnings.append((test.label, f"no figure on {test.dataset}: {error}"))
-            continue
-        ranked.append(((not is_own(test), test.dataset, _best_first(result)), rows))
-        own_is_compared |= is_own(test) or is_own(anchor_curve)
-        warnings += [(test.label, text.removeprefix(f"{test.label}: ")) for text in result.warnings]
-    warnings += [
-        (reason.curve.label, f"no figure on {reason.curve.dataset}: {reason.text}")
-        for reason in found.reasons
-    ]
-    ranked.sort(key=lambda entry: entry[0])
-    rows = [row for _, group in ranked for row in group]
+    comparison = compare(select(folder, dataset, imported), anchor, codec, metric)
+    compute = partial(
+        bd_psnr if psnr else bd_rate, metric=metric, method="poly3" if spread else method
+    )
+    with progress("bdrate"):
+        found = figures(comparison, compute, partial(_rows, spread=spread, per_image=per_image))
     columns = VARIANTS if spread else IMAGES if per_image else FIGURES
-    _print(columns, rows, [*found.notes, *grouped(warnings)], as_json)
-    if not own_is_compared:
+    _print(columns, found.rows, [*comparison.notes, *grouped(found.notes)], as_json)
+    if not found.own_is_compared:
         raise RdbenchError(f"no figure against {anchor!r} of your own curves: see above")
-    if not rows:
+    if not found.rows:
         raise RdbenchError(f"no figure against {anchor!r}: see above")
-
-
-Rows = list[dict[str, Any]]
-
-
-def _best_first(result: BdRate | BdPsnr) -> float:
-    """A number that is lower the better the result: less rate, or more quality."""
-    return -result.bd_psnr_db if isinstance(result, BdPsnr) else result.bd_rate_percent
 
 
 def _rows(
@@ -127,7 +105,7 @@ def _sensitivity_rows(anchor: Curve, test: Curve, metric: str) -> Rows:
     head = {"codec": test.codec, "label": test.label, "dataset": test.dataset,
             "source": test.source, "metric": metric}  # fmt: skip
     spread = {"method": "spread", "averaging": None, "range": None, "bd_rate_percent": found.spread}
-    return [{**head, **row} for row in [*found.rows(), spread]]
+    return [{**head, **row} for row in [*map(asdict, found.variants), spread]]
 
 
 def _image_rows(result: BdRate | BdPsnr) -> Rows:

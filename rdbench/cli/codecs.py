@@ -7,9 +7,8 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_json, say
-from rdbench.errors import Unavailable
+from rdbench.errors import Unavailable, printable
 from rdbench.plugins import codec_class, codec_names, family_of
-from rdbench.printable import printable
 from rdbench.spec import settings_of
 from rdbench.types import Codec, kinds_of
 

@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from rdbench.columns import Column, Row, is_numeric, shown
-from rdbench.printable import printable
+from rdbench.errors import printable
 
 # Names are printed as they are: rich would take [a] for markup and :smile: for an image.
 _PLAIN: Any = {"markup": False, "emoji": False, "highlight": False}

@@ -12,10 +12,9 @@ from rdbench.cli.console import print_rows, progress, say
 from rdbench.cli.run import sweep_with_progress
 from rdbench.datasets import load_dataset
 from rdbench.errors import RdbenchError, UsageError
-from rdbench.identity import identify
 from rdbench.images import read_image
 from rdbench.report.export import file_name
-from rdbench.spec import get_codecs, rate_of
+from rdbench.spec import get_codecs, identify, rate_of
 
 
 def latents(

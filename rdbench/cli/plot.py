@@ -1,6 +1,5 @@
 """``rdbench plot``: rate-distortion figures."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from rdbench.errors import UsageError
 from rdbench.files import output_files
 from rdbench.published import list_curves
 from rdbench.report.plots import COLUMN_IN, FORMATS, LANDMARKS, PAGE_IN, plot_curves
-from rdbench.store import kept_in
+from rdbench.store import kept_in, run_command
 
 
 def plot(
@@ -67,8 +66,7 @@ def plot(
 def _how_to_measure(folder: Path, dataset: str | None, known: Sequence[str]) -> str:
     if dataset and known:
         return f"there are some on {', '.join(known)}"
-    words = ("rdbench", "run", "--codec", "jpeg", "--dataset", dataset or "sample")
-    return f"measure one, such as `{shlex.join((*words, '--out', str(folder)))}`"
+    return f"measure one, such as `{run_command('jpeg', dataset or 'sample', folder)}`"
 
 
 def _chosen(curves: Sequence[Curve], names: str) -> list[Curve]:

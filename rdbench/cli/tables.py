@@ -32,13 +32,14 @@ def tables(
     texts, own_is_compared = [], True
     for one in name or TABLES:
         caption, rows_of, shown = TABLES[one]
-        with progress(one):
-            found = bd_rates(request) if one == "bdrate" else None
-            rows = found.rows if found else rows_of(request)
-        if found:
+        if one == "bdrate":
+            with progress(one):
+                found, choices = bd_rates(request)
             caption = f"{caption} against {anchor}, {metric}, {method}"
-            warn(*found.choices, *grouped(found.notes))
-            own_is_compared = found.own_is_compared
+            warn(*choices, *grouped(found.notes))
+            rows, own_is_compared = found.rows, found.own_is_compared
+        else:
+            rows = rows_of(request)
         if not rows:
             say(f"nothing for table {one}")
             continue

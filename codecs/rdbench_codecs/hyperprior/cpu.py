@@ -40,7 +40,9 @@ def _accelerate(module: nn.Module) -> None:
     before, its_name = cast(nn.Module, nn.Identity()), ""
     for name, child in list(module.named_children()):
         new = _replacement(child)
-        if isinstance(before, _Convolution | _TransposedConvolution) and _is_activation(child):
+        if isinstance(before, _Convolution | _TransposedConvolution) and isinstance(
+            child, nn.ReLU | nn.LeakyReLU
+        ):
             before.activate(child)
             new = nn.Identity()
         elif isinstance(before, _TransposedConvolution) and isinstance(new, _Normalization):
@@ -54,7 +56,8 @@ def _replacement(module: nn.Module) -> nn.Module:
     match module:
         case nn.Sequential() if isinstance(module[-1], nn.PixelShuffle):
             conv = cast(nn.Conv2d, module[0])
-            return _SubpixelConvolution(_parities_first(conv.weight), _parities_first(conv.bias))
+            bias = cast(Tensor, conv.bias)
+            return _SubpixelConvolution(_parities_first(conv.weight), _parities_first(bias))
         case nn.Conv2d():
             padding = cast(tuple[int, int], module.padding)
             return _Convolution(module.weight, module.bias, module.stride, padding)
@@ -68,10 +71,6 @@ def _replacement(module: nn.Module) -> nn.Module:
             return _Normalization(module)
     _accelerate(module)
     return module
-
-
-def _is_activation(module: nn.Module) -> bool:
-    return isinstance(module, nn.ReLU | nn.LeakyReLU)
 
 
 class _Convolution(nn.Module):
@@ -119,7 +118,7 @@ class _SubpixelConvolution(_Convolution):
         together = super().forward(x).permute(0, 2, 3, 1)
         batch, height, width, channels = together.shape
         parts = together.view(batch, height, width, 2, channels // 2).transpose(2, 3)
-        # A view of (q, channel) as (channel, q) would not be channels-last: positions first.
+        # (q, channel) stay together, so that whole vectors are copied.
         return parts.reshape(batch, 2 * height, 2 * width, channels // 4).permute(0, 3, 1, 2)
 
 

@@ -97,10 +97,11 @@ class _Convolution(nn.Module):
         self._packed = pack(weight, *self._geometry, shape)
         self.activation: tuple[str, list[float]] = "none", []
 
-    def activate(self, layer: nn.Module) -> None:
+    def activate(self, layer: nn.ReLU | nn.LeakyReLU) -> None:
         """Apply a ReLU or leaky ReLU from now on."""
-        leaky = isinstance(layer, nn.LeakyReLU)
-        self.activation = ("leaky_relu", [layer.negative_slope]) if leaky else ("relu", [])
+        self.activation = "relu", []
+        if isinstance(layer, nn.LeakyReLU):
+            self.activation = "leaky_relu", [layer.negative_slope]
 
     def forward(self, x: Tensor) -> Tensor:
         # The operator of torch's own compiler: it names oneDNN.
@@ -137,7 +138,7 @@ class _TransposedConvolution(nn.Module):
             for q in (0, 1)
         ]
 
-    def activate(self, layer: nn.Module) -> None:
+    def activate(self, layer: nn.ReLU | nn.LeakyReLU) -> None:
         """Apply a ReLU or leaky ReLU from now on."""
         for _, _, part in self._parts:
             part.activate(layer)
@@ -197,7 +198,8 @@ class _Normalization(GDN):
     def _normalize(self, x: Tensor, result: Tensor) -> None:
         """Both (batch, height, width, channels)."""
         n_rows = max(1, _POSITIONS // x.shape[2])
-        for part, target in zip(x.split(n_rows, 1), result.split(n_rows, 1), strict=True):
+        parts = (torch.split(tensor, n_rows, 1) for tensor in (x, result))
+        for part, target in zip(*parts, strict=True):
             norm = torch.ops.mkldnn._linear_pointwise(
                 part * part, self._packed, self._offset, "none", [], ""
             )
@@ -206,7 +208,7 @@ class _Normalization(GDN):
 
 def _parities_first(channels: Tensor) -> Tensor:
     """Bring (channel, p, q), as PixelShuffle has it, into the order (p, q, channel)."""
-    return channels.unflatten(0, (-1, 2, 2)).movedim(0, 2).flatten(0, 2)
+    return channels.view(-1, 2, 2, *channels.shape[1:]).movedim(0, 2).flatten(0, 2)
 
 
 def _subpixel(conv: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:

@@ -191,23 +191,23 @@ def test_size_is_read_before_the_library_sees_the_bytes(name: str) -> None:
 @given(st.integers(1, 4096), st.integers(1, 4096))
 def test_jxl_size_header(height: int, width: int) -> None:
     """Our reading of the size against libjxl's writing of it."""
-    from rdbench_codecs.conventional import jxl
+    from rdbench_codecs.conventional import headers
 
     if height * width > 1 << 20:
         width = max(1, (1 << 20) // height)
     flat = np.zeros((height, width, 3), np.uint8)
     data = imagecodecs.jpegxl_encode(flat, effort=1, distance=5.0, usecontainer=False)
-    assert jxl._size(bytes(data)) == (width, height)
+    assert headers.jxl(bytes(data)) == (width, height)
 
 
 @pytest.mark.parametrize("ratio", [(1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1)])
 def test_jxl_size_header_with_a_ratio(ratio: tuple[int, int]) -> None:
-    from rdbench_codecs.conventional import jxl
+    from rdbench_codecs.conventional import headers
 
     width, height = 40 * ratio[0], 40 * ratio[1]
     flat = np.zeros((height, width, 3), np.uint8)
     data = imagecodecs.jpegxl_encode(flat, effort=1, distance=5.0, usecontainer=False)
-    assert jxl._size(bytes(data)) == (width, height)
+    assert headers.jxl(bytes(data)) == (width, height)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -41,9 +41,10 @@ def summarize(
     Returns:
         Rows with ``dataset``, ``codec``, ``setting``, how many images were measured
         (``n_measured``) of how many (``n_images``), means of ``bpp`` and of every metric, medians
-        of ``encode_s`` and ``decode_s``, ``flag``, why the point cannot be believed, and
-        ``scored``. A mean over an incomplete set is None, as is all that is not known. Points of
-        one curve follow one another, lowest rate first.
+        of ``encode_s`` and ``decode_s``, ``exact``, whether all samples of all images came back,
+        ``flag``, that they did or why the point cannot be believed, and ``scored``. A mean over an
+        incomplete set is None, as is all that is not known. Points of one curve follow one another,
+        lowest rate first.
     """
 
     def point(record: Record) -> tuple[Any, ...]:
@@ -62,6 +63,7 @@ def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> 
     complete = len(good) == len(wanted)
     bpp = fmean(r.bpp or 0.0 for r in good) if complete else None
     scores = {name: _mean_score(good, name) if complete else None for name in METRICS}
+    exact = all_exact(good)
     return {
         "dataset": first.dataset,
         "codec": first.codec,
@@ -72,8 +74,15 @@ def _row(group: Sequence[Record], datasets: Mapping[str, Mapping[str, str]]) -> 
         **scores,
         "encode_s": median_known(r.encode_s for r in good),
         "decode_s": median_known(r.decode_s for r in good),
-        "flag": implausible(bpp, scores["psnr_rgb"]),
+        "exact": exact,
+        "flag": "lossless" if exact else implausible(bpp, scores["psnr_rgb"]),
     }
+
+
+def all_exact(records: Sequence[Record]) -> bool | None:
+    """Whether all samples of all images came back; None where that is not known of them all."""
+    known = [r.exact for r in records]
+    return None if not known or None in known else all(known)
 
 
 def _mean_score(records: Sequence[Record], metric: str) -> float | None:

@@ -2,7 +2,8 @@
 
 Library: Pillow, because it alone hands options to libaom. libavif 1.4 tunes still images for the
 eye (``tune=iq``), which costs 8 % of rate at equal PSNR on Kodak; here the default is
-``tune=psnr``, and the other choices are a setting.
+``tune=psnr``, and the other choices are a setting: ``ssim``, ``iq``, and ``ssimulacra2`` where
+libaom knows it (that of Pillow 13 does).
 
 4:4:4, full-range BT.601, 8 bit; one thread and one tile, so that the bytes do not depend on the
 machine. Speed 6 is libavif's default (0 the slowest, 10 the fastest). The container takes about
@@ -19,6 +20,7 @@ from PIL import features
 
 from rdbench.errors import Unavailable
 from rdbench_codecs.conventional.library import PillowCodec
+from rdbench_codecs.conventional.limits import Ranges
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Avif(PillowCodec):
     title: ClassVar[str] = "AVIF (libavif, libaom)"
     rate_parameters: ClassVar[tuple[str, ...]] = ("quality",)
     ladder_values: ClassVar[tuple[int, ...]] = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"quality": (0, 100), "speed": (0, 10)}
+    ranges: ClassVar[Ranges] = {"quality": (0, 100), "speed": (0, 10)}
     format: ClassVar[str] = "AVIF"
     library: ClassVar[tuple[str, str]] = ("libavif", "avif")
 

@@ -14,9 +14,14 @@ _JXR_WIDTH, _JXR_HEIGHT, _JXR_OFFSET, _JXR_BYTES = 0xBC80, 0xBC81, 0xBCC0, 0xBCC
 
 
 def jpeg(data: bytes) -> tuple[int, int]:
-    """Read the frame header of a JPEG (ITU-T T.81, B.2.2) or JPEG-LS file (T.87, C.2.2)."""
+    """Read the frame header of a JPEG (ITU-T T.81, B.2.2) or JPEG-LS file (T.87, C.2.2).
+
+    Libraries fill what is missing of a file with grey and only warn, so its end must be there.
+    """
     if not data.startswith(b"\xff\xd8"):
         raise BitstreamError("not a JPEG file")
+    if not data.endswith(b"\xff\xd9"):
+        raise BitstreamError("cut short: there is no end-of-image marker")
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         if data[at + 1] in _JPEG_FRAMES:

@@ -27,7 +27,7 @@ import pillow_heif
 from rdbench.errors import Unavailable
 from rdbench.types import Image
 from rdbench_codecs.conventional.library import LibraryCodec
-from rdbench_codecs.conventional.limits import require_size
+from rdbench_codecs.conventional.limits import Ranges, require_size
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Hevc(LibraryCodec):
     title: ClassVar[str] = "HEVC intra 4:4:4 (x265, HEIC)"
     rate_parameters: ClassVar[tuple[str, ...]] = ("qp",)
     ladder_values: ClassVar[tuple[int, ...]] = tuple(range(47, 11, -5))
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"qp": (0, 51)}
+    ranges: ClassVar[Ranges] = {"qp": (0, 51)}
 
     qp: int = 32
     preset: Literal["ultrafast", "fast", "medium", "slow", "veryslow", "placebo"] = "slow"

@@ -12,29 +12,15 @@ the 18 bytes of JFIF.
 Source: ITU-T T.81; https://libjpeg-turbo.org.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import imagecodecs
 
-from rdbench.errors import BitstreamError
 from rdbench.types import Image
 from rdbench_codecs.conventional import headers
 from rdbench_codecs.conventional.library import ImagecodecsCodec
-from rdbench_codecs.conventional.limits import require_size
-
-
-def decode_whole(data: bytes) -> Any:
-    """Decode a JPEG file by libjpeg-turbo, with its smooth ("fancy") chroma upsampling.
-
-    Raises:
-        BitstreamError: the file was cut.
-    """
-    require_size(*headers.jpeg(data))
-    if not data.endswith(b"\xff\xd9"):  # libjpeg fills what is missing with grey and only warns
-        raise BitstreamError("cut short: there is no end-of-image marker")
-    return imagecodecs.jpeg8_decode(data)
+from rdbench_codecs.conventional.limits import Ranges, require_size
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,7 @@ class Jpeg(ImagecodecsCodec):
     title: ClassVar[str] = "JPEG (libjpeg-turbo)"
     rate_parameters: ClassVar[tuple[str, ...]] = ("quality",)
     ladder_values: ClassVar[tuple[int, ...]] = (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"quality": (1, 100)}
+    ranges: ClassVar[Ranges] = {"quality": (1, 100)}
     library: ClassVar[tuple[str, str]] = ("libjpeg-turbo", "jpeg8")
 
     quality: int = 75
@@ -64,4 +50,6 @@ class Jpeg(ImagecodecsCodec):
         )
 
     def decompress(self, data: bytes) -> Any:
-        return decode_whole(data)
+        """The pixels, with the library's smooth ("fancy") chroma upsampling."""
+        require_size(*headers.jpeg(data))
+        return imagecodecs.jpeg8_decode(data)

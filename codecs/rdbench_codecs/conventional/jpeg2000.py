@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rdbench_codecs.conventional.library import PillowCodec
+from rdbench_codecs.conventional.limits import Ranges
 
 CODESTREAM = {
     "no_jp2": True,
@@ -36,7 +37,7 @@ class Jpeg2000(PillowCodec):
     title: ClassVar[str] = "JPEG 2000 (OpenJPEG)"
     rate_parameters: ClassVar[tuple[str, ...]] = ("bpp",)
     ladder_values: ClassVar[tuple[float, ...]] = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"bpp": (0.001, 24.0)}
+    ranges: ClassVar[Ranges] = {"bpp": (0.001, 24.0)}
     format: ClassVar[str] = "JPEG2000"
     library: ClassVar[tuple[str, str]] = ("openjpeg", "jpg_2000")
 

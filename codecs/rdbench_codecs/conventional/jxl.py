@@ -9,7 +9,6 @@ One thread.
 Source: ISO/IEC 18181-1; https://github.com/libjxl/libjxl.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +17,7 @@ import imagecodecs
 from rdbench.types import Image
 from rdbench_codecs.conventional import headers
 from rdbench_codecs.conventional.library import ImagecodecsCodec
-from rdbench_codecs.conventional.limits import require_size
+from rdbench_codecs.conventional.limits import Ranges, require_size
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Jxl(ImagecodecsCodec):
         *(25.0, 15.0, 10.0, 7.0, 5.0, 3.0),
         *(2.0, 1.5, 1.0, 0.7, 0.5),
     )
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+    ranges: ClassVar[Ranges] = {
         "distance": (0.01, 25.0), "effort": (1, 9)
     }  # fmt: skip
     library: ClassVar[tuple[str, str]] = ("libjxl", "jpegxl")

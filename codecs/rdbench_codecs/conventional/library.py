@@ -11,28 +11,18 @@ from PIL import Image as PilImage
 from PIL import __version__ as pillow_version
 from PIL import features
 
-from rdbench.types import Bitstream, Codec, Image
+from rdbench.types import Bitstream, Image
 from rdbench_codecs.conventional.limits import (
+    RangedCodec,
     decoding,
     encoding,
-    require_range,
     require_rgb,
     require_size,
 )
 
 
-class LibraryCodec(Codec):
-    """A codec of one call to encode and one to decode.
-
-    Class attributes:
-        ranges: setting -> its least and largest value.
-    """
-
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
-
-    def __post_init__(self) -> None:
-        for name, (low, high) in self.ranges.items():
-            require_range(self, name, low, high)
+class LibraryCodec(RangedCodec):
+    """A codec of one call to encode and one to decode."""
 
     @abstractmethod
     def compress(self, image: Image) -> Any:

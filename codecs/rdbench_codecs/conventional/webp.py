@@ -8,7 +8,6 @@ At quality 100 it is still lossy.
 Source: RFC 9649; https://developers.google.com/speed/webp.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,7 +16,7 @@ import imagecodecs
 from rdbench.types import Image
 from rdbench_codecs.conventional import headers
 from rdbench_codecs.conventional.library import ImagecodecsCodec
-from rdbench_codecs.conventional.limits import require_size
+from rdbench_codecs.conventional.limits import Ranges, require_size
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Webp(ImagecodecsCodec):
     title: ClassVar[str] = "WebP, lossy (libwebp)"
     rate_parameters: ClassVar[tuple[str, ...]] = ("quality",)
     ladder_values: ClassVar[tuple[int, ...]] = (0, 5, 15, 30, 45, 60, 75, 85, 90, 95)
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"quality": (0, 100), "method": (0, 6)}
+    ranges: ClassVar[Ranges] = {"quality": (0, 100), "method": (0, 6)}
     library: ClassVar[tuple[str, str]] = ("libwebp", "webp")
 
     quality: int = 75

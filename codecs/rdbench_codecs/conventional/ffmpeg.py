@@ -12,7 +12,8 @@ little-endian: width, height), to which the decoder crops; then comes the raw st
 Annex B, or AV1 OBUs.
 
 - vvenc: constant QP, no perceptual QP adaptation, an IDR picture. The intra anchor for those who
-  cannot build VTM. Decoded by ffmpeg's own decoder of VVC.
+  cannot build VTM. Decoded by ffmpeg's own decoder of VVC. The stream does not say that its range
+  is full (ffmpeg does not pass that on), so players show it with less contrast.
 - svt-av1: constant QP, no adaptive quantisation, tuned for PSNR, a still picture. Decoded by the
   first decoder of AV1 that ffmpeg has, dav1d or libaom.
 
@@ -125,9 +126,7 @@ class FfmpegCodec(RangedCodec):
     def versions(self) -> Mapping[str, str]:
         """Of ffmpeg and of the encoder."""
         program = _ffmpeg()
-        mtime_ns = program.stat().st_mtime_ns
-        version = _encoder_version(program, mtime_ns, self.encoder, self.said)
-        return {"ffmpeg": _version(program, mtime_ns), self.encoder: version}
+        return _versions(program, program.stat().st_mtime_ns, self.encoder, self.said)
 
     def colour_ceiling(self, image: Image) -> float:
         """PSNR of the way to 10-bit 4:2:0 and back."""
@@ -222,30 +221,16 @@ def _ffmpeg() -> Path:
 
 
 @functools.cache
-def _version(program: Path, mtime_ns: int) -> str:
-    """What ffmpeg says it is."""
-    printed = _printed([program, "-version"])
-    found = re.match(r"ffmpeg version (\S+)", printed)
-    if not found:
-        raise Unavailable(f"{program} does not say which version of ffmpeg it is; {_INSTALL}")
-    return found[1]
-
-
-@functools.cache
-def _encoder_version(program: Path, mtime_ns: int, encoder: str, said: str) -> str:
-    """What an encoder says it is when it codes a small image."""
+def _versions(program: Path, mtime_ns: int, encoder: str, said: str) -> dict[str, str]:
+    """What ffmpeg and an encoder say they are when a small image is coded."""
     source = ("-f", "lavfi", "-i", "color=s=64x64", "-frames:v", "1")
-    wanted = (*_PLANES, "-c:v", encoder, "-f", "null", "-")
-    found = re.search(said, _printed([program, "-hide_banner", "-nostdin", *source, *wanted]))
-    if not found:
-        raise Unavailable(f"{program} has no {encoder}, or it does not run; {_INSTALL} on Linux")
-    return found[1]
-
-
-def _printed(command: Sequence[str | Path]) -> str:
-    """All that a command prints."""
+    command = [program, "-nostdin", *source, *_PLANES, "-c:v", encoder, "-f", "null", "-"]
     try:
         with private_folder() as folder:
-            return folder.outcome(command, timeout_s=30)[1]
+            _, printed = folder.outcome(command, timeout_s=30)
     except (OSError, ProgramError) as error:
-        raise Unavailable(f"{command[0]} does not start: {error}; {_INSTALL}") from None
+        raise Unavailable(f"{program} does not start: {error}; {_INSTALL}") from None
+    found = re.search(rf"ffmpeg version (\S+).*{said}", printed, re.DOTALL)
+    if not found:
+        raise Unavailable(f"{program} has no {encoder}, or it does not run; {_INSTALL} on Linux")
+    return {"ffmpeg": found[1], encoder: found[2]}

@@ -10,6 +10,7 @@ from rdbench.errors import BitstreamError
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _JXL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+_JXR_RGB8, _JXR_SHORT = 0x71, 0x80  # OUTPUT_CLR_FMT and OUTPUT_BITDEPTH; SHORT_HEADER_FLAG
 _JXR_WIDTH, _JXR_HEIGHT, _JXR_OFFSET, _JXR_BYTES = 0xBC80, 0xBC81, 0xBCC0, 0xBCC1
 
 
@@ -51,6 +52,8 @@ def jpeg2000(data: bytes) -> tuple[int, int]:
     """Read the SIZ segment of a JPEG 2000 codestream, HT blocks or not (ITU-T T.800, A.5.1)."""
     if data[:4] != b"\xff\x4f\xff\x51" or len(data) < 24:
         raise BitstreamError("not a JPEG 2000 codestream")
+    if not data.endswith(b"\xff\xd9"):
+        raise BitstreamError("cut short: there is no end-of-codestream marker")
     right, bottom, left, top = struct.unpack_from(">4I", data, 8)
     return right - left, bottom - top
 
@@ -79,22 +82,28 @@ def jxl(data: bytes) -> tuple[int, int]:
 
 
 def jpegxr(data: bytes) -> tuple[int, int]:
-    """Read the first directory of a JPEG XR file (ITU-T T.832, A.7), and check its length.
+    """Read the first directory of a JPEG XR file and its image header (ITU-T T.832, A.7 and 8.3).
 
     jxrlib decodes a file that was cut and fills what is missing; the directory says how many bytes
-    there should be.
+    there should be. It divides by zero on some damaged headers of other pixel formats.
     """
     if data[:4] != b"II\xbc\x01" or len(data) < 8:
         raise BitstreamError("not a JPEG XR file")
     entries = _directory(data, int.from_bytes(data[4:8], "little"))
     try:
-        width, height = entries[_JXR_WIDTH], entries[_JXR_HEIGHT]
-        end = entries[_JXR_OFFSET] + entries[_JXR_BYTES]
+        size = entries[_JXR_WIDTH], entries[_JXR_HEIGHT]
+        start, n_bytes = entries[_JXR_OFFSET], entries[_JXR_BYTES]
     except KeyError:
         raise BitstreamError("a JPEG XR file without a size") from None
-    if end > len(data):
-        raise BitstreamError(f"cut short: {len(data)} of at least {end} bytes")
-    return width, height
+    if start + n_bytes > len(data) or n_bytes < 20:
+        raise BitstreamError(f"cut short: {len(data)} of at least {start + n_bytes} bytes")
+    flags, pixel_format = data[start + 10 : start + 12]
+    if pixel_format != _JXR_RGB8:
+        raise BitstreamError("a JPEG XR file that is not 8-bit RGB")
+    sides = struct.unpack_from(">HH" if flags & _JXR_SHORT else ">II", data, start + 12)
+    if size != (sides[0] + 1, sides[1] + 1):
+        raise BitstreamError("a JPEG XR file with two different sizes")
+    return size
 
 
 def _directory(data: bytes, at: int) -> dict[int, int]:

@@ -5,6 +5,8 @@ fraction. Below 0.5 jxrlib codes 4:2:0 with two passes of overlap and refuses im
 wider than 16 pixels; from 0.5 up 4:4:4 with one pass. It does not go below about 0.35 bits per
 pixel on Kodak. The container, like that of TIFF, is counted.
 
+jxrlib is no longer developed and can crash on damaged files: decode only files that you trust.
+
 Source: ITU-T T.832; https://github.com/cgohlke/imagecodecs (jxrlib 1.1).
 """
 

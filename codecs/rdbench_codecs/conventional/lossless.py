@@ -11,7 +11,7 @@ of these formats. 8-bit RGB, one thread, no metadata. What the formats do to dec
 - webp-lossless, jxl-lossless: choose reversible colour transforms for the image.
 - jpeg2000-lossless, htj2k-lossless: RCT, then the 5/3 wavelet; the latter with the block coder of
   High-Throughput JPEG 2000, which is faster and takes more bytes.
-- jpegls: none. Each component is coded by itself, which is what CharLS does unless told otherwise.
+- jpegls: none, CharLS's default.
 - jpegxr-lossless: YCoCg-R, then the lapped transform.
 """
 

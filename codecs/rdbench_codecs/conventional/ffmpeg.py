@@ -2,7 +2,7 @@
 
 Program: that of the package imageio-ffmpeg, or of its variable IMAGEIO_FFMPEG_EXE. Its builds for
 Linux and for macOS on arm64 have both encoders, that for macOS on x86-64 has neither. The program
-is GPL-3.0-or-later. It is started as a program of its own and is no part of rdbench.
+is GPL-3.0-or-later. rdbench starts it as a separate program.
 
 Both encoders are given YUV 4:2:0, 10 bit, full range, the most that they take. The conversion alone
 limits Kodak to about 47 dB; 4:4:4 codecs such as vtm18 have no such ceiling. Colours are converted
@@ -11,10 +11,10 @@ at least 16 pixels by copies of their edges. A file begins with the size of the 
 little-endian: width, height), to which the decoder crops; then comes the raw stream: VVC in
 Annex B, or AV1 OBUs.
 
-- vvenc: constant QP, no perceptual QP adaptation, an IDR picture. The intra anchor for those who
+- vvenc: constant QP, no perceptual QP adaptation, one IDR frame. The intra anchor for those who
   cannot build VTM. Decoded by ffmpeg's own decoder of VVC. The stream does not say that its range
   is full (ffmpeg does not pass that on), so players show it with less contrast.
-- svt-av1: constant QP, no adaptive quantisation, tuned for PSNR, a still picture. Decoded by the
+- svt-av1: constant QP, no adaptive quantisation, tuned for PSNR, a still image. Decoded by the
   first decoder of AV1 that ffmpeg has, dav1d or libaom.
 
 One thread each; both encoders give the same bytes with several. Times include starting the program
@@ -76,7 +76,7 @@ class FfmpegCodec(RangedCodec):
         """Return the encoder's options."""
 
     def encode(self, image: Image) -> Bitstream:
-        """The size of the image, and a raw stream of one picture."""
+        """The size of the image, and a raw stream of one frame."""
         program, (height, width) = _ffmpeg(), image.shape[:2]
         if max(width, height) > _LARGEST_SIDE:
             raise EncoderError(f"{width}x{height} pixels: sides over {_LARGEST_SIDE} do not fit")
@@ -224,10 +224,10 @@ def _ffmpeg() -> Path:
 def _versions(program: Path, mtime_ns: int, encoder: str, said: str) -> dict[str, str]:
     """What ffmpeg and an encoder say they are when a small image is coded."""
     source = ("-f", "lavfi", "-i", "color=s=64x64", "-frames:v", "1")
-    command = [program, "-nostdin", *source, *_PLANES, "-c:v", encoder, "-f", "null", "-"]
+    rest = (*source, *_PLANES, "-c:v", encoder, "-f", "null", "-")
     try:
         with private_folder() as folder:
-            _, printed = folder.outcome(command, timeout_s=30)
+            _, printed = folder.outcome([program, "-nostdin", *rest], timeout_s=30)
     except (OSError, ProgramError) as error:
         raise Unavailable(f"{program} does not start: {error}; {_INSTALL}") from None
     found = re.search(rf"ffmpeg version (\S+).*{said}", printed, re.DOTALL)

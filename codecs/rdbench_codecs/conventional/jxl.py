@@ -3,8 +3,8 @@
 Library: imagecodecs, the best-kept binding with wheels everywhere; it sets Butteraugli distance and
 effort and writes the bare codestream. Effort 7 is libjxl's default. libjxl optimises for the eye
 (XYB colour, adaptive quantisation), so PSNR is not what it is best at, and a lower effort can have
-the higher PSNR at equal rate. From distance 20 up it codes the image at half the size.
-One thread.
+the higher PSNR at equal rate. ``jxl:effort=3,5,7,9`` measures one curve per effort. From distance
+20 up it codes the image at half the size. One thread.
 
 Source: ISO/IEC 18181-1; https://github.com/libjxl/libjxl.
 """
@@ -36,9 +36,7 @@ class Jxl(ImagecodecsCodec):
         *(25.0, 15.0, 10.0, 7.0, 5.0, 3.0),
         *(2.0, 1.5, 1.0, 0.7, 0.5),
     )
-    ranges: ClassVar[Ranges] = {
-        "distance": (0.01, 25.0), "effort": (1, 9)
-    }  # fmt: skip
+    ranges: ClassVar[Ranges] = {"distance": (0.01, 25.0), "effort": (1, 9)}
     library: ClassVar[tuple[str, str]] = ("libjxl", "jpegxl")
 
     distance: float = 1.0

@@ -27,7 +27,7 @@ class Note:
 
     Attributes:
         kind: one word: ``implausible``, ``falls``, ``duplicate``, ``short``, ``incomplete``,
-            ``conflict``, ``undefined``, ``random``, ``reduced``, ``other``, ``note``.
+            ``conflict``, ``undefined``, ``lossless``, ``random``, ``reduced``, ``other``, ``note``.
         message: one line.
         metric: the only metric that it touches, or "".
     """

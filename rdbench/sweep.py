@@ -15,13 +15,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rdbench.datasets import Dataset, ImageFile, load_dataset, sha256_of
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
 from rdbench.spec import Identity, get_codecs, identified
 from rdbench.store import Key, Store
-from rdbench.types import Codec, Image, Record
+from rdbench.types import Codec, Image, Reconstruction, Record
 from rdbench.workers import check_settings, workers
 
 
@@ -212,10 +214,17 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
         started = time.perf_counter()
         decoded = decoder.decode(bitstream.data)
         decode_s = time.perf_counter() - started
+        if task.codec.lossless:
+            _require_equal(image, decoded)
         results |= {"scores": score(image, decoded, task.protocol), "decode_s": decode_s}
     except Exception as error:
         results["error"] = reason(error)
     return _record(task, results), bitstream.data if bitstream else None
+
+
+def _require_equal(image: Image, decoded: Reconstruction) -> None:
+    if not np.array_equal(image, decoded):
+        raise DataError("the codec is lossless, but another image came back")
 
 
 @functools.cache

@@ -151,6 +151,7 @@ class Codec(metaclass=_CodecType):
             largest value; None for the first rate parameter and the ends of the ladder.
         variable_rate: True where one program or one set of weights covers the whole curve,
             False where every point has weights of its own.
+        lossless: True where every sample comes back; a sweep fails an image where one does not.
     """
 
     name: ClassVar[str]
@@ -159,6 +160,7 @@ class Codec(metaclass=_CodecType):
     ladder_values: ClassVar[tuple[Any, ...]] = ()
     search_range: ClassVar[tuple[str, float, float] | None] = None
     variable_rate: ClassVar[bool] = True
+    lossless: ClassVar[bool] = False
 
     @abstractmethod
     def encode(self, image: Image) -> Bitstream:
@@ -441,6 +443,13 @@ class Record:
     def weights_kind(self) -> WeightsKind:
         """Kind of the weights, see WeightsKind."""
         return self.weights.kind if self.weights else ""
+
+    @property
+    def exact(self) -> bool | None:
+        """Whether every sample came back: PSNR was computed and is infinite; None if not known."""
+        if self.error is not None or "psnr_rgb" not in self.provenance.get("metrics", ()):
+            return None
+        return "psnr_rgb" not in self.scores
 
     def __repr__(self) -> str:
         bpp = [] if self.bpp is None else [f"{self.bpp:.3f} bpp"]

@@ -26,7 +26,8 @@ SEGMENT = "dataset curve rate_parameter rate_value segment ideal_bpp percent tot
 
 KEYS = {
     "run -c jpeg:quality=20,40,60,80 -c null -c qarv:weights=random-tiny,lambda=16 -o {out}":
-        f"dataset codec setting n_measured n_images bpp {SCORES} encode_s decode_s flag scored",
+        f"dataset codec setting n_measured n_images bpp {SCORES} encode_s decode_s exact flag "
+        "scored",
     "bdrate -a vtm18 {out}": f"{FIGURE} bd_rate_percent",
     "bdrate -a webp -d sample --bd-psnr {out}": f"{FIGURE} bd_psnr_db",
     "bdrate -a webp -d sample --per-image {out}":

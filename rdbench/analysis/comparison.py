@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rdbench.analysis.measured import MIN_POINTS
+from rdbench.analysis.measured import LOSSLESS, MIN_POINTS, is_lossless
 from rdbench.analysis.selection import Selection, anchors_of, is_codec, is_enough, named
 from rdbench.curve import Curve, metric_name
 from rdbench.datasets import manifests
@@ -150,6 +150,8 @@ def _gap(
     """Why a curve cannot be compared, as far as that is known beforehand."""
     if anchor is None:
         return _no_anchor(test, name, selection, metric)
+    if is_lossless(test) or is_lossless(anchor):
+        return LOSSLESS.message
     for curve in (test, anchor):
         if not len(curve.bpp):
             why = next((note.message for note in curve.notes), "run it again")

@@ -25,6 +25,10 @@ WEIGHTS_NOTES: Mapping[WeightsKind, str] = {
 }
 """What a curve says of weights that are not the published ones."""
 
+LOSSLESS = Note(
+    "lossless", "lossless: no BD-rate; `rdbench tables --table lossless` shows rates and speeds"
+)
+
 _KINDS: tuple[WeightsKind, ...] = ("random", "reduced", "other", "published", "")
 """What a curve of several kinds of weights is: the first of them."""
 
@@ -36,12 +40,17 @@ def notes_on(curve: Curve) -> list[Note]:
         for metric in curve.scores:
             if curve.has(metric):
                 found += _falls(curve, metric)
-    if len(curve.bpp) < MIN_POINTS:
+    if len(curve.bpp) < MIN_POINTS and not is_lossless(curve):
         found.append(Note("short", f"{len(curve.bpp)} points; a BD-rate needs {MIN_POINTS}"))
     psnr = curve.scores.get("psnr_rgb", np.full(len(curve.bpp), np.nan))
     flags = (implausible(float(r), float(q)) for r, q in zip(curve.bpp, psnr, strict=True))
     found += [Note("implausible", flag) for flag in flags if flag]
     return found
+
+
+def is_lossless(curve: Curve) -> bool:
+    """True where every sample of every image came back at all points of a measured curve."""
+    return any(note.kind == "lossless" for note in curve.notes)
 
 
 def is_stand_in(curve: Curve) -> bool:
@@ -197,6 +206,7 @@ def _curve(
         notes=(
             *([Note(kind, WEIGHTS_NOTES[kind])] if kind in WEIGHTS_NOTES else []),
             *notes,
+            *([LOSSLESS] if points and all(r.exact for g in points.values() for r in g) else []),
             *_mixed_versions(points.values()),
             *_undefined(table, tuple(points)),
         ),

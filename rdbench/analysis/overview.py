@@ -9,6 +9,7 @@ from statistics import fmean
 from rdbench.analysis.bd import BdRate, bd_rate
 from rdbench.analysis.comparison import Figures, Rows, compare, figures
 from rdbench.analysis.delta import Method
+from rdbench.analysis.lossless import LOSSLESS, lossless_rows
 from rdbench.analysis.selection import select
 from rdbench.analysis.summary import POINTS, summarize
 from rdbench.columns import CODEC, DATASET, Column, Row, side_by_side
@@ -106,6 +107,13 @@ def points(request: Request) -> Rows:
         return summarize(records, store.datasets(), scored if differs else {})
 
 
+def lossless(request: Request) -> Rows:
+    """Return rate and speed of every point at which all samples of all images came back."""
+    with Store(request.folder, create=False) as store:
+        records = [r for r in store.records() if request.wants(r.dataset, r.codec)]
+        return lossless_rows(records, store.datasets())
+
+
 def times(request: Request) -> Rows:
     """Return the results of ``rdbench timing``."""
     found = timings(request.folder)
@@ -115,6 +123,7 @@ def times(request: Request) -> Rows:
 TABLES: Mapping[str, tuple[str, Callable[[Request], Rows], Callable[[Rows], Shown]]] = {
     "bdrate": ("BD-rate in percent", lambda request: bd_rates(request)[0].rows, bd_table),
     "points": ("Operating points, means over the images", points, lambda rows: (POINTS, rows)),
+    "lossless": ("Lossless coding", lossless, lambda rows: (LOSSLESS, rows)),
     "timing": (
         "Latency in seconds, median and quartiles over the images",
         times,

@@ -40,9 +40,10 @@ def summarize(
     Returns:
         Rows with ``dataset``, ``codec``, ``setting``, how many images were measured
         (``n_measured``) of how many (``n_images``), means of ``bpp`` and of every metric, medians
-        of ``encode_s`` and ``decode_s``, ``flag``, why the point cannot be believed, and
-        ``scored``. A mean over an incomplete set is None, as is all that is not known. Points of
-        one curve follow one another, lowest rate first.
+        of ``encode_s`` and ``decode_s``, ``exact``, whether all samples of all images came back,
+        ``flag``, that they did or why the point cannot be believed, and ``scored``. A mean over an
+        incomplete set is None, as is all that is not known. Points of one curve follow one another,
+        lowest rate first.
     """
     rows = []
     for group, good in operating_points(records, datasets):
@@ -57,6 +58,7 @@ def _row(first: Record, good: Sequence[Record], n_images: int) -> dict[str, Any]
     complete = good if len(good) == n_images else []
     means = {name: mean_of_all(r.scores.get(name) for r in complete) for name in METRICS}
     means = {"bpp": mean_of_all(r.bpp for r in complete), **means}
+    exact = all_exact(good)
     return {
         "dataset": first.dataset,
         "codec": first.codec,
@@ -66,8 +68,15 @@ def _row(first: Record, good: Sequence[Record], n_images: int) -> dict[str, Any]
         **means,
         "encode_s": median_known(r.encode_s for r in good),
         "decode_s": median_known(r.decode_s for r in good),
-        "flag": implausible(means["bpp"], means["psnr_rgb"]),
+        "exact": exact,
+        "flag": "lossless" if exact else implausible(means["bpp"], means["psnr_rgb"]),
     }
+
+
+def all_exact(records: Sequence[Record]) -> bool | None:
+    """Whether all samples of all images came back; None where that is not known of them all."""
+    known = [r.exact for r in records]
+    return None if not known or None in known else all(known)
 
 
 def median_known(values: Iterable[float | None]) -> float | None:

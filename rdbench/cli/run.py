@@ -61,7 +61,7 @@ def run(
     print_rows(POINTS, summarize(outcome.records, outcome.datasets), as_json)
     for curve in measured_curves(outcome.records, outcome.datasets):
         for note in notes_on(curve):
-            if note.kind not in ("short", "incomplete"):
+            if note.kind not in ("short", "incomplete", "lossless"):
                 say(f"{curve.label} on {curve.dataset}: {note.message}")
     if outcome.failures or outcome.n_missing:
         raise typer.Exit(1)

@@ -18,6 +18,7 @@ def match(
     bpp: options.ToBpp = None,
     psnr: options.ToPsnr = None,
     ms_ssim: options.ToMsSsim = None,
+    quality: options.ToQuality = "",
     dataset: options.ImageSet = "sample",
     out: options.OutFolder = options.REPORTS,
     jobs: options.Jobs = 1,
@@ -35,11 +36,10 @@ def match(
 
     Example: rdbench match --codec jpeg2000 --codec webp --bpp 0.5
     """
-    wanted = {"bpp": bpp, "psnr_rgb": psnr, "ms_ssim": ms_ssim}
-    given = [(name, value) for name, value in wanted.items() if value is not None]
-    if len(given) != 1:
-        raise UsageError("give one target: --bpp, --psnr or --ms-ssim")
-    ((target, value),) = given
+    given = options.target_of(quality, bpp=bpp, psnr_rgb=psnr, ms_ssim=ms_ssim)
+    if given is None:
+        raise UsageError("give a target: --bpp, --psnr, --ms-ssim or --target")
+    target, value = given
     specs = options.with_settings([anchor] * bool(anchor) + codec, device=device, weights=weights)
     with progress("matching") as advance:
         found = match_codecs(

@@ -12,6 +12,7 @@ from typer import Argument, BadParameter, Option
 
 from rdbench.analysis.delta import METHODS
 from rdbench.analysis.delta import Method as _Method
+from rdbench.curve import metric_name
 from rdbench.datasets import manifests
 from rdbench.errors import UsageError, closest
 from rdbench.metrics import METRICS
@@ -111,6 +112,9 @@ Threads = Annotated[int, Option("--threads", min=1, metavar="N", help="Threads p
 ToBpp = Annotated[float | None, _target("bpp", "BPP", "Rate to meet.")]
 ToPsnr = Annotated[float | None, _target("psnr", "DB", "PSNR to meet.")]
 ToMsSsim = Annotated[float | None, _target("ms-ssim", "X", "MS-SSIM to meet.")]
+ToQuality = Annotated[
+    str, Option("--target", metavar="METRIC=X", help="Score to meet, such as ssimulacra2=70.")
+]
 ToBytes = Annotated[float | None, _target("bytes", "N", "Size to meet.")]
 Device = Annotated[
     str | None, Option("--device", metavar="NAME", help="Device of learned codecs, such as cuda.")
@@ -145,6 +149,28 @@ def with_settings(specs: Sequence[str], **settings: str | None) -> list[str]:
         _joined(spec, [f"{name}={value}" for name, value in given.items() if name in names])
         for spec, names in zip(specs, known, strict=True)
     ]
+
+
+def target_of(quality: str = "", **given: float | None) -> tuple[str, float] | None:
+    """Return what is to be met and how much of it; None where nothing is.
+
+    Args:
+        quality: what was given for `ToQuality`, or "".
+        given: what was given for the other targets, by their names; None for nothing.
+
+    Raises:
+        UsageError: several are given, or the first is not a metric and a number.
+    """
+    targets = [(name, value) for name, value in given.items() if value is not None]
+    if quality:
+        name, _, text = quality.partition("=")
+        try:
+            targets.append((metric_name(name), float(text)))
+        except ValueError:
+            raise UsageError(f"--target takes METRIC=NUMBER, not {quality!r}") from None
+    if len(targets) > 1:
+        raise UsageError("give one target, not " + " and ".join(name for name, _ in targets))
+    return targets[0] if targets else None
 
 
 def _joined(spec: str, settings: Sequence[str]) -> str:

@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rdbench.metrics.colour import Pixels, linear_rgb
+from rdbench.metrics.colour import linear_rgb
 from rdbench.metrics.metric import Metric
 from rdbench.types import Image, Reconstruction
+
+Pixels = npt.NDArray[np.float32]
 
 SMALLEST_SIDE = 8
 N_SCALES = 6
@@ -22,11 +24,12 @@ _ABSORBANCE = np.array(
         [0.24342268924547819, 0.20476744424496821, 0.55180986650955360],
     ]
 )
-_BIAS = 0.0037930732552754493
+_BIAS = np.float32(0.0037930732552754493)
+_DARK = np.cbrt(_BIAS)
 
 # Long, medium and short cones to X, Y and B - Y, scaled and shifted to about 0 to 1.
 _OPPONENTS = np.array([[7, -7, 0], [0.5, 0.5, 0], [-0.5, -0.5, 1]])
-_OFFSETS = np.array([0.42, 0.01, 0.55])
+_OFFSETS = np.array([0.42, 0.01, 0.55], np.float32)
 
 # libjxl's recursive Gaussian of sigma 1.5 is exactly this filter of nine taps: three cosines, cut
 # off at radius 5 (Charalampidis, "Recursive implementation of the Gaussian filter using truncated
@@ -83,11 +86,10 @@ WEIGHTS = (
 
 
 def ssimulacra2(image: Image, reconstruction: Reconstruction) -> float | None:
-    """SSIMULACRA 2.1, in double precision.
+    """SSIMULACRA 2.1, within 0.1 of the authors' program.
 
-    Within 0.1 of the authors' program, whose own builds differ by as much: they work in single
-    precision with a recursive filter. As there, an image with a side below 113 pixels has fewer
-    scales than weights, so the weights of the first are applied to what there is.
+    Its own builds differ by as much, because of their recursive filter. As there, an image with a
+    side below 113 pixels has fewer scales than weights, and the first weights are used.
 
     Source: Sneyers, "SSIMULACRA 2", https://github.com/cloudinary/ssimulacra2, version 2.1.
 
@@ -106,7 +108,7 @@ def ssimulacra2(image: Image, reconstruction: Reconstruction) -> float | None:
 
 def features(image: Image, reconstruction: Reconstruction) -> npt.NDArray[np.float64]:
     """Norms of the error maps, (3 channels, scales, 2 norms, 3 kinds of error)."""
-    a, b = linear_rgb(image), linear_rgb(reconstruction)
+    a, b = (np.asarray(linear_rgb(x), np.float32) for x in (image, reconstruction))
     scales = [_norms(_to_xyb(a), _to_xyb(b))]
     while len(scales) < N_SCALES and min(a.shape[:2]) >= SMALLEST_SIDE:
         a, b = _halve(a), _halve(b)
@@ -115,8 +117,8 @@ def features(image: Image, reconstruction: Reconstruction) -> npt.NDArray[np.flo
 
 
 def _to_xyb(linear: Pixels) -> Pixels:
-    cones = np.cbrt(np.maximum(cv2.transform(linear, _ABSORBANCE) + _BIAS, 0)) - math.cbrt(_BIAS)
-    return np.asarray(cv2.transform(cones, _OPPONENTS) + _OFFSETS)
+    cones = cv2.pow(np.maximum(cv2.transform(linear, _ABSORBANCE) + _BIAS, 0), 1 / 3)
+    return np.asarray(cv2.transform(cones - _DARK, _OPPONENTS) + _OFFSETS)
 
 
 def _halve(image: Pixels) -> Pixels:
@@ -134,23 +136,27 @@ def _norms(a: Pixels, b: Pixels) -> npt.NDArray[np.float64]:
         (_blur(a * a) - mean_a**2) + (_blur(b * b) - mean_b**2) + _C2
     )
     edges = (1 + np.abs(b - mean_b)) / (1 + np.abs(a - mean_a)) - 1
-    maps = np.stack([1 - (1 - (mean_a - mean_b) ** 2) * structure, edges, -edges])
-    squares = np.square(maps := np.maximum(maps, 0))
-    norms = np.stack([maps.mean(axis=(1, 2)), np.sqrt(np.sqrt((squares**2).mean(axis=(1, 2))))])
-    return norms.transpose(2, 0, 1)
+    maps = (1 - (1 - (mean_a - mean_b) ** 2) * structure, edges, -edges)
+    return np.stack([_two_norms(np.maximum(error, 0)) for error in maps], axis=-1)
+
+
+def _two_norms(error: Pixels) -> npt.NDArray[np.float64]:
+    """Mean and 4-norm of each channel, (3, 2)."""
+    square = error * error
+    return np.array([cv2.mean(error)[:3], np.sqrt(np.sqrt(cv2.mean(square * square)[:3]))]).T
 
 
 def _blur(image: Pixels) -> Pixels:
     """Local means; zeros lie around the image."""
     return np.asarray(
-        cv2.sepFilter2D(image, cv2.CV_64F, _WINDOW, _WINDOW, borderType=cv2.BORDER_CONSTANT)
+        cv2.sepFilter2D(image, cv2.CV_32F, _WINDOW, _WINDOW, borderType=cv2.BORDER_CONSTANT)
     )
 
 
 METRIC = Metric(
     name="ssimulacra2",
     title="SSIMULACRA 2",
-    source="Sneyers 2023, version 2.1; double precision, within 0.1 of the program",
+    source="Sneyers 2023, version 2.1; within 0.1 of the program",
     function=ssimulacra2,
     worst=-math.inf,
     best=100,

@@ -42,7 +42,7 @@ def plot(
 ) -> None:
     """Draw rate-distortion curves.
 
-    Shows every metric that was measured over rate for each data set, as PNG, PDF and SVG. `--codec` chooses
+    Shows every measured metric over rate for each data set, as PNG, PDF and SVG. `--codec` chooses
     among your own curves.
 
     Example: rdbench plot reports

@@ -1,11 +1,12 @@
 """What a metric is: a function of two images with a name, a unit, a range and a source."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import metadata
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -116,13 +117,13 @@ def needs(title: str, extra: str, *modules: str) -> None:
             raise Unavailable(f"{title} needs {module}: pip install 'rdbench[{extra}]'")
 
 
-def load(module: str) -> Any:
-    """Import an optional module.
+@contextmanager
+def importing(module: str) -> Iterator[None]:
+    """Turn a failure to import an optional module into Unavailable.
 
-    Raises:
-        Unavailable: it fails, such as a torchvision that was built for another PyTorch.
+    A torchvision that was built for another PyTorch fails like this, and all that need it.
     """
     try:
-        return import_module(module)
+        yield
     except Exception as error:
         raise Unavailable(f"{module} cannot be imported ({error}); reinstall it") from error

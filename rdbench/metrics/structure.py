@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rdbench.metrics.luma import luma
-from rdbench.metrics.metric import Metric, load, needs
+from rdbench.metrics.metric import Metric, importing, needs
 from rdbench.types import Image, Reconstruction
 
 if TYPE_CHECKING:
@@ -96,7 +96,9 @@ def _compute(
         return None
     import torch
 
-    call = getattr(load("piq"), function)
+    with importing("piq"):
+        import piq
+    call = getattr(piq, function)
     try:
         with torch.inference_mode():
             value = float(call(planes(reconstruction), planes(image), data_range=1.0, **options))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rdbench.metrics.metric import Metric, load, needs
+from rdbench.metrics.metric import Metric, importing, needs
 from rdbench.types import Image, Reconstruction
 
 
@@ -26,8 +26,9 @@ def flip(image: Image, reconstruction: Reconstruction) -> float:
     """
     FLIP.check()
     pair = _unit(image), _unit(reconstruction)
-    evaluate = load("flip_evaluator").evaluate
-    error, _, _ = evaluate(*pair, "LDR", applyMagma=False, computeMeanError=False)
+    with importing("flip_evaluator"):
+        import flip_evaluator
+    error, _, _ = flip_evaluator.evaluate(*pair, "LDR", applyMagma=False, computeMeanError=False)
     return float(np.mean(error, dtype=np.float64))
 
 
@@ -55,7 +56,9 @@ def cvvdp(image: Image, reconstruction: Reconstruction) -> float | None:
 def _predictor() -> Any:
     import torch
 
-    return load("pycvvdp").cvvdp(display_name="standard_4k", device=torch.device("cpu"), quiet=True)
+    with importing("pycvvdp"):
+        import pycvvdp
+    return pycvvdp.cvvdp(display_name="standard_4k", device=torch.device("cpu"), quiet=True)
 
 
 def _unit(image: Reconstruction) -> npt.NDArray[np.float32]:

@@ -17,8 +17,8 @@ from rdbench.metrics import METRICS, Metric
 from rdbench.types import Bitstream, Codec, Image
 
 TOLERANCE = 0.01
-"""How near is near enough: 1 % of the size, or of the distance to the best value of a metric; for
-one in dB, of the error behind it."""
+"""How near is near enough: 1 % of the size, or of the error, which is the distance to the best score
+of a metric; for a metric in dB, it is the error that the dB is the logarithm of."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from rdbench.store import Store
 SCORES = (
     "psnr_rgb ms_ssim psnr_y psnr_yuv ms_ssim_y ssim ssimulacra2 butteraugli butteraugli_max vmaf "
     "vmaf_neg xpsnr cambi ciede2000 psnr_hvs_m vif fsim iw_ssim haarpsi gmsd nlpd flip cvvdp lpips "
-    "dists"
+    "dists fid_256 kid"
 )
 FIGURE = (
     "codec label dataset metric method ci_low ci_high overlap overlap_low overlap_high n_points "

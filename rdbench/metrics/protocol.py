@@ -16,6 +16,7 @@ from rdbench.metrics import (
     perceptual,
     psnr,
     psnr_hvs,
+    sets,
     ssim,
     ssimulacra2,
     structure,
@@ -53,6 +54,8 @@ METRICS: dict[str, Metric] = {
         viewing.CVVDP,
         perceptual.LPIPS,
         perceptual.DISTS,
+        sets.FID_256,
+        sets.KID,
     )
 }
 """All metrics by name. To add one, write a module with a `Metric` and add it to this list."""

@@ -271,7 +271,8 @@ def image_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
     for match in matches:
         row = match.as_json() | {"curve": str(match.curve), "reached": match.measure(match.target)}
         scores = row.pop("scores")
-        failed = {"spec": str(match.curve), "n_bytes": None, "bpp": None} if match.error else {}
+        unknown = dict.fromkeys(("n_bytes", "bpp", "reached"))
+        failed = {"spec": str(match.curve), **unknown} if match.error else {}
         rows.append(row | {name: scores.get(name) for name in DEFAULT_PROTOCOL.metrics} | failed)
     return rows
 

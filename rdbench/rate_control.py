@@ -17,8 +17,10 @@ from rdbench.metrics import METRICS, Metric
 from rdbench.types import Bitstream, Codec, Image
 
 TOLERANCE = 0.01
-"""How near is near enough: 1 % of the size, or of the error, which is the distance to the best score
-of a metric; for a metric in dB, it is the error that the dB is the logarithm of."""
+"""How near is near enough: 1 % of the size, or of the error of a metric.
+
+The error is the distance to the best score; for a metric in dB, what the dB is the logarithm of.
+"""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def test_a_score_beyond_the_range_is_refused(metric):
 
 @pytest.mark.parametrize(
     ("metric", "value"),
-    [("ciede2000", 3.0), ("ssim", 0.9), ("ssimulacra2", 60.0), ("psnr_yuv", 36.0)],
+    [("ciede2000", 3.0), ("ssim", 0.9), ("ssimulacra2", 60.0), ("psnr_yuv", 33.0)],
 )
 def test_any_metric_is_met_to_one_percent_of_its_error(metric, value):
     image = photograph("chelsea")[:128, :192]

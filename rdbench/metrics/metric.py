@@ -74,7 +74,7 @@ class Metric:
     @property
     def quality_title(self) -> str:
         """Title of an axis that shows qualities."""
-        sign = "\N{MINUS SIGN}" if self.better == "lower" else ""
+        sign = "-" if self.better == "lower" else ""
         name, _, rest = self.title.partition(" (")
         about = ", ".join(filter(None, ("dB" if self.in_db else "", rest.rstrip(")"))))
         return f"{sign}{name} ({about})" if about else f"{sign}{name}"

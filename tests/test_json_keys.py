@@ -56,6 +56,9 @@ KEYS = {
         "decoder_parameters encoder_macs_per_pixel decoder_macs_per_pixel "
         "extra_parameters_percent extra_macs_percent",
     "latents -c qarv:weights=random-tiny,lambda=16 -o {out}": f"{SEGMENT} bpp",
+    "consistency -c qarv:weights=random-tiny,lambda=16 -e 2-threads -d sample":
+        "codec encoded_in decoded_in files failed first_latent symbols_differ tables_differ drift "
+        "image_levels reasons",
     "audit {out}":
         "codec dataset curve rate bpp header_bytes header_percent unaccounted_bytes coded_bpp "
         "ideal_bpp overhead_percent n_pixels not_in_file problems flag",

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -95,19 +96,23 @@ def build(baseline: str, method: str, n: int, m: int, n_levels: int = N_LEVELS) 
 
 @torch.no_grad()
 def randomize(network: Network) -> None:
-    """Draw convolutions from a generator seeded by their names, for lively latents.
+    """Draw convolutions from generators seeded by their names, for lively latents.
 
-    The rest keeps the start values of training.
+    The rest keeps the start values of training. The numbers come from numpy: those of torch's
+    generators depend on the instruction set.
     """
     for name, parameter in network.named_parameters():
-        generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+        rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
+        shape = tuple(parameter.shape)
         if parameter.ndim == 4:
-            fan_in = parameter[0].numel()
-            parameter.normal_(0, fan_in**-0.5, generator=generator)
+            values = rng.standard_normal(shape, np.float32) * parameter[0].numel() ** -0.5
         elif name.endswith(".bias"):
-            parameter.normal_(0, 0.1, generator=generator)
+            values = rng.standard_normal(shape, np.float32) * 0.1
         elif name.startswith("entropy_bottleneck._bias"):
-            parameter.uniform_(-0.5, 0.5, generator=generator)
+            values = rng.random(shape, np.float32) - 0.5
+        else:
+            continue
+        parameter.copy_(torch.from_numpy(values))
     # Scales near those of the latents, so that few symbols lie where their density has no mass.
     if isinstance(network, ScaleHyperprior):
         layer = network.gaussian_layer()

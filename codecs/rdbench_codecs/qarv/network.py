@@ -390,10 +390,15 @@ class QarvNetwork(nn.Module):
         ]
 
     def condition(self, lambda_: Tensor) -> Condition:
-        """What lambda, (batch,), is to the layers."""
+        """What lambda, (batch,), is to the layers.
+
+        Its sines are computed where it is: on a CPU for coding, because they differ between
+        devices.
+        """
+        known = _discrete_weights(lambda_)
         if self.config.rate_control == "continuous":
-            return Condition(lambda_, self.lmb_embedding(_sine_embedding(lambda_)))
-        return Condition(lambda_, _discrete_weights(lambda_))
+            known = self.lmb_embedding(_sine_embedding(lambda_).to(self.bias.device))
+        return Condition(lambda_, known.to(self.bias.device))
 
     def analyse(self, image: Tensor, condition: Condition) -> list[Tensor]:
         """Features of an image.

@@ -18,9 +18,6 @@ is the PSNR of the mean MSE, and ``-10 log10(1 - mean MS-SSIM)``."""
 
 AVERAGINGS: tuple[Averaging, ...] = get_args(Averaging)
 
-DEFAULT_AVERAGING: dict[str, Averaging] = {"psnr_rgb": "mean_of_db", "ms_ssim": "db_of_mean"}
-"""What CompressAI, lossy-vae and most papers do."""
-
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -40,14 +37,6 @@ def mean_of_all(values: Iterable[float | None]) -> float | None:
     every = list(values)
     known = [value for value in every if value is not None]
     return fmean(known) if known and len(known) == len(every) else None
-
-
-def ms_ssim_to_db(ms_ssim: npt.ArrayLike) -> FloatArray:
-    """MS-SSIM in dB, ``-10 log10(1 - ms_ssim)``; infinite for 1.
-
-    Source: Balle et al., "Variational image compression with a scale hyperprior", ICLR 2018.
-    """
-    return error_to_db(1 - np.asarray(ms_ssim, np.float64))
 
 
 def mean_db(db: FloatArray, averaging: Averaging, weights: FloatArray | None = None) -> FloatArray:

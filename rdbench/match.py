@@ -15,7 +15,7 @@ from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.decibel import mean_of_all
 from rdbench.errors import DataError, UsageError
 from rdbench.images import read_image
-from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, score
+from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
 from rdbench.rate_control import TARGETS, TOLERANCE, encode_to
 from rdbench.spec import Identity, get_codec, given_settings, identified, spec_of
 from rdbench.store import Store
@@ -23,7 +23,7 @@ from rdbench.sweep import reason, remember
 from rdbench.types import Codec, CurveKey, Weights, WeightsKind, from_json, with_weights
 from rdbench.workers import workers
 
-MATCHED = ("bpp", "psnr_rgb", "ms_ssim")
+MATCHED = ("bpp", *METRICS)
 """The targets that mean the same for images of any size."""
 
 _MAX_ENCODES = 20
@@ -121,7 +121,7 @@ def match_codecs(
         codecs: specs without a rate parameter.
         dataset: data set, its name, or a folder of images.
         target: one of MATCHED.
-        value: bits per pixel, dB, or MS-SSIM to meet.
+        value: bits per pixel, or the score to meet.
         out: the report folder, which keeps the results and their bitstreams.
 
     Returns:
@@ -129,11 +129,13 @@ def match_codecs(
 
     Raises:
         UsageError, DataError: a name, setting or image is wrong, no such target or value.
-        Unavailable: a codec is not available on this machine.
+        Unavailable: a codec or the metric is not available on this machine.
     """
     if target not in MATCHED:
         raise UsageError(f"what can be matched is {', '.join(MATCHED)}, not {target!r}")
     TARGETS[target].check(value)
+    if target in METRICS:
+        METRICS[target].check()
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     for spec in codecs:
         given_settings(spec)  # raises where a spec sets the rate
@@ -188,12 +190,13 @@ def _match(task: _Task) -> tuple[Match, bytes]:
     found = encode_to(task.target, task.codec, image, task.value, _MAX_ENCODES)
     decoder = replace(found.codec)  # type: ignore[type-var]
     data = found.bitstream.data
+    metrics = dict.fromkeys((*DEFAULT_PROTOCOL.metrics, task.target)).keys() & METRICS.keys()
     match = task.result(
         spec=spec_of(found.codec),
         fingerprint=found.codec.fingerprint(),
         n_bytes=len(data),
         bpp=8 * len(data) / (image.shape[0] * image.shape[1]),
-        scores=score(image, decoder.decode(data)),
+        scores=score(image, decoder.decode(data), Protocol(metrics=tuple(metrics))),
         n_encodes=found.n_encodes,
         met=found.met,
         bitstream_sha256=hashlib.sha256(data).hexdigest(),
@@ -201,9 +204,12 @@ def _match(task: _Task) -> tuple[Match, bytes]:
     return match, data
 
 
+REACHED = Column("reached", template="{reached:.4g} of {value:g}")
+
 MEANS = (
     Column("label", "codec"),
     BPP,
+    REACHED,
     METRICS["psnr_rgb"].column,
     METRICS["ms_ssim"].column,
     Column("gain_db", "gain", "dB", 2, signed=True),
@@ -218,6 +224,7 @@ IMAGES = (
     Column("image"),
     Column("spec", "operating point"),
     BPP,
+    REACHED,
     METRICS["psnr_rgb"].column,
     METRICS["ms_ssim"].column,
     Column("n_encodes", "encodes"),
@@ -230,9 +237,10 @@ def image_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
     """One row for each image and codec: what a match holds, its scores as values of their own."""
     rows = []
     for match in matches:
-        row = match.as_json() | {"curve": str(match.curve)}
+        row = match.as_json() | {"curve": str(match.curve), "reached": match.measure(match.target)}
         scores = row.pop("scores")
-        failed = {"spec": str(match.curve), "n_bytes": None, "bpp": None} if match.error else {}
+        unknown = dict.fromkeys(("n_bytes", "bpp", "reached"))
+        failed = {"spec": str(match.curve), **unknown} if match.error else {}
         rows.append(row | {name: scores.get(name) for name in DEFAULT_PROTOCOL.metrics} | failed)
     return rows
 
@@ -263,6 +271,7 @@ def _row(group: Sequence[Match], first: Sequence[Match], unique: bool) -> dict[s
         "dataset": match.dataset,
         "target": match.target,
         "value": match.value,
+        "reached": mean_of_all(m.measure(match.target) for m in group) if complete else None,
         **{
             name: mean_of_all(m.measure(name) for m in group) if complete else None
             for name in ("bpp", *DEFAULT_PROTOCOL.metrics)

@@ -276,7 +276,11 @@ def _record(task: Task, results: Mapping[str, Any]) -> Record:
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         timed_alone=task.alone,
         provenance={
-            "versions": {**_versions(), **task.codec.versions()},
+            "versions": {
+                **_versions(),
+                **task.codec.versions(),
+                **{k: v for m in task.protocol.metrics for k, v in METRICS[m].versions.items()},
+            },
             "metrics": {name: METRICS[name].version for name in task.protocol.metrics},
             "machine": machine(),
             **task.settings,

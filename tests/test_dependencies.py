@@ -21,8 +21,10 @@ PACKAGES = [
     ROOT / "datasets" / "rdbench_literature",
 ]
 MODULES = {
-    "opencv-python-headless": "cv2",
+    "cvvdp": "pycvvdp",
+    "flip-evaluator": "flip_evaluator",
     "imageio-ffmpeg": "imageio_ffmpeg",
+    "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "pillow-heif": "pillow_heif",
     "pytorch-msssim": "pytorch_msssim",
@@ -30,7 +32,7 @@ MODULES = {
 """Distribution -> module, where the names differ."""
 INDIRECT = {"torchvision": "torchmetrics reads the networks of LPIPS and DISTS through it"}
 """Declared without an import of ours, and why."""
-OPTIONAL_GROUPS = ("cluster", "codecs", "export", "ffmpeg", "perceptual")
+OPTIONAL_GROUPS = ("cluster", "codecs", "export", "ffmpeg", "metrics", "perceptual")
 
 
 def names(requirements: list[str]) -> set[str]:

@@ -17,7 +17,11 @@ from rdbench.columns import Column
 from rdbench.report import reproduce as drawing
 from rdbench.store import Store
 
-SCORES = "psnr_rgb ms_ssim psnr_hvs_m vif fsim iw_ssim nlpd lpips dists"
+SCORES = (
+    "psnr_rgb ms_ssim psnr_y psnr_yuv ms_ssim_y ssim ssimulacra2 butteraugli butteraugli_max vmaf "
+    "vmaf_neg xpsnr cambi ciede2000 psnr_hvs_m vif fsim iw_ssim haarpsi gmsd nlpd flip cvvdp lpips "
+    "dists fid_256 kid"
+)
 FIGURE = (
     "codec label dataset metric method ci_low ci_high overlap overlap_low overlap_high n_points "
     "source anchor n_anchor_points anchor_source averaging n_wins n_losses monotonic warnings"
@@ -35,14 +39,14 @@ KEYS = {
     "bdrate -a webp -d sample --sensitivity {out}":
         "codec label dataset source metric method averaging range bd_rate_percent",
     "match -c jpeg2000 -c jpeg --bpp 0.5 -o {out}":
-        "codec label dataset target value bpp psnr_rgb ms_ssim gain_db rate_percent n_won n_met "
-        "n_images n_encodes",
+        "codec label dataset target value reached bpp psnr_rgb ms_ssim gain_db rate_percent n_won "
+        "n_met n_images n_encodes",
     "match -c jpeg -c jpeg2000 --psnr 30 -o {out}":
-        "codec label dataset target value bpp psnr_rgb ms_ssim gain_db rate_percent n_won n_met "
-        "n_images n_encodes",
+        "codec label dataset target value reached bpp psnr_rgb ms_ssim gain_db rate_percent n_won "
+        "n_met n_images n_encodes",
     "match -c jpeg --bpp 0.5 --per-image -o {out}":
-        "codec curve dataset image target value spec n_bytes bpp psnr_rgb ms_ssim n_encodes met "
-        "bitstream_sha256 fingerprint error weights",
+        "codec curve dataset image target value reached spec n_bytes bpp psnr_rgb ms_ssim "
+        "n_encodes met bitstream_sha256 fingerprint error weights",
     "timing -c jpeg -c qarv:weights=random-tiny --busy --repeats 1 -o {out}":
         "codec label spec rate fingerprint dataset n_images n_repeats encode_s encode_s_low "
         "encode_s_high decode_s decode_s_low decode_s_high stages device on_gpu on threads "
@@ -76,7 +80,8 @@ KEYS = {
     "curves list":
         "dataset codec n_points bpp_low bpp_high psnr_rgb_low psnr_rgb_high ms_ssim scored rate "
         "source origin",
-    "metrics list": "metric title unit better source reason",
+    "metrics list":
+        "metric title unit better worst best ms_per_megapixel source reason",
     "doctor": "machine packages codecs colour_ceilings",
     "reproduce qvrf {none} -o {none}/paper": "paper url items",
     "weights list": "name codec available sha256 source terms",

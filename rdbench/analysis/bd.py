@@ -31,6 +31,7 @@ from rdbench.analysis.measured import notes_on
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging
 from rdbench.errors import DataError, UsageError
+from rdbench.metrics import METRICS
 
 SMALL_OVERLAP = 0.75
 
@@ -160,8 +161,10 @@ def bd_psnr(
 ) -> BdPsnr:
     """Mean difference of quality in dB at equal rate, over the log rates that both curves cover.
 
-    Arguments and errors are those of ``bd_rate``.
+    Arguments and errors are those of ``bd_rate``; a metric that is not in dB is a UsageError.
     """
+    if not METRICS[metric_name(metric)].in_db:
+        raise UsageError(f"{metric} is not in dB, so it has no BD-PSNR; leave --bd-psnr out")
     value, context = _compare(PSNR, anchor, test, metric, method, averaging, n_resamples, seed)
     return BdPsnr(bd_psnr_db=value, **context)
 

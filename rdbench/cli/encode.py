@@ -23,6 +23,7 @@ def encode(
     bpp: options.ToBpp = None,
     psnr: options.ToPsnr = None,
     ms_ssim: options.ToMsSsim = None,
+    quality: options.ToQuality = "",
     n_bytes: options.ToBytes = None,
     device: options.Device = None,
     weights: options.WeightsOf = None,
@@ -37,7 +38,7 @@ def encode(
     Example: rdbench encode photo.png --codec jpeg2000 --bpp 0.5
     """
     image = read_image(image_file)
-    target = options.one_target(bpp=bpp, psnr_rgb=psnr, ms_ssim=ms_ssim, bytes=n_bytes)
+    target = options.target_of(quality, bpp=bpp, psnr_rgb=psnr, ms_ssim=ms_ssim, bytes=n_bytes)
     (spec,) = options.with_settings([codec], device=device, weights=weights)
     point = get_codec(spec)
     point.check()
@@ -45,7 +46,8 @@ def encode(
     file = output_file(out, default, [image_file, *files_of_spec(spec)], force)
     with progress(f"encoding {image_file.name}"):
         if target:
-            found = encode_to(target[0], point, image, target[1])
+            name, value = target
+            found = encode_to(name, point, image, value)
         else:
             bitstream = point.encode(image)
             found = Found(point, bitstream, float(len(bitstream.data)), 1)

@@ -17,6 +17,7 @@ def match(
     bpp: options.ToBpp = None,
     psnr: options.ToPsnr = None,
     ms_ssim: options.ToMsSsim = None,
+    quality: options.ToQuality = "",
     dataset: options.ImageSet = "sample",
     out: options.OutFolder = options.REPORTS,
     jobs: options.Jobs = 1,
@@ -34,9 +35,9 @@ def match(
 
     Example: rdbench match --codec jpeg2000 --codec webp --bpp 0.5
     """
-    target = options.one_target(bpp=bpp, psnr_rgb=psnr, ms_ssim=ms_ssim)
+    target = options.target_of(quality, bpp=bpp, psnr_rgb=psnr, ms_ssim=ms_ssim)
     if target is None:
-        raise UsageError("give a target: --bpp, --psnr or --ms-ssim")
+        raise UsageError("give a target: --bpp, --psnr, --ms-ssim or --target")
     specs = options.with_settings([anchor] * bool(anchor) + codec, device=device, weights=weights)
     with progress("matching") as advance:
         found = match_codecs(

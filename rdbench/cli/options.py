@@ -12,6 +12,7 @@ from typer import Argument, BadParameter, Option
 
 from rdbench.analysis.delta import METHODS
 from rdbench.analysis.delta import Method as _Method
+from rdbench.curve import metric_name
 from rdbench.datasets import manifests
 from rdbench.errors import UsageError, closest
 from rdbench.metrics import METRICS
@@ -104,6 +105,9 @@ Threads = Annotated[int, Option("--threads", min=1, metavar="N", help="Threads p
 ToBpp = Annotated[float | None, _target("bpp", "BPP", "Rate to meet.")]
 ToPsnr = Annotated[float | None, _target("psnr", "DB", "PSNR to meet.")]
 ToMsSsim = Annotated[float | None, _target("ms-ssim", "X", "MS-SSIM to meet.")]
+ToQuality = Annotated[
+    str, Option("--target", metavar="METRIC=X", help="Score to meet, such as ssimulacra2=70.")
+]
 ToBytes = Annotated[float | None, _target("bytes", "N", "Size to meet.")]
 Device = Annotated[
     str | None, Option("--device", metavar="NAME", help="Device of learned codecs, such as cuda.")
@@ -138,9 +142,23 @@ def with_settings(specs: Sequence[str], **settings: str | None) -> list[str]:
     return result
 
 
-def one_target(**targets: float | None) -> tuple[str, float] | None:
-    """The target that is given, by name; None without one, UsageError where there are several."""
-    given = [(name, value) for name, value in targets.items() if value is not None]
-    if len(given) > 1:
-        raise UsageError(f"give one target, not {len(given)}, such as --bpp")
-    return given[0] if given else None
+def target_of(quality: str = "", **given: float | None) -> tuple[str, float] | None:
+    """Return what is to be met and how much of it; None where nothing is.
+
+    Args:
+        quality: what was given for `ToQuality`, or "".
+        given: what was given for the other targets, by their names; None for nothing.
+
+    Raises:
+        UsageError: several are given, or the first is not a metric and a number.
+    """
+    targets = [(name, value) for name, value in given.items() if value is not None]
+    if quality:
+        name, _, text = quality.partition("=")
+        try:
+            targets.append((metric_name(name), float(text)))
+        except ValueError:
+            raise UsageError(f"--target takes METRIC=NUMBER, not {quality!r}") from None
+    if len(targets) > 1:
+        raise UsageError("give one target, not " + " and ".join(name for name, _ in targets))
+    return targets[0] if targets else None

@@ -38,7 +38,7 @@ def plot(
 ) -> None:
     """Draw rate-distortion curves.
 
-    Shows PSNR and MS-SSIM over rate for each data set, as PNG, PDF and SVG. `--codec` chooses
+    Shows every measured metric over rate for each data set, as PNG, PDF and SVG. `--codec` chooses
     among your own curves.
 
     Example: rdbench plot reports
@@ -48,7 +48,7 @@ def plot(
     datasets = {dataset} if dataset else {c.dataset for c in own}
     literature = [c for c in list_curves() if c.dataset in datasets]
     curves = own + _chosen(literature, published)
-    if not any(c.has("psnr_rgb") or c.has("ms_ssim") for c in curves):
+    if not any(c.has(metric) for c in curves for metric in c.scores):
         where = f"{folder} on {dataset!r}" if dataset else str(folder)
         advice = _how_to_measure(folder, dataset, sorted({c.dataset for c in every}))
         raise UsageError(f"no curve to draw in {where}; {advice}")

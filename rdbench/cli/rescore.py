@@ -16,7 +16,7 @@ def rescore(
 
     The kept bitstreams are decoded; nothing is encoded again.
 
-    Example: rdbench rescore reports --metric vif --metric fsim
+    Example: rdbench rescore reports --metric ssimulacra2 --metric ssim
     """
     with progress("rescoring") as advance:
         outcome = rescore_store(folder, metric, jobs=jobs, on_progress=advance)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdbench_codecs.hyperprior.cpu import accelerate
+from rdbench_codecs.hyperprior import cpu, gpu
 from rdbench_codecs.hyperprior.dimensions import N_LEVELS, Dimensions, dimensions, rename
 from rdbench_codecs.hyperprior.feature_transforms import ADAPTIVE_NETWORKS
 from rdbench_codecs.hyperprior.model import Model, make_model
@@ -62,9 +62,12 @@ def shapes_of(baseline: str, method: str, sizes: Dimensions) -> Network:
 def ready(network: Network, method: str, device: str) -> Model:
     """Make a network ready for coding; it is changed."""
     network.eval().requires_grad_(False)
-    network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if device == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        accelerate(network)
+    network.to(torch.device(device))
+    if device != "cpu":
+        gpu.accelerate(network)
+    elif torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        cpu.accelerate(network)
     return make_model(network, method, device)
 
 

@@ -91,7 +91,6 @@ class Encoding:
     def __init__(self, setting: Setting, height: int, width: int, recorded: bool) -> None:
         self._setting = setting
         self._x = torch.zeros(1, 3, height, width, device=setting.device)
-        self._x = self._x.contiguous(memory_format=torch.channels_last)
         (self._run,) = graphs.record([self._step], setting.device) if recorded else [self._step]
 
     def start(self, x: Tensor) -> None:

@@ -6,13 +6,14 @@
   products.
 """
 
-from importlib.util import find_spec
+import warnings
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rdbench.errors import RdbenchWarning
 from rdbench_codecs.qarv.cpu import can_fold, image_of, rows_of
 from rdbench_codecs.qarv.network import (
     ChannelNorm,
@@ -21,7 +22,7 @@ from rdbench_codecs.qarv.network import (
     Upsampling,
 )
 
-_HAS_TRITON = find_spec("triton") is not None  # missing where torch is built for a CPU
+_FAULTS: list[Exception] = []  # why the kernel does not run here
 
 
 class FoldedBlock(nn.Module):
@@ -102,10 +103,14 @@ def depthwise_norm(
     x: Tensor, taps: Tensor, bias: Tensor, scale: Tensor, shift: Tensor, eps: float
 ) -> Tensor:
     """As `rdbench_codecs.qarv.kernels.depthwise_norm`, by that kernel where it runs."""
-    if x.is_cuda and _HAS_TRITON:
-        from rdbench_codecs.qarv import kernels
+    if x.is_cuda and not _FAULTS:
+        try:
+            from rdbench_codecs.qarv import kernels
 
-        return kernels.depthwise_norm(x, taps, bias, scale, shift, eps)
+            return kernels.depthwise_norm(x, taps, bias, scale, shift, eps)
+        except Exception as error:  # Triton has no common class of errors
+            _FAULTS.append(error)
+            warnings.warn(f"QARV's GPU kernel does not run: {error}", RdbenchWarning, stacklevel=2)
     size, channels = round(len(taps) ** 0.5), x.shape[1]
     weight = taps.t().reshape(channels, 1, size, size)
     convolved = functional.conv2d(x, weight, bias, padding=size // 2, groups=channels)

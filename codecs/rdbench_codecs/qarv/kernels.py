@@ -80,9 +80,10 @@ def depthwise_norm(
     out = torch.empty(height * width, channels, device=x.device, dtype=torch.float32)
     n_columns = 4 if height * width >= _MANY_POSITIONS else 1
     grid = (height * triton.cdiv(width, n_columns),)
-    _depthwise_norm[grid](
-        x, taps, bias, scale, shift, out, height, width, channels, eps,
-        kernel=round(len(taps) ** 0.5), n_columns=n_columns,
-        n_channels=triton.next_power_of_2(channels), num_warps=4,
-    )  # fmt: skip
+    with torch.cuda.device_of(x):
+        _depthwise_norm[grid](
+            x, taps, bias, scale, shift, out, height, width, channels, eps,
+            kernel=round(len(taps) ** 0.5), n_columns=n_columns,
+            n_channels=triton.next_power_of_2(channels), num_warps=4,
+        )  # fmt: skip
     return out

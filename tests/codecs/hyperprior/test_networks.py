@@ -1,5 +1,6 @@
 """Networks in training, and parameters under published names."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rdbench.errors import DataError
-from rdbench_codecs.hyperprior import networks
+from rdbench_codecs.hyperprior import gpu, networks
 from rdbench_codecs.hyperprior.layers import GDN, lower_bound
 from rdbench_codecs.hyperprior.loading import build, network_of, randomize
 from rdbench_codecs.hyperprior.model import make_model
@@ -172,3 +173,18 @@ def test_parameters_have_the_published_shapes(name: str) -> None:
         network = build(name, "qvrf", 192, layout["h_a.0.weight"][1])
     assert {key: list(t.shape) for key, t in network.state_dict().items()} == layout
     assert isinstance(network, ScaleHyperprior)
+
+
+@pytest.mark.parametrize("name", HYPERPRIORS)
+def test_the_form_for_gpus_computes_what_the_plain_one_does(name: str) -> None:
+    network = build(name, "qvrf", 8, 12).requires_grad_(False)
+    randomize(network)
+    other = copy.deepcopy(network)
+    gpu.accelerate(other)
+    kinds = [type(m) for m in other.modules()]
+    assert torch.nn.ConvTranspose2d not in kinds
+    rng = torch.Generator().manual_seed(0)
+    for part, channels in (("g_s", 12), ("h_s", 8)):
+        x = torch.randn(1, channels, 2, 4, generator=rng)
+        plain, fast = (getattr(n, part)(x) for n in (network, other))
+        torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-4)

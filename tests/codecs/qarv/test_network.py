@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from scipy.stats import norm
 from torch.nn import functional
 
 from rdbench.errors import DataError
+from rdbench_codecs.qarv import cpu, gpu
 from rdbench_codecs.qarv.config import BASE, CONFIGS, QarvConfig, log_spaced_lambdas
-from rdbench_codecs.qarv.cpu import FoldedBlock, accelerate
 from rdbench_codecs.qarv.model import random_network
 from rdbench_codecs.qarv.network import (
     DISCRETE_LAMBDAS,
@@ -116,11 +117,12 @@ def test_discrete_rate_controls_interpolate_in_log_lambda():
     torch.testing.assert_close(between, expected, atol=1e-5, rtol=0)
 
 
-def test_the_folded_form_computes_what_the_plain_one_does():
+@pytest.mark.parametrize("form", [cpu, gpu])
+def test_the_folded_form_computes_what_the_plain_one_does(form: ModuleType) -> None:
     network = random_network(TINY)
     folded = copy.deepcopy(network).requires_grad_(False)
-    accelerate(folded)
-    n_folded = sum(isinstance(m, FoldedBlock) for m in folded.modules())
+    form.accelerate(folded)
+    n_folded = sum(isinstance(m, form.FoldedBlock) for m in folded.modules())
     n_plain = sum(type(m).__name__ == "ConvNextBlock" for m in network.modules())
     assert n_folded == n_plain > 50
     assert not any(type(m).__name__ == "ConvNextBlock" for m in folded.modules())

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate
-from rdbench.analysis.comparison import compare, is_own
+from rdbench.analysis.comparison import compare, is_own, other_anchors
 from rdbench.analysis.selection import select
 from rdbench.analysis.sensitivity import sensitivity
 from rdbench.cli import options
@@ -14,7 +14,7 @@ from rdbench.cli.console import grouped, print_rows, warn
 from rdbench.columns import DATASET, Column, plain
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError, UsageError
-from rdbench.published import import_curves
+from rdbench.importers import import_curves
 
 
 def bdrate(
@@ -27,7 +27,7 @@ def bdrate(
         bool, typer.Option("--bd-psnr", help="Print the quality gained at equal rate.")
     ] = False,
     spread: Annotated[
-        bool, typer.Option("--sensitivity", help="Try every method, averaging and range.")
+        bool, typer.Option("--sensitivity", help="Try every method, averaging, range and anchor.")
     ] = False,
     per_image: options.PerImage = False,
     files: options.CurveFiles = options.ALL,
@@ -43,7 +43,8 @@ def bdrate(
     Example: rdbench bdrate --anchor vtm18 --dataset kodak
     """
     imported = import_curves(files, dataset)
-    found = compare(select(folder, dataset, imported), anchor, codec, metric)
+    selection = select(folder, dataset, imported)
+    found = compare(selection, anchor, codec, metric)
     warnings: list[tuple[str, str]] = []
     ranked: list[tuple[tuple[bool, str, float], Rows]] = []
     own_is_compared = not found.own
@@ -52,7 +53,12 @@ def bdrate(
             result = (bd_psnr if psnr else bd_rate)(
                 anchor_curve, test, metric, "poly3" if spread else method
             )
-            rows = _rows(result, anchor_curve, test, spread, per_image)
+            others = other_anchors(selection, anchor_curve, result.metric) if spread else []
+            rows = (
+                _sensitivity_rows(anchor_curve, test, result.metric, others)
+                if spread
+                else _rows(result, per_image)
+            )
         except (DataError, UsageError) as error:
             warnings.append((test.label, f"no figure on {test.dataset}: {error}"))
             continue
@@ -81,14 +87,10 @@ def _best_first(result: BdRate | BdPsnr) -> float:
     return -result.bd_psnr_db if isinstance(result, BdPsnr) else result.bd_rate_percent
 
 
-def _rows(
-    result: BdRate | BdPsnr, anchor: Curve, test: Curve, spread: bool, per_image: bool
-) -> Rows:
-    """The rows of one figure: itself, its images, or its variants."""
-    if spread:
-        return _sensitivity_rows(anchor, test, result.metric)
+def _rows(result: BdRate | BdPsnr, per_image: bool) -> Rows:
+    """The rows of one figure: itself, or its images."""
     if per_image and not result.per_image:
-        raise DataError("no scores of each image; both sides must be measured, on the same ones")
+        raise DataError("no scores of each image; both sides need them, on the same ones")
     return _image_rows(result) if per_image else [result.row()]
 
 
@@ -109,7 +111,7 @@ FIGURES = (
     Column("source", template="{source} / {anchor_source}"),
 )  # fmt: skip
 IMAGES = (*_HEAD, Column("image"), *_FIGURE)
-VARIANTS = (*_HEAD, *plain("method", "averaging", "range"), *_FIGURE)
+VARIANTS = (*_HEAD, *plain("anchor", "method", "averaging", "range"), *_FIGURE)
 
 
 def _print(columns: Sequence[Column], rows: Rows, lines: Sequence[str], as_json: bool) -> None:
@@ -121,12 +123,12 @@ def _print(columns: Sequence[Column], rows: Rows, lines: Sequence[str], as_json:
     warn(*lines)
 
 
-def _sensitivity_rows(anchor: Curve, test: Curve, metric: str) -> Rows:
+def _sensitivity_rows(anchor: Curve, test: Curve, metric: str, others: Sequence[Curve]) -> Rows:
     """The variants of a BD-rate, and their spread in percentage points."""
-    found = sensitivity(anchor, test, metric)
+    found = sensitivity(anchor, test, metric, [c for c in others if c is not test])
     head = {"codec": test.codec, "label": test.label, "dataset": test.dataset,
             "source": test.source, "metric": metric}  # fmt: skip
-    spread = {"method": "spread", "averaging": None, "range": None, "bd_rate_percent": found.spread}
+    spread = {"anchor": None, "method": "spread", "averaging": None, "range": None, "bd_rate_percent": found.spread}
     return [{**head, **row} for row in [*found.rows(), spread]]
 
 

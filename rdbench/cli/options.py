@@ -47,7 +47,7 @@ def choice(flag: str, values: Iterable[str], about: str, *more_flags: str) -> An
 
     def check(given: Any) -> Any:
         for value in given if isinstance(given, list | tuple) else [given]:
-            if value not in known:
+            if value is not None and value not in known:
                 hint = closest(value, known)
                 raise BadParameter(f"{value!r} is not one of {', '.join(known)}{hint}")
         return given
@@ -75,7 +75,7 @@ _CODEC: Any = {"metavar": "SPEC", "autocompletion": codec_names}
 _DATASET: Any = {"metavar": "DATASET", "autocompletion": dataset_names}
 _SPEC = "Codec, as NAME or NAME:KEY=VALUE,..., or a .toml description."
 _IMAGES = "Data set or folder of images."
-_CURVE_FILE = "Also use this JSON file of CompressAI or lossy-vae. Repeatable."
+_CURVE_FILE = "Also use this curve file: JSON, CSV, text or Markdown. Repeatable."
 
 CodecSpec = Annotated[str, Option("--codec", "-c", help=_SPEC, **_CODEC)]
 CodecSpecs = Annotated[list[str], Option("--codec", "-c", help=f"{_SPEC} Repeatable.", **_CODEC)]
@@ -101,7 +101,7 @@ Metrics = Annotated[
     list[str], choice("--metric", METRICS, "Only this metric; default: all available", "-m")
 ]
 Method = Annotated[_Method, choice("--method", METHODS, "Interpolation")]
-CurveFiles = Annotated[list[Path], Option("--curve", metavar="FILE", help=_CURVE_FILE)]
+CurveFiles = Annotated[list[str], Option("--curve", metavar="FILE", help=_CURVE_FILE)]
 Folder = Annotated[Path, Argument(metavar="FOLDER", help="Report folder.")]
 OutFolder = Annotated[
     Path, Option("--out", "-o", metavar="FOLDER", help="Report folder to add results to.")

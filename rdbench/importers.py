@@ -130,6 +130,8 @@ def _import(text: str, dataset: str | None) -> list[Curve]:
     name, _, key = (text, "", "") if Path(text).exists() else text.partition("#")
     path = Path(name)
     tables = [table for whole in _tables(path) for table in _one_per_curve(whole)]
+    if not tables:
+        raise DataError(f"{path} holds no bpp with scores; is it a curve?")
     if key:
         tables = _chosen(path, tables, key)
     named = [t for t in tables if t.dataset() and dataset and _is_about(t.dataset(), dataset)]
@@ -269,7 +271,7 @@ def _one_per_curve(table: _Table) -> list[_Table]:
 def _curve(path: Path, table: _Table, dataset: str | None) -> Curve:
     rate = table.first(_RATES)
     if not rate or table.columns[rate] == []:
-        raise DataError(f"{path} holds no bpp with scores; is it a curve?")
+        raise DataError(f"{path} holds no bpp; is it a curve?")
     own = table.dataset()
     name = dataset or _known_dataset(own) or path.resolve().parent.name
     columns, notes = _columns(path, table, rate)

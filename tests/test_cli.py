@@ -181,7 +181,7 @@ def test_published_figures():
     assert figures["kodak", "mbt2018-mean"] == pytest.approx(21.991, abs=0.0006)
     assert figures["kodak", "mbt2018"] == pytest.approx(11.507, abs=0.0006)
     assert figures["tecnick", "qarv"] == pytest.approx(-8.938, abs=0.0006)
-    assert figures["clic2022", "qarv"] == pytest.approx(-6.914, abs=0.0006)
+    assert figures["clic2022-test", "qarv"] == pytest.approx(-6.914, abs=0.0006)
     keys = {"codec", "dataset", "metric", "method", "bd_rate_percent", "overlap", "n_points",
             "source", "ci_low", "ci_high"}  # fmt: skip
     assert all(keys <= row.keys() and row["source"] == "published" for row in json.loads(text))
@@ -269,7 +269,7 @@ WRONG = [
     (("bdrate", "--anchor", "vtm"), 1, "no curve of 'vtm'"),
     (("bdrate", "--method", "cubic"), 2, "'poly3', 'pchip', 'akima'"),
     (("bdrate", "--metric", "vmaf"), 2, "vmaf"),
-    (("datasets", "fetch", "jpegai"), 1, "get it from https://jpeg.org"),
+    (("datasets", "fetch", "jpegai-test"), 1, "get it from https://jpeg.org"),
     (("anchor", "verify", "--codec", "jpeg"), 1, "no points are shipped"),
 ]
 

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
         WorkerError,
     )
     from rdbench.images import read_image, write_image
+    from rdbench.importers import import_curves
     from rdbench.match import Match, match_codecs
     from rdbench.metrics import Protocol, score
-    from rdbench.importers import import_curves
     from rdbench.report.export import load_records
     from rdbench.report.page import write_report
     from rdbench.report.plots import plot_curves

@@ -1,7 +1,7 @@
 """A rate-distortion curve: means over one data set, wherever they come from."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -60,6 +60,14 @@ class PerImage:
     images: tuple[str, ...]
     bpp: FloatArray
     scores: Mapping[str, FloatArray]
+
+    def ordered(self, images: Sequence[str]) -> "PerImage | None":
+        """The same table with its images in this order; None if they are not the same images."""
+        if set(images) != set(self.images):
+            return None
+        order = [self.images.index(name) for name in images]
+        scores = {metric: values[:, order] for metric, values in self.scores.items()}
+        return PerImage(tuple(images), self.bpp[:, order], scores)
 
     def quality_db(self, metric: str) -> FloatArray:
         """Qualities of a metric, (n_points, n_images); see `to_quality`."""

@@ -6,7 +6,8 @@ images (``url`` with ``{name}`` for single files, ``archive`` with ``archive_has
 ``archive_folder``, or ``package`` for images inside an installed package), and ``[[images]]``
 with ``name``, ``width``, ``height`` and ``sha256``. Where the hashes are not known, ``names`` (a
 pattern), ``n_images`` and, for sets of one size, ``width`` and ``height`` say what can be checked.
-A set without ``n_images`` has published curves, but the images are not known: ``about`` says what is known. Its name ends with ``-unknown``.
+A set without ``n_images`` has published curves, but the images are not known: ``about`` says what
+is known. Its name ends with ``-unknown``.
 """
 
 import fnmatch

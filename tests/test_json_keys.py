@@ -20,7 +20,8 @@ from rdbench.store import Store
 SCORES = "psnr_rgb ms_ssim psnr_hvs_m vif fsim iw_ssim nlpd lpips dists"
 FIGURE = (
     "codec label dataset metric method ci_low ci_high overlap overlap_low overlap_high n_points "
-    "source anchor n_anchor_points anchor_source anchor_origin averaging n_wins n_losses monotonic warnings"
+    "source anchor n_anchor_points anchor_source anchor_origin averaging "
+    "n_wins n_losses monotonic warnings"
 )
 CURVE = (
     "dataset codec title year kind n_points bpp_low bpp_high psnr_rgb_low psnr_rgb_high ms_ssim "

@@ -16,7 +16,6 @@ from rdbench.analysis.measured import notes_on
 from rdbench.curve import VARIABLE_RATE
 from rdbench.datasets import load_dataset, manifests
 from rdbench.errors import DataError, UsageError
-from rdbench.metrics import METRICS
 from rdbench.published import anchor_points, bibliography, facts, list_curves, load_curve
 
 RATES = {"file bytes", "entropy-coded strings, no header", "estimated from likelihoods", "unknown",
@@ -140,7 +139,7 @@ def test_curves_of_one_reference_encoder_agree():
     assert n_pairs >= 5
 
 
-def test_the_dB_of_a_mean_is_not_above_the_mean_of_dB():
+def test_the_decibels_of_a_mean_are_not_above_the_mean_of_decibels():
     """Of the same models, by Jensen's inequality: a column that breaks it is another's."""
     for curve in list_curves():
         if curve.per_image and curve.has("ms_ssim"):

@@ -64,7 +64,8 @@ def sensitivity(
 ) -> Sensitivity:
     """The BD-rate under every method, averaging over images and range of integration.
 
-    Other anchors, such as VTM as others measured it, are tried with the usual choices. Averagings other than the usual one are tried where both sides have the scores of each image.
+    Other anchors, such as VTM as others measured it, are tried with the usual choices. Averagings
+    other than the usual one are tried where both sides have the scores of each image.
 
     Raises:
         UsageError: a curve has no such metric.

@@ -128,7 +128,13 @@ def _sensitivity_rows(anchor: Curve, test: Curve, metric: str, others: Sequence[
     found = sensitivity(anchor, test, metric, [c for c in others if c is not test])
     head = {"codec": test.codec, "label": test.label, "dataset": test.dataset,
             "source": test.source, "metric": metric}  # fmt: skip
-    spread = {"anchor": None, "method": "spread", "averaging": None, "range": None, "bd_rate_percent": found.spread}
+    spread = {
+        "anchor": None,
+        "method": "spread",
+        "averaging": None,
+        "range": None,
+        "bd_rate_percent": found.spread,
+    }
     return [{**head, **row} for row in [*found.rows(), spread]]
 
 

@@ -21,9 +21,9 @@ def cite(
             show_default=False,
         ),
     ] = options.ALL,
-    folder: Annotated[
-        str, typer.Option("--folder", metavar="FOLDER", help="Report folder.")
-    ] = str(options.REPORTS),
+    folder: Annotated[str, typer.Option("--folder", metavar="FOLDER", help="Report folder.")] = str(
+        options.REPORTS
+    ),
 ) -> None:
     """Print BibTeX of codecs, each work once.
 

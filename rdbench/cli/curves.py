@@ -64,9 +64,7 @@ def _years(text: str) -> tuple[int, int]:
 def show(
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="CURVE", help="Codec or curve.", autocompletion=options.curve_names
-        ),
+        typer.Argument(metavar="CURVE", help="Codec or curve.", autocompletion=options.curve_names),
     ],
     dataset: options.OnlyDataset = None,
     as_json: options.AsJson = False,
@@ -86,9 +84,13 @@ def show(
 
 
 def _whole(curve: Curve) -> dict[str, Any]:
-    about = {"licence": curve.provenance["licence"], "citations": list(curve.citations),
-             "complexity": curve.complexity, "caveats": curve.provenance.get("caveats", [])}  # fmt: skip
-    return curve.row() | about | {"points": _points(curve)}
+    return curve.row() | {
+        "licence": curve.provenance["licence"],
+        "citations": list(curve.citations),
+        "complexity": curve.complexity,
+        "caveats": curve.provenance.get("caveats", []),
+        "points": _points(curve),
+    }
 
 
 def _about(curve: Curve) -> Iterable[str]:
@@ -130,7 +132,8 @@ def _points(curve: Curve) -> list[dict[str, Any]]:
 @app.command()
 def verify(
     files: Annotated[
-        list[Path], typer.Argument(help="Curve files, such as JSON of CompressAI or CSV.", show_default="")
+        list[Path],
+        typer.Argument(help="Curve files, such as JSON of CompressAI or CSV.", show_default=""),
     ] = options.ALL,
     dataset: options.OnlyDataset = None,
     as_json: options.AsJson = False,

@@ -101,7 +101,7 @@ Metrics = Annotated[
     list[str], choice("--metric", METRICS, "Only this metric; default: all available", "-m")
 ]
 Method = Annotated[_Method, choice("--method", METHODS, "Interpolation")]
-CurveFiles = Annotated[list[str], Option("--curve", metavar="FILE", help=_CURVE_FILE)]
+CurveFiles = Annotated[list[Path], Option("--curve", metavar="FILE", help=_CURVE_FILE)]
 Folder = Annotated[Path, Argument(metavar="FOLDER", help="Report folder.")]
 OutFolder = Annotated[
     Path, Option("--out", "-o", metavar="FOLDER", help="Report folder to add results to.")

@@ -40,7 +40,7 @@ _SCORES = {metric: (metric,) for metric in METRICS} | {
 
 _CODEC = ("curve", "codec", "method", "model", "name")
 _DATASET = ("dataset", "dataset_name", "test_set", "data_set")
-_IMAGE = ("image", "picture", "seq_name", "image_name", "filename", "file", "img")
+_IMAGE = ("image", "seq_name", "seq", "image_name", "filename", "file", "img")
 _PARAMETER = ("spec", "lambda", "lambdas", "lmbda", "qp", "quality", "q", "rate_parameter")
 _MAX_DB = 80.0
 """More than a single-precision MS-SSIM below 1 can have; percents lie above."""

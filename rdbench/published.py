@@ -1,4 +1,4 @@
-"""Curves of the literature, and what is known of their codecs.
+"""Curves of the literature, and facts about their codecs.
 
 Curves come from the packages registered under the entry-point group ``rdbench.curves``. Such a
 package contains a folder ``published`` with

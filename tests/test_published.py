@@ -59,7 +59,7 @@ def test_labels_tell_the_curves_of_a_data_set_apart():
 
 def test_tables_per_image_name_the_images_of_their_data_set():
     found = [curve for curve in list_curves() if curve.per_image]
-    assert len(found) == 14
+    assert len(found) == 25
     for curve in found:
         about = manifests()[curve.dataset]
         images = set(curve.per_image.images)

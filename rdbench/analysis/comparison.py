@@ -174,7 +174,7 @@ def _nothing(tests: Sequence[Curve], anchor: str) -> str:
 
 
 def _origin(anchor: Curve) -> str:
-    """Which of the several curves of a codec the anchor is; "" for one measured here."""
+    """Which of the several curves of a codec the anchor is; "" for one that you measured."""
     if anchor.source != "published":
         return ""
     how = f"{anchor.protocol['scored']} scoring, {anchor.protocol['rate']}"

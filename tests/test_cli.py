@@ -125,8 +125,10 @@ def test_codecs_by_family_with_their_settings(tmp_path, monkeypatch):
 COMPLETED = [
     ("run --codec jp", ["jpeg", "jpeg2000"]),
     ("bdrate -a av1", ["av1-compressai"]),
-    ("match --dataset ko", ["kodak"]),
-    ("datasets verify te", ["tecnick"]),
+    ("match --dataset ko", ["kodak", "kodak24-cropped"]),
+    ("datasets verify sa", ["sample"]),
+    ("curves show cool-chic-5", ["cool-chic-5.0"]),
+    ("cite mlic", ["mlic", "mlic+", "mlic++"]),
     ("bdrate --metric ms", ["ms_ssim"]),
     ("tables --format la", ["latex"]),
     ("weights card qarv", ["qarv"]),
@@ -216,7 +218,7 @@ def test_export(reports, tmp_path):
     assert rdbench("export", reports, "--format", "compressai", "-o", tmp_path / "c")[0] == 0
     body = json.loads((tmp_path / "c" / "sample-webp.json").read_text())
     assert len(body["results"]["bpp"]) == len(body["results"]["encoding_time"]) == 4
-    from rdbench.published import import_curve
+    from rdbench.importers import import_curve
 
     assert len(import_curve(tmp_path / "c" / "sample-webp.json", "sample").bpp) == 4
 

@@ -28,7 +28,7 @@ REPEATED = (
 
 def traced(command: tuple[str, ...]) -> Counter[str]:
     """Calls of every project function by ``FILE:FUNCTION`` while a command runs."""
-    root, calls = str(Path(__file__).parents[1]), Counter[str]()
+    root, calls = f"{Path(__file__).parents[1]}{os.sep}", Counter[str]()
 
     def note(frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code

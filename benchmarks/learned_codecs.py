@@ -1,23 +1,28 @@
-"""Time learned codecs on this CPU, next to the rate of a matrix product.
+"""Time learned codecs on this CPU, next to the products that they consist of.
 
-    python benchmarks/learned_codecs.py [--codec qarv:lambda=2048 ...] [--rounds 9]
+    python benchmarks/learned_codecs.py [--codec qarv:lambda=2048 ...] [--threads 2] [--rounds 9]
 
-Every round times a large matrix product, by torch and by oneDNN on packed weights (several times
-faster where torch's own library does not use all of the CPU), then the codec. The time that the
-network's operations would take at that rate is a floor. Time divided by the floor can be compared
-between machines.
+The floor of an encode or decode is the time of its convolutions and matrix products alone: the
+first one is recorded and its products are repeated in the same order, with operands of the same
+shapes. Every round times the floor, then the codec; the ratio is the median over the rounds. The
+floor's own rate is compared with that of a large matrix product by oneDNN, for which the operations
+of the published network count: this ratio can be compared between machines.
 """
 
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # must be set before torch is imported
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from rdbench.analysis.complexity import complexity
 from rdbench.spec import get_codec
@@ -27,11 +32,18 @@ SIDE = 2048
 FLOP_OF_PRODUCT = 2 * SIDE**3
 CODECS = (
     "qarv:lambda=2048",
+    "bmshj2018-factorized:quality=8",
     "bmshj2018-hyperprior:quality=8",
     "mbt2018-mean:quality=8",
     "mbt2018:quality=8",
+    "cheng2020-anchor:quality=6",
     "cheng2020-attn:quality=6",
 )
+PRODUCTS = {
+    "aten::addmm", "aten::bmm", "aten::conv2d", "aten::convolution", "aten::linear",
+    "aten::matmul", "aten::mkldnn_convolution", "aten::mm",
+    "mkldnn::_convolution_pointwise", "mkldnn::_linear_pointwise",
+}  # fmt: skip
 
 
 def main() -> None:
@@ -45,52 +57,83 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     image = make_image(args.height, args.width)
-    print(f"{args.width}x{args.height}, {args.threads} threads, {args.rounds} rounds")
+    print(f"{args.width}x{args.height}, {args.threads} threads, median of {args.rounds} rounds")
     for spec in args.codec:
         report(get_codec(f"{spec},weights={args.weights}"), spec, image, args.rounds)
 
 
 def report(codec: Codec, name: str, image: Image, n_rounds: int) -> None:
     """Print the times of one codec."""
-    products, own = measure(codec, image, n_rounds)
-    for library, times in products.items():
-        print(f"{name}: product by {library}: {FLOP_OF_PRODUCT / median(times) / 1e9:.0f} GFLOP/s")
+    data = codec.encode(image).data
     work = complexity(codec)
-    n_pixels = image.shape[0] * image.shape[1]
     macs = {"encode": work.encoder.macs_per_pixel, "decode": work.decoder.macs_per_pixel}
-    for what, times in own.items():
-        flop = 2 * macs[what] * n_pixels
-        floors = ", ".join(
-            f"{floor_ratio(times, found, flop):.2f} x {library} floor"
-            for library, found in products.items()
-        )
-        print(f"  {what}: median {median(times):.3f} s, minimum {min(times):.3f} s, "
-              f"{flop / 1e9:.0f} GFLOP, {floors}")  # fmt: skip
+    calls = {"encode": lambda: codec.encode(image), "decode": lambda: codec.decode(data)}
+    for what, call in calls.items():
+        large, floor, own = measure(call, n_rounds)
+        flop = 2 * macs[what] * image.shape[0] * image.shape[1]
+        scaled = [flop / FLOP_OF_PRODUCT * seconds for seconds in large]
+        print(f"{name} {what}: {median(own):.3f} s, floor {median(floor):.3f} s, ratio "
+              f"{ratio(own, floor):.2f}; {flop / 1e9:.0f} GFLOP, floor "
+              f"{ratio(floor, scaled):.2f} x large product", flush=True)  # fmt: skip
 
 
 def measure(
-    codec: Codec, image: Image, n_rounds: int
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Return the seconds of each round: of the product by library, and of encode and decode."""
+    call: Callable[[], object], n_rounds: int
+) -> tuple[list[float], list[float], list[float]]:
+    """Return the seconds of each round: of the large product, of the floor, and of the call."""
     a, b = torch.randn(2, SIDE, SIDE)
     packed = torch.ops.mkldnn._reorder_linear_weight(b, SIDE)
-    data = codec.encode(image).data
-    codec.decode(data)
-    products: dict[str, Callable[[], object]] = {
-        "torch": lambda: a @ b,
-        "oneDNN": lambda: torch.ops.mkldnn._linear_pointwise(a, packed, None, "none", [], ""),
-    }
-    own: dict[str, Callable[[], object]] = {
-        "encode": lambda: codec.encode(image),
-        "decode": lambda: codec.decode(data),
-    }
-    times: dict[str, list[float]] = {name: [] for name in (*products, *own)}
-    for _ in range(n_rounds):
-        for name, call in products.items():
-            times[name].append(min(seconds(call) for _ in range(3)))
-        for name, call in own.items():
-            times[name].append(seconds(call))
-    return {name: times[name] for name in products}, {name: times[name] for name in own}
+    with Recorder() as recorder:
+        call()
+    timed: Sequence[Callable[[], object]] = (
+        lambda: torch.ops.mkldnn._linear_pointwise(a, packed, None, "none", [], ""),
+        recorder.repeat,
+        call,
+    )
+    rounds = [[seconds(function) for function in timed] for _ in range(n_rounds)]
+    large, floor, own = ([*times] for times in zip(*rounds, strict=True))
+    return large, floor, own
+
+
+class Recorder(TorchDispatchMode):
+    """Records convolutions and matrix products, with operands that have only their layout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[tuple[Callable[..., object], int, Sequence[Any], Mapping[str, Any]]] = []
+        self._operands: dict[object, Tensor] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: object,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> object:
+        kwargs = kwargs or {}
+        if func.overloadpacket._qualified_op_name in PRODUCTS:
+            alike = tree_map_only(Tensor, self._like, (args, kwargs))
+            self._calls.append((func, torch.get_num_threads(), *alike))
+        return func(*args, **kwargs)
+
+    def repeat(self) -> None:
+        """Compute the products again, on as many threads."""
+        before = torch.get_num_threads()
+        with torch.inference_mode():
+            for func, n_threads, args, kwargs in self._calls:
+                if n_threads != torch.get_num_threads():
+                    torch.set_num_threads(n_threads)
+                func(*args, **kwargs)
+        torch.set_num_threads(before)
+
+    def _like(self, x: Tensor) -> Tensor:
+        """The same tensor for all of a layout; packed weights are kept."""
+        if x.is_mkldnn:
+            return x
+        layout = x.shape, x.stride(), x.dtype
+        if layout not in self._operands:
+            self._operands[layout] = torch.empty_strided(*layout[:2], dtype=x.dtype).fill_(0.01)
+        return self._operands[layout]
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -100,10 +143,9 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def floor_ratio(times: list[float], products: list[float], flop: float) -> float:
-    """Return the median over the rounds of time / (time that ``flop`` takes as a product)."""
-    scale = FLOP_OF_PRODUCT / flop
-    return median(scale * own / product for own, product in zip(times, products, strict=True))
+def ratio(times: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median ratio over the rounds."""
+    return median(own / other for own, other in zip(times, others, strict=True))
 
 
 def make_image(height: int, width: int) -> Image:

@@ -53,7 +53,7 @@ def _run_command() -> None:
 
 def _what_failed(error: OSError) -> str:
     """Say which file it was, and why: a name too long, a folder that may not be entered."""
-    from rdbench.printable import printable
+    from rdbench.errors import printable
 
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     return printable(f"{where}{error.strerror or error}")

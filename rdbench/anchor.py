@@ -4,20 +4,15 @@ from collections.abc import Iterator
 
 from rdbench.datasets import load_dataset
 from rdbench.errors import DataError, RdbenchError, UsageError
-from rdbench.identity import identify
 from rdbench.metrics import DEFAULT_PROTOCOL
 from rdbench.published import AnchorPoint, anchor_points
-from rdbench.spec import get_codec
+from rdbench.spec import get_codec, identify
 from rdbench.sweep import Task, measure
 from rdbench.types import Check
 
 
 def verify_anchor(name: str, n_images: int = 2) -> Iterator[Check]:
     """Check a codec's installation, then encode images and compare with shipped points.
-
-    Args:
-        name: name of the codec.
-        n_images: how many of the shipped points to encode.
 
     Yields:
         The codec's own checks, then one check an image: same bytes, same PSNR to 1e-4 dB.

@@ -24,8 +24,6 @@ def dask(address: str, threads: int, on_wait: Say = lambda _: None) -> Iterator[
     Its workers need rdbench and the images at the same paths; records are written here alone.
 
     Args:
-        address: where the scheduler listens.
-        threads: threads that numerical libraries may use in each worker process.
         on_wait: told when there are no workers to give tasks to.
 
     Raises:

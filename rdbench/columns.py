@@ -94,11 +94,8 @@ def side_by_side(
 ) -> tuple[list[Column], list[Row]]:
     """Put values of one thing into one row, a column for each value of the key ``by``.
 
-    Args:
-        rows: one for each thing and value of ``by``.
-        index: columns by which one thing is told from another.
-        by: key whose values become columns.
-        value: column of what those hold.
+    ``index`` are the columns by which one thing is told from another, ``value`` what the new
+    columns hold.
 
     Returns:
         The new columns, and the rows with them and the columns of ``index``.

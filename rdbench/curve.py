@@ -8,13 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rdbench.columns import CODEC, DATASET, Column, plain
-from rdbench.decibel import (
-    DEFAULT_AVERAGING,
-    Averaging,
-    FloatArray,
-    mean_db,
-    ms_ssim_to_db,
-)
+from rdbench.decibel import Averaging, FloatArray, mean_db
 from rdbench.errors import DataError, UsageError
 from rdbench.metrics import METRICS
 from rdbench.types import CurveKey, WeightsKind
@@ -37,7 +31,7 @@ class Note:
 
     Attributes:
         kind: one word: ``implausible``, ``falls``, ``duplicate``, ``short``, ``incomplete``,
-            ``conflict``, ``undefined``, ``random``, ``reduced``, ``other``, ``note``.
+            ``conflict``, ``undefined``, ``lossless``, ``random``, ``reduced``, ``other``, ``note``.
         message: one line.
         metric: the only metric that it touches, or "".
     """
@@ -211,7 +205,7 @@ class Curve:
         """How this curve's own points average a metric over images."""
         if metric == "ms_ssim" and self.protocol.get("aggregation") == MEAN_OF_DB:
             return "mean_of_db"
-        return DEFAULT_AVERAGING.get(metric_name(metric), "mean_of_db")
+        return METRICS[metric_name(metric)].averaging
 
     def row(self) -> dict[str, Any]:
         """One row of a table: what the curve is and where it comes from; see CURVES."""
@@ -262,23 +256,15 @@ def metric_name(metric: str) -> str:
 
 
 def to_quality(metric: str, scores: FloatArray) -> FloatArray:
-    """Scores of a metric as qualities, which rise: in dB where the metric has them.
-
-    MS-SSIM by ``ms_ssim_to_db``; others as they are, negated where lower is better.
-    """
-    if metric == "ms_ssim":
-        return ms_ssim_to_db(scores)
-    return scores if METRICS[metric].better == "higher" else -scores
+    """Scores of a metric as qualities, which rise; see `Metric.quality`."""
+    return METRICS[metric].quality(scores)
 
 
 def is_in_db(metric: str) -> bool:
     """Whether the quality of a metric is in dB, so that its mean can be one of errors."""
-    return metric == "ms_ssim" or METRICS[metric].unit == "dB"
+    return METRICS[metric].in_db
 
 
 def quality_title(metric: str) -> str:
     """Title of the axis that shows the qualities of a metric."""
-    if metric == "psnr_rgb":
-        return "PSNR (dB, RGB)"
-    sign = "-" if METRICS[metric].better == "lower" else ""
-    return f"{sign}{METRICS[metric].title}{' (dB)' if is_in_db(metric) else ''}"
+    return METRICS[metric].quality_title

@@ -5,6 +5,8 @@ A quality in dB is ``-10 log10(error)``: for PSNR the error is MSE / peak^2, for
 the mean of the dBs is never the smaller of the two.
 """
 
+from collections.abc import Iterable
+from statistics import fmean
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,9 +17,6 @@ Averaging = Literal["mean_of_db", "db_of_mean"]
 is the PSNR of the mean MSE, and ``-10 log10(1 - mean MS-SSIM)``."""
 
 AVERAGINGS: tuple[Averaging, ...] = get_args(Averaging)
-
-DEFAULT_AVERAGING: dict[str, Averaging] = {"psnr_rgb": "mean_of_db", "ms_ssim": "db_of_mean"}
-"""What CompressAI, lossy-vae and most papers do."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -33,12 +32,11 @@ def db_to_error(db: npt.ArrayLike) -> FloatArray:
     return np.asarray(10 ** (-np.asarray(db, np.float64) / 10))
 
 
-def ms_ssim_to_db(ms_ssim: npt.ArrayLike) -> FloatArray:
-    """MS-SSIM in dB, ``-10 log10(1 - ms_ssim)``; infinite for 1.
-
-    Source: Balle et al., "Variational image compression with a scale hyperprior", ICLR 2018.
-    """
-    return error_to_db(1 - np.asarray(ms_ssim, np.float64))
+def mean_of_all(values: Iterable[float | None]) -> float | None:
+    """Mean over a complete set; None where a value is missing, or there are none."""
+    every = list(values)
+    known = [value for value in every if value is not None]
+    return fmean(known) if known and len(known) == len(every) else None
 
 
 def mean_db(db: FloatArray, averaging: Averaging, weights: FloatArray | None = None) -> FloatArray:

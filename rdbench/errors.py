@@ -1,4 +1,4 @@
-"""Everything rdbench raises on purpose.
+"""Everything rdbench raises on purpose, and what its messages share.
 
 RdbenchError        one line that says what to do; the command line prints it alone
 ├── UsageError      a name, setting or option that does not exist or does not fit
@@ -12,6 +12,7 @@ RdbenchWarning      a valid result that must be read with care
 """
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -62,3 +63,17 @@ def closest(word: str, words: Iterable[str]) -> str:
     """Return a hint such as ``; did you mean 'jpeg'?``, or an empty text."""
     matches = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+_ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories that move the cursor, turn the text around or cannot be written at all."""
+
+
+def printable(text: str) -> str:
+    """Return ``text`` as a terminal may show it: control characters as Python escapes them."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in _ESCAPED else c
+        for c in text
+    )

@@ -79,11 +79,6 @@ def write_text(path: Path, text: str) -> None:
 def write_figure(path: Path, figure: "Figure", **options: Any) -> None:
     """Write a figure, whole or not at all, in the format of the suffix of ``path``.
 
-    Args:
-        path: of the file.
-        figure: of matplotlib.
-        options: of ``Figure.savefig``.
-
     Raises:
         UsageError: the suffix is not a figure format.
         DataError: the file cannot be written.
@@ -103,10 +98,8 @@ def output_file(
     """Return the file that a command writes, after the checks at the top of this module.
 
     Args:
-        given: what ``--out`` names, or None.
         default: the file where nothing is named.
         inputs: files that the command reads, and folders all of whose files it reads.
-        force: replace an existing file of the default name.
 
     Raises:
         UsageError: that file must not be replaced.
@@ -114,10 +107,10 @@ def output_file(
     path = given or default
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file with --out")
-    _refuse_inputs(path, inputs)
     if given is None:
-        _refuse_links([path])
-        _refuse_existing([path], force)
+        output_files([path], inputs, force)
+    else:
+        _refuse_inputs(path, inputs)
     return path
 
 
@@ -130,8 +123,13 @@ def output_files(paths: Iterable[Path], inputs: Iterable[Path] = (), force: bool
     paths, inputs = list(paths), list(inputs)
     for path in paths:
         _refuse_inputs(path, inputs)
-    _refuse_links(path for path in paths if not path.is_dir())
-    _refuse_existing(paths, force)
+    for path in paths:  # not through a link with a default name: its target may be anything
+        if path.is_symlink() and path.exists() and not path.is_dir():
+            raise UsageError(f"{path} is a link; remove it, or name a file with --out")
+    existing = [path for path in paths if os.path.lexists(path)]
+    if existing and not force:
+        more = f" (and {len(existing) - 1} more)" if existing[1:] else ""
+        raise UsageError(f"{existing[0]} exists{more}; add --force to replace it, or choose --out")
 
 
 def files_of_spec(spec: str) -> list[Path]:
@@ -147,17 +145,3 @@ def _refuse_inputs(path: Path, inputs: Iterable[Path]) -> None:
         if same or inside or real == one.resolve():
             doing = "would be replaced, which is" if path.exists() else "would be among what is"
             raise UsageError(f"{path} {doing} read here; name another file with --out")
-
-
-def _refuse_links(paths: Iterable[Path]) -> None:
-    """Refuse to write a file with a default name through a link: its target may be anything."""
-    for path in paths:
-        if path.is_symlink() and path.exists():
-            raise UsageError(f"{path} is a link; remove it, or name a file with --out")
-
-
-def _refuse_existing(paths: Iterable[Path], force: bool) -> None:
-    existing = [path for path in paths if os.path.lexists(path)]
-    if existing and not force:
-        more = f" (and {len(existing) - 1} more)" if existing[1:] else ""
-        raise UsageError(f"{existing[0]} exists{more}; add --force to replace it, or choose --out")

@@ -55,9 +55,6 @@ _UPRIGHT = {
 def read_image(path: Path) -> Image:
     """Read an image as 8-bit sRGB.
 
-    Args:
-        path: a file of one of SUFFIXES.
-
     Returns:
         uint8 array, shape (height, width, 3).
 

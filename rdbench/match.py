@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -11,18 +12,18 @@ from typing import Any
 
 from rdbench.columns import BPP, Column
 from rdbench.datasets import Dataset, ImageFile, load_dataset
+from rdbench.decibel import mean_of_all
 from rdbench.errors import DataError, UsageError
-from rdbench.identity import Identity, identify
 from rdbench.images import read_image
-from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, score
+from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
 from rdbench.rate_control import TARGETS, TOLERANCE, encode_to
-from rdbench.spec import get_codec, given_settings, spec_of
+from rdbench.spec import Identity, get_codec, given_settings, identified, spec_of
 from rdbench.store import Store
 from rdbench.sweep import reason, remember
-from rdbench.types import Codec, CurveKey, Weights, WeightsKind, with_weights
+from rdbench.types import Codec, CurveKey, Weights, WeightsKind, from_json, with_weights
 from rdbench.workers import workers
 
-MATCHED = ("bpp", "psnr_rgb", "ms_ssim")
+MATCHED = ("bpp", *METRICS)
 """The targets that mean the same for images of any size."""
 
 _MAX_ENCODES = 20
@@ -30,21 +31,12 @@ _MAX_ENCODES = 20
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An image coded to a target.
+    """An image coded to a target; fields have the meaning of those of `Record`.
 
     Attributes:
         curve: the codec and its settings without the rate.
-        dataset, image: the image.
         target, value: what was asked for: one of MATCHED, and how much.
-        weights: identity of the codec's weights, or None.
         spec: the operating point found; "" if none was found.
-        n_bytes, bpp: size.
-        scores: metric -> score, of the image decoded from the bytes.
-        n_encodes: encodes that the search took.
-        met: whether the target is met within 1 %.
-        bitstream_sha256: names the kept bitstream.
-        fingerprint: the codec's fingerprint at that operating point.
-        error: why there is no result, or None.
     """
 
     curve: CurveKey
@@ -129,24 +121,26 @@ def match_codecs(
         codecs: specs without a rate parameter.
         dataset: data set, its name, or a folder of images.
         target: one of MATCHED.
-        value: bits per pixel, dB, or MS-SSIM to meet.
+        value: bits per pixel, or the score to meet.
         out: the report folder, which keeps the results and their bitstreams.
-        jobs: processes to work in; 0 works in this one.
-        threads: threads that numerical libraries may use in each.
-        on_progress: called with (images done, images in all).
 
     Returns:
         Matches in the order of codecs and images; one that failed says why.
 
     Raises:
         UsageError, DataError: a name, setting or image is wrong, no such target or value.
-        Unavailable: a codec is not available on this machine.
+        Unavailable: a codec or the metric is not available on this machine.
     """
     if target not in MATCHED:
         raise UsageError(f"what can be matched is {', '.join(MATCHED)}, not {target!r}")
     TARGETS[target].check(value)
+    if target in METRICS:
+        METRICS[target].check()
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
-    points = _points(codecs)
+    for spec in codecs:
+        given_settings(spec)  # raises where a spec sets the rate
+    every = identified(get_codec(spec) for spec in codecs)
+    points = {(i.curve, i.fingerprint): (point, i) for point, i in every.items()}.values()
     with Store(out) as store:
         data = remember(store, data)
         wanted = [_Task(*p, data.name, file, target, value) for p in points for file in data.files]
@@ -172,46 +166,22 @@ def match_codecs(
     return [replace(found[task.key], image=task.file.name) for task in wanted]
 
 
-def _points(specs: Sequence[str]) -> list[tuple[Codec, Identity]]:
-    """The codecs of specs, each once, checked and identified.
-
-    Raises:
-        UsageError: a spec is wrong, or sets the rate that is to be searched for.
-        Unavailable: a codec is not available on this machine.
-    """
-    for spec in specs:
-        given_settings(spec)
-    points = [get_codec(spec) for spec in specs]
-    for point in points:
-        point.check()
-    identified = ((point, identify(point)) for point in points)
-    return list({(i.curve, i.fingerprint): (point, i) for point, i in identified}.values())
-
-
 def match_of(body: Mapping[str, Any]) -> Match | None:
     """A match as the store keeps it; None where it is damaged."""
-    try:
-        weights = body["weights"] and Weights(**body["weights"])
-        settings = tuple((name, value) for name, value in body["curve"]["settings"])
-        curve = CurveKey(**{**body["curve"], "settings": settings})
-        fields = {name: value for name, value in body.items() if name != "codec"}
-        match = Match(**{**fields, "curve": curve, "weights": weights})
-        numbers = [match.n_bytes, match.bpp, match.n_encodes, match.value, *match.scores.values()]
-    except (TypeError, ValueError, LookupError, AttributeError):
-        return None
-    return match if all(isinstance(number, int | float) for number in numbers) else None
+    fields = {name: value for name, value in body.items() if name != "codec"}
+    with suppress(ValueError):
+        match: Match = from_json(Match, fields)
+        return match
+    return None
 
 
 def _kept(store: Store, body: Mapping[str, Any]) -> Match | None:
     """A match that was found before, where its bitstream is still whole."""
     match = match_of(body)
-    if match is None:
-        return None
-    try:
-        whole = len(store.bitstream(match.bitstream_sha256)) == match.n_bytes
-    except DataError:
-        return None
-    return match if whole else None
+    with suppress(DataError):
+        if match and len(store.bitstream(match.bitstream_sha256)) == match.n_bytes:
+            return match
+    return None
 
 
 def _match(task: _Task) -> tuple[Match, bytes]:
@@ -220,12 +190,13 @@ def _match(task: _Task) -> tuple[Match, bytes]:
     found = encode_to(task.target, task.codec, image, task.value, _MAX_ENCODES)
     decoder = replace(found.codec)  # type: ignore[type-var]
     data = found.bitstream.data
+    metrics = dict.fromkeys((*DEFAULT_PROTOCOL.metrics, task.target)).keys() & METRICS.keys()
     match = task.result(
         spec=spec_of(found.codec),
         fingerprint=found.codec.fingerprint(),
         n_bytes=len(data),
         bpp=8 * len(data) / (image.shape[0] * image.shape[1]),
-        scores=score(image, decoder.decode(data)),
+        scores=score(image, decoder.decode(data), Protocol(metrics=tuple(metrics))),
         n_encodes=found.n_encodes,
         met=found.met,
         bitstream_sha256=hashlib.sha256(data).hexdigest(),
@@ -233,9 +204,12 @@ def _match(task: _Task) -> tuple[Match, bytes]:
     return match, data
 
 
+REACHED = Column("reached", template="{reached:.4g} of {value:g}")
+
 MEANS = (
     Column("label", "codec"),
     BPP,
+    REACHED,
     METRICS["psnr_rgb"].column,
     METRICS["ms_ssim"].column,
     Column("gain_db", "gain", "dB", 2, signed=True),
@@ -250,6 +224,7 @@ IMAGES = (
     Column("image"),
     Column("spec", "operating point"),
     BPP,
+    REACHED,
     METRICS["psnr_rgb"].column,
     METRICS["ms_ssim"].column,
     Column("n_encodes", "encodes"),
@@ -262,9 +237,10 @@ def image_rows(matches: Sequence[Match]) -> list[dict[str, Any]]:
     """One row for each image and codec: what a match holds, its scores as values of their own."""
     rows = []
     for match in matches:
-        row = match.as_json() | {"curve": str(match.curve)}
+        row = match.as_json() | {"curve": str(match.curve), "reached": match.measure(match.target)}
         scores = row.pop("scores")
-        failed = {"spec": str(match.curve), "n_bytes": None, "bpp": None} if match.error else {}
+        unknown = dict.fromkeys(("n_bytes", "bpp", "reached"))
+        failed = {"spec": str(match.curve), **unknown} if match.error else {}
         rows.append(row | {name: scores.get(name) for name in DEFAULT_PROTOCOL.metrics} | failed)
     return rows
 
@@ -288,29 +264,25 @@ def _row(group: Sequence[Match], first: Sequence[Match], unique: bool) -> dict[s
     complete = all(m.error is None for m in group)
     at_rate = match.target == "bpp"
     gains = [_gain(a, b) for a, b in zip(group, first, strict=True)]
-    known = [gain for gain in gains if gain is not None]
-    compared = group is not first and len(known) == len(gains)
-    gain = fmean(known) if compared else None
+    gain = None if group is first else mean_of_all(gains)
     return {
         "codec": match.codec,
         "label": with_weights(name, match.weights_kind),
         "dataset": match.dataset,
         "target": match.target,
         "value": match.value,
-        **{n: _mean(group, n) if complete else None for n in ("bpp", *DEFAULT_PROTOCOL.metrics)},
+        "reached": mean_of_all(m.measure(match.target) for m in group) if complete else None,
+        **{
+            name: mean_of_all(m.measure(name) for m in group) if complete else None
+            for name in ("bpp", *DEFAULT_PROTOCOL.metrics)
+        },
         "gain_db": gain if at_rate else None,
         "rate_percent": None if at_rate else gain,
-        "n_won": sum((g > 0) == at_rate for g in known if g) if compared else None,
+        "n_won": None if gain is None else sum((g > 0) == at_rate for g in gains if g),
         "n_met": sum(m.met for m in group),
         "n_images": len(group),
         "n_encodes": fmean(m.n_encodes for m in group),
     }
-
-
-def _mean(group: Sequence[Match], name: str) -> float | None:
-    values = [m.measure(name) for m in group]
-    known = [value for value in values if value is not None]
-    return fmean(known) if len(known) == len(values) else None
 
 
 def _gain(match: Match, first: Match) -> float | None:

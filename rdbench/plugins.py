@@ -14,7 +14,7 @@ reason; everything else works on.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -50,9 +50,6 @@ def plugins(group: str) -> Iterator[tuple[str, Any]]:
 
     An entry that cannot be loaded, or whose name another package has taken, is left out with a
     warning.
-
-    Args:
-        group: an entry-point group, for example ``"rdbench.datasets"``.
     """
     taken: dict[str, EntryPoint] = {}
     for point in _points(group):
@@ -73,13 +70,17 @@ def plugin(group: str, name: str) -> Any:
         UsageError: two packages use that name.
         Unavailable: its package cannot be loaded.
     """
-    points = [p for p in _points(group) if p.name == name]
+    points = _entries(group, name)
     return load_plugin(_only(name, points)) if points else None
 
 
 def plugin_names(group: str) -> list[str]:
     """Return the names of a group's entries, sorted; nothing is loaded."""
     return list(dict.fromkeys(p.name for p in _points(group)))
+
+
+def _entries(group: str, name: str) -> list[EntryPoint]:
+    return [point for point in _points(group) if point.name == name]
 
 
 def _only(name: str, points: Sequence[EntryPoint]) -> EntryPoint:
@@ -146,22 +147,17 @@ def codec_class(name: str) -> type[Codec]:
         DataError: no such description file, or it takes the name of a registered codec.
         Unavailable: its package cannot be loaded.
     """
-    points = [p for p in _points(CODECS) if p.name == name]
+    points = _entries(CODECS, name)
     if len(points) != 1 or name not in _codecs_of(points[0]):  # else that entry is all to load
         points = list(_registered().get(name, ()))
     if points:
         return _codecs_of(_only(name, points))[name]
-    if any(p.name == Path(name).suffix for p in _points(CODEC_FILES)):
+    if _entries(CODEC_FILES, Path(name).suffix):
         return _class_of_file(name)
-    raise UsageError(_no_codec(name))
-
-
-def _no_codec(name: str) -> str:
-    members = [codec for codec in codec_names() if family_of(codec) == name]
-    if members:
-        return f"{name!r} is a family of codecs; choose one of {', '.join(members)}"
+    if members := [codec for codec in codec_names() if family_of(codec) == name]:
+        raise UsageError(f"{name!r} is a family of codecs; choose one of {', '.join(members)}")
     hint = closest(name, codec_names())
-    return f"no codec named {name!r}{hint} (`rdbench codecs list` shows all)"
+    raise UsageError(f"no codec named {name!r}{hint} (`rdbench codecs list` shows all)")
 
 
 def _class_of_file(name: str) -> type[Codec]:
@@ -177,18 +173,15 @@ def _class_of_file(name: str) -> type[Codec]:
 
 
 def described_class(path: str, text: str | None) -> type[Codec]:
-    """Return the class that a description file makes.
+    """Return the class that a description file makes; its suffix decides which package reads it.
 
-    Args:
-        path: of the file; its suffix decides which package reads it.
-        text: its content as it was kept; None to read the file.
+    ``text`` is its content as it was kept; None to read the file.
 
     Raises:
         DataError: the description is wrong.
         Unavailable: the package that reads such files is missing or cannot be loaded.
     """
-    read = plugin(CODEC_FILES, Path(path).suffix)
+    read: Callable[[Path, str | None], type[Codec]] | None = plugin(CODEC_FILES, Path(path).suffix)
     if read is None:
         raise Unavailable(f"no installed package reads codec descriptions such as {path}")
-    made: type[Codec] = read(Path(path), text)
-    return made
+    return read(Path(path), text)

@@ -7,15 +7,20 @@ comes as near as its steps allow.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from rdbench.errors import EncoderError, UsageError
+from rdbench.metrics import METRICS, Metric
 from rdbench.types import Bitstream, Codec, Image
 
 TOLERANCE = 0.01
-"""How near is near enough: 1 % of the size, or 1 % of the mean squared error."""
+"""How near is near enough: 1 % of the size, or of the error of a metric.
+
+The error is the distance to the best score; for a metric in dB, what the dB is the logarithm of.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,7 @@ class Found:
 
     Attributes:
         codec: the operating point that meets it, or comes nearest.
-        bitstream: what it made of the image.
         value: what was reached, in the unit of the target.
-        n_encodes: how many times the image was encoded.
         met: whether it is met within 1 %; False where the steps of the parameter are too large.
     """
 
@@ -42,12 +45,10 @@ class Target:
     """Something that an encode can be made to meet.
 
     Attributes:
-        unit: for messages.
         low, end: the least value, and the end of what is below it.
         refusal: what to say of other values.
         measure: what an encode reached.
-        to_log: its logarithm, of which 1 % is the same everywhere: of the size, or of the inverse
-            error.
+        to_log: its logarithm, of which 1 % is the same everywhere; see `Metric.log_quality`.
     """
 
     unit: str
@@ -69,16 +70,13 @@ def encode_to(
     """Code an image to a size or a quality, met within 1 %.
 
     Args:
-        target: a key of TARGETS. Qualities are those of the reconstruction as the codec gives it;
-            1 % is of the mean squared error, or of 1 - MS-SSIM.
+        target: a key of TARGETS. Qualities are those of the reconstruction as the codec gives it.
         codec: any operating point of a codec with a rate parameter.
-        image: the image.
-        value: what to meet.
-        max_encodes: encodes at most.
 
     Raises:
-        UsageError: the codec has no rate parameter, no image can meet the target, or this one is
-            too small for MS-SSIM.
+        UsageError: the codec has no rate parameter, no image can meet the target, or the metric is
+            not defined for this one.
+        Unavailable: the metric is not available.
         EncoderError: the target lies outside what the codec covers, or takes more encodes.
     """
     TARGETS[target].check(value)
@@ -165,7 +163,7 @@ def _between(a: _Trial, b: _Trial, whole: bool) -> float:
 
     The middle where one of them is lossless: its distance from the goal is infinite.
     """
-    if math.isfinite(a.error) and math.isfinite(b.error):
+    if isfinite(a.error) and isfinite(b.error):
         x = (a.position * b.error - b.position * a.error) / (b.error - a.error)
     else:
         x = (a.position + b.position) / 2
@@ -182,14 +180,10 @@ def _range(codec: Codec) -> _Range:
             raise UsageError(f"codec {codec.name!r} has no rate parameter to search")
         name = codec.rate_parameters[0]
         values: list[Any] = [getattr(point, name) for point in codec.ladder()]
-        if len(values) < 2 or not all(map(_is_number, values)):
+        if len(values) < 2 or not all(isinstance(value, int | float) for value in values):
             raise UsageError(f"codec {codec.name!r} has no rate parameter to search")
         low, high = min(values), max(values)
     return _Range(name, low, high, isinstance(low, int) and isinstance(high, int))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
 
 
 def _n_bytes(codec: Codec, image: Image, bitstream: Bitstream) -> float:
@@ -200,39 +194,33 @@ def _bpp(codec: Codec, image: Image, bitstream: Bitstream) -> float:
     return float(8 * len(bitstream.data) / (image.shape[0] * image.shape[1]))
 
 
-def _psnr_db(codec: Codec, image: Image, bitstream: Bitstream) -> float:
-    decoded = codec.decode(bitstream.data)
-    pixels = decoded / 255 if decoded.dtype == np.uint8 else decoded
-    mse = float(np.mean((pixels - image / 255) ** 2))
-    return -10 * math.log10(mse) if mse else math.inf
+def _quality(metric: Metric) -> Target:
+    """The target that a metric is."""
+    low, high = sorted((metric.worst, metric.best))
+    ends = [f"{word} {end:g}" for word, end in (("above", low), ("below", high)) if isfinite(end)]
+    number = "a number of dB" if metric.unit == "dB" else "a number"
+    name = metric.title.partition(" (")[0]
 
+    def measure(codec: Codec, image: Image, bitstream: Bitstream) -> float:
+        value = metric.function(image, codec.decode(bitstream.data))
+        if value is None and isfinite(metric.best):
+            raise UsageError(f"{name} is not defined for this image; it may be too small")
+        return metric.best if value is None else value  # nothing differs
 
-def _ms_ssim(codec: Codec, image: Image, bitstream: Bitstream) -> float:
-    from rdbench.metrics.ms_ssim import ms_ssim
+    return Target(
+        "dB" if metric.unit == "dB" else name,
+        math.nextafter(low, math.inf),
+        high,
+        f"the {name} to meet is {number} {' and '.join(ends)}".rstrip(),
+        measure,
+        metric.log_quality,
+    )
 
-    value = ms_ssim(image, codec.decode(bitstream.data))
-    if value is None:
-        raise UsageError("the image is too small for MS-SSIM")
-    return value
-
-
-def _log_of_db(psnr_db: float) -> float:
-    return psnr_db * math.log(10) / 10
-
-
-def _log_of_ms_ssim(ms_ssim: float) -> float:
-    return -math.log(1 - ms_ssim) if ms_ssim < 1 else math.inf
-
-
-_ABOVE_0 = math.ulp(0)
 
 TARGETS: Mapping[str, Target] = {
     "bytes": Target("bytes", 1, math.inf, "a size to meet is a number of bytes from 1", _n_bytes),
-    "bpp": Target("bpp", _ABOVE_0, math.inf,
+    "bpp": Target("bpp", math.ulp(0), math.inf,
                   "a rate to meet is a number of bits per pixel above 0", _bpp),
-    "psnr_rgb": Target("dB", _ABOVE_0, math.inf, "a PSNR to meet is a number of dB above 0",
-                       _psnr_db, _log_of_db),
-    "ms_ssim": Target("MS-SSIM", 0, 1, "an MS-SSIM to meet is a number from 0 to below 1",
-                      _ms_ssim, _log_of_ms_ssim),
+    **{name: _quality(metric) for name, metric in METRICS.items()},
 }  # fmt: skip
-"""What can be met."""
+"""What can be met: a size, a rate, or any metric."""

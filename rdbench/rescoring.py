@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rdbench.datasets import ImageFile, load_dataset
 from rdbench.errors import DataError, RdbenchError
@@ -18,12 +18,7 @@ from rdbench.workers import workers
 
 @dataclass(frozen=True, slots=True)
 class Rescored:
-    """What rescoring did.
-
-    Attributes:
-        n_records: records that got new scores.
-        problems: a line for each record that could not be rescored.
-    """
+    """How many records got new scores, and a line for each that could not be rescored."""
 
     n_records: int
     problems: tuple[str, ...]
@@ -54,10 +49,7 @@ def rescore(
     codec that made it.
 
     Args:
-        out: the report folder.
         metrics: names of metrics; () for all available ones.
-        jobs: processes to work in; 0 works in this one.
-        on_progress: called with (records done, records to do).
 
     Raises:
         UsageError: no such metric.
@@ -89,16 +81,14 @@ def _tasks(
 ) -> Iterator[_Task]:
     """Yield the tasks; add a line to ``problems`` per record whose codec or image is missing."""
     protocols = store.protocols()
-    codecs: dict[tuple[str, str, str], Codec | RdbenchError] = {}
-    images: dict[str, dict[str, ImageFile] | RdbenchError] = {}
+    codec_of = functools.cache(_or_error(store.codec_of))
+    images_of = functools.cache(_or_error(functools.partial(_images, store)))
     for record in records:
-        what = record.codec, record.spec, record.fingerprint
-        if what not in codecs:
-            codecs[what] = _or_error(functools.partial(store.codec_of, *what))
-        if record.dataset not in images:
-            images[record.dataset] = _or_error(functools.partial(_images, store, record.dataset))
+        codec = codec_of(record.codec, record.spec, record.fingerprint)
+        files = images_of(record.dataset)
         try:
-            codec, files = _known(codecs[what]), _known(images[record.dataset])
+            if error := next((e for e in (codec, files) if isinstance(e, RdbenchError)), None):
+                raise error
             if record.image_sha256 not in files:
                 raise DataError("the image is no longer in its data set, or was changed")
             if record.protocol not in protocols:
@@ -116,20 +106,16 @@ def _tasks(
         )
 
 
-T = TypeVar("T")
+def _or_error(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, returning the error that it would raise, so that a cache keeps that too."""
 
+    def call(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except RdbenchError as error:
+            return error
 
-def _or_error(call: Callable[[], T]) -> T | RdbenchError:
-    try:
-        return call()
-    except RdbenchError as error:
-        return error
-
-
-def _known(found: T | RdbenchError) -> T:
-    if isinstance(found, RdbenchError):
-        raise found
-    return found
+    return call
 
 
 def _images(store: Store, dataset: str) -> dict[str, ImageFile]:

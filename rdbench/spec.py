@@ -2,20 +2,22 @@
 
 A spec is ``NAME[:KEY=VALUE[,VALUE...][,KEY=VALUE...]]``: ``jpeg``, ``vtm18:qp=22,27,32,37``,
 ``jpeg:quality=85,subsampling=420``. NAME is that of a registered codec, or the path of a file that
-describes one (`rdbench.plugins`).
+describes one (`rdbench.plugins`). The identity of a point is its spec, curve, rate and weights.
 """
 
+import contextlib
 import dataclasses
 import itertools
-import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rdbench.errors import UsageError, closest
 from rdbench.plugins import codec_class
-from rdbench.types import Codec, join_spec
+from rdbench.types import Codec, CurveKey, Weights, join_spec, kinds_of, wrong_value
+
+_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def settings_of(cls: type[Codec]) -> dict[str, dataclasses.Field[Any]]:
@@ -36,7 +38,8 @@ def get_codecs(spec: str) -> list[Codec]:
         UsageError: unknown codec or setting, or a value that does not fit.
     """
     cls, choices = _choices(spec)
-    points = [_make(cls, dict(zip(choices, row, strict=True))) for row in _product(choices)]
+    rows = itertools.product(*choices.values())
+    points = [_make(cls, dict(zip(choices, row, strict=True))) for row in rows]
     if any(parameter in choices for parameter in cls.rate_parameters):
         return points
     return [point for codec in points for point in codec.ladder()]
@@ -68,15 +71,11 @@ def _choices(spec: str, cls: type[Codec] | None = None) -> tuple[type[Codec], di
         if key not in known:
             hint = closest(key, known) or f"; it has {', '.join(known) or 'none'}"
             raise UsageError(f"codec {name!r} has no setting {key!r}{hint}")
-    hints = _hints(cls)
+    fields, kinds = {key: known[key].name for key in values}, kinds_of(cls)
     return cls, {
-        known[key].name: [_convert(text, hints[known[key].name], name, key) for text in texts]
+        fields[key]: [_convert(text, kinds[fields[key]], name, key) for text in texts]
         for key, texts in values.items()
     }
-
-
-def _product(choices: Mapping[str, Sequence[Any]]) -> Iterable[tuple[Any, ...]]:
-    return itertools.product(*choices.values())
 
 
 def _split(spec: str) -> tuple[str, dict[str, list[str]]]:
@@ -96,37 +95,18 @@ def _split(spec: str) -> tuple[str, dict[str, list[str]]]:
     return name.strip(), values
 
 
-def _convert(text: str, hint: Any, codec: str, key: str) -> Any:
-    """Convert ``text`` to the type ``hint`` of a setting."""
-    options = [o for o in _options(hint) if o is not type(None)]
-    for option in options:
-        if option is bool and text.lower() in ("true", "false", "yes", "no", "1", "0"):
-            return text.lower() in ("true", "yes", "1")
-        if option is bool:
-            continue
-        if typing.get_origin(option) is typing.Literal:
-            for value in typing.get_args(option):
-                if str(value) == text:
-                    return value
-            continue
-        try:
-            return option(text)
-        except ValueError:
-            continue
-    wanted = " or ".join(_describe(o) for o in options)
-    raise UsageError(f"codec {codec!r}: {key}={text!r} is not {wanted}")
-
-
-def _options(hint: Any) -> tuple[Any, ...]:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return typing.get_args(hint)
-    return (hint,)
-
-
-def _describe(option: Any) -> str:
-    if typing.get_origin(option) is typing.Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(option)))
-    return {int: "a whole number", float: "a number", bool: "true or false"}.get(option, "text")
+def _convert(text: str, kinds: Iterable[Any], codec: str, key: str) -> Any:
+    """Convert ``text`` to the first of the types of a setting that it fits."""
+    for kind in kinds:
+        if kind is bool:
+            if text.lower() in _BOOLS:
+                return _BOOLS[text.lower()]
+        elif values := [value for value in typing.get_args(kind) if str(value) == text]:
+            return values[0]
+        elif not typing.get_args(kind):
+            with contextlib.suppress(ValueError):
+                return kind(text)
+    raise wrong_value(codec, key, text, kinds)
 
 
 def _make(cls: type[Codec], settings: Mapping[str, Any]) -> Codec:
@@ -142,15 +122,10 @@ def spec_of(codec: Codec) -> str:
 
 
 def values_of(codec: Codec, leave_out: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
-    """(name, value) of every setting of a codec's identity, as a spec writes them.
-
-    Args:
-        codec: an operating point.
-        leave_out: field names to omit.
-    """
-    hints = _hints(type(codec))
+    """(name, value) of a codec's settings, those of how to run it and ``leave_out`` apart."""
+    kinds = kinds_of(type(codec))
     return tuple(
-        (name, _text(getattr(codec, field.name), hints[field.name]))
+        (name, _text(getattr(codec, field.name), kinds[field.name]))
         for name, field in settings_of(type(codec)).items()
         if field.compare and field.name not in leave_out and getattr(codec, field.name) is not None
     )
@@ -167,24 +142,17 @@ def given_settings(spec: str) -> set[tuple[str, str]]:
         if parameter in choices:
             name = parameter.rstrip("_")
             raise UsageError(f"{spec!r}: {name} moves along the curve of {cls.name}; leave it out")
-    hints, names = _hints(cls), {field.name: name for name, field in settings_of(cls).items()}
     return {
-        (names[field], _text(value, hints[field]))
+        (field.rstrip("_"), _text(value, kinds_of(cls)[field]))
         for field, values in choices.items()
         for value in values
     }
 
 
-@cache
-def _hints(cls: type[Codec]) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
-def _text(value: Any, hint: Any) -> str:
+def _text(value: Any, kinds: Iterable[Any]) -> str:
     """A setting as a spec writes it; a whole number given for a float is that float."""
-    options = _options(hint)
-    whole = isinstance(value, int) and not isinstance(value, bool) and int not in options
-    return str(float(value) if whole and float in options else value)
+    is_float = type(value) is int and int not in kinds and float in kinds
+    return str(float(value) if is_float else value)
 
 
 def rate_of(codec: Codec) -> tuple[str, float | None]:
@@ -194,3 +162,42 @@ def rate_of(codec: Codec) -> tuple[str, float | None]:
         if value is not None:
             return parameter.rstrip("_"), float(value)
     return "", None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Identity of an operating point as a `Record` keeps it; may hash a file of weights."""
+
+    spec: str
+    curve: CurveKey
+    rate_parameter: str
+    rate_value: float | None
+    fingerprint: str
+    weights: Weights | None
+
+
+def identify(codec: Codec) -> Identity:
+    """Return the identity of an operating point; Unavailable where its weights are missing."""
+    weights = codec.identify_weights()
+    fingerprint = weights.sha256 if weights else codec.fingerprint()
+    return Identity(
+        spec_of(codec), curve_of(codec, fingerprint), *rate_of(codec), fingerprint, weights
+    )
+
+
+def identified(codecs: Iterable[Codec]) -> dict[Codec, Identity]:
+    """Check that operating points can run on this machine; return each once, with its identity.
+
+    Raises:
+        Unavailable: one cannot run on this machine.
+    """
+    points = dict.fromkeys(codecs)
+    for point in points:
+        point.check()
+    return {point: identify(point) for point in points}
+
+
+def curve_of(codec: Codec, fingerprint: str) -> CurveKey:
+    """Return the curve of an operating point whose fingerprint is known."""
+    settings = values_of(codec, leave_out=codec.rate_parameters)
+    return CurveKey(codec.name, settings, fingerprint if codec.variable_rate else "")

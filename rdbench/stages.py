@@ -6,6 +6,9 @@
 A codec names its stages; ``rdbench timing`` times them. Stages may be nested: the time of a
 stage does not include that of the stages inside it. Names in use: ``transform``,
 ``entropy parameters``, ``entropy coding``, ``copies``, ``file``.
+
+Codecs whose entropy coding depends on the scales that a network computes tell those, too;
+``rdbench consistency`` compares them between machines.
 """
 
 import threading
@@ -13,9 +16,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
 
 _IDLE = nullcontext()
 _watch: "Stopwatch | None" = None
+_collected: "dict[str, EntropyParameters] | None" = None
 
 
 def stage(name: str) -> AbstractContextManager[None]:
@@ -73,3 +81,53 @@ class Stopwatch:
         if self._open:
             self.seconds[self._open[-1]] += now - self._since
         self._since = now
+
+
+@dataclass
+class EntropyParameters:
+    """What entropy coding of one latent depended on, in the order of coding.
+
+    Attributes:
+        symbols: the integers.
+        scales: the scale that the network gave for each.
+        tables: the probability table that was used for each.
+    """
+
+    symbols: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    scales: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    tables: list[npt.NDArray[np.integer]] = field(default_factory=list)
+
+
+def tell_entropy_parameters(
+    latent: str,
+    symbols: npt.NDArray[np.int32],
+    scales: npt.NDArray[np.float32],
+    tables: npt.NDArray[np.integer],
+) -> None:
+    """Tell symbols of a latent, and their scales and tables, all (n,); no effect unless collected.
+
+    Args:
+        latent: its name.
+        symbols, scales, tables: as in `EntropyParameters`.
+    """
+    if _collected is not None:
+        found = _collected.setdefault(latent, EntropyParameters())
+        found.symbols.append(symbols)
+        found.scales.append(scales)
+        found.tables.append(tables)
+
+
+def collects_entropy_parameters() -> bool:
+    """Return whether `tell_entropy_parameters` has an effect."""
+    return _collected is not None
+
+
+@contextmanager
+def collect_entropy_parameters() -> Iterator[dict[str, EntropyParameters]]:
+    """Collect what is told inside, by latent."""
+    global _collected
+    before, _collected = _collected, {}
+    try:
+        yield _collected
+    finally:
+        _collected = before

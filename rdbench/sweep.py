@@ -5,22 +5,25 @@ import functools
 import hashlib
 import os
 import platform
+import re
+import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rdbench.datasets import Dataset, ImageFile, load_dataset, sha256_of
 from rdbench.errors import DataError, RdbenchError, UsageError
-from rdbench.identity import Identity, identify
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
-from rdbench.spec import get_codecs
+from rdbench.spec import Identity, get_codecs, identified
 from rdbench.store import Key, Store
-from rdbench.types import Codec, Image, Record
+from rdbench.types import Codec, Image, Reconstruction, Record
 from rdbench.workers import check_settings, workers
 
 
@@ -48,14 +51,12 @@ class Progress:
     """How far a sweep is.
 
     Attributes:
-        n_wanted: tasks asked for.
-        n_left: how many of them had no verified record at the start.
+        n_left: tasks that had no verified record at the start.
         n_made: how many of these have been tried since.
         n_failed: how many of these failed.
         record: the record that was just made, or None.
     """
 
-    n_wanted: int
     n_left: int
     n_made: int = 0
     n_failed: int = 0
@@ -69,7 +70,6 @@ class Outcome:
     Attributes:
         records: the record of every task asked for, verified or failed, in a stable order.
         n_made: how many of them this call made.
-        n_wanted: how many tasks were asked for.
         datasets: data set -> (image's name -> SHA-256) of the images measured on.
     """
 
@@ -121,18 +121,13 @@ def run(
         codecs: operating points, or specs such as ``"jpeg"`` (its default ladder) and
             ``"vtm18:qp=22,27"``.
         datasets: data sets, their names, or folders of images.
-        out: the report folder.
         jobs: worker processes; 0 works in this process, so a codec that crashes ends it.
         threads: threads that numerical libraries may use in each process.
         timeout_s: seconds one image may take, or None; needs ``jobs`` of at least 1.
         scheduler: address of a Dask scheduler to work on instead of this machine; its workers,
             not ``jobs``, decide how much runs at a time, and no time limit can be given.
-        protocol: how images are scored.
         on_progress: called at the start and after every record.
         on_message: called with lines for people: which weights codecs use, what a sweep waits for.
-
-    Returns:
-        All records asked for, and how many are new.
 
     Raises:
         UsageError, DataError: a name, setting, image or folder is wrong; nothing was measured.
@@ -146,19 +141,31 @@ def run(
     """
     check_settings(jobs, threads, timeout_s, scheduler)
     sets = [d if isinstance(d, Dataset) else load_dataset(d) for d in _listed(datasets)]
-    points = _operating_points(_listed(codecs))
+    specs = [get_codecs(c) if isinstance(c, str) else [c] for c in _listed(codecs)]
+    points = identified(point for ladder in specs for point in ladder)
+    if not points:
+        raise UsageError("no codec given (`rdbench codecs list` shows all)")
     for remark in dict.fromkeys(filter(None, (codec.remark() for codec in points))):
         on_message(remark)
-    settings = {"command": _command(), "jobs": jobs, "threads": threads, "scheduler": scheduler}
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    settings = {"command": command, "jobs": jobs, "threads": threads, "scheduler": scheduler}
     with Store(out) as store:
         store.remember_protocol(protocol.fingerprint, protocol.description)
         sets = [remember(store, data) for data in sets]
         alone = jobs <= 1 and scheduler is None
-        tasks = _tasks(sets, points, protocol, alone, settings)
+        every = (
+            # Paths are absolute, for workers elsewhere.
+            Task(codec, identity, data.name, replace(file, path=file.path.absolute()), protocol,
+                 alone, settings)
+            for data in sets
+            for codec, identity in points.items()
+            for file in data.files
+        )  # fmt: skip
+        tasks = {task.key: task for task in every}
         for codec, identity in points.items():
             store.remember_codec(codec, identity.fingerprint)
         left = [tasks[key] for key in store.left_to_do(tasks)]
-        progress = Progress(len(tasks), len(left))
+        progress = Progress(len(left))
         on_progress(progress)
         if left:
             with workers(jobs, threads, timeout_s, scheduler, on_message) as map_tasks:
@@ -175,24 +182,6 @@ def run(
     return Outcome(found, progress.n_made, len(tasks), {d.name: d.images for d in sets})
 
 
-def _tasks(
-    sets: Iterable[Dataset],
-    points: Mapping[Codec, Identity],
-    protocol: Protocol,
-    alone: bool,
-    settings: Mapping[str, Any],
-) -> dict[Key, Task]:
-    """Every image through every operating point; paths are absolute, for workers elsewhere."""
-    tasks = (
-        Task(codec, identity, data.name, replace(file, path=file.path.absolute()), protocol,
-             alone, settings)
-        for data in sets
-        for codec, identity in points.items()
-        for file in data.files
-    )  # fmt: skip
-    return {task.key: task for task in tasks}
-
-
 def remember(store: Store, data: Dataset) -> Dataset:
     """Keep in a report folder which images a data set has; the set under its name there."""
     return replace(data, name=store.remember_dataset(data.name, data.source, data.images))
@@ -200,26 +189,6 @@ def remember(store: Store, data: Dataset) -> Dataset:
 
 def _listed(value: Any) -> list[Any]:
     return [value] if isinstance(value, str | Codec | Dataset) else list(value)
-
-
-def _operating_points(codecs: Sequence[Codec | str]) -> dict[Codec, Identity]:
-    """Every operating point once, checked, with its identity."""
-    points = {
-        point: None
-        for codec in codecs
-        for point in (get_codecs(codec) if isinstance(codec, str) else [codec])
-    }
-    if not points:
-        raise UsageError("no codec given (`rdbench codecs list` shows all)")
-    for point in points:
-        point.check()
-    return {point: identify(point) for point in points}
-
-
-def _command() -> str:
-    import shlex
-
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def measure(task: Task) -> tuple[Record, bytes | None]:
@@ -245,10 +214,17 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
         started = time.perf_counter()
         decoded = decoder.decode(bitstream.data)
         decode_s = time.perf_counter() - started
+        if task.codec.lossless:
+            _require_equal(image, decoded)
         results |= {"scores": score(image, decoded, task.protocol), "decode_s": decode_s}
     except Exception as error:
         results["error"] = reason(error)
     return _record(task, results), bitstream.data if bitstream else None
+
+
+def _require_equal(image: Image, decoded: Reconstruction) -> None:
+    if not np.array_equal(image, decoded):
+        raise DataError("the codec is lossless, but another image came back")
 
 
 @functools.cache
@@ -260,22 +236,16 @@ def _prepare(codec: Codec) -> None:
 def _read(file: ImageFile) -> Image:
     """The pixels, read-only; small images stay in memory for the next operating point."""
     small = file.width * file.height <= 2**21
-    read = _read_small if small else _read_checked
-    image = read(file.path, file.sha256)
-    image.flags.writeable = False
-    return image
+    return (_read_checked if small else _read_checked.__wrapped__)(file.path, file.sha256)
 
 
 @functools.lru_cache(maxsize=32)
-def _read_small(path: Path, sha256: str) -> Image:
-    return _read_checked(path, sha256)
-
-
 def _read_checked(path: Path, sha256: str) -> Image:
     """The pixels of the file that the record will name: a sweep of hours may outlive an image."""
     image = read_image(path)
     if sha256_of(path) != sha256:
         raise DataError(f"{path} was changed while the sweep ran; run the same command again")
+    image.flags.writeable = False
     return image
 
 
@@ -306,7 +276,11 @@ def _record(task: Task, results: Mapping[str, Any]) -> Record:
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         timed_alone=task.alone,
         provenance={
-            "versions": {**_versions(), **task.codec.versions()},
+            "versions": {
+                **_versions(),
+                **task.codec.versions(),
+                **{k: v for m in task.protocol.metrics for k, v in METRICS[m].versions.items()},
+            },
             "metrics": {name: METRICS[name].version for name in task.protocol.metrics},
             "machine": machine(),
             **task.settings,
@@ -317,25 +291,16 @@ def _record(task: Task, results: Mapping[str, Any]) -> Record:
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    return {
-        "rdbench": version("rdbench"),
-        "python": platform.python_version(),
-        "numpy": version("numpy"),
-    }
+    python = {"python": platform.python_version()}
+    return python | {name: version(name) for name in ("rdbench", "numpy")}
 
 
 @functools.cache
 def machine() -> dict[str, Any]:
     """What this machine is: system, processor, number of cores."""
-    return {
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-    }
-
-
-def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
+    found = re.search(
+        r"^model name\s*: (.+)", cpuinfo.read_text() if cpuinfo.exists() else "", re.M
+    )
+    processor = found[1] if found else platform.processor() or platform.machine()
+    return {"system": platform.platform(), "processor": processor, "cores": os.cpu_count()}

@@ -22,13 +22,12 @@ import numpy as np
 from rdbench.columns import FLAG, Column, plain
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import Unavailable, UsageError
-from rdbench.identity import identify
 from rdbench.images import read_image
-from rdbench.spec import get_codecs, rate_of
+from rdbench.spec import get_codecs, identify, rate_of
 from rdbench.stages import listen
 from rdbench.store import Store
 from rdbench.sweep import machine, remember
-from rdbench.types import Codec, WeightsKind, with_weights
+from rdbench.types import Codec, WeightsKind, from_json, with_weights
 from rdbench.workers import processes
 
 BUSY = 0.1
@@ -56,24 +55,17 @@ class Timing:
     """How long one operating point takes on the images of a data set.
 
     Attributes:
-        codec, spec: name and operating point.
         rate: the setting of the rate, as in a spec; "" where there is none.
-        fingerprint: of its weights.
-        dataset: name of the data set.
-        n_images: images timed.
         n_repeats: how many times each image was coded after the warm-up.
         encode_s, decode_s: quartiles over the images of each image's median.
         stages: ``encode`` and ``decode`` -> stage -> median over the images, in seconds; {} where
             the codec reports no stages. ``other`` is the time outside all stages.
         device: name of the processor or GPU.
-        on_gpu: whether a GPU was used.
         threads: threads and cores given to the process.
         peak_memory_bytes: peak memory of the process, or of a program that it ran.
         peak_gpu_bytes: peak memory allocated on the GPU; None without one.
         others_cores: cores that other processes used meanwhile.
-        machine: system, processor and number of cores.
         created: when, ISO 8601, UTC.
-        weights_kind: see WeightsKind.
     """
 
     codec: str
@@ -104,12 +96,6 @@ class Timing:
     def busy(self) -> bool:
         """Whether other processes may have slowed it down."""
         return self.others_cores > BUSY
-
-    @classmethod
-    def from_mapping(cls, body: Mapping[str, Any]) -> Self:
-        """The timing that ``dataclasses.asdict`` gave."""
-        times = {name: Quartiles(**body[name]) for name in ("encode_s", "decode_s")}
-        return cls(**{**body, **times})
 
     @property
     def on(self) -> str:
@@ -202,9 +188,7 @@ def time_codecs(
         dataset: data set, its name, or a folder of images.
         out: report folder; replaces an earlier timing of the same on the same machine.
         threads: threads of numerical libraries, and cores to use.
-        n_repeats: how many times each image is coded.
         on_busy_machine: time even if other processes use the machine; the result is flagged.
-        on_progress: called with (operating points timed, operating points in all).
 
     Raises:
         UsageError, DataError: a name, setting or image is wrong.
@@ -218,7 +202,9 @@ def time_codecs(
     points = [point for spec in codecs for point in _points(spec)]
     for point in points:
         point.check()
-    busy = _others_cores(lambda: time.sleep(1.0))[0]
+    before = _cpu_seconds()
+    time.sleep(1.0)
+    busy = _others_cores(before)
     if busy > BUSY and not on_busy_machine:
         raise Unavailable(
             f"other processes keep {busy:.1f} cores busy; stop them, or pass --busy to time "
@@ -241,7 +227,7 @@ def timings(folder: str | Path) -> list[Timing]:
     if not (Path(folder) / "records.sqlite").is_file():
         return []
     with Store(folder, create=False) as store:
-        return [Timing.from_mapping(body) for body in store.results("timing").values()]
+        return [from_json(Timing, body) for body in store.results("timing").values()]
 
 
 def highest_rate(spec: str) -> str:
@@ -269,14 +255,11 @@ def _rate(codec: Codec) -> str:
 def _time_alone(codec: Codec, data: Dataset, threads: int, n_repeats: int) -> Timing:
     """Time an operating point in a process of its own."""
     task = _Task(codec, data.files, n_repeats, threads)
-
-    def run() -> Any:
-        # The process is waited for here, so that its time counts as ours.
-        with processes(1, threads) as map_tasks:
-            ((_, result),) = map_tasks(_measure, [task])
-        return result
-
-    others_cores, result = _others_cores(run)
+    before = _cpu_seconds()
+    # The process is waited for here, so that its time counts as ours.
+    with processes(1, threads) as map_tasks:
+        ((_, result),) = map_tasks(_measure, [task])
+    others_cores = _others_cores(before)
     if isinstance(result, BaseException):
         raise result
     identity = identify(codec)
@@ -361,22 +344,19 @@ def _clock() -> float:
     return time.perf_counter()
 
 
-def _others_cores(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Return how many cores other processes used during a call, and the call's result.
-
-    This process and its children do not count.
-    """
+def _cpu_seconds() -> tuple[float, float, float]:
+    """Wall time, and the CPU time of all processes and of this one with its children."""
     import psutil
 
-    def seconds() -> tuple[float, float, float]:
-        every = psutil.cpu_times()
-        busy = sum(every) - every.idle - getattr(every, "iowait", 0.0)
-        return time.perf_counter(), busy, sum(os.times()[:4])
+    every = psutil.cpu_times()
+    busy = sum(every) - every.idle - getattr(every, "iowait", 0.0)
+    return time.perf_counter(), busy, sum(os.times()[:4])
 
-    before = seconds()
-    result = run()
-    wall, busy, own = (b - a for a, b in zip(before, seconds(), strict=True))
-    return max(0.0, (busy - own) / wall), result
+
+def _others_cores(before: tuple[float, float, float]) -> float:
+    """Return how many cores other processes have used since `_cpu_seconds` gave ``before``."""
+    wall, busy, own = (b - a for a, b in zip(before, _cpu_seconds(), strict=True))
+    return max(0.0, (busy - own) / wall)
 
 
 def _cores() -> list[int]:

@@ -1,11 +1,14 @@
 """The contract of engine and codecs: Image, Segment, Bitstream, Check, Codec, CurveKey, Record."""
 
+import collections.abc
 import dataclasses
-from abc import ABC, abstractmethod
+from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +65,6 @@ class Segment:
     """A named share of a bitstream, such as ``header``, ``z1`` or ``y``.
 
     Attributes:
-        name: standard name of the share.
         n_bytes: bytes it takes in the bitstream.
         ideal_bits: its code length under the codec's own probability model, in bits;
             None where the share is not entropy-coded.
@@ -99,7 +101,42 @@ class Check:
     detail: str
 
 
-class Codec(ABC):
+@cache
+def kinds_of(cls: type) -> Mapping[str, tuple[Any, ...]]:
+    """Return the types that each field of a codec may have, without None; a Literal is one."""
+    parts = {
+        name: get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        for name, hint in get_type_hints(cls).items()
+    }
+    return {name: tuple(k for k in kinds if k is not NoneType) for name, kinds in parts.items()}
+
+
+def wrong_value(codec: str, setting: str, value: Any, kinds: Iterable[Any]) -> UsageError:
+    """Return the error that says what a setting can be."""
+    words = {int: "a whole number", float: "a number", bool: "true or false"}
+    options = (
+        f"one of {', '.join(map(str, get_args(kind)))}"
+        if get_args(kind)
+        else words.get(kind, "text")
+        for kind in kinds
+    )
+    return UsageError(f"codec {codec!r}: {setting}={value!r} is not {' or '.join(options)}")
+
+
+class _CodecType(ABCMeta):
+    """Refuses a value that is not among the Literals of a field, however a codec is made."""
+
+    def __call__(cls, *args: Any, **settings: Any) -> Any:
+        codec = super().__call__(*args, **settings)
+        for name, kinds in kinds_of(cls).items():
+            if kinds and all(get_origin(kind) is Literal for kind in kinds):
+                value = getattr(codec, name)
+                if value is not None and all(value not in get_args(kind) for kind in kinds):
+                    raise wrong_value(codec.name, name.rstrip("_"), value, kinds)
+        return codec
+
+
+class Codec(metaclass=_CodecType):
     """One operating point of a codec.
 
     A codec is a frozen dataclass; its fields are all it takes to rebuild it. Fields with
@@ -108,14 +145,13 @@ class Codec(ABC):
     ``lambda_`` is written ``lambda`` in a spec.
 
     Class attributes:
-        name: name in the registry and in every table.
-        title: one line for people.
         rate_parameters: fields that set the rate; the first is the one a sweep varies.
         ladder_values: default values of that field, lowest rate first.
         search_range: rate parameter that a search for a size or a quality varies, its least and
             largest value; None for the first rate parameter and the ends of the ladder.
         variable_rate: True where one program or one set of weights covers the whole curve,
             False where every point has weights of its own.
+        lossless: True where every sample comes back; a sweep fails an image where one does not.
     """
 
     name: ClassVar[str]
@@ -124,6 +160,7 @@ class Codec(ABC):
     ladder_values: ClassVar[tuple[Any, ...]] = ()
     search_range: ClassVar[tuple[str, float, float] | None] = None
     variable_rate: ClassVar[bool] = True
+    lossless: ClassVar[bool] = False
 
     @abstractmethod
     def encode(self, image: Image) -> Bitstream:
@@ -239,7 +276,6 @@ class CurveKey:
     """What the points of one measured curve share.
 
     Attributes:
-        codec: name of the codec.
         settings: (name, value) of every setting but the rate parameters, as a spec writes them.
         weights_sha256: the codec's fingerprint where one set of weights, or one configuration,
             serves the whole curve; "" where every point has weights of its own.
@@ -269,11 +305,8 @@ class Progress:
     """What a training reports from time to time, as means since its last report.
 
     Attributes:
-        step: updates done.
         loss, bpp, psnr: of the training crops; PSNR in dB of the mean squared error.
-        learning_rate: of the last step.
         images_per_s: crops per second over all processes.
-        seconds_left: until the last step at this speed.
     """
 
     step: int
@@ -291,15 +324,13 @@ class TrainingOptions:
 
     Attributes:
         recipe: name of a recipe of the codec, or path of a ``.toml`` file.
-        images: files of the training images.
-        read: reads one of them.
         out: folder of ``checkpoint.pt``, ``log.csv`` (columns: fields of Progress) and
             ``weights.safetensors``.
         start: file of weights to start from instead of the recipe's, or "".
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads per process, or None for the default.
-        loaders: processes that read images; 0 to read them between the steps.
-        compile: compile the network first, which takes minutes and speeds up each step.
+        eager: on a GPU, use neither a CUDA graph nor torch.compile.
+        minutes: wall time that the recipe's stages share instead of counting steps, or 0.
     """
 
     recipe: str
@@ -309,17 +340,16 @@ class TrainingOptions:
     start: str = ""
     device: str = "cpu"
     threads: int | None = None
-    loaders: int = 0
-    compile: bool = False
+    eager: bool = False
+    minutes: float = 0.0
 
 
 class Training(ABC):
     """A training that is ready to run.
 
-    Attributes:
-        steps: number of updates in all.
-        n_parameters: of the network.
-        reports: False in all processes of a distributed training but the first.
+        Attributes:
+    from abc import ABC, ABCMeta, abstractmethod
+            reports: False in all processes of a distributed training but the first.
     """
 
     steps: int
@@ -362,24 +392,17 @@ class Record:
     """One image through one operating point, verified, or the reason why not. Never a mean.
 
     Attributes:
-        codec: name of the codec.
         spec: the operating point, every setting written out (``jpeg:quality=85,subsampling=444``).
         rate_parameter: name of the setting that a sweep varies, or "".
         rate_value: its value here, or None.
         fingerprint: the codec's fingerprint (weights, configuration files), or "".
         settings: (name, value) of the settings that do not set the rate.
         variable_rate: whether one set of weights serves the whole curve.
-        weights: identity of the codec's weights, or None.
-        dataset: name of the data set.
-        image: name of the image in the data set.
-        image_sha256: hash of the image's file.
         width, height: size in pixels.
         n_bytes: size of the whole bitstream in bytes; None where encoding failed.
         scores: metric name -> value (``psnr_rgb`` in dB, ``ms_ssim`` in [0, 1]).
-        segments: shares of the bitstream.
         encode_s, decode_s: wall time of the two calls in seconds; None where not measured.
         timed_alone: True where nothing else of this sweep ran meanwhile.
-        protocol: fingerprint of the protocol.
         bitstream_sha256: names the kept bitstream.
         provenance: versions, machine, command, settings of the run.
         created: when, ISO 8601, UTC.
@@ -421,6 +444,13 @@ class Record:
         """Kind of the weights, see WeightsKind."""
         return self.weights.kind if self.weights else ""
 
+    @property
+    def exact(self) -> bool | None:
+        """Whether every sample came back: PSNR was computed and is infinite; None if not known."""
+        if self.error is not None or "psnr_rgb" not in self.provenance.get("metrics", ()):
+            return None
+        return "psnr_rgb" not in self.scores
+
     def __repr__(self) -> str:
         bpp = [] if self.bpp is None else [f"{self.bpp:.3f} bpp"]
         result = ", ".join([*bpp, *(f"{name}={v:.4g}" for name, v in self.scores.items())])
@@ -431,3 +461,47 @@ class Record:
     def bpp(self) -> float | None:
         """Rate in bits per pixel, or None."""
         return None if self.n_bytes is None else 8 * self.n_bytes / (self.width * self.height)
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """Return a value of JSON as the type ``kind``: what ``dataclasses.asdict`` gave, back.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    try:
+        return _reader(kind)(value)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"{error}") from None
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """The function that reads a type: a dataclass, tuple, mapping, optional, literal or scalar."""
+    origin, args = get_origin(kind) or kind, get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        of = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+        make: Any = kind
+        return lambda body: make(**{name: of[name](item) for name, item in body.items()})
+    if origin in (UnionType, Union):
+        reads = _reader(args[0])
+        return lambda value: None if value is None else reads(value)
+    if origin is tuple and args[-1] is ...:
+        read = _reader(args[0])
+        return lambda values: tuple(map(read, values))
+    if origin is tuple:
+        each = [_reader(arg) for arg in args]
+        return lambda values: tuple(r(v) for r, v in zip(each, values, strict=True))
+    if origin in (dict, collections.abc.Mapping):
+        item = _reader(args[1])
+        return lambda body: {name: item(value) for name, value in body.items()}
+    if origin is Literal:
+        return lambda value: args[args.index(value)]
+    return partial(_scalar, object if kind is Any else kind)
+
+
+def _scalar(kind: type, value: Any) -> Any:
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind in (int, float)):
+        raise TypeError(f"{value!r:.40} cannot be")
+    return value

@@ -21,9 +21,7 @@ class Fault:
 
     Attributes:
         kind: ``missing``, ``damaged``, ``orphaned`` or ``leftover``.
-        what: the file or record.
         used_by: the results that need it; "" if none is known.
-        reason: what is wrong.
     """
 
     kind: str
@@ -42,12 +40,7 @@ FAULTS = plain("kind", "what", "used_by", "reason")
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found.
-
-    Attributes:
-        n_records, n_results, n_bitstreams: how many were checked.
-        faults: what is wrong.
-    """
+    """How much was checked, and what is wrong."""
 
     n_records: int
     n_results: int
@@ -63,9 +56,7 @@ def verify(
     """Check every record and bitstream of a report folder.
 
     Args:
-        folder: the report folder.
         repair: True to move damaged bitstreams to ``damaged/``, so that the next run replaces them.
-        on_progress: called with (bitstreams checked, bitstreams in all).
 
     Raises:
         DataError: the folder holds no records, or its database cannot be read at all.
@@ -73,28 +64,23 @@ def verify(
     with Store(folder, create=False) as store:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", RdbenchWarning)
-            faults = [Fault("damaged", str(store.path), "", text) for text in store.damage()]
-            needed, n_records, n_results = _needed(store, faults)
-        faults += [Fault("damaged", str(store.path), "", str(w.message)) for w in caught]
+            problems = store.damage()
+            needed, n_records, n_results = _needed(store, problems)
+        problems += [str(w.message) for w in caught]
+        faults = [Fault("damaged", str(store.path), "", text) for text in problems]
         found = _files(store)
         for done, (digest, users) in enumerate(needed.items()):
             on_progress(done, len(needed))
-            if users and (reason := _wrong(store, digest)):
-                path = store.bitstream_path(digest)
-                kind = "damaged" if os.path.lexists(path) else "missing"
-                faults.append(Fault(kind, str(path), _shown([name for name, _ in users]), reason))
-                if repair and kind == "damaged":
-                    store.set_aside(digest)
-            elif users:
-                faults += _other_sizes(store, digest, users)
+            if users:
+                faults += _faults(store, digest, users, repair)
         faults += _strays(store, found, needed.keys())
         return Verified(n_records, n_results, len(found), tuple(faults))
 
 
-def _needed(store: Store, faults: list[Fault]) -> tuple[dict[str, list[_User]], int, int]:
+def _needed(store: Store, problems: list[str]) -> tuple[dict[str, list[_User]], int, int]:
     """Digest of each bitstream that the database names -> the verified results that need it.
 
-    What a damaged database does not give becomes a fault.
+    What a damaged database does not give becomes a problem.
     """
     needed: dict[str, list[_User]] = defaultdict(list)
     n_records = n_results = 0
@@ -111,26 +97,26 @@ def _needed(store: Store, faults: list[Fault]) -> tuple[dict[str, list[_User]], 
         for read in (store.datasets, store.protocols):
             read()
     except DataError as error:
-        faults.append(Fault("damaged", str(store.path), "", str(error)))
+        problems.append(str(error))
     return needed, n_records, n_results
 
 
-def _other_sizes(store: Store, digest: str, users: Iterable[_User]) -> Iterator[Fault]:
-    """Results that tell another size than their bitstream, which is whole, has."""
-    size = store.bitstream_path(digest).stat().st_size
+def _faults(store: Store, digest: str, users: Sequence[_User], repair: bool) -> Iterator[Fault]:
+    """Why a bitstream cannot be used, or which results tell another size than it has."""
+    path = store.bitstream_path(digest)
+    try:
+        size = len(store.bitstream(digest))
+    except DataError as error:
+        kind = "damaged" if os.path.lexists(path) else "missing"
+        more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+        yield Fault(kind, str(path), users[0][0] + more, str(error).partition("; ")[0])
+        if repair and kind == "damaged":
+            store.set_aside(digest)
+        return
     for name, n_bytes in users:
         if n_bytes != size:
             reason = f"it tells {n_bytes} bytes, its bitstream has {size}; measure it again"
             yield Fault("damaged", str(store.path), name, reason)
-
-
-def _wrong(store: Store, digest: str) -> str | None:
-    """Why a bitstream cannot be used, or None."""
-    try:
-        store.bitstream(digest)
-    except DataError as error:
-        return str(error).partition("; ")[0]
-    return None
 
 
 def _files(store: Store) -> list[Path]:
@@ -152,7 +138,3 @@ def _strays(store: Store, found: Iterable[Path], needed: Collection[str]) -> Ite
             yield Fault("leftover", str(path), "", "from an interrupted run; it can be deleted")
         elif path.name not in needed or store.bitstream_path(path.name) != path:
             yield Fault("orphaned", str(path), "", "no record needs it; it can be deleted")
-
-
-def _shown(users: Sequence[str]) -> str:
-    return users[0] + (f" and {len(users) - 1} more" if len(users) > 1 else "")

@@ -4,13 +4,12 @@ Each is a context manager that yields ``map_tasks(function, tasks)``, an iterato
 or error) in the order of completion. A worker that dies fails its own task and no other.
 """
 
-import math
 import os
 import pickle
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing import connection, get_context, resource_tracker
 from typing import Any
@@ -108,19 +107,20 @@ def processes(jobs: int, threads: int, timeout_s: float | None = None) -> Iterat
     """Work in ``jobs`` processes of this machine.
 
     Args:
-        jobs: number of processes.
-        threads: threads that numerical libraries may use in each.
         timeout_s: seconds after which a task is stopped together with its process.
     """
-    pool = _Pool(jobs, threads, timeout_s)
-    try:
-        yield pool.map_tasks
-        pool.close()
-    finally:
-        pool.kill()
-
-
-_NO_TASK = object()
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # it would unblock SIGINT when it is first started
+    variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) | _KEEP_FREED_MEMORY
+    with _environment(variables):
+        pool = _Pool(jobs, threads, timeout_s)
+        try:
+            yield pool.map_tasks
+        except BaseException:
+            pool.kill()
+            raise
+        finally:
+            pool.close()
 
 
 class _Worker:
@@ -134,38 +134,26 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, threads))
-        self.ready = False
-        self.task: Any = _NO_TASK
-        self.deadline = math.inf
-        variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) | _KEEP_FREED_MEMORY
         try:
-            with _signals_later(), _environment(variables):
-                self.process.start()
+            self.process.start()
         except BaseException:
             self.pipe.close()
             raise
         finally:
             theirs.close()
 
-    @property
-    def busy(self) -> bool:
-        """Whether it works on a task."""
-        return self.task is not _NO_TASK
+    def hear(self, timeout_s: float | None = None) -> bytes:
+        """The next message; TimeoutError where none comes, EOFError or OSError where it died."""
+        if not self.pipe.poll(timeout_s):
+            raise TimeoutError
+        return self.pipe.recv_bytes()
 
-    def give(self, task: Any, work: bytes) -> bool:
-        """Hand over a task; False where the process died meanwhile."""
-        try:
-            self.pipe.send_bytes(work)
-        except OSError:
-            return False
-        self.task = task
-        return True
-
-    def kill(self) -> None:
-        """End the process at once."""
+    def end(self, patience_s: float = 0.0) -> None:
+        """Let the process end by itself, or else end it."""
+        self.pipe.close()
+        self.process.join(patience_s)
         self.process.kill()
         self.process.join()
-        self.pipe.close()
 
     def how_it_died(self) -> str:
         """The exit status or the signal of a process that has ended."""
@@ -178,106 +166,97 @@ class _Worker:
 
 
 class _Pool:
-    """Workers that are started when there is a task for them, and replaced when they die."""
+    """Threads, each of which hands tasks to a process of its own and replaces it when it dies.
+
+    The processes leave Ctrl-C to this one from their first moment on: they inherit from the threads
+    that it is blocked.
+    """
 
     def __init__(self, jobs: int, threads: int, timeout_s: float | None) -> None:
-        self._jobs = jobs
+        self._executor = ThreadPoolExecutor(jobs, initializer=_block_ctrl_c)
+        self._own = threading.local()
         self._threads = threads
         self._timeout_s = timeout_s
-        self._workers: list[_Worker] = []
+        self._workers: set[_Worker] = set()
         self._failed_starts = 0
+        self._killed = False
 
     def map_tasks(self, function: Function, tasks: Iterable[Any]) -> Results:
         """(task, result or error), as they complete."""
-        tasks = list(tasks)
-        for task in tasks:
-            try:
-                work = pickle.dumps((function, task))
-            except Exception as error:
-                yield task, error
-                continue
-            while not self._give(task, work, min(self._jobs, len(tasks))):
-                yield from self._listen()
-        while any(worker.busy for worker in self._workers):
-            yield from self._listen()
+        results = {self._executor.submit(self._do, function, task): task for task in tasks}
+        for result in as_completed(tuple(results)):
+            yield results.pop(result), result.result()
+
+    def kill(self) -> None:
+        """End the workers at once."""
+        self._killed = True
+        for worker in tuple(self._workers):
+            worker.process.kill()
 
     def close(self) -> None:
         """Let the workers end by themselves."""
+        self._executor.shutdown(cancel_futures=True)
         for worker in self._workers:
             worker.pipe.close()
-        for worker in self._workers:
-            if worker.ready:
-                worker.process.join(_EXIT_S)
-
-    def kill(self) -> None:
-        """End what is left of the workers."""
         while self._workers:
-            self._workers[-1].kill()
-            self._workers.pop()
+            self._workers.pop().end(_EXIT_S)
 
-    def _give(self, task: Any, work: bytes, n_workers: int) -> bool:
-        """Hand a task to a free worker; False where there is none yet."""
-        while len(self._workers) < n_workers:
-            self._start()
-        free = (worker for worker in self._workers if worker.ready and not worker.busy)
-        return any(worker.give(task, work) for worker in free)
-
-    def _start(self) -> None:
+    def _do(self, function: Function, task: Any) -> Any:
+        """Have the worker of this thread do a task; its result or error."""
         try:
-            self._workers.append(_Worker(self._threads))
-        except OSError as error:
-            self._count_failed_start(str(error))
-
-    def _count_failed_start(self, why: str) -> None:
-        self._failed_starts += 1
-        if self._failed_starts == _MAX_FAILED_STARTS:
-            raise WorkerError(
-                f"{_MAX_FAILED_STARTS} worker processes in a row died as they started ({why}); "
-                "free some memory or use fewer jobs (a Python script that measures in several "
-                "processes needs `if __name__ == '__main__':`), then run again to resume"
-            )
-
-    def _listen(self) -> Results:
-        """Wait until something happens to a worker; its task and result, where there is one."""
-        nearest = min((worker.deadline for worker in self._workers), default=0.0)
-        patience = None if nearest == math.inf else max(0.0, nearest - time.monotonic())
-        handles = [h for w in self._workers for h in (w.pipe, w.process.sentinel)]
-        happened = set(connection.wait(handles, patience))
-        for worker in tuple(self._workers):
-            # What a worker said before it died or ran out of time counts.
-            if worker.pipe in happened:
-                yield from self._hear(worker)
-            elif worker.process.sentinel in happened:
-                yield from self._bury(worker)
-            elif worker.deadline <= time.monotonic():
-                reason = f"stopped after {self._timeout_s:g} s"
-                yield from self._remove(worker, WorkerError(reason))
-
-    def _hear(self, worker: _Worker) -> Results:
+            work = pickle.dumps((function, task))
+        except Exception as error:
+            return error
+        worker: _Worker | None = getattr(self._own, "worker", None)
+        if worker is None or not worker.process.is_alive():
+            worker = self._own.worker = self._start()
         try:
-            message = worker.pipe.recv_bytes()
+            worker.pipe.send_bytes(work)
+            begun = worker.hear()  # or an error, where the task cannot be unpickled
+            return unpickled(begun or worker.hear(self._timeout_s))
+        except TimeoutError:
+            problem = f"stopped after {self._timeout_s:g} s"
         except (EOFError, OSError):
-            yield from self._bury(worker)
-            return
-        if message:
-            task, worker.task, worker.deadline = worker.task, _NO_TASK, math.inf
-            yield task, unpickled(message)
-        elif worker.ready:
-            worker.deadline = time.monotonic() + (self._timeout_s or math.inf)
-        else:
-            worker.ready, self._failed_starts = True, 0
+            problem = f"the worker process died ({worker.how_it_died()})"
+        self._remove(worker)
+        return WorkerError(problem)
 
-    def _bury(self, worker: _Worker) -> Results:
-        why = worker.how_it_died()
-        yield from self._remove(worker, WorkerError(f"the worker process died ({why})"))
-        if not worker.ready:
-            self._count_failed_start(why)
+    def _start(self) -> _Worker:
+        """A worker that is ready.
 
-    def _remove(self, worker: _Worker, error: WorkerError) -> Results:
-        worker.kill()
-        self._workers.remove(worker)
-        if worker.busy:
-            yield worker.task, error
+        Raises:
+            WorkerError: several in a row died as they started, or the pool is being ended.
+        """
+        while True:
+            try:
+                worker = _Worker(self._threads)
+                self._workers.add(worker)
+                if self._killed:
+                    worker.process.kill()
+                worker.hear()
+                self._failed_starts = 0
+                return worker
+            except EOFError:
+                why = worker.how_it_died()
+                self._remove(worker)
+            except OSError as error:
+                why = str(error)
+            self._failed_starts += 1
+            if self._killed or self._failed_starts >= _MAX_FAILED_STARTS:
+                raise WorkerError(
+                    f"{_MAX_FAILED_STARTS} worker processes in a row died as they started ({why}); "
+                    "free some memory or use fewer jobs (a Python script that measures in several "
+                    "processes needs `if __name__ == '__main__':`), then run again to resume"
+                )
+
+    def _remove(self, worker: _Worker) -> None:
+        self._workers.discard(worker)
+        worker.end()
+
+
+def _block_ctrl_c() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _serve(pipe: "connection.Connection", threads: int) -> None:
@@ -338,42 +317,3 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _signals_later() -> Iterator[None]:
-    """Start processes within: signals wait until they have got what they need to start.
-
-    Cut short, a start leaves a child that prints a traceback. The children leave Ctrl-C to this
-    process from their first moment on.
-    """
-    with _blocked_ctrl_c():
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        held: list[int] = []
-        before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-        handlers = {n: handler for n, handler in before.items() if callable(handler)}
-        for number in handlers:
-            signal.signal(number, lambda number, _: held.append(number))
-        try:
-            yield
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-    if held:
-        signal.raise_signal(held[0])
-
-
-@contextmanager
-def _blocked_ctrl_c() -> Iterator[None]:
-    """Processes started meanwhile never get SIGINT: they inherit that it is blocked."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # it would unblock the signal when it is first started
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

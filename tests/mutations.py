@@ -42,7 +42,7 @@ def claims(
     data: bytes, codec: str, fingerprint: str, largest: tuple[int, int] = (2**12, 2**12)
 ) -> Iterator[bytes]:
     """The same latents under sizes that are not theirs, and one too few and too many of them."""
-    header, latents = container.unpack(data, codec, fingerprint)
+    header, latents = container.unpack_partial(data, codec, fingerprint)
     for height, width in ((64, 4096), (4096, 64), largest, (2**14, 2**14 + 1)):
         claim = container.Header(codec, height, width, header.parameter, fingerprint)
         yield container.pack(claim, latents)
@@ -52,7 +52,7 @@ def claims(
 
 def rates(data: bytes, codec: str, fingerprint: str, parameters: list[float]) -> Iterator[bytes]:
     """The same latents under rates that are not theirs."""
-    header, latents = container.unpack(data, codec, fingerprint)
+    header, latents = container.unpack_partial(data, codec, fingerprint)
     for parameter in parameters:
         claim = container.Header(codec, header.height, header.width, parameter, fingerprint)
         yield container.pack(claim, latents)

@@ -96,11 +96,11 @@ def test_own_rows_come_first_and_are_marked(own, images):
 
 @pytest.mark.parametrize("command", ["bdrate", "tables"])
 def test_metrics_that_records_lack(own, command, tmp_path):
-    words = (command, "--anchor", "webp", "-d", "my data", "--metric", "vif", own)
+    words = (command, "--anchor", "webp", "-d", "my data", "--metric", "nlpd", own)
     words += ("-t", "bdrate") if command == "tables" else ()
     status, _, said = call(*words)
     assert status == 1
-    assert f"compute it with `rdbench rescore '{own}' --metric vif`" in said
+    assert f"compute it with `rdbench rescore '{own}' --metric nlpd`" in said
 
 
 def test_a_hint_to_rescore_helps(images, tmp_path):

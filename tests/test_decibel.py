@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdbench.decibel import db_to_error, error_to_db, mean_db, ms_ssim_to_db
+from rdbench.decibel import db_to_error, error_to_db, mean_db
+from rdbench.metrics import METRICS
 
 
 def test_psnr_of_the_mean_error():
@@ -19,14 +20,14 @@ def test_psnr_of_the_mean_error():
 
 def test_ms_ssim_both_ways():
     values = np.array([[0.9, 0.99]])
-    db = ms_ssim_to_db(values)
+    db = METRICS["ms_ssim"].quality(values)
     assert db[0].tolist() == pytest.approx([10, 20])
     assert mean_db(db, "mean_of_db")[0] == pytest.approx(15)
     assert mean_db(db, "db_of_mean")[0] == pytest.approx(-10 * math.log10(1 - 0.945))
 
 
 def test_ms_ssim_of_one_is_infinite():
-    assert ms_ssim_to_db(1.0) == math.inf
+    assert METRICS["ms_ssim"].quality(np.array([1.0]))[0] == math.inf
 
 
 @given(st.lists(st.floats(10, 60), min_size=1, max_size=9))

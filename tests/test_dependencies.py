@@ -21,6 +21,9 @@ PACKAGES = [
     ROOT / "datasets" / "rdbench_literature",
 ]
 MODULES = {
+    "cvvdp": "pycvvdp",
+    "flip-evaluator": "flip_evaluator",
+    "imageio-ffmpeg": "imageio_ffmpeg",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "pillow-heif": "pillow_heif",
@@ -29,7 +32,7 @@ MODULES = {
 """Distribution -> module, where the names differ."""
 INDIRECT = {"torchvision": "torchmetrics reads the networks of LPIPS and DISTS through it"}
 """Declared without an import of ours, and why."""
-OPTIONAL_GROUPS = ("cluster", "export", "perceptual")
+OPTIONAL_GROUPS = ("cluster", "codecs", "export", "ffmpeg", "metrics", "perceptual")
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -94,7 +97,9 @@ def test_versions_are_pinned() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {normal(line.partition("==")[0]) for line in lines if "==" in line}
     extras = PROJECT["optional-dependencies"]
-    wanted = PROJECT["dependencies"] + extras["test"] + extras["cluster"] + extras["export"]
+    wanted = PROJECT["dependencies"] + [
+        line for name in ("test", "cluster", "codecs", "export", "ffmpeg") for line in extras[name]
+    ]
     assert {normal(name) for name in names(wanted)} <= pinned
 
 

@@ -17,7 +17,11 @@ from rdbench.columns import Column
 from rdbench.report import reproduce as drawing
 from rdbench.store import Store
 
-SCORES = "psnr_rgb ms_ssim psnr_hvs_m vif fsim iw_ssim nlpd lpips dists"
+SCORES = (
+    "psnr_rgb ms_ssim psnr_y psnr_yuv ms_ssim_y ssim ssimulacra2 butteraugli butteraugli_max vmaf "
+    "vmaf_neg xpsnr cambi ciede2000 psnr_hvs_m vif fsim iw_ssim haarpsi gmsd nlpd flip cvvdp lpips "
+    "dists fid_256 kid"
+)
 FIGURE = (
     "codec label dataset metric method ci_low ci_high overlap overlap_low overlap_high n_points "
     "source anchor n_anchor_points anchor_source anchor_origin averaging "
@@ -31,7 +35,8 @@ SEGMENT = "dataset curve rate_parameter rate_value segment ideal_bpp percent tot
 
 KEYS = {
     "run -c jpeg:quality=20,40,60,80 -c null -c qarv:weights=random-tiny,lambda=16 -o {out}":
-        f"dataset codec setting n_measured n_images bpp {SCORES} encode_s decode_s flag scored",
+        f"dataset codec setting n_measured n_images bpp {SCORES} encode_s decode_s exact flag "
+        "scored",
     "bdrate -a vtm18 {out}": f"{FIGURE} bd_rate_percent",
     "bdrate -a webp -d sample --bd-psnr {out}": f"{FIGURE} bd_psnr_db",
     "bdrate -a webp -d sample --per-image {out}":
@@ -39,14 +44,14 @@ KEYS = {
     "bdrate -a webp -d sample --sensitivity {out}":
         "codec label dataset source metric anchor method averaging range bd_rate_percent",
     "match -c jpeg2000 -c jpeg --bpp 0.5 -o {out}":
-        "codec label dataset target value bpp psnr_rgb ms_ssim gain_db rate_percent n_won n_met "
-        "n_images n_encodes",
+        "codec label dataset target value reached bpp psnr_rgb ms_ssim gain_db rate_percent n_won "
+        "n_met n_images n_encodes",
     "match -c jpeg -c jpeg2000 --psnr 30 -o {out}":
-        "codec label dataset target value bpp psnr_rgb ms_ssim gain_db rate_percent n_won n_met "
-        "n_images n_encodes",
+        "codec label dataset target value reached bpp psnr_rgb ms_ssim gain_db rate_percent n_won "
+        "n_met n_images n_encodes",
     "match -c jpeg --bpp 0.5 --per-image -o {out}":
-        "codec curve dataset image target value spec n_bytes bpp psnr_rgb ms_ssim n_encodes met "
-        "bitstream_sha256 fingerprint error weights",
+        "codec curve dataset image target value reached spec n_bytes bpp psnr_rgb ms_ssim "
+        "n_encodes met bitstream_sha256 fingerprint error weights",
     "timing -c jpeg -c qarv:weights=random-tiny --busy --repeats 1 -o {out}":
         "codec label spec rate fingerprint dataset n_images n_repeats encode_s encode_s_low "
         "encode_s_high decode_s decode_s_low decode_s_high stages device on_gpu on threads "
@@ -57,6 +62,9 @@ KEYS = {
         "decoder_parameters encoder_macs_per_pixel decoder_macs_per_pixel "
         "extra_parameters_percent extra_macs_percent",
     "latents -c qarv:weights=random-tiny,lambda=16 -o {out}": f"{SEGMENT} bpp",
+    "consistency -c qarv:weights=random-tiny,lambda=16 -e 2-threads -d sample":
+        "codec encoded_in decoded_in files failed first_latent symbols_differ tables_differ drift "
+        "image_levels reasons",
     "audit {out}":
         "codec dataset curve rate bpp header_bytes header_percent unaccounted_bytes coded_bpp "
         "ideal_bpp overhead_percent n_pixels not_in_file problems flag",
@@ -76,7 +84,8 @@ KEYS = {
     "curves list":
         CURVE,
     "curves show qarv -d kodak": f"{CURVE} licence citations complexity caveats points",
-    "metrics list": "metric title unit better source reason",
+    "metrics list":
+        "metric title unit better worst best ms_per_megapixel source reason",
     "doctor": "machine packages codecs colour_ceilings",
     "reproduce qvrf {none} -o {none}/paper": "paper url items",
     "weights list": "name codec available sha256 source terms",

@@ -129,7 +129,7 @@ def measured(tmp_path_factory):
     "words",
     [
         ("run", "--codec", "webp"),
-        ("rescore", "--metric", "vif"),
+        ("rescore", "--metric", "ciede2000"),
         ("match", "--codec", "webp", "--psnr", "33"),
         ("timing", "--codec", "jpeg", "--busy"),
     ],

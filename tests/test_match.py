@@ -1,13 +1,14 @@
 """Matching: the target is met on every image, results are kept, failures say why."""
 
 import dataclasses
+import json
 
 import pytest
 from typer.testing import CliRunner
 
 from rdbench import match as matching
 from rdbench.cli.app import app
-from rdbench.errors import UsageError
+from rdbench.errors import Unavailable, UsageError
 from rdbench.images import read_image
 from rdbench.match import Match, match_codecs, match_rows
 from rdbench.metrics import score
@@ -78,7 +79,37 @@ def test_out_of_reach_is_a_row_with_a_reason_and_tried_again(tmp_path):
 
 def test_what_cannot_be_matched(tmp_path):
     with pytest.raises(UsageError, match="bpp, psnr_rgb, ms_ssim"):
-        match_codecs(["jpeg"], "sample", "lpips", 0.1, tmp_path)
+        match_codecs(["jpeg"], "sample", "bytes", 1000, tmp_path)
+
+
+def test_a_metric_that_is_not_available_is_not_matched(tmp_path):
+    with pytest.raises(Unavailable, match="FID/256 is of a set of images"):
+        match_codecs(["jpeg"], "sample", "fid_256", 10, tmp_path)
+
+
+def test_any_metric_is_matched(tmp_path):
+    words = ["match", "-c", "jpeg2000", "-c", "webp", "--target", "ciede2000=3", "--json"]
+    rows = json.loads(CliRunner().invoke(app, [*words, "-o", str(tmp_path)]).stdout)
+    assert [row["target"] for row in rows] == ["ciede2000"] * 2
+    assert rows[0]["n_met"] == 3
+    assert rows[0]["reached"] == pytest.approx(3, rel=0.01)
+    assert rows[1]["rate_percent"] is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--target", "ciede2000"), "--target takes METRIC=NUMBER, not 'ciede2000'"),
+        (("--target", "ciede=3"), "no metric 'ciede'"),
+        (("--target", "vmaf=100"), "the VMAF to meet is a number above 0 and below 100"),
+        (("--target", "vmaf=90", "--bpp", "1"), "give one target, not bpp and vmaf"),
+        ((), "give a target"),
+    ],
+)
+def test_targets_that_are_none(words, says, tmp_path):
+    result = CliRunner().invoke(app, ["match", "-c", "jpeg", "-o", str(tmp_path), *words])
+    assert result.exit_code == 1
+    assert says in " ".join(str(result.exception or result.output).split())
 
 
 def test_the_rate_is_not_both_given_and_searched(tmp_path):

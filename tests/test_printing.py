@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from rdbench.cli import console
 from rdbench.cli.app import app
 from rdbench.columns import Column
-from rdbench.printable import printable
+from rdbench.errors import printable
 
 ODD = ["kodak[kodim03]", "img[a].png", "[red]x.png", "s:smile:.png", "[/]", r"a\[b", "中文.png"]
 

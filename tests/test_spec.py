@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from rdbench import spec
 from rdbench.errors import DataError, UsageError
-from rdbench.identity import identify
-from rdbench.spec import get_codecs, rate_of, spec_of
+from rdbench.spec import get_codecs, identify, rate_of, spec_of
 from rdbench.types import Bitstream, Codec
 
 
@@ -49,6 +48,14 @@ class Toy(Codec):
 def toy(monkeypatch):
     find = spec.codec_class
     monkeypatch.setattr(spec, "codec_class", lambda n: Toy if n == "toy" else find(n))
+
+
+@pytest.mark.parametrize("settings", [{"mode": "slow"}, {"level": "444"}])
+def test_a_choice_is_checked_however_a_codec_is_made(settings):
+    with pytest.raises(UsageError, match=r"codec 'toy': (mode|level)=.* is not one of"):
+        Toy(**settings)
+    with pytest.raises(UsageError, match="is not one of"):
+        dataclasses.replace(Toy(), **settings)
 
 
 def test_values_and_ladder():

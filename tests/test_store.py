@@ -87,6 +87,31 @@ def test_two_writers_at_once(tmp_path):
         assert len(list(store.records())) == 200
 
 
+def test_a_writer_waits_for_one_that_makes_the_database(tmp_path):
+    other = sqlite3.connect(
+        tmp_path / "records.sqlite", isolation_level=None, check_same_thread=False
+    )
+    other.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(0.2, other.execute, ["ROLLBACK"])
+    end.start()
+    with Store(tmp_path) as store:
+        assert list(store.records()) == []
+    end.join()
+    other.close()
+
+
+def test_a_lock_that_stays_is_not_taken_for_a_full_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("rdbench.store._WAIT_S", 0.1)
+    Store(tmp_path).close()
+    other = sqlite3.connect(tmp_path / "records.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with Store(tmp_path) as store, pytest.raises(DataError, match="locked") as caught:
+        store.add(record(), DATA)
+    other.close()
+    assert "another process keeps it locked" in str(caught.value)
+    assert "make room" not in str(caught.value)
+
+
 def test_folders_that_cannot_be_used(tmp_path):
     with pytest.raises(DataError, match="no records in"):
         Store(tmp_path / "nothing", create=False)

@@ -212,6 +212,11 @@ def test_complexity_names_the_weights():
     assert row["weights"] == "reduced network"
 
 
+def test_complexity_takes_a_device():
+    words = ("complexity", "-c", "qarv:weights=random-tiny", "--device", "cuda:99")
+    assert "device 'cuda:99' not found" in str(call(*words).exception)
+
+
 def test_plot_names_the_data_sets_that_there_are(tmp_path):
     call("run", "-c", "jpeg:quality=50", "--out", tmp_path)
     error = call("plot", tmp_path, "-d", "sampel").exception

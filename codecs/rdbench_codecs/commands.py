@@ -2,18 +2,19 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from rdbench.cli import options
-from rdbench.cli.console import print_rows, progress, say
+from rdbench.cli.console import Verbosity, print_rows, progress, say
 from rdbench.columns import Column, plain
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_figure
-
-if TYPE_CHECKING:
-    from rdbench_codecs.hyperprior.codec import Qvrf
+from rdbench.plugins import codec_class
+from rdbench.spec import get_codec
+from rdbench_codecs.hyperprior.codec import HyperpriorCodec, Qvrf
+from rdbench_codecs.learned import weights as files
 
 weights = typer.Typer(help="List and fetch weights of learned codecs.", no_args_is_help=True)
 qvrf = typer.Typer(help="Analyse and convert networks of QVRF.", no_args_is_help=True)
@@ -21,16 +22,12 @@ qvrf = typer.Typer(help="Analyse and convert networks of QVRF.", no_args_is_help
 
 def _bundled_names() -> list[str]:
     """Codecs with bundled weights, for completion."""
-    from rdbench_codecs.learned.weights import all_bundled
-
-    return [path.stem for path in all_bundled()]
+    return [path.stem for path in files.all_bundled()]
 
 
 def _published_names() -> list[str]:
     """Checkpoints, and codecs that have some, for completion."""
-    from rdbench_codecs.learned.weights import known
-
-    return list(dict.fromkeys(name for c in known() for name in (c.codec, c.name)))
+    return list(dict.fromkeys(name for c in files.known() for name in (c.codec, c.name)))
 
 
 @weights.command("list")
@@ -39,31 +36,14 @@ def weights_list(as_json: options.AsJson = False) -> None:
 
     Example: rdbench weights list
     """
-    from rdbench_codecs.learned.weights import BUNDLED, all_bundled, known, sha256
-
-    rows = [
-        {
-            "name": BUNDLED,
-            "codec": path.stem,
-            "available": True,
-            "sha256": sha256(path)[:8],
-            "source": "bundled",
-            "terms": f"rdbench weights card {path.stem}",
-        }
-        for path in all_bundled()
-    ]
-    rows += [
-        {
-            "name": c.name,
-            "codec": c.codec,
-            "available": c.path.is_file(),
-            "sha256": c.sha256 or None,
-            "source": c.url,
-            "terms": c.terms,
-        }
-        for c in known()
-    ]
-    print_rows(CHECKPOINTS, rows, as_json)
+    rows: list[tuple[object, ...]] = []
+    for path in files.all_bundled():
+        card = f"rdbench weights card {path.stem}"
+        rows.append((files.BUNDLED, path.stem, True, files.sha256(path)[:8], "bundled", card))
+    for c in files.known():
+        rows.append((c.name, c.codec, c.path.is_file(), c.sha256 or None, c.url, c.terms))
+    keys = [column.key for column in CHECKPOINTS]
+    print_rows(CHECKPOINTS, [dict(zip(keys, row, strict=True)) for row in rows], as_json)
 
 
 CHECKPOINTS = plain("name", "codec", "available", "sha256", "source", "terms")
@@ -72,19 +52,16 @@ CHECKPOINTS = plain("name", "codec", "available", "sha256", "source", "terms")
 @weights.command("card")
 def weights_card(
     codec: Annotated[
-        str,
-        typer.Argument(help="Codec with bundled weights.", autocompletion=_bundled_names),
+        str, typer.Argument(help="Codec with bundled weights.", autocompletion=_bundled_names)
     ],
 ) -> None:
     """Print the card of bundled weights: data, training, results.
 
     Example: rdbench weights card qarv
     """
-    from rdbench_codecs.learned.weights import bundled
-
     if codec not in _bundled_names():
         raise UsageError(f"no weights are bundled for {codec!r}, but {', '.join(_bundled_names())}")
-    typer.echo(bundled(codec).with_suffix(".md").read_text())
+    typer.echo(files.bundled(codec).with_suffix(".md").read_text())
 
 
 @weights.command("fetch")
@@ -101,11 +78,10 @@ def weights_fetch(
 
     Example: rdbench weights fetch qarv
     """
-    from rdbench_codecs.learned.weights import fetch, find, hash_note
-
-    for checkpoint in find(name):
-        path = fetch(checkpoint, partial(_check_network, checkpoint.codec))
-        say(f"{checkpoint.name}: {path} ({hash_note(checkpoint)})")
+    for checkpoint in files.find(name):
+        check = partial(_check_network, checkpoint.codec)
+        path = files.fetch(checkpoint, check, progressbar=not Verbosity.quiet)
+        say(f"{checkpoint.name}: {path} ({files.hash_note(checkpoint)})")
 
 
 def _check_network(codec: str, path: Path) -> None:
@@ -115,22 +91,17 @@ def _check_network(codec: str, path: Path) -> None:
 
         load_network(path)
         return
-    from rdbench.plugins import codec_class
-    from rdbench_codecs.hyperprior.codec import HyperpriorCodec
     from rdbench_codecs.hyperprior.loading import network_of
-    from rdbench_codecs.learned.weights import read
 
     cls = codec_class(codec)
     if issubclass(cls, HyperpriorCodec):
-        network_of(cls.baseline, cls.method, read(path)[0], path)
+        network_of(cls.baseline, cls.method, files.read(path)[0], path)
 
 
 @qvrf.command("fit")
 def qvrf_fit(
     codec: options.CodecSpec = "qvrf-cheng2020-attn",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Figure to write, such as fit.pdf.")
-    ] = None,
+    out: Annotated[Path | None, options.out("Figure to write, such as fit.pdf.")] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Fit the line between the regulators of a QVRF codec and lambda.
@@ -148,7 +119,13 @@ def qvrf_fit(
     row = {"codec": codec, "slope": fit.slope, "intercept": fit.intercept, "r2": fit.r2}
     print_rows(FIT, [row], as_json)
     if out:
-        _draw_fit(fit, codec, out)
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(3.5, 2.8), layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(codec, fontsize=8, loc="left", parse_math=False)
+        fit.draw(axes)
+        write_figure(out, figure, dpi=300)
         say(str(out))
 
 
@@ -158,7 +135,7 @@ FIT = (*plain("codec", "slope", "intercept"), Column("r2", "R²"))
 @qvrf.command("fix")
 def qvrf_fix(
     codec: options.CodecSpec,
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: NAME.safetensors.")],
+    out: Annotated[Path, options.out("File to write: NAME.safetensors.")],
 ) -> None:
     """Write a QVRF network at one rate as a fixed-rate network.
 
@@ -174,11 +151,8 @@ def qvrf_fix(
     say(f"{out}: weights of {point.baseline}")
 
 
-def _qvrf_point(spec: str) -> "Qvrf":
+def _qvrf_point(spec: str) -> Qvrf:
     """The operating point of a spec; UsageError if it is of another family."""
-    from rdbench.spec import get_codec
-    from rdbench_codecs.hyperprior.codec import Qvrf
-
     point = get_codec(spec)
     if not isinstance(point, Qvrf):
         raise UsageError(f"{spec!r} is not a QVRF codec")
@@ -192,21 +166,3 @@ def _require_figure(path: Path) -> None:
     formats = FigureCanvasBase.get_supported_filetypes()
     if path.suffix.removeprefix(".") not in formats:
         raise UsageError(f"cannot draw {path}; its suffix must be one of {', '.join(formats)}")
-
-
-def _draw_fit(fit: Any, title: str, out: Path) -> None:
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.5, 2.8), layout="constrained")
-    axes = figure.subplots()
-    a = np.asarray(fit.regulators)
-    axes.plot(a, np.sqrt(np.asarray(fit.lambdas) / fit.lambdas[0]), "o", label="regulators")
-    ends = np.array([a.min(), a.max()])
-    label = f"{fit.slope:.4f} a {round(fit.intercept, 4) + 0.0:+.4f}, R² = {fit.r2:.4f}"
-    axes.plot(ends, fit.slope * ends + fit.intercept, "-", color="#D55E00", label=label)
-    axes.set_xlabel("regulator a")
-    axes.set_ylabel("√(λ / λ_ref)")
-    axes.set_title(title, fontsize=8, loc="left", parse_math=False)
-    axes.legend(fontsize=7, frameon=False)
-    write_figure(out, figure, dpi=300)

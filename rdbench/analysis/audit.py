@@ -56,15 +56,11 @@ class Audit:
     """One operating point of a codec on a data set, means over the images.
 
     Attributes:
-        codec, dataset: names.
         curve: settings without the rate, and the weights.
         rate: the setting that gives the rate, as in a spec.
-        bpp: the whole rate.
         header_bytes: of what carries no latent; None where the codec tells no segments.
         unaccounted_bytes: of the file, in no segment; None as above.
         coded_bpp, ideal_bpp: of the segments that are entropy-coded; None where there are none.
-        not_in_file: what a decoder needs in addition to the file, or None.
-        problems: a line for each bitstream that could not be checked.
     """
 
     codec: str
@@ -118,29 +114,25 @@ def audit(
 
     Args:
         folder: the report folder; all bitstreams are read, one of each curve is decoded.
-        on_progress: called with (curves done, curves in all).
 
     Raises:
         DataError: there are no records.
     """
     with Store(folder, create=False) as store:
         points = complete_points(store.records(), store.datasets())
-        curves: dict[tuple[str, CurveKey], list[list[Record]]] = {}
-        for point in points:
-            curves.setdefault((point[0].dataset, point[0].curve), []).append(point)
+        curves = dict.fromkeys((point[0].dataset, point[0].curve) for point in points)
+        lacking: dict[tuple[str, CurveKey], str | None] = {}
         found = []
-        for number, group in enumerate(curves.values()):
-            on_progress(number, len(curves))
-            problems = [_unreadable(store, records) for records in group]
-            lacking = None
-            try:
-                lacking = not_in_file(store, group[0])
-            except RdbenchError as error:
-                problems[0].append(f"{group[0][0].spec}: {error}")
-            found += [
-                _audit(records, lacking, tuple(dict.fromkeys(lines)))
-                for records, lines in zip(group, problems, strict=True)
-            ]
+        for records in points:
+            curve, problems = (records[0].dataset, records[0].curve), _unreadable(store, records)
+            if curve not in lacking:
+                on_progress(len(lacking), len(curves))
+                lacking[curve] = None
+                try:
+                    lacking[curve] = not_in_file(store, records)
+                except RdbenchError as error:
+                    problems.append(f"{records[0].spec}: {error}")
+            found.append(_audit(records, lacking[curve], tuple(dict.fromkeys(problems))))
         return found
 
 
@@ -160,12 +152,13 @@ def _audit(records: Sequence[Record], not_in_file: str | None, problems: tuple[s
     told = all(r.segments for r in records)
     coded = [[s for s in r.segments if s.ideal_bits is not None] for r in records]
     n_pixels = [r.width * r.height for r in records]
-    header = [
-        sum(s.n_bytes for s in r.segments) - sum(s.n_bytes for s in c)
-        for r, c in zip(records, coded, strict=True)
-    ]
+    header = [sum(s.n_bytes for s in r.segments if s.ideal_bits is None) for r in records]
     spare = [(r.n_bytes or 0) - sum(s.n_bytes for s in r.segments) for r in records]
-    pairs = list(zip(coded, n_pixels, strict=True))
+    rates = [
+        (8 * sum(s.n_bytes for s in c) / n, sum(s.ideal_bits or 0.0 for s in c) / n)
+        for c, n in zip(coded, n_pixels, strict=True)
+    ]
+    means = [fmean(column) if coded[0] else None for column in zip(*rates, strict=True)]
     return Audit(
         codec=first.codec,
         dataset=first.dataset,
@@ -174,10 +167,8 @@ def _audit(records: Sequence[Record], not_in_file: str | None, problems: tuple[s
         bpp=fmean(r.bpp or 0.0 for r in records),
         header_bytes=fmean(header) if told else None,
         unaccounted_bytes=fmean(spare) if told else None,
-        coded_bpp=fmean(8 * sum(s.n_bytes for s in c) / n for c, n in pairs) if coded[0] else None,
-        ideal_bpp=fmean(sum(s.ideal_bits or 0.0 for s in c) / n for c, n in pairs)
-        if coded[0]
-        else None,
+        coded_bpp=means[0],
+        ideal_bpp=means[1],
         n_pixels=fmean(n_pixels),
         not_in_file=not_in_file,
         problems=problems,

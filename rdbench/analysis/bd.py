@@ -5,12 +5,13 @@ VCEG-M33, 2001 (third-order polynomials); Herglotz et al., "The Bjontegaard bibl
 comparing video codecs may be wrong", IEEE TIP 2024 (PCHIP, Akima, overlap and monotonicity).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from rdbench.analysis.bootstrap import bootstrap, each_image, paired, swinging_images
+from rdbench.analysis.bootstrap import bootstrap, each_image, paired
 from rdbench.analysis.delta import (
     METHODS,
     PSNR,
@@ -30,6 +31,7 @@ from rdbench.analysis.measured import notes_on
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import Averaging
 from rdbench.errors import DataError, UsageError
+from rdbench.metrics import METRICS
 
 SMALL_OVERLAP = 0.75
 
@@ -39,10 +41,7 @@ class Delta:
     """How a test curve differs from an anchor, and all it takes to judge that figure.
 
     Attributes:
-        codec, label, dataset, source: the test curve's.
-        anchor, anchor_source, anchor_origin: the anchor's codec, source and exact origin.
         metric, method, averaging: what was compared, how points were joined, how images averaged.
-        overlap: the range compared.
         n_points, n_anchor_points: points of the test curve and of the anchor; of those that share
             what is fitted over (the quality of a BD-rate), one counts.
         monotonic: whether quality rises with rate at every point of both curves, and whatever the
@@ -54,6 +53,7 @@ class Delta:
         per_image: (image, delta) for every image, None where an image's points do not allow
             one; () where either side lacks the scores of each image.
         wins, losses: images on which the test curve is better, worse.
+        rank: a number that is lower the better the figure.
     """
 
     codec: str
@@ -77,16 +77,14 @@ class Delta:
     per_image: tuple[tuple[str, float | None], ...]
     wins: tuple[str, ...]
     losses: tuple[str, ...]
-
-    figure: ClassVar[str]
-    """Name of the field that holds the figure."""
+    rank: float
 
     def _what(self) -> str:
         return f"of {self.label} to {self.anchor} on {self.dataset} ({self.metric})"
 
     def row(self) -> dict[str, Any]:
         """One row of a table, ready for JSON: all but the images, which are counted."""
-        images = ("overlap", "per_image", "wins", "losses", "fit_warnings")
+        images = ("overlap", "per_image", "wins", "losses", "fit_warnings", "rank")
         row = {name: value for name, value in vars(self).items() if name not in images}
         return row | {
             "overlap": self.overlap.of_union,
@@ -101,8 +99,6 @@ class Delta:
 class BdRate(Delta):
     """A BD-rate: the mean change of rate at equal quality, in percent; negative is better."""
 
-    figure: ClassVar[str] = "bd_rate_percent"
-
     bd_rate_percent: float
 
     def __repr__(self) -> str:
@@ -112,8 +108,6 @@ class BdRate(Delta):
 @dataclass(frozen=True, kw_only=True)
 class BdPsnr(Delta):
     """A BD-PSNR: the mean change of quality at equal rate, in dB; positive is better."""
-
-    figure: ClassVar[str] = "bd_psnr_db"
 
     bd_psnr_db: float
 
@@ -136,14 +130,11 @@ def bd_rate(
     over the common range, and the mean difference of log rates is turned into percent.
 
     Args:
-        anchor: the curve compared with.
-        test: the curve judged.
         metric: ``psnr``, or ``ms_ssim``, which is compared in its dB form.
         method: ``poly3``, least-squares third-order polynomial, as in VCEG-M33 and most papers;
             ``pchip`` or ``akima``, interpolation through all points.
         averaging: of qualities over images; None for the usual one of the metric.
         n_resamples: bootstrap resamples for the confidence interval.
-        seed: of the bootstrap.
 
     Raises:
         UsageError: other data sets, unknown metric or method, no such scores.
@@ -171,8 +162,10 @@ def bd_psnr(
 ) -> BdPsnr:
     """Mean difference of quality in dB at equal rate, over the log rates that both curves cover.
 
-    Arguments and errors are those of ``bd_rate``.
+    Arguments and errors are those of ``bd_rate``; a metric that is not in dB is a UsageError.
     """
+    if not METRICS[metric_name(metric)].in_db:
+        raise UsageError(f"{metric} is not in dB, so it has no BD-PSNR; leave --bd-psnr out")
     value, context = _compare(PSNR, anchor, test, metric, method, averaging, n_resamples, seed)
     return BdPsnr(bd_psnr_db=value, **context)
 
@@ -207,11 +200,11 @@ def _compare(
     doubts = [_swing(label, method) for label in swings]
     doubts += _disagreement(kind, points, method, anchor.label)
     images = paired(anchor, test, metric)
-    image_warnings = _swinging_images(swinging_images(kind, images) if method == "poly3" else ())
     interval = bootstrap(kind, images, method, averaging, n_resamples, seed)
-    per_image = each_image(kind, images, method)
+    per_image, image_swings = each_image(kind, images, method)
     scored = [(name, kind.better_sign * v) for name, v in per_image if v is not None]
     return value, {
+        "rank": -kind.better_sign * value,
         "codec": test.codec,
         "label": test.label,
         "dataset": test.dataset,
@@ -226,7 +219,11 @@ def _compare(
         "n_anchor_points": n_distinct_points(kind, points[0]),
         "n_points": n_distinct_points(kind, points[1]),
         "monotonic": not swings and all((np.diff(quality) > 0).all() for _, quality in points),
-        "warnings": (*doubts, *image_warnings, *_warnings(anchor, test, overlap, metric)),
+        "warnings": (
+            *doubts,
+            *_swinging_images(image_swings),
+            *_warnings(anchor, test, overlap, metric),
+        ),
         "fit_warnings": tuple(doubts),
         "ci_low": interval[0],
         "ci_high": interval[1],
@@ -253,7 +250,7 @@ def _swing(label: str, method: Method) -> str:
     return f"the {method} curve of {label} does not rise all over the common range; {more}"
 
 
-def _swinging_images(names: tuple[str, ...]) -> list[str]:
+def _swinging_images(names: Sequence[str]) -> list[str]:
     if not names:
         return []
     text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

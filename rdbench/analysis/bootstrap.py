@@ -20,13 +20,7 @@ _keep = functools.lru_cache(maxsize=256)
 
 @dataclass(frozen=True)
 class Images:
-    """The scores of the same images behind two curves.
-
-    Attributes:
-        images: names of the images.
-        anchor, test: the scores.
-        metric: the metric compared.
-    """
+    """The scores of the same images behind two curves."""
 
     images: tuple[str, ...]
     anchor: PerImage
@@ -44,34 +38,20 @@ def paired(anchor: Curve, test: Curve, metric: str) -> Images | None:
 
 def each_image(
     kind: Kind, images: Images | None, method: Method
-) -> tuple[tuple[str, float | None], ...]:
-    """The figure of each image alone."""
+) -> tuple[tuple[tuple[str, float | None], ...], list[str]]:
+    """The figure of each image alone, and the images where it rests on a cubic that falls."""
     if images is None:
-        return ()
-    return tuple(zip(images.images, deltas(kind, *_stacks(images), method), strict=True))
-
-
-def swinging_images(kind: Kind, images: Images | None) -> tuple[str, ...]:
-    """Images whose figure under ``poly3`` rests on a cubic that does not rise."""
-    if images is None:
-        return ()
-    figures = each_image(kind, images, "poly3")
-    if not any(figure is not None for _, figure in figures):
-        return ()
-    swings = swinging(kind, *_stacks(images))
-    return tuple(
-        name
-        for (name, figure), swings_here in zip(figures, swings, strict=True)
-        if swings_here and figure is not None
-    )
-
-
-def _stacks(images: Images) -> tuple[Stack, Stack]:
-    """The curves of each image alone, of the anchor and of the test."""
+        return (), []
     anchor, test = (
         _single(table, images.images, images.metric) for table in (images.anchor, images.test)
     )
-    return anchor, test
+    figures = deltas(kind, anchor, test, method)
+    per_image = tuple(zip(images.images, figures, strict=True))
+    known = [figure is not None for figure in figures]
+    if method != "poly3" or not any(known):
+        return per_image, []
+    swings = known & swinging(kind, anchor, test)
+    return per_image, [name for name, swung in zip(images.images, swings, strict=True) if swung]
 
 
 def bootstrap(

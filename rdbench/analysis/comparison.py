@@ -1,27 +1,26 @@
 """Which curves are compared with an anchor, and why others are not."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rdbench.analysis.measured import MIN_POINTS
+from rdbench.analysis.measured import LOSSLESS, MIN_POINTS, is_lossless
 from rdbench.analysis.selection import Selection, anchors_of, is_codec, is_enough, named
 from rdbench.curve import Curve, metric_name
 from rdbench.datasets import describe, manifests
-from rdbench.errors import UsageError
+from rdbench.errors import DataError, UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, why_not
 from rdbench.published import facts, list_curves
+from rdbench.store import run_command
+
+Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a curve has no figure.
-
-    Attributes:
-        curve: the curve.
-        text: one line, with what to do where something can be done.
-    """
+    """Why a curve has no figure: one line, with what to do where something can be done."""
 
     curve: Curve
     text: str
@@ -33,8 +32,6 @@ class Comparison:
 
     Attributes:
         pairs: (anchor, test), own tests first.
-        reasons: own curves that cannot be compared.
-        notes: what else must be known, one line each.
         own: curves that were asked for and are not published ones.
     """
 
@@ -42,6 +39,51 @@ class Comparison:
     reasons: tuple[Reason, ...]
     notes: tuple[str, ...]
     own: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A table of BD-rates or BD-PSNRs.
+
+    Attributes:
+        rows: of all figures, own ones first, then by data set, then the best.
+        notes: (curve's label, line): why one has no figure, and warnings of those found.
+        own_is_compared: False where there are own curves but none has a figure.
+    """
+
+    rows: Rows
+    found: tuple[tuple[Curve, Any], ...]
+    notes: tuple[tuple[str, str], ...]
+    own_is_compared: bool
+
+
+def figures(
+    comparison: Comparison,
+    compute: Callable[[Curve, Curve], Any],
+    rows_of: Callable[[Any, Curve, Curve], Rows] = lambda figure, anchor, test: [figure.row()],
+) -> Figures:
+    """Compute the figure of every pair from anchor and test, and its rows."""
+    found, missing, own_is_compared = [], [], not comparison.own
+    for anchor, test in comparison.pairs:
+        try:
+            figure = compute(anchor, test)
+            found.append((test, figure, rows_of(figure, anchor, test)))
+        except (DataError, UsageError) as error:
+            missing.append(Reason(test, str(error)))
+            continue
+        own_is_compared |= is_own(test) or is_own(anchor)
+    found.sort(key=lambda entry: (not is_own(entry[0]), entry[0].dataset, entry[1].rank))
+    notes = [
+        (reason.curve.label, f"no figure on {reason.curve.dataset}: {reason.text}")
+        for reason in (*missing, *comparison.reasons)
+    ]
+    notes += [
+        (c.label, w.removeprefix(f"{c.label}: ")) for c, figure, _ in found for w in figure.warnings
+    ]
+    rows = [row for _, _, group in found for row in group]
+    return Figures(
+        rows, tuple((c, figure) for c, figure, _ in found), tuple(notes), own_is_compared
+    )
 
 
 def is_own(curve: Curve) -> bool:
@@ -53,10 +95,7 @@ def compare(selection: Selection, anchor: str, codecs: Sequence[str], metric: st
     """Pair every curve with the anchor on its data set.
 
     Args:
-        selection: the curves.
-        anchor: name of the curve compared with.
         codecs: names of the curves wanted; () for all.
-        metric: what is compared.
 
     Raises:
         UsageError: a name that no curve has, no such metric, or nothing at all to compare.
@@ -112,6 +151,8 @@ def _gap(
     """Why a curve cannot be compared, as far as that is known beforehand."""
     if anchor is None:
         return _no_anchor(test, name, selection, metric)
+    if is_lossless(test) or is_lossless(anchor):
+        return LOSSLESS.message
     for curve in (test, anchor):
         if not len(curve.bpp):
             why = next((note.message for note in curve.notes), "run it again")
@@ -146,17 +187,7 @@ def _no_anchor(test: Curve, anchor: str, selection: Selection, metric: str) -> s
     else:
         source = test.dataset if test.dataset in manifests() else ""
     if source and is_codec(anchor):
-        words = (
-            "rdbench",
-            "run",
-            "--codec",
-            anchor,
-            "--dataset",
-            source,
-            "--out",
-            str(selection.folder),
-        )
-        ways.append(f"measure it with `{shlex.join(words)}`")
+        ways.append(f"measure it with `{run_command(anchor, source, selection.folder)}`")
     here = [
         c for c in selection.curves if c.dataset == test.dataset and c.has(metric) and is_enough(c)
     ]

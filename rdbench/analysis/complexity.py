@@ -36,12 +36,7 @@ class Countable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one direction computes.
-
-    Attributes:
-        macs_per_pixel: multiply-accumulates of convolutions and matrix products.
-        products_per_pixel: element-wise products and quotients.
-    """
+    """What one direction computes."""
 
     macs_per_pixel: float
     products_per_pixel: float
@@ -52,10 +47,7 @@ class Complexity:
     """What a codec costs.
 
     Attributes:
-        n_models: networks that its default ladder needs.
-        ladder_parameters: parameters of all of them.
         parameters: of this operating point's network; see Countable.
-        encoder, decoder: work of the two directions.
     """
 
     n_models: int

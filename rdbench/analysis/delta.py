@@ -22,6 +22,9 @@ Range = Literal["overlap", "cut", "inner"]
 """``overlap``: fit all points, integrate where both curves have points. ``cut``: fit only points in
 that range and one more on either side. ``inner``: ``overlap`` less a tenth at each end."""
 
+Ends = tuple[float, float]
+"""A part of the common range, from one value of x to another."""
+
 METHODS: tuple[Method, ...] = get_args(Method)
 RANGES: tuple[Range, ...] = get_args(Range)
 
@@ -35,14 +38,13 @@ class Overlap:
 
     Attributes:
         low, high: its ends, in dB or bits per pixel.
-        of_union: its share of the range that either curve covers (rates are taken as log rates).
-        of_anchor, of_test: its share of the range of each curve.
+        of_union, of_test: its share of the range of either curve, and of the test curve; rates are
+            taken as logs.
     """
 
     low: float
     high: float
     of_union: float
-    of_anchor: float
     of_test: float
 
 
@@ -51,14 +53,12 @@ class Kind:
     """What tells a BD-rate from a BD-PSNR; both integrate y over a common range of x.
 
     Attributes:
-        title: name of the figure.
         common: what is common to both curves, for people.
         to_xy: points to (x, y).
         to_figure: mean difference of y to the figure.
         from_x, to_x: x to quality or rate, and back.
         better_sign: sign of a figure that is better.
         agreement: mean differences of y by two methods agree up to this.
-        agreement_text: the same, for people.
     """
 
     title: str
@@ -139,51 +139,34 @@ def overlap_of(kind: Kind, anchor: Points, test: Points) -> Overlap:
     low, high = _limits(kind, anchor, test)
     (x_anchor, _), (x_test, _) = kind.to_xy(anchor), kind.to_xy(test)
     union = np.concatenate([x_anchor, x_test])
-    of_union, of_anchor, of_test = (
-        float((high - low) / np.ptp(x)) for x in (union, x_anchor, x_test)
-    )
-    return Overlap(kind.from_x(low), kind.from_x(high), of_union, of_anchor, of_test)
+    of_union, of_test = (float((high - low) / np.ptp(x)) for x in (union, x_test))
+    return Overlap(kind.from_x(low), kind.from_x(high), of_union, of_test)
 
 
 def delta(
-    kind: Kind, anchor: Points, test: Points, method: Method, span: Range = "overlap"
+    kind: Kind, anchor: Points, test: Points, method: Method, span: Range | Ends = "overlap"
 ) -> float:
     """The figure for two curves of at least four points."""
     return kind.to_figure(mean_difference(kind, anchor, test, method, span))
 
 
 def mean_difference(
-    kind: Kind, anchor: Points, test: Points, method: Method, span: Range = "overlap"
+    kind: Kind, anchor: Points, test: Points, method: Method, span: Range | Ends = "overlap"
 ) -> float:
     """Mean difference of y, test less anchor: of log rates, or of qualities in dB."""
-    low, high = _limits(kind, anchor, test)
-    (x_anchor, y_anchor), (x_test, y_test) = kind.to_xy(anchor), kind.to_xy(test)
+    low, high = _limits(kind, anchor, test) if isinstance(span, str) else span
+    a, t = kind.to_xy(anchor), kind.to_xy(test)
     if span == "cut":
-        x_anchor, y_anchor = _cut(x_anchor, y_anchor, low, high)
-        x_test, y_test = _cut(x_test, y_test, low, high)
+        a, t = _cut(*a, low, high), _cut(*t, low, high)
     if span == "inner":
         low, high = low + (high - low) / 10, high - (high - low) / 10
-    return _difference((x_anchor, y_anchor), (x_test, y_test), low, high, method)
-
-
-def delta_between(
-    kind: Kind, anchor: Points, test: Points, method: Method, low: float, high: float
-) -> float:
-    """The figure over a part of the common range, from ``low`` to ``high`` of x."""
-    return kind.to_figure(_difference(kind.to_xy(anchor), kind.to_xy(test), low, high, method))
-
-
-def _difference(anchor: Points, test: Points, low: float, high: float, method: Method) -> float:
-    """Mean difference of two curves of points (x, y)."""
-    difference = _integral(*test, low, high, method) - _integral(*anchor, low, high, method)
-    return difference / (high - low)
+    return (_integral(*t, low, high, method) - _integral(*a, low, high, method)) / (high - low)
 
 
 def rises(kind: Kind, points: Points, low: float, high: float, method: Method) -> bool:
     """Whether the curve that a method puts through the points rises from ``low`` to ``high``.
 
     Args:
-        points: of the curve.
         low, high: ends of a range, as an ``Overlap`` has them.
         method: ``poly3`` may swing between its points, ``akima`` overshoot; ``pchip`` does not.
     """

@@ -1,10 +1,10 @@
 """Rate by latent: how a codec spends its bits, coded and ideal (QARV, Figure 16)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
 from statistics import fmean
 from typing import Any
 
+from rdbench.analysis.measured import operating_points
 from rdbench.columns import Column, Row, side_by_side
 from rdbench.types import Record
 
@@ -47,26 +47,17 @@ def complete_points(
 ) -> list[list[Record]]:
     """Verified records, a list for each operating point that has all images of its data set.
 
-    Args:
-        records: in any order.
-        datasets: data set -> (image's name -> SHA-256).
-
     Returns:
         Points by data set, curve and rate parameter.
     """
 
-    def point(record: Record) -> tuple[Any, ...]:
-        return (record.dataset, record.curve, record.rate_value or 0.0, record.spec,
-                record.protocol, record.fingerprint)  # fmt: skip
+    def place(point: list[Record]) -> tuple[Any, ...]:
+        r = point[0]
+        return (r.dataset, r.curve, r.rate_value or 0.0, r.spec, r.protocol, r.fingerprint)
 
-    groups = groupby(sorted((r for r in records if r.error is None), key=point), key=point)
-    found = []
-    for (dataset, *_), group in groups:
-        by_file = {r.image_sha256: r for r in group}
-        wanted = datasets.get(dataset, {}).values()  # equal files count as often as they are there
-        if wanted and all(sha256 in by_file for sha256 in wanted):
-            found.append([by_file[sha256] for sha256 in wanted])
-    return found
+    points = operating_points(records, datasets)
+    complete = [p for _, p in points if p and len(p) == len(datasets[p[0].dataset])]
+    return sorted(complete, key=place)
 
 
 def _point_rows(records: list[Record]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +25,10 @@ WEIGHTS_NOTES: Mapping[WeightsKind, str] = {
 }
 """What a curve says of weights that are not the published ones."""
 
+LOSSLESS = Note(
+    "lossless", "lossless: no BD-rate; `rdbench tables --table lossless` shows rates and speeds"
+)
+
 _KINDS: tuple[WeightsKind, ...] = ("random", "reduced", "other", "published", "")
 """What a curve of several kinds of weights is: the first of them."""
 
@@ -36,12 +40,17 @@ def notes_on(curve: Curve) -> list[Note]:
         for metric in curve.scores:
             if curve.has(metric):
                 found += _falls(curve, metric)
-    if len(curve.bpp) < MIN_POINTS:
+    if len(curve.bpp) < MIN_POINTS and not is_lossless(curve):
         found.append(Note("short", f"{len(curve.bpp)} points; a BD-rate needs {MIN_POINTS}"))
     psnr = curve.scores.get("psnr_rgb", np.full(len(curve.bpp), np.nan))
     flags = (implausible(float(r), float(q)) for r, q in zip(curve.bpp, psnr, strict=True))
     found += [Note("implausible", flag) for flag in flags if flag]
     return found
+
+
+def is_lossless(curve: Curve) -> bool:
+    """True where every sample of every image came back at all points of a measured curve."""
+    return any(note.kind == "lossless" for note in curve.notes)
 
 
 def is_stand_in(curve: Curve) -> bool:
@@ -74,6 +83,22 @@ def _falls(curve: Curve, metric: str) -> list[Note]:
     return found
 
 
+def operating_points(
+    records: Iterable[Record], datasets: Mapping[str, Mapping[str, str]]
+) -> Iterator[tuple[list[Record], list[Record]]]:
+    """Records of each operating point, and the verified ones in the order of the data set's images.
+
+    Equal files of a data set count as often as it names them.
+    """
+    groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
+    for r in records:
+        groups[r.dataset, r.curve, r.protocol, r.spec, r.fingerprint].append(r)
+    for (dataset, *_), group in groups.items():
+        by_file = {r.image_sha256: r for r in group if r.error is None}
+        wanted = datasets.get(dataset, {}).values()
+        yield group, [by_file[sha256] for sha256 in wanted if sha256 in by_file]
+
+
 def measured_curves(
     records: Iterable[Record],
     datasets: Mapping[str, Mapping[str, str]],
@@ -85,7 +110,6 @@ def measured_curves(
     images, or measured with more than one fingerprint (weights, configuration), becomes a note.
 
     Args:
-        records: verified and failed records, in any order.
         datasets: data set -> (image's name -> SHA-256), what a mean is taken over.
         protocols: fingerprint -> description, for the curves' ``protocol``.
 
@@ -132,15 +156,12 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
 
     # A label fits where no other curve of the data set could go by it, shorter or longer.
     seen = Counter((curve.dataset, label) for curve in curves for label in set(labels(curve)))
-    return [
-        dataclasses.replace(
-            curve,
-            label=next(
-                (x for x in labels(curve) if seen[curve.dataset, x] == 1), labels(curve)[-1]
-            ),
-        )
-        for curve in curves
-    ]
+    found = []
+    for curve in curves:
+        *_, longest = names = labels(curve)
+        label = next((name for name in names if seen[curve.dataset, name] == 1), longest)
+        found.append(dataclasses.replace(curve, label=label))
+    return found
 
 
 def settings_of(curve: Curve) -> tuple[tuple[str, str], ...]:
@@ -185,6 +206,7 @@ def _curve(
         notes=(
             *([Note(kind, WEIGHTS_NOTES[kind])] if kind in WEIGHTS_NOTES else []),
             *notes,
+            *([LOSSLESS] if points and all(r.exact for g in points.values() for r in g) else []),
             *_mixed_versions(points.values()),
             *_undefined(table, tuple(points)),
         ),
@@ -211,9 +233,8 @@ def _problem(records: Sequence[Record], images: Mapping[str, str]) -> Note | Non
 def _mixed_versions(points: Iterable[Sequence[Record]]) -> list[Note]:
     """A note where not all records of a curve were made by the same versions."""
     made_by = [set(r.provenance.get("versions", {}).items()) for group in points for r in group]
-    if not made_by:
-        return []
-    differing = sorted({name for name, _ in set.union(*made_by) - set.intersection(*made_by)})
+    every = set().union(*made_by)
+    differing = sorted({name for name, _ in every.difference(set(every).intersection(*made_by))})
     if not differing:
         return []
     return [Note("conflict", f"points made by different versions of {', '.join(differing)}")]

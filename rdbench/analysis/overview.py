@@ -1,22 +1,21 @@
 """The tables of a comparison: BD-rates by data set, operating points, times."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from rdbench.analysis.bd import BdRate, bd_rate
-from rdbench.analysis.comparison import compare, is_own
+from rdbench.analysis.comparison import Figures, Rows, compare, figures
 from rdbench.analysis.delta import Method
+from rdbench.analysis.lossless import LOSSLESS, lossless_rows
 from rdbench.analysis.selection import select
 from rdbench.analysis.summary import POINTS, summarize
 from rdbench.columns import CODEC, DATASET, Column, Row, side_by_side
-from rdbench.errors import DataError, UsageError
 from rdbench.store import Store
 from rdbench.timing import TIMES, timings
 
-Rows = list[dict[str, Any]]
 Shown = tuple[Sequence[Column], Sequence[Row]]
 
 
@@ -25,10 +24,6 @@ class Request:
     """What the tables show.
 
     Attributes:
-        folder: the report folder.
-        anchor: codec that BD-rates refer to.
-        dataset: only this data set, or None.
-        metric, method: of BD-rates.
         codecs: only these, by name or label; () for all.
     """
 
@@ -44,50 +39,29 @@ class Request:
         return self.dataset in (None, dataset) and (not self.codecs or codec in self.codecs)
 
 
-@dataclass(frozen=True)
-class BdRates:
-    """A table of BD-rates.
-
-    Attributes:
-        rows: one for each codec and data set.
-        notes: (curve, line) for every own curve without a figure, and every warning.
-        choices: a line for each anchor whose name matches several curves.
-        own_is_compared: False where there are own curves but none has a figure.
-    """
-
-    rows: Rows
-    notes: tuple[tuple[str, str], ...]
-    choices: tuple[str, ...]
-    own_is_compared: bool
-
-
-def bd_rates(request: Request) -> BdRates:
+def bd_rates(request: Request) -> tuple[Figures, tuple[str, ...]]:
     """Compute the BD-rate of every codec on every data set, and the average over all of them.
 
     Own codecs come first, then the best. What cannot be compared is None; an average needs all
     data sets.
 
+    Returns:
+        The table, and a line for each anchor whose name matches several curves.
+
     Raises:
         UsageError: a name that no curve has, no such metric, or nothing at all to compare.
     """
     selection = select(request.folder, request.dataset)
-    found = compare(selection, request.anchor, request.codecs, request.metric)
-    notes = [(r.curve.label, f"no figure on {r.curve.dataset}: {r.text}") for r in found.reasons]
-    figures: dict[str, dict[str, BdRate]] = {}
-    own_is_compared = not found.own
-    for anchor, test in found.pairs:
-        try:
-            figure = bd_rate(anchor, test, request.metric, request.method, n_resamples=0)
-        except (DataError, UsageError) as error:
-            notes += [(test.label, f"no figure on {test.dataset}: {error}")] if is_own(test) else []
-            continue
-        figures.setdefault(test.label, {}).setdefault(test.dataset, figure)
-        notes += [(test.label, text.removeprefix(f"{test.label}: ")) for text in figure.warnings]
-        own_is_compared |= is_own(test) or is_own(anchor)
-    datasets = sorted({dataset for row in figures.values() for dataset in row})
-    groups = sorted((_bd_rows(label, row, datasets) for label, row in figures.items()), key=_order)
+    comparison = compare(selection, request.anchor, request.codecs, request.metric)
+    compute = partial(bd_rate, metric=request.metric, method=request.method, n_resamples=0)
+    computed = figures(comparison, compute)
+    by_label: dict[str, dict[str, BdRate]] = {}
+    for test, figure in computed.found:
+        by_label.setdefault(test.label, {}).setdefault(test.dataset, figure)
+    datasets = sorted({dataset for row in by_label.values() for dataset in row})
+    groups = sorted((_bd_rows(label, row, datasets) for label, row in by_label.items()), key=_order)
     rows = [row for group in groups for row in group]
-    return BdRates(rows, tuple(notes), found.notes, own_is_compared)
+    return replace(computed, rows=rows), comparison.notes
 
 
 def _order(group: Rows) -> tuple[bool, float]:
@@ -133,6 +107,13 @@ def points(request: Request) -> Rows:
         return summarize(records, store.datasets(), scored if differs else {})
 
 
+def lossless(request: Request) -> Rows:
+    """Return rate and speed of every point at which all samples of all images came back."""
+    with Store(request.folder, create=False) as store:
+        records = [r for r in store.records() if request.wants(r.dataset, r.codec)]
+        return lossless_rows(records, store.datasets())
+
+
 def times(request: Request) -> Rows:
     """Return the results of ``rdbench timing``."""
     found = timings(request.folder)
@@ -140,8 +121,9 @@ def times(request: Request) -> Rows:
 
 
 TABLES: Mapping[str, tuple[str, Callable[[Request], Rows], Callable[[Rows], Shown]]] = {
-    "bdrate": ("BD-rate in percent", lambda request: bd_rates(request).rows, bd_table),
+    "bdrate": ("BD-rate in percent", lambda request: bd_rates(request)[0].rows, bd_table),
     "points": ("Operating points, means over the images", points, lambda rows: (POINTS, rows)),
+    "lossless": ("Lossless coding", lossless, lambda rows: (LOSSLESS, rows)),
     "timing": (
         "Latency in seconds, median and quartiles over the images",
         times,

@@ -89,13 +89,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A table or a figure of a paper.
-
-    Attributes:
-        name: as the paper calls it, ``Table 1``.
-        caption: what it shows.
-        find: compares it with published and measured results.
-    """
+    """A table or a figure of a paper."""
 
     name: str
     caption: str
@@ -107,10 +101,6 @@ class Paper:
     """A paper.
 
     Attributes:
-        name: on the command line.
-        title: its title.
-        url: where to read it.
-        items: its tables and figures.
         scored: how it scores reconstructions, ``float`` or ``8-bit``.
     """
 
@@ -140,12 +130,7 @@ _NOT_OF_THE_PAPER = {"reduced": "a reduced network", "random": "random weights"}
 
 
 class Evidence:
-    """Published curves, and what a report folder holds.
-
-    Args:
-        folder: the report folder; it need not exist.
-        scored: how the paper scores reconstructions, see `Paper`.
-    """
+    """Published curves, and what a report folder holds."""
 
     def __init__(self, folder: str | Path, scored: str = "float") -> None:
         self.folder = Path(folder)

@@ -18,7 +18,6 @@ class Selection:
     """The curves that a comparison may use, and what was left out.
 
     Attributes:
-        folder: the report folder.
         curves: one curve of each codec and data set where a measured and a published one exist.
         measured: all curves of the folder, on whatever data set.
         sources: data set of the folder -> what ``--dataset`` finds it by.
@@ -59,8 +58,6 @@ def select(
 
     Args:
         folder: report folder; it need not exist.
-        dataset: only curves on this data set.
-        imported: curves from files, used in addition.
 
     Raises:
         UsageError: there is no curve on that data set.

@@ -1,18 +1,9 @@
 """How far a BD-rate moves with choices that papers leave open."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from rdbench.analysis.delta import (
-    METHODS,
-    RANGES,
-    RATE,
-    Method,
-    Range,
-    delta_or_none,
-    points_of,
-)
+from rdbench.analysis.delta import METHODS, RANGES, RATE, Method, Range, delta_or_none, points_of
 from rdbench.curve import Curve, is_in_db, metric_name
 from rdbench.decibel import AVERAGINGS, Averaging
 from rdbench.errors import DataError
@@ -31,32 +22,16 @@ class Variant:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How far a BD-rate moves with choices that papers leave open.
-
-    Attributes:
-        variants: one for every method, averaging and range, then one for every other anchor.
-    """
+    """How far a BD-rate moves over all variants: from ``low`` to ``high``, in percent."""
 
     variants: tuple[Variant, ...]
-
-    @property
-    def low(self) -> float:
-        """The lowest of the figures, in percent."""
-        return min(v.bd_rate_percent for v in self.variants if v.bd_rate_percent is not None)
-
-    @property
-    def high(self) -> float:
-        """The highest of the figures, in percent."""
-        return max(v.bd_rate_percent for v in self.variants if v.bd_rate_percent is not None)
+    low: float
+    high: float
 
     @property
     def spread(self) -> float:
         """Highest less lowest, in percentage points."""
         return self.high - self.low
-
-    def rows(self) -> list[dict[str, Any]]:
-        """A line a variant, ready for JSON."""
-        return [asdict(variant) for variant in self.variants]
 
 
 def sensitivity(
@@ -87,6 +62,7 @@ def sensitivity(
         points = points_of(RATE, other, metric, None), points_of(RATE, test, metric, None)
         figure = delta_or_none(RATE, *points, "poly3")
         variants.append(Variant(other.label, "poly3", used, "overlap", figure))
-    if all(variant.bd_rate_percent is None for variant in variants):
+    known = [v.bd_rate_percent for v in variants if v.bd_rate_percent is not None]
+    if not known:
         raise DataError(f"{test.label} and {anchor.label} have no common range of quality")
-    return Sensitivity(tuple(variants))
+    return Sensitivity(tuple(variants), min(known), max(known))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rdbench.analysis.bd import BdRate, bd_rate
-from rdbench.analysis.delta import RATE, Method, delta_between
+from rdbench.analysis.delta import RATE, Method, delta
 from rdbench.curve import Curve, metric_name
 from rdbench.decibel import FloatArray
 from rdbench.errors import DataError, UsageError
@@ -22,13 +22,7 @@ from rdbench.errors import DataError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The penalty within an interval of rate.
-
-    Attributes:
-        bpp_low, bpp_high: its ends on the envelope, in bits per pixel.
-        quality_low, quality_high: qualities of the envelope there, in dB.
-        bd_rate_percent: mean change of rate between these qualities; positive is a loss.
-    """
+    """The penalty within an interval of rate, of which the envelope has the ends."""
 
     bpp_low: float
     bpp_high: float
@@ -39,13 +33,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class VariableRatePenalty:
-    """A variable-rate curve against the envelope of fixed-rate models.
-
-    Attributes:
-        fixed: labels of the fixed-rate curves.
-        overall: over the whole common range, with its warnings and confidence interval.
-        intervals: by rate, lowest first.
-    """
+    """A variable-rate curve against the envelope of the curves with the labels ``fixed``."""
 
     fixed: tuple[str, ...]
     overall: BdRate
@@ -76,10 +64,8 @@ def variable_rate_penalty(
     """Compare a variable-rate curve with the envelope of its fixed-rate models.
 
     Args:
-        variable: the curve of one variable-rate model.
         fixed: a curve whose every point has weights of its own, or one curve for each model.
         metric: ``psnr`` or ``ms_ssim``.
-        method: how points are joined, as in `bd_rate`.
         edges_bpp: ends of the intervals of rate, rising; those outside the common range are cut
             off. None for thirds (low, medium, high) of the common range of log rate.
 
@@ -112,7 +98,7 @@ def variable_rate_penalty(
     for bpp_low, bpp_high in pairwise(edges):
         ends = _quality_at(points, bpp_low), _quality_at(points, bpp_high)
         ends = max(ends[0], overall.overlap.low), min(ends[1], overall.overlap.high)
-        change = delta_between(RATE, points, variable.points(metric), method, *ends)
+        change = delta(RATE, points, variable.points(metric), method, ends)
         intervals.append(Interval(float(bpp_low), float(bpp_high), *ends, change))
     return VariableRatePenalty(tuple(c.label for c in curves), overall, tuple(intervals))
 

@@ -33,22 +33,18 @@ def audit(
         return
     with progress("audit") as advance:
         found = audit_folder(folder, advance)
-    if as_json:
-        print_rows(AUDITS, [a.row() for a in found], True)
-    else:
-        _print(found)
+    flagged = {a.codec for a in found if a.flag}
+    silent = sorted({a.codec for a in found if a.header_bytes is None} - flagged)
+    print_rows(AUDITS, [a.row() for a in found if as_json or a.codec not in silent], as_json)
+    if not as_json:
+        _say_what_is_not_shown(found, silent)
     problems = [line for a in found for line in a.problems]
-    for line in problems:
-        warn(f"not checked: {line}")
+    warn(*(f"not checked: {line}" for line in problems))
     if problems:
         raise typer.Exit(1)
 
 
-def _print(found: Sequence[Audit]) -> None:
-    """The audit for people."""
-    flagged = {a.codec for a in found if a.flag}
-    silent = sorted({a.codec for a in found if a.header_bytes is None} - flagged)
-    print_rows(AUDITS, [a.row() for a in found if a.codec not in silent], False)
+def _say_what_is_not_shown(found: Sequence[Audit], silent: Sequence[str]) -> None:
     if silent:
         say(f"these codecs report no parts of their files: {', '.join(silent)}")
     gaps = published_gaps({a.dataset for a in found})

@@ -1,19 +1,21 @@
 """``rdbench bdrate``: how much rate a codec saves at equal quality."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated
 
 import typer
 
 from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate
-from rdbench.analysis.comparison import compare, is_own, other_anchors
-from rdbench.analysis.selection import select
+from rdbench.analysis.comparison import Rows, compare, figures, other_anchors
+from rdbench.analysis.selection import Selection, select
 from rdbench.analysis.sensitivity import sensitivity
 from rdbench.cli import options
-from rdbench.cli.console import grouped, print_rows, warn
+from rdbench.cli.console import grouped, print_rows, progress, warn
 from rdbench.columns import DATASET, Column, plain
 from rdbench.curve import Curve
-from rdbench.errors import DataError, RdbenchError, UsageError
+from rdbench.errors import DataError, RdbenchError
 from rdbench.importers import import_curves
 
 
@@ -44,51 +46,32 @@ def bdrate(
     """
     imported = import_curves(files, dataset)
     selection = select(folder, dataset, imported)
-    found = compare(selection, anchor, codec, metric)
-    warnings: list[tuple[str, str]] = []
-    ranked: list[tuple[tuple[bool, str, float], Rows]] = []
-    own_is_compared = not found.own
-    for anchor_curve, test in found.pairs:
-        try:
-            result = (bd_psnr if psnr else bd_rate)(
-                anchor_curve, test, metric, "poly3" if spread else method
-            )
-            others = other_anchors(selection, anchor_curve, result.metric) if spread else []
-            rows = (
-                _sensitivity_rows(anchor_curve, test, result.metric, others)
-                if spread
-                else _rows(result, per_image)
-            )
-        except (DataError, UsageError) as error:
-            warnings.append((test.label, f"no figure on {test.dataset}: {error}"))
-            continue
-        ranked.append(((not is_own(test), test.dataset, _best_first(result)), rows))
-        own_is_compared |= is_own(test) or is_own(anchor_curve)
-        warnings += [(test.label, text.removeprefix(f"{test.label}: ")) for text in result.warnings]
-    warnings += [
-        (reason.curve.label, f"no figure on {reason.curve.dataset}: {reason.text}")
-        for reason in found.reasons
-    ]
-    ranked.sort(key=lambda entry: entry[0])
-    rows = [row for _, group in ranked for row in group]
+    comparison = compare(selection, anchor, codec, metric)
+    compute = partial(
+        bd_psnr if psnr else bd_rate, metric=metric, method="poly3" if spread else method
+    )
+    rows_of = partial(_rows, selection=selection if spread else None, per_image=per_image)
+    with progress("bdrate"):
+        found = figures(comparison, compute, rows_of)
     columns = VARIANTS if spread else IMAGES if per_image else FIGURES
-    _print(columns, rows, [*found.notes, *grouped(warnings)], as_json)
-    if not own_is_compared:
+    _print(columns, found.rows, [*comparison.notes, *grouped(found.notes)], as_json)
+    if not found.own_is_compared:
         raise RdbenchError(f"no figure against {anchor!r} of your own curves: see above")
-    if not rows:
+    if not found.rows:
         raise RdbenchError(f"no figure against {anchor!r}: see above")
 
 
-Rows = list[dict[str, Any]]
-
-
-def _best_first(result: BdRate | BdPsnr) -> float:
-    """A number that is lower the better the result: less rate, or more quality."""
-    return -result.bd_psnr_db if isinstance(result, BdPsnr) else result.bd_rate_percent
-
-
-def _rows(result: BdRate | BdPsnr, per_image: bool) -> Rows:
-    """The rows of one figure: itself, or its images."""
+def _rows(
+    result: BdRate | BdPsnr,
+    anchor: Curve,
+    test: Curve,
+    selection: Selection | None,
+    per_image: bool,
+) -> Rows:
+    """The rows of one figure: itself, its images, or its variants within a selection."""
+    if selection is not None:
+        others = other_anchors(selection, anchor, result.metric)
+        return _sensitivity_rows(anchor, test, result.metric, others)
     if per_image and not result.per_image:
         raise DataError("no scores of each image; both sides need them, on the same ones")
     return _image_rows(result) if per_image else [result.row()]
@@ -128,14 +111,9 @@ def _sensitivity_rows(anchor: Curve, test: Curve, metric: str, others: Sequence[
     found = sensitivity(anchor, test, metric, [c for c in others if c is not test])
     head = {"codec": test.codec, "label": test.label, "dataset": test.dataset,
             "source": test.source, "metric": metric}  # fmt: skip
-    spread = {
-        "anchor": None,
-        "method": "spread",
-        "averaging": None,
-        "range": None,
-        "bd_rate_percent": found.spread,
-    }
-    return [{**head, **row} for row in [*found.rows(), spread]]
+    spread = {"anchor": None, "method": "spread", "averaging": None, "range": None,
+              "bd_rate_percent": found.spread}  # fmt: skip
+    return [{**head, **row} for row in [*map(asdict, found.variants), spread]]
 
 
 def _image_rows(result: BdRate | BdPsnr) -> Rows:

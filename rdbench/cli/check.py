@@ -10,9 +10,6 @@ from rdbench.cli.console import print_rows, say
 from rdbench.columns import plain
 from rdbench.testing import run_checks
 
-CHECKS = plain("check", "status", "reason")
-"""How people see checks."""
-
 
 def check(
     codec: Annotated[
@@ -29,7 +26,7 @@ def check(
     """
     results = list(run_checks(codec))
     rows = [{"check": r.check, "status": r.status, "reason": r.reason or None} for r in results]
-    print_rows(CHECKS, rows, as_json)
+    print_rows(plain("check", "status", "reason"), rows, as_json)
     count = Counter(r.status for r in results)
     say(f"{codec}: {count['pass']} passed, {count['skip']} skipped, {count['fail']} failed")
     if count["fail"]:

@@ -1,26 +1,18 @@
 """``rdbench codecs``: what can be run, and with which settings."""
 
-import types
-import typing
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_json, say
-from rdbench.errors import Unavailable
+from rdbench.errors import Unavailable, printable
 from rdbench.plugins import codec_class, codec_names, family_of
-from rdbench.printable import printable
 from rdbench.spec import settings_of
-from rdbench.types import Codec
+from rdbench.types import Codec, kinds_of
 
-app = typer.Typer(name="codecs", help="List codecs and their settings.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """List codecs and their settings."""
+app = typer.Typer(help="List codecs and their settings.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -67,28 +59,21 @@ def codec_row(name: str) -> dict[str, Any]:
 
 def _settings(cls: type[Codec]) -> Iterator[dict[str, Any]]:
     """Name, values and default of each setting of a codec, the rate parameter first."""
-    hints = typing.get_type_hints(cls)
     rate = next(iter(cls.rate_parameters), "")
     fields = sorted(settings_of(cls).items(), key=lambda item: item[1].name != rate)
     for name, field in fields:
+        kinds = kinds_of(cls)[field.name]
         yield {
             "setting": name,
-            "values": list(_values(hints[field.name])),
+            "values": [
+                str(v) for kind in kinds for v in get_args(kind) or _WORDS.get(kind, ("TEXT",))
+            ],
             "default": field.default,
             "ladder": list(cls.ladder_values) if field.name == rate else None,
         }
 
 
-def _values(hint: Any) -> Iterator[str]:
-    """The values of a type of settings, or a word for their kind."""
-    if typing.get_origin(hint) is typing.Literal:
-        yield from map(str, typing.get_args(hint))
-    elif typing.get_origin(hint) in (typing.Union, types.UnionType):
-        for part in typing.get_args(hint):
-            yield from _values(part)
-    elif hint is not types.NoneType:
-        words = {bool: ("false", "true"), int: ("INTEGER",), float: ("NUMBER",)}
-        yield from words.get(hint, ("TEXT",))
+_WORDS: dict[Any, Sequence[str]] = {bool: ("false", "true"), int: ("INTEGER",), float: ("NUMBER",)}
 
 
 def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -111,15 +96,11 @@ def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def _described(setting: dict[str, Any]) -> str:
     """The values of a setting and its default, for people."""
-    values, default = setting["values"], setting["default"]
-    text = _ladder(setting["ladder"]) if setting["ladder"] else "|".join(values)
+    ladder, default = setting["ladder"] or (), setting["default"]
+    points = [f"{value:g}" if isinstance(value, float) else str(value) for value in ladder]
+    if len(points) > 9:
+        points = [*points[:3], f"... {points[-1]} ({len(points)} points)"]
+    text = ", ".join(points) or "|".join(setting["values"])
     if default in (None, ""):
         return text
     return f"{text}; default {str(default).lower() if isinstance(default, bool) else default}"
-
-
-def _ladder(values: Sequence[Any]) -> str:
-    texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
-    if len(texts) > 9:
-        return f"{', '.join(texts[:3])}, ... {texts[-1]} ({len(texts)} points)"
-    return ", ".join(texts)

@@ -11,7 +11,7 @@ from rdbench.cli.console import print_rows, track
 from rdbench.columns import CODEC, Column
 from rdbench.spec import get_codecs
 from rdbench.store import Store
-from rdbench.types import WEIGHTS_TITLES, Codec
+from rdbench.types import WEIGHTS_TITLES
 
 
 def complexity(
@@ -20,9 +20,8 @@ def complexity(
         str | None,
         typer.Option(help="Also print what each codec has more than this one, in percent."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Report folder that keeps the results.")
-    ] = None,
+    out: Annotated[Path | None, options.out("Report folder that keeps the results.")] = None,
+    device: options.Device = None,
     weights: options.WeightsOf = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -34,11 +33,11 @@ def complexity(
 
     Example: rdbench complexity --codec qarv --weights random
     """
-    specs = options.with_settings(codec, weights=weights)
+    specs = options.with_settings(codec, device=device, weights=weights)
     rows: list[dict[str, Any]] = []
-    base = count(_highest_rate(reference)) if reference else None
+    base = count(get_codecs(reference)[-1]) if reference else None
     for spec in track("complexity", specs):
-        point = _highest_rate(spec)
+        point = get_codecs(spec)[-1]  # of the highest rate
         cost, used = count(point), point.identify_weights()
         row = {
             "codec": spec,
@@ -48,9 +47,7 @@ def complexity(
             "encoder_parameters": cost.parameters["encoder"],
             "decoder_parameters": cost.parameters["decoder"],
             **cost.row(),
-            "extra_parameters_percent": None,
-            "extra_macs_percent": None,
-            **(cost.extra(base) if base else {}),
+            **(cost.extra(base) if base else dict.fromkeys(EXTRA)),
         }
         rows.append(row)
         if out:
@@ -59,6 +56,7 @@ def complexity(
     print_rows(COSTS, rows, as_json)
 
 
+EXTRA = ("extra_parameters_percent", "extra_macs_percent")
 COSTS = (
     CODEC,
     Column("weights"),
@@ -72,7 +70,3 @@ COSTS = (
     Column("extra_parameters_percent", "extra parameters", "%", 5),
     Column("extra_macs_percent", "extra MACs", "%", 5),
 )
-
-
-def _highest_rate(spec: str) -> Codec:
-    return get_codecs(spec)[-1]

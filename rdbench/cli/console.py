@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from rdbench.columns import Column, Row, is_numeric, shown
-from rdbench.printable import printable
+from rdbench.errors import printable
 
 # Names are printed as they are: rich would take [a] for markup and :smile: for an image.
 _PLAIN: Any = {"markup": False, "emoji": False, "highlight": False}
@@ -56,15 +56,11 @@ def warn(*lines: str) -> None:
 
 def grouped(warnings: Sequence[tuple[str, str]]) -> list[str]:
     """(curve, text) -> one line a text, and one below with the curves that it is about."""
-    about: dict[str, list[str]] = {}
+    about: dict[str, dict[str, None]] = {}
     for curve, text in warnings:
         shared = text.replace(f" ({curve})", "").replace(f" of {curve}:", ":")
-        about.setdefault(shared, []).append(curve)
-    return [
-        line
-        for text, curves in about.items()
-        for line in (text, f"    {', '.join(dict.fromkeys(curves))}")
-    ]
+        about.setdefault(shared, {})[curve] = None
+    return [line for text, curves in about.items() for line in (text, f"    {', '.join(curves)}")]
 
 
 def print_json(value: Any) -> None:

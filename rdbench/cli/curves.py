@@ -24,7 +24,7 @@ app = typer.Typer(name="curves", help="List published curves, check files.", no_
 def list_(
     dataset: options.OnlyDataset = None,
     codec: Annotated[
-        str, options.curve_option("--codec", "-c", help="Only names that contain this text.")
+        str, options.curves("--codec", "-c", help="Only names that contain this text.")
     ] = "",
     metric: Annotated[
         str | None,

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from rdbench.cli import options
-from rdbench.cli.console import print_rows, progress, say
+from rdbench.cli.console import Verbosity, print_rows, progress, say
 from rdbench.columns import DATASET, Column, plain
 from rdbench.datasets import Dataset, Manifest, folder_of, load_dataset, manifests
 from rdbench.datasets import fetch as fetch_dataset
@@ -42,7 +42,7 @@ def fetch(name: options.DatasetName) -> None:
 
     Example: rdbench datasets fetch kodak
     """
-    dataset = fetch_dataset(name)
+    dataset = fetch_dataset(name, progress=not Verbosity.quiet)
     say(f"{name}: {len(dataset.files)} images in {folder_of(name)}")
 
 

@@ -17,9 +17,7 @@ from rdbench.spec import get_codec
 def decode(
     file: Annotated[Path, typer.Argument(help="File to decode.")],
     codec: options.CodecSpec,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Image to write; default: FILE.png.")
-    ] = None,
+    out: Annotated[Path | None, options.out("Image to write; default: FILE.png.")] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Decode a truncated file as far as it is complete.")
     ] = False,

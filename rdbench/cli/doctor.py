@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
@@ -9,7 +10,7 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.codecs import codec_row
-from rdbench.cli.console import print_json, print_rows
+from rdbench.cli.console import print_json, print_rows, track
 from rdbench.columns import Column
 from rdbench.datasets import load_dataset
 from rdbench.images import read_image
@@ -25,14 +26,13 @@ def doctor(dataset: options.ImageSet = "sample", as_json: options.AsJson = False
 
     Example: rdbench doctor
     """
-    codecs = [codec_row(name) for name in codec_names()]
+    codecs = [codec_row(name) for name in track("codecs", codec_names())]
+    known = [c["codec"] for c in codecs if c["title"]]
     report: dict[str, list[dict[str, Any]]] = {
         "machine": [{**machine(), "load": round(os.getloadavg()[0], 2)}],
-        "packages": _packages(),
-        "codecs": [
-            {key: codec[key] for key in ("codec", "available", "reason")} for codec in codecs
-        ],
-        "colour_ceilings": _colour_ceilings([c["codec"] for c in codecs if c["title"]], dataset),
+        "packages": [*map(_package, sorted({*map(_name, requires("rdbench") or [])}))],
+        "codecs": [{key: c[key] for key in ("codec", "available", "reason")} for c in codecs],
+        "colour_ceilings": list(_colour_ceilings(known, dataset)),
     }
     if as_json:
         print_json(report)
@@ -43,29 +43,22 @@ def doctor(dataset: options.ImageSet = "sample", as_json: options.AsJson = False
         print_rows(columns, rows, False, title.replace("_", " "))
 
 
-def _packages() -> list[dict[str, str | None]]:
-    names = sorted({_name(line) for line in requires("rdbench") or []})
-    return [{"package": name, "version": _version(name)} for name in names]
-
-
 def _name(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
 
-def _version(package: str) -> str | None:
+def _package(name: str) -> dict[str, str | None]:
     try:
-        return version(package)
+        return {"package": name, "version": version(name)}
     except PackageNotFoundError:
-        return None
+        return {"package": name, "version": None}
 
 
-def _colour_ceilings(names: list[str], dataset: str) -> list[dict[str, object]]:
+def _colour_ceilings(names: Sequence[str], dataset: str) -> Iterator[dict[str, object]]:
     """PSNR that codecs which convert colours could reach with no compression at all, in dB."""
-    codecs = [codec_class(name)() for name in names]
-    images = [(p.name, read_image(p.path)) for p in load_dataset(dataset).files]
-    found = [(c.name, name, c.colour_ceiling(image)) for c in codecs for name, image in images]
-    return [
-        {"codec": codec, "image": name, "psnr_rgb": ceiling}
-        for codec, name, ceiling in found
-        if ceiling is not None
-    ]
+    images = [(file.name, read_image(file.path)) for file in load_dataset(dataset).files]
+    for name in track("colour conversion", names):
+        codec = codec_class(name)()
+        for file, image in images:
+            if (ceiling := codec.colour_ceiling(image)) is not None:
+                yield {"codec": name, "image": file, "psnr_rgb": ceiling}

@@ -8,7 +8,6 @@ import typer
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, warn
 from rdbench.columns import BPP, Column
-from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, write_bytes
 from rdbench.images import read_image
 from rdbench.metrics import METRICS, score
@@ -20,12 +19,11 @@ from rdbench.types import Image
 def encode(
     image_file: Annotated[Path, typer.Argument(help="Image to encode.")],
     codec: options.CodecSpec,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; default: IMAGE.CODEC.")
-    ] = None,
+    out: Annotated[Path | None, options.out("File to write; default: IMAGE.CODEC.")] = None,
     bpp: options.ToBpp = None,
     psnr: options.ToPsnr = None,
     ms_ssim: options.ToMsSsim = None,
+    quality: options.ToQuality = "",
     n_bytes: options.ToBytes = None,
     device: options.Device = None,
     weights: options.WeightsOf = None,
@@ -40,24 +38,21 @@ def encode(
     Example: rdbench encode photo.png --codec jpeg2000 --bpp 0.5
     """
     image = read_image(image_file)
-    wanted = {"bpp": bpp, "psnr_rgb": psnr, "ms_ssim": ms_ssim, "bytes": n_bytes}
-    targets = [(name, value) for name, value in wanted.items() if value is not None]
-    if len(targets) > 1:
-        raise UsageError("give one target: --bpp, --psnr, --ms-ssim or --bytes")
+    target = options.target_of(quality, bpp=bpp, psnr_rgb=psnr, ms_ssim=ms_ssim, bytes=n_bytes)
     (spec,) = options.with_settings([codec], device=device, weights=weights)
     point = get_codec(spec)
     point.check()
     default = image_file.with_suffix(f".{point.name}")
-    target_file = output_file(out, default, [image_file, *files_of_spec(spec)], force)
+    file = output_file(out, default, [image_file, *files_of_spec(spec)], force)
     with progress(f"encoding {image_file.name}"):
-        if targets:
-            target, value = targets[0]
-            found = encode_to(target, point, image, value)
+        if target:
+            name, value = target
+            found = encode_to(name, point, image, value)
         else:
             bitstream = point.encode(image)
             found = Found(point, bitstream, float(len(bitstream.data)), 1)
-        row = _row(found, image, target_file)
-    write_bytes(target_file, found.bitstream.data)
+        row = _row(found, image, file)
+    write_bytes(file, found.bitstream.data)
     print_rows(ENCODED, [row], as_json)
     if not found.met:
         warn(f"{point.name} comes no nearer: its rate parameter takes integers only")

@@ -4,8 +4,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from rdbench.analysis.measured import measured_curves
 from rdbench.cli import options
 from rdbench.errors import UsageError
@@ -20,10 +18,7 @@ def export(
     folder: options.Folder = options.REPORTS,
     form: Annotated[str, options.choice("--format", FORMS, "Format")] = "csv",
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", help="File to write (for compressai: folder); default: stdout."
-        ),
+        Path | None, options.out("File to write (for compressai: folder); default: stdout.")
     ] = None,
     force: options.Force = False,
 ) -> None:

@@ -12,10 +12,9 @@ from rdbench.cli.console import print_rows, progress, say
 from rdbench.cli.run import sweep_with_progress
 from rdbench.datasets import load_dataset
 from rdbench.errors import RdbenchError, UsageError
-from rdbench.identity import identify
 from rdbench.images import read_image
 from rdbench.report.export import file_name
-from rdbench.spec import get_codecs, rate_of
+from rdbench.spec import get_codecs, identify, rate_of
 
 
 def latents(
@@ -60,8 +59,7 @@ def latents(
                 file = file_name(f"map-{data.name}-{title}-{Path(image_file.name).stem}")
                 maps = point.bit_maps(image)
                 written += plot_bit_maps(image, maps, title, out / "figures" / file)
-    for path in written:
-        say(str(path))
+    say(*map(str, written))
 
 
 def _require_segments(spec: str) -> None:

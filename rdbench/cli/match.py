@@ -1,14 +1,13 @@
 """``rdbench match``: codecs at one rate or one quality, image by image."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, warn
 from rdbench.errors import UsageError
-from rdbench.match import IMAGES, MEANS, Match, image_rows, match_codecs, match_rows
+from rdbench.match import IMAGES, MEANS, image_rows, match_codecs, match_rows
 from rdbench.rate_control import TOLERANCE
 
 
@@ -18,6 +17,7 @@ def match(
     bpp: options.ToBpp = None,
     psnr: options.ToPsnr = None,
     ms_ssim: options.ToMsSsim = None,
+    quality: options.ToQuality = "",
     dataset: options.ImageSet = "sample",
     out: options.OutFolder = options.REPORTS,
     jobs: options.Jobs = 1,
@@ -35,40 +35,24 @@ def match(
 
     Example: rdbench match --codec jpeg2000 --codec webp --bpp 0.5
     """
-    wanted = {"bpp": bpp, "psnr_rgb": psnr, "ms_ssim": ms_ssim}
-    given = [(name, value) for name, value in wanted.items() if value is not None]
-    if len(given) != 1:
-        raise UsageError("give one target: --bpp, --psnr or --ms-ssim")
-    ((target, value),) = given
+    target = options.target_of(quality, bpp=bpp, psnr_rgb=psnr, ms_ssim=ms_ssim)
+    if target is None:
+        raise UsageError("give a target: --bpp, --psnr, --ms-ssim or --target")
     specs = options.with_settings([anchor] * bool(anchor) + codec, device=device, weights=weights)
     with progress("matching") as advance:
         found = match_codecs(
-            specs,
-            dataset,
-            target,
-            value,
-            out,
-            jobs=jobs,
-            threads=threads,
-            on_progress=advance,
+            specs, dataset, *target, out, jobs=jobs, threads=threads, on_progress=advance
         )
     if per_image:
         print_rows(IMAGES, image_rows(found), as_json)
     else:
         print_rows(MEANS, match_rows(found), as_json)
-    warn(*_misses(found))
+    for curve, n in Counter(m.curve.spec for m in found if m.error is None and not m.met).items():
+        warn(
+            f"{curve}: {n} images miss the target by more than {TOLERANCE:.0%}, because its rate "
+            "parameter takes integers only; the gains are at the nearest rates"
+        )
     failures = [m for m in found if m.error is not None]
-    for m in failures:
-        warn(f"failed: {m.curve} on {m.image}: {m.error}")
+    warn(*(f"failed: {m.curve} on {m.image}: {m.error}" for m in failures))
     if failures:
         raise typer.Exit(1)
-
-
-def _misses(found: Sequence[Match]) -> list[str]:
-    """A line for every codec whose steps are too coarse to meet the target."""
-    missed = Counter(m.curve.spec for m in found if m.error is None and not m.met)
-    return [
-        f"{curve}: {n} images miss the target by more than {TOLERANCE:.0%}, because its rate "
-        "parameter takes integers only; the gains are at the nearest rates"
-        for curve, n in missed.items()
-    ]

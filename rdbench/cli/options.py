@@ -12,6 +12,7 @@ from typer import Argument, BadParameter, Option
 
 from rdbench.analysis.delta import METHODS
 from rdbench.analysis.delta import Method as _Method
+from rdbench.curve import metric_name
 from rdbench.datasets import manifests
 from rdbench.errors import UsageError, closest
 from rdbench.metrics import METRICS
@@ -24,25 +25,13 @@ ALL: list[Any] = []
 """The default of options that choose some of many."""
 
 
-def dataset_names() -> list[str]:
-    """Names of the registered data sets."""
-    return list(manifests())
-
-
 def curve_names() -> list[str]:
     """Names of codecs, and of the published curves."""
     return list(dict.fromkeys([*codec_names(), *(curve.codec for curve in list_curves())]))
 
 
 def choice(flag: str, values: Iterable[str], about: str, *more_flags: str) -> Any:
-    """An option with a few possible values, which are checked and completed.
-
-    Args:
-        flag: such as ``--method``.
-        values: what it may be.
-        about: what it chooses, for the help.
-        more_flags: other spellings, such as ``-m``.
-    """
+    """An option with a few possible values, which are checked, completed and named in the help."""
     known = list(values)
 
     def check(given: Any) -> Any:
@@ -62,9 +51,14 @@ def choice(flag: str, values: Iterable[str], about: str, *more_flags: str) -> An
     )
 
 
-def curve_option(*flags: str, help: str) -> Any:
+def curves(*flags: str, help: str) -> Any:
     """An option that names curves."""
     return Option(*flags, metavar="CURVE", autocompletion=curve_names, help=help)
+
+
+def out(about: str) -> Any:
+    """The option that names what a command writes."""
+    return Option("--out", "-o", help=about)
 
 
 def _target(name: str, unit: str, about: str) -> Any:
@@ -72,7 +66,7 @@ def _target(name: str, unit: str, about: str) -> Any:
 
 
 _CODEC: Any = {"metavar": "SPEC", "autocompletion": codec_names}
-_DATASET: Any = {"metavar": "DATASET", "autocompletion": dataset_names}
+_DATASET: Any = {"metavar": "DATASET", "autocompletion": lambda: list(manifests())}
 _SPEC = "Codec, as NAME or NAME:KEY=VALUE,..., or a .toml description."
 _IMAGES = "Data set or folder of images."
 _CURVE_FILE = "Also use this curve file: JSON, CSV, text or Markdown. Repeatable."
@@ -81,10 +75,10 @@ CodecSpec = Annotated[str, Option("--codec", "-c", help=_SPEC, **_CODEC)]
 CodecSpecs = Annotated[list[str], Option("--codec", "-c", help=f"{_SPEC} Repeatable.", **_CODEC)]
 CurveNames = Annotated[
     list[str],
-    curve_option("--codec", "-c", help="Only this codec or curve; default: all. Repeatable."),
+    curves("--codec", "-c", help="Only this codec or curve; default: all. Repeatable."),
 ]
 Anchor = Annotated[
-    str, curve_option("--anchor", "-a", help="Codec or curve to compare with, also with settings.")
+    str, curves("--anchor", "-a", help="Codec or curve to compare with, also with settings.")
 ]
 ImageSet = Annotated[str, Option("--dataset", "-d", help=_IMAGES, **_DATASET)]
 ImageSets = Annotated[
@@ -111,6 +105,9 @@ Threads = Annotated[int, Option("--threads", min=1, metavar="N", help="Threads p
 ToBpp = Annotated[float | None, _target("bpp", "BPP", "Rate to meet.")]
 ToPsnr = Annotated[float | None, _target("psnr", "DB", "PSNR to meet.")]
 ToMsSsim = Annotated[float | None, _target("ms-ssim", "X", "MS-SSIM to meet.")]
+ToQuality = Annotated[
+    str, Option("--target", metavar="METRIC=X", help="Score to meet, such as ssimulacra2=70.")
+]
 ToBytes = Annotated[float | None, _target("bytes", "N", "Size to meet.")]
 Device = Annotated[
     str | None, Option("--device", metavar="NAME", help="Device of learned codecs, such as cuda.")
@@ -126,12 +123,8 @@ Force = Annotated[bool, Option("--force", help="Replace existing files.")]
 def with_settings(specs: Sequence[str], **settings: str | None) -> list[str]:
     """Add settings to every spec whose codec has them.
 
-    Args:
-        specs: such as ``["jpeg", "qarv:lambda=64"]``.
-        settings: such as ``device="cuda"``; None for one that is not given.
-
-    Returns:
-        Such as ``["jpeg", "qarv:lambda=64,device=cuda"]``.
+    ``device="cuda"`` makes ``["jpeg", "qarv:lambda=64"]`` ``["jpeg",
+    "qarv:lambda=64,device=cuda"]``; a setting that is None is not given.
 
     Raises:
         UsageError: no codec has one of the settings.
@@ -141,12 +134,31 @@ def with_settings(specs: Sequence[str], **settings: str | None) -> list[str]:
     for name in given:
         if not any(name in names for names in known):
             raise UsageError(f"--{name}: none of these codecs has that setting: {', '.join(specs)}")
-    return [
-        _joined(spec, [f"{name}={value}" for name, value in given.items() if name in names])
-        for spec, names in zip(specs, known, strict=True)
-    ]
+    result = []
+    for spec, names in zip(specs, known, strict=True):
+        own = [f"{name}={value}" for name, value in given.items() if name in names]
+        separator = "," if ":" in spec else ":"
+        result.append(f"{spec}{separator}{','.join(own)}" if own else spec)
+    return result
 
 
-def _joined(spec: str, settings: Sequence[str]) -> str:
-    name, _, own = spec.partition(":")
-    return f"{name}:{','.join([own] * bool(own) + list(settings))}" if settings else spec
+def target_of(quality: str = "", **given: float | None) -> tuple[str, float] | None:
+    """Return what is to be met and how much of it; None where nothing is.
+
+    Args:
+        quality: what was given for `ToQuality`, or "".
+        given: what was given for the other targets, by their names; None for nothing.
+
+    Raises:
+        UsageError: several are given, or the first is not a metric and a number.
+    """
+    targets = [(name, value) for name, value in given.items() if value is not None]
+    if quality:
+        name, _, text = quality.partition("=")
+        try:
+            targets.append((metric_name(name), float(text)))
+        except ValueError:
+            raise UsageError(f"--target takes METRIC=NUMBER, not {quality!r}") from None
+    if len(targets) > 1:
+        raise UsageError("give one target, not " + " and ".join(name for name, _ in targets))
+    return targets[0] if targets else None

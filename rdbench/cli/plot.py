@@ -1,6 +1,5 @@
 """``rdbench plot``: rate-distortion figures."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from rdbench.errors import UsageError
 from rdbench.files import output_files
 from rdbench.published import list_curves
 from rdbench.report.plots import COLUMN_IN, FORMATS, LANDMARKS, PAGE_IN, plot_curves
-from rdbench.store import kept_in
+from rdbench.store import kept_in, run_command
 
 
 def plot(
@@ -26,10 +25,7 @@ def plot(
     published: Annotated[
         str, typer.Option(help="Published curves: none, all, or names separated by commas.")
     ] = ",".join(LANDMARKS),
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder to write; default: FOLDER/figures."),
-    ] = None,
+    out: Annotated[Path | None, options.out("Folder to write; default: FOLDER/figures.")] = None,
     width: Annotated[
         float,
         typer.Option(
@@ -42,7 +38,7 @@ def plot(
 ) -> None:
     """Draw rate-distortion curves.
 
-    Shows PSNR and MS-SSIM over rate for each data set, as PNG, PDF and SVG. `--codec` chooses
+    Shows every measured metric over rate for each data set, as PNG, PDF and SVG. `--codec` chooses
     among your own curves.
 
     Example: rdbench plot reports
@@ -52,7 +48,7 @@ def plot(
     datasets = {dataset} if dataset else {c.dataset for c in own}
     literature = [c for c in list_curves() if c.dataset in datasets]
     curves = own + _chosen(literature, published)
-    if not any(c.has("psnr_rgb") or c.has("ms_ssim") for c in curves):
+    if not any(c.has(metric) for c in curves for metric in c.scores):
         where = f"{folder} on {dataset!r}" if dataset else str(folder)
         advice = _how_to_measure(folder, dataset, sorted({c.dataset for c in every}))
         raise UsageError(f"no curve to draw in {where}; {advice}")
@@ -70,8 +66,7 @@ def plot(
 def _how_to_measure(folder: Path, dataset: str | None, known: Sequence[str]) -> str:
     if dataset and known:
         return f"there are some on {', '.join(known)}"
-    words = ("rdbench", "run", "--codec", "jpeg", "--dataset", dataset or "sample")
-    return f"measure one, such as `{shlex.join((*words, '--out', str(folder)))}`"
+    return f"measure one, such as `{run_command('jpeg', dataset or 'sample', folder)}`"
 
 
 def _chosen(curves: Sequence[Curve], names: str) -> list[Curve]:

@@ -17,9 +17,7 @@ from rdbench.store import Store, kept_in
 
 def report(
     folder: options.Folder = options.REPORTS,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; default: FOLDER/report.html.")
-    ] = None,
+    out: Annotated[Path | None, options.out("File to write; default: FOLDER/report.html.")] = None,
     images: Annotated[
         str | None,
         typer.Option(
@@ -43,7 +41,10 @@ def report(
     from rdbench.report.page import make_page, write_page
 
     rates, wanted = _rates(bpp), images or "1"
-    read = [*kept_in(folder), *_images_of(folder), *files]
+    with Store(folder, create=False) as store:
+        sets = {store.source_of(name): names for name, names in store.datasets().items()}
+    shown = [file for source, names in sets.items() for file in files_of(source, names)]
+    read = [*kept_in(folder), *shown, *files]
     target = output_file(out, folder / "report.html", read, force=True)
     imported = import_curves(files)
     with progress("report") as advance:
@@ -59,13 +60,6 @@ def report(
     typer.echo(target)
     if images and any(dataset["missing"] for dataset in page.data["datasets"]):
         raise typer.Exit(1)
-
-
-def _images_of(folder: Path) -> list[Path]:
-    """Every image that the page may show."""
-    with Store(folder, create=False) as store:
-        sets = {store.source_of(name): images for name, images in store.datasets().items()}
-    return [file for source, images in sets.items() for file in files_of(source, images)]
 
 
 def _rates(text: str) -> list[float]:

@@ -1,5 +1,6 @@
 """``rdbench reproduce``: the tables and figures of a paper, and what becomes of them here."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +17,7 @@ def reproduce(
     paper: Annotated[str, typer.Argument(help="qarv, qvrf, or another registered paper.")],
     folder: options.Folder = options.REPORTS,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder to write; default: FOLDER/reproduce-PAPER."),
+        Path | None, options.out("Folder to write; default: FOLDER/reproduce-PAPER.")
     ] = None,
     force: options.Force = False,
     as_json: options.AsJson = False,
@@ -40,20 +40,19 @@ def reproduce(
     else:
         say(description.title, description.url)
         for item, finding in found:
-            _show(f"{item.name}. {item.caption}", finding)
+            typer.echo(f"\n{item.name}. {item.caption}")
+            print_rows(VALUES, value_rows(finding), False)
+            for line in _remarks(finding):
+                typer.echo(f"  {line}")
     with progress("writing"):
         written = write(description, found, target)
     say(*map(str, written))
 
 
-def _show(title: str, finding: Finding) -> None:
-    typer.echo(f"\n{title}")
-    print_rows(VALUES, value_rows(finding), False)
-    for note in finding.notes:
-        typer.echo(f"  {note}")
+def _remarks(finding: Finding) -> Iterator[str]:
+    """What a finding has besides values, line by line."""
+    yield from finding.notes
     for plot in finding.plots:
-        typer.echo(f"  drawn: {plot.name}")
+        yield f"drawn: {plot.name}"
     for missing in finding.missing:
-        typer.echo(f"  missing: {missing.what}")
-        for step in missing.steps:
-            typer.echo(f"    {step}")
+        yield from (f"missing: {missing.what}", *(f"  {step}" for step in missing.steps))

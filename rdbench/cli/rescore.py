@@ -16,12 +16,11 @@ def rescore(
 
     The kept bitstreams are decoded; nothing is encoded again.
 
-    Example: rdbench rescore reports --metric vif --metric fsim
+    Example: rdbench rescore reports --metric ssimulacra2 --metric ssim
     """
     with progress("rescoring") as advance:
         outcome = rescore_store(folder, metric, jobs=jobs, on_progress=advance)
-    for problem in outcome.problems:
-        warn(f"not rescored: {problem}")
+    warn(*(f"not rescored: {problem}" for problem in outcome.problems))
     say(f"{outcome.n_records} records rescored, {len(outcome.problems)} not: {folder}")
     if outcome.problems:
         raise typer.Exit(1)

@@ -1,7 +1,6 @@
 """``rdbench run``: measure codecs on data sets."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -62,7 +61,7 @@ def run(
     print_rows(POINTS, summarize(outcome.records, outcome.datasets), as_json)
     for curve in measured_curves(outcome.records, outcome.datasets):
         for note in notes_on(curve):
-            if note.kind not in ("short", "incomplete"):
+            if note.kind not in ("short", "incomplete", "lossless"):
                 say(f"{curve.label} on {curve.dataset}: {note.message}")
     if outcome.failures or outcome.n_missing:
         raise typer.Exit(1)
@@ -72,7 +71,13 @@ def sweep_with_progress(
     codecs: Sequence[str], datasets: Sequence[str], out: Path, **settings: Any
 ) -> Outcome:
     """Run a sweep with progress and report its outcome on stderr."""
-    with _progress(", ".join(datasets)) as on_progress:
+    with progress(", ".join(datasets)) as advance:
+
+        def on_progress(state: Progress) -> None:
+            failed = f"{state.n_failed} failed" if state.n_failed else ""
+            made = f"{state.record.spec} on {state.record.image}" if state.record else ""
+            advance(state.n_made, state.n_left, failed, made)
+
         try:
             outcome = run_sweep(
                 codecs, datasets, out, on_progress=on_progress, on_message=say, **settings
@@ -80,23 +85,10 @@ def sweep_with_progress(
         except Stopped as stop:
             stop.add_note(f"what was measured is in {out}; run the same command again to resume")
             raise
-    for failure in outcome.failures:
-        warn(f"failed: {failure.spec} on {failure.image}: {failure.error}")
+    warn(*(f"failed: {r.spec} on {r.image}: {r.error}" for r in outcome.failures))
     n_failed = len(outcome.failures)
     n_done = len(outcome.records) - outcome.n_measured - n_failed
     say(f"{outcome.n_measured} measured, {n_done} already done, {n_failed} failed: {out}")
     if outcome.n_missing:
         warn(f"{outcome.n_missing} were not measured; run the same command again to resume")
     return outcome
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[Progress], None]]:
-    with progress(what) as advance:
-
-        def on_progress(state: Progress) -> None:
-            failed = f"{state.n_failed} failed" if state.n_failed else ""
-            made = f"{state.record.spec} on {state.record.image}" if state.record else ""
-            advance(state.n_made, state.n_left, failed, made)
-
-        yield on_progress

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from rdbench.analysis.overview import TABLES, Request, bd_rates
 from rdbench.cli import options
-from rdbench.cli.console import grouped, say, warn
+from rdbench.cli.console import grouped, progress, say, warn
 from rdbench.errors import RdbenchError
 from rdbench.report.tables import FORMS, csv_text, table
 
@@ -33,9 +33,10 @@ def tables(
     for one in name or TABLES:
         caption, rows_of, shown = TABLES[one]
         if one == "bdrate":
+            with progress(one):
+                found, choices = bd_rates(request)
             caption = f"{caption} against {anchor}, {metric}, {method}"
-            found = bd_rates(request)
-            warn(*found.choices, *grouped(found.notes))
+            warn(*choices, *grouped(found.notes))
             rows, own_is_compared = found.rows, found.own_is_compared
         else:
             rows = rows_of(request)

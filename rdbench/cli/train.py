@@ -30,8 +30,12 @@ def train(
     start: Annotated[str, typer.Option(help="File of weights to start from.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, max=4096, help="CPU threads per process.")] = 2,
-    loaders: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
-    compile_: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Wall time to fit the recipe into (0: count its steps).")
+    ] = 0,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="On a GPU: neither CUDA graphs nor torch.compile.")
+    ] = False,
     validate: Annotated[
         str, typer.Option(help="Data set to measure the weights on, with real files.")
     ] = "",
@@ -55,7 +59,7 @@ def train(
     training = cls.training(
         TrainingOptions(
             recipe=config, images=image_files(data), read=read_image, out=out, start=start,
-            device=device, threads=threads, loaders=loaders, compile=compile_,
+            device=device, threads=threads, eager=eager, minutes=minutes,
         )
     )  # fmt: skip
     if training.reports:

@@ -1,7 +1,7 @@
 """``rdbench variable-rate-penalty``: what one model for all rates costs."""
 
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -17,11 +17,10 @@ from rdbench.errors import UsageError
 
 def variable_rate_penalty(
     codec: Annotated[
-        str, options.curve_option("--codec", "-c", help="The variable-rate codec or curve.")
+        str, options.curves("--codec", "-c", help="The variable-rate codec or curve.")
     ],
     fixed: Annotated[
-        list[str],
-        options.curve_option("--fixed", help="Codec with a model per rate. Repeatable."),
+        list[str], options.curves("--fixed", help="Codec with a model per rate. Repeatable.")
     ],
     dataset: options.OnlyDataset = None,
     metric: options.Metric = "psnr",
@@ -49,23 +48,16 @@ def variable_rate_penalty(
     if as_json:
         print_json(found.row())
         return
-    overlap = found.overall.overlap
+    overall = found.overall
+    intervals = [asdict(i) | {"rate": f"{i.bpp_low:.3f}-{i.bpp_high:.3f}"} for i in found.intervals]
+    quality = {"quality_low": overall.overlap.low, "quality_high": overall.overlap.high}
     rows: list[dict[str, Any]] = [
-        {
-            "rate": "all",
-            "quality_low": overlap.low,
-            "quality_high": overlap.high,
-            "bd_rate_percent": found.overall.bd_rate_percent,
-        },
-        *(
-            dataclasses.asdict(i) | {"rate": f"{i.bpp_low:.3f}-{i.bpp_high:.3f}"}
-            for i in found.intervals
-        ),
+        {"rate": "all", "bd_rate_percent": overall.bd_rate_percent, **quality},
+        *intervals,
         {"rate": "mean of intervals", "bd_rate_percent": found.mean_of_intervals_percent},
     ]
     print_rows(INTERVALS, rows, False, f"{variable.label} against {', '.join(found.fixed)}")
-    for text in found.overall.warnings:
-        say(text)
+    say(*overall.warnings)
 
 
 INTERVALS = (

@@ -1,4 +1,4 @@
-"""MS-SSIM, equal to the package pytorch-msssim, many times as fast.
+"""MS-SSIM on RGB and on luma, equal to the package pytorch-msssim, many times as fast.
 
 With ``s = x + y`` and ``d = x - y`` for samples x, y of the two images, the SSIM index needs two
 local means m and two local variances:
@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rdbench.metrics.luma import luma
 from rdbench.metrics.metric import Metric
 from rdbench.types import Image, Reconstruction
 
@@ -57,6 +58,14 @@ def ms_ssim(image: Image, reconstruction: Reconstruction) -> float | None:
     with ThreadPoolExecutor(min(3, cv2.getNumThreads())) as threads:
         values = list(threads.map(_channel, cv2.split(image), cv2.split(reconstruction)))
     return min(1.0, math.fsum(values) / len(values))
+
+
+def ms_ssim_y(image: Image, reconstruction: Reconstruction) -> float | None:
+    """MS-SSIM of the luma (BT.709, full range); see `ms_ssim`."""
+    if min(image.shape[:2]) < SMALLEST_SIDE:
+        return None
+    a, b = luma(image), luma(reconstruction)
+    return min(1.0, _multi_scale((a + b).astype(np.float32), (a - b).astype(np.float32)))
 
 
 def _channel(original: npt.NDArray[Any], decoded: npt.NDArray[Any]) -> float:
@@ -120,4 +129,16 @@ METRIC = Metric(
     title="MS-SSIM (RGB)",
     source="Wang, Simoncelli, Bovik 2003; as pytorch-msssim 1.0.0, mean over R, G and B",
     function=ms_ssim,
+    worst=0,
+    best=1,
+    shown_in_db=True,
+)
+MS_SSIM_Y = Metric(
+    name="ms_ssim_y",
+    title="MS-SSIM-Y (BT.709)",
+    source="Wang, Simoncelli, Bovik 2003; as pytorch-msssim 1.0.0, on luma",
+    function=ms_ssim_y,
+    worst=0,
+    best=1,
+    shown_in_db=True,
 )

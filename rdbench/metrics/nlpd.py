@@ -1,5 +1,7 @@
 """NLPD: distance in a Laplacian pyramid, normalized as the early visual system does."""
 
+import math
+
 import cv2
 import numpy as np
 
@@ -63,5 +65,10 @@ def _normalize(plane: Plane, sigma: float, weights: tuple[float, ...]) -> Plane:
 
 
 METRIC = Metric(
-    name="nlpd", title="NLPD (luma)", source="Laparra et al. 2016", function=nlpd, better="lower"
+    name="nlpd",
+    title="NLPD (luma)",
+    source="Laparra et al. 2016",
+    function=nlpd,
+    worst=math.inf,
+    best=0,
 )

@@ -5,14 +5,14 @@ nothing is downloaded without being asked for.
 """
 
 import functools
-from importlib.util import find_spec
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rdbench.errors import Unavailable
-from rdbench.metrics.metric import Metric
+from rdbench.metrics.metric import Metric, needs
 from rdbench.types import Image, Reconstruction
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ def check(title: str, weights: str) -> None:
         title: of the metric.
         weights: name of torchvision's file in torch's cache.
     """
-    for library in ("torchmetrics", "torchvision"):
-        if find_spec(library) is None:
-            raise Unavailable(f"{title} needs {library}: pip install 'rdbench[perceptual]'")
+    needs(title, "perceptual", "torchmetrics", "torchvision")
     import torch
 
     folder = Path(torch.hub.get_dir()) / "checkpoints"
@@ -96,16 +94,20 @@ def _batch(image: Reconstruction) -> "torch.Tensor":
 LPIPS = Metric(
     name="lpips",
     title="LPIPS (AlexNet)",
-    source="Zhang et al. 2018, as torchmetrics has it",
+    source="Zhang et al. 2018; torchmetrics",
     function=lpips,
-    better="lower",
+    worst=math.inf,
+    best=0,
     check=functools.partial(check, "LPIPS", "alexnet-owt-7be5be79.pth"),
+    libraries=("torchmetrics", "torchvision"),
 )
 DISTS = Metric(
     name="dists",
     title="DISTS (VGG16)",
-    source="Ding et al. 2022, as torchmetrics has it",
+    source="Ding et al. 2022; torchmetrics",
     function=dists,
-    better="lower",
+    worst=1,
+    best=0,
     check=functools.partial(check, "DISTS", "vgg16-397923af.pth"),
+    libraries=("torchmetrics", "torchvision"),
 )

@@ -8,21 +8,57 @@ from typing import Any, Literal
 import numpy as np
 
 from rdbench.errors import DataError, Unavailable, UsageError
-from rdbench.metrics.fsim import METRIC as FSIM
-from rdbench.metrics.iw_ssim import METRIC as IW_SSIM
+from rdbench.metrics import (
+    butteraugli,
+    ciede2000,
+    ms_ssim,
+    nlpd,
+    perceptual,
+    psnr,
+    psnr_hvs,
+    sets,
+    ssim,
+    ssimulacra2,
+    structure,
+    video,
+    viewing,
+)
 from rdbench.metrics.metric import Metric
-from rdbench.metrics.ms_ssim import METRIC as MS_SSIM
-from rdbench.metrics.nlpd import METRIC as NLPD
-from rdbench.metrics.perceptual import DISTS, LPIPS
-from rdbench.metrics.psnr import METRIC as PSNR_RGB
-from rdbench.metrics.psnr_hvs import METRIC as PSNR_HVS_M
-from rdbench.metrics.vif import METRIC as VIF
 from rdbench.types import Image, Reconstruction
 
 METRICS: dict[str, Metric] = {
-    m.name: m for m in (PSNR_RGB, MS_SSIM, PSNR_HVS_M, VIF, FSIM, IW_SSIM, NLPD, LPIPS, DISTS)
+    metric.name: metric
+    for metric in (
+        psnr.METRIC,
+        ms_ssim.METRIC,
+        psnr.PSNR_Y,
+        psnr.PSNR_YUV,
+        ms_ssim.MS_SSIM_Y,
+        ssim.METRIC,
+        ssimulacra2.METRIC,
+        butteraugli.BUTTERAUGLI,
+        butteraugli.BUTTERAUGLI_MAX,
+        video.VMAF,
+        video.VMAF_NEG,
+        video.XPSNR,
+        video.CAMBI,
+        ciede2000.METRIC,
+        psnr_hvs.METRIC,
+        structure.VIF,
+        structure.FSIM,
+        structure.IW_SSIM,
+        structure.HAARPSI,
+        structure.GMSD,
+        nlpd.METRIC,
+        viewing.FLIP,
+        viewing.CVVDP,
+        perceptual.LPIPS,
+        perceptual.DISTS,
+        sets.FID_256,
+        sets.KID,
+    )
 }
-"""All metrics by name. To add one, write a module with a ``METRIC`` and add it to this list."""
+"""All metrics by name. To add one, write a module with a `Metric` and add it to this list."""
 
 AGGREGATION = "mean of per-image values"
 

@@ -1,10 +1,12 @@
-"""PSNR on RGB: 10 log10(peak^2 / MSE) with the error of all three channels."""
+"""PSNR on RGB, on luma and on YUV: ``10 log10(peak^2 / MSE)``."""
 
 import math
 
 import cv2
 import numpy as np
 
+from rdbench.metrics.colour import yuv444
+from rdbench.metrics.luma import luma
 from rdbench.metrics.metric import Metric
 from rdbench.types import Image, Reconstruction
 
@@ -35,7 +37,31 @@ def psnr_rgb(image: Image, reconstruction: Reconstruction) -> float | None:
         The PSNR, or None where the reconstruction equals the original: the ratio is infinite, which
         no mean survives. A verified record without ``psnr_rgb`` is a lossless one.
     """
-    mse = mse_rgb(image, reconstruction)
+    return _psnr(mse_rgb(image, reconstruction))
+
+
+def psnr_y(image: Image, reconstruction: Reconstruction) -> float | None:
+    """PSNR of the luma in dB; None where no luma differs.
+
+    BT.709 full range, not rounded. Luma by BT.601 differs by several dB where the error is mostly
+    chroma, and limited range raises every value by ``20 log10(255 / 219)``, 1.3 dB.
+    """
+    return _psnr(float(np.mean(np.square(luma(image) - luma(reconstruction)))))
+
+
+def psnr_yuv(image: Image, reconstruction: Reconstruction) -> float | None:
+    """``(6 PSNR_Y + PSNR_Cb + PSNR_Cr) / 8`` in dB; None where a component does not differ.
+
+    The components are those of YUV 4:4:4 in 8 bits, BT.709 full range. The weighted mean is that
+    of the dBs, as in JVET; the PSNR of the weighted error is up to 4 dB lower.
+    """
+    pairs = zip(yuv444(image), yuv444(reconstruction), strict=True)
+    values = [_psnr(cv2.norm(a, b, cv2.NORM_L2SQR) / a.size) for a, b in pairs]
+    y, cb, cr = values
+    return (6 * y + cb + cr) / 8 if y and cb and cr else None
+
+
+def _psnr(mse: float) -> float | None:
     return 10 * math.log10(PEAK**2 / mse) if mse else None
 
 
@@ -45,4 +71,24 @@ METRIC = Metric(
     unit="dB",
     source="10 log10(255^2 / MSE), MSE over R, G and B together",
     function=psnr_rgb,
+    worst=0,
+    best=math.inf,
+)
+PSNR_Y = Metric(
+    name="psnr_y",
+    title="PSNR-Y (BT.709)",
+    unit="dB",
+    source="10 log10(255^2 / MSE) of luma, BT.709 full range",
+    function=psnr_y,
+    worst=0,
+    best=math.inf,
+)
+PSNR_YUV = Metric(
+    name="psnr_yuv",
+    title="PSNR-YUV (6:1:1)",
+    unit="dB",
+    source="(6 PSNR_Y + PSNR_Cb + PSNR_Cr) / 8 of YUV 4:4:4, 8 bits, BT.709 full range",
+    function=psnr_yuv,
+    worst=0,
+    best=math.inf,
 )

@@ -85,4 +85,6 @@ METRIC = Metric(
     unit="dB",
     source="Ponomarenko et al. 2007",
     function=psnr_hvs_m,
+    worst=-math.inf,
+    best=math.inf,
 )

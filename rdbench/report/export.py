@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FIRST = ("codec", "spec", "dataset", "image", "width", "height", "n_bytes", "bpp", *METRICS,
-          "encode_s", "decode_s", "error", "flag")  # fmt: skip
+          "encode_s", "decode_s", "exact", "error", "flag")  # fmt: skip
 
 
 def flat_row(record: Record) -> dict[str, Any]:
@@ -35,7 +35,8 @@ def flat_row(record: Record) -> dict[str, Any]:
     row |= {"weights_kind": record.weights_kind, "weights": weights.get("configuration", "")}
     row["segments"] = json.dumps(row["segments"])
     row["provenance"] = json.dumps(row["provenance"], sort_keys=True)
-    row |= {"bpp": record.bpp, **{name: scores.get(name) for name in METRICS}}
+    row |= {"bpp": record.bpp, "exact": record.exact}
+    row |= {name: scores.get(name) for name in METRICS}
     row["flag"] = implausible(record.bpp, row["psnr_rgb"])
     return {name: row[name] for name in dict.fromkeys((*_FIRST, *row))}
 

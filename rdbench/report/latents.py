@@ -22,10 +22,6 @@ def plot_latents(rows: Rows, out: Path) -> list[Path]:
 
     Args:
         rows: of ``rdbench.analysis.latents.latent_rows``.
-        out: folder of the files.
-
-    Returns:
-        The files written.
     """
     import matplotlib as mpl
 
@@ -44,7 +40,6 @@ def shares_figure(rows: Rows, title: str) -> "Figure":
 
     Args:
         rows: of one curve, from ``rdbench.analysis.latents.latent_rows``.
-        title: of the figure.
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
@@ -82,13 +77,7 @@ def plot_bit_maps(
     """Draw where in an image the bits of each latent go, and of all together.
 
     Args:
-        image: the image.
         maps: name of a latent -> ideal bits at each of its positions, (h, w).
-        title: of the figure.
-        path: of the files, without suffix.
-
-    Returns:
-        The files written.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdbench.curve import Curve, quality_title
+from rdbench.errors import printable
 from rdbench.files import output_files, write_figure
 from rdbench.metrics import METRICS
-from rdbench.printable import printable
 from rdbench.report.export import file_names
 from rdbench.report.fonts import quiet_fonts, use_fonts_for_names
 
@@ -57,7 +57,6 @@ class Panel:
     """One rate-distortion diagram of a figure.
 
     Attributes:
-        title: line above it.
         metric: ``psnr_rgb`` or ``ms_ssim``.
         curves: of one data set; those without the metric are left out.
         max_bpp: where the rate axis ends; None for where the curves do.
@@ -83,12 +82,8 @@ def plot_curves(
         curves: curves of any data sets; points without a mean are left out.
         out: folder of the files, ``DATASET-METRIC.FORMAT``.
         formats: of png (300 dpi), pdf, svg.
-        width_in: width of a figure in inches.
         replace: False to refuse to replace existing files, before the first is written.
         datasets: others that have figures in the folder, whose files keep their names.
-
-    Returns:
-        The files written.
 
     Raises:
         UsageError: a file exists and ``replace`` is False.
@@ -141,7 +136,6 @@ def rd_figure(panels: Sequence[Panel], width_in: float = PAGE_IN) -> "Figure":
 
     Args:
         panels: at most three a row.
-        width_in: width of the figure in inches.
     """
     from matplotlib.figure import Figure
 
@@ -208,9 +202,10 @@ def _best_first(panels: Sequence[Panel], keys: Iterable[Key]) -> list[Key]:
     qualities: dict[Key, list[float]] = {key: [] for key in keys}
     for panel in panels:
         drawn = [c for c in panel.curves if _has_points(c, panel.metric)]
-        for c in drawn:
-            middle = _middle_rate(drawn, panel.metric)
-            qualities[_key(c)].append(_quality_at(c, panel.metric, middle))
+        points = {_key(c): c.points(panel.metric) for c in drawn}
+        middle = np.median([rate for rates, _ in points.values() for rate in rates] or [0.0])
+        for key, (rates, quality) in points.items():
+            qualities[key].append(float(np.interp(middle, rates, quality)))
     return sorted(qualities, key=lambda key: -float(np.mean(qualities[key])))
 
 
@@ -227,15 +222,6 @@ def _explanation(curves: Sequence[Curve]) -> str:
     if any(c.variable_rate is False for c in curves):
         lines.append("hollow: a model for each rate")
     return "\n".join(lines)
-
-
-def _middle_rate(curves: Sequence[Curve], metric: str) -> float:
-    return float(np.median(np.concatenate([c.points(metric)[0] for c in curves])))
-
-
-def _quality_at(curve: Curve, metric: str, bpp: float) -> float:
-    rates, qualities = curve.points(metric)
-    return float(np.interp(bpp, rates, qualities))
 
 
 def _draw(axes: "Axes", curve: Curve, metric: str, number: int) -> "Line2D":

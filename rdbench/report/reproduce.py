@@ -81,11 +81,7 @@ def _value(value: Value) -> dict[str, Any]:
 
 
 def draw(found: Found, folder: Path) -> list[Path]:
-    """Draw every figure that can be drawn, as PNG, PDF and SVG.
-
-    Returns:
-        The files written.
-    """
+    """Draw every figure that can be drawn, as PNG, PDF and SVG."""
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
@@ -108,11 +104,7 @@ def check_files(paper: Paper, found: Found, folder: Path, replace: bool) -> None
 
 
 def write(paper: Paper, found: Found, folder: Path) -> list[Path]:
-    """Write ``PAPER.md``, ``.tex``, ``.html`` and ``.json``, and the figures next to them.
-
-    Returns:
-        The files written.
-    """
+    """Write ``PAPER.md``, ``.tex``, ``.html`` and ``.json``, and the figures next to them."""
     texts = (
         markdown(paper, found),
         latex(paper, found),

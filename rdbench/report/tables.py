@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from rdbench.columns import Column, Row, is_numeric, shown
-from rdbench.printable import printable
+from rdbench.errors import printable
 
 _LINES_OF_A_PAGE = 45
 
@@ -46,10 +46,8 @@ def table(columns: Sequence[Column], rows: Sequence[Row], form: str, caption: st
 
     Args:
         columns: those that hold nothing but None are left out.
-        rows: of the table.
         form: a key of FORMS: ``markdown``; ``latex``, a ``table`` that needs the package booktabs,
             or a ``longtable`` where it takes more than a page; ``html``, a ``table`` element.
-        caption: line above the table.
     """
     columns = shown(columns, rows)
     if not columns:

@@ -13,8 +13,6 @@ def draw_log(log: Path, title: str, path: Path) -> None:
 
     Args:
         log: a CSV file whose columns are the fields of rdbench.types.Progress.
-        title: of the figure.
-        path: figure to write.
     """
     from matplotlib.figure import Figure
     from scipy.ndimage import median_filter

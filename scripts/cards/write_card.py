@@ -12,6 +12,7 @@ parts of the training.
 
 import argparse
 import json
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -100,18 +101,18 @@ def _trained(folder: Path, args: argparse.Namespace) -> list[str]:
     steps = log["step"].diff().fillna(log["step"])
     batches = [recipe.at(step - 1)[0].batch for step in log["step"]]
     hours = float((steps * batches / log["images_per_s"]).sum()) / 3600
+    bounds = [0, *accumulate(stage.steps for stage in recipe.stages)]
     stages: list[dict[str, Any]] = [
         {
             "steps": stage.steps,
             "batch": stage.batch,
             "crop": stage.crop,
-            "learning_rate": f"{stage.learning_rate:g} to "
-            f"{stage.final_learning_rate or stage.learning_rate:g}",
+            "learning_rate": f"{recipe.at(begin)[1]:.3g} to {recipe.at(end - 1e-6)[1]:.3g}",
             "precision": stage.precision,
             "frozen": " ".join(stage.frozen) or None,
             "settings": " ".join(f"{k}={v}" for k, v in stage.settings.items()) or None,
         }
-        for stage in recipe.stages
+        for stage, begin, end in zip(recipe.stages, bounds, bounds[1:], strict=False)
     ]
     before = [f.name for f in args.training[: args.training.index(folder)]]
     begin = before[-1] if before else recipe.start or "random numbers"

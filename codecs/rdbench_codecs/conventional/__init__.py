@@ -1,1 +1,1 @@
-"""Conventional codecs, from JPEG to VTM, one file each."""
+"""Conventional codecs, from JPEG to VVC, one file for each codec or family."""

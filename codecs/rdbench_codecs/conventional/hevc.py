@@ -25,18 +25,13 @@ import numpy as np
 import pillow_heif
 
 from rdbench.errors import Unavailable
-from rdbench.types import Bitstream, Codec, Image
-from rdbench_codecs.conventional.limits import (
-    decoding,
-    encoding,
-    require_range,
-    require_rgb,
-    require_size,
-)
+from rdbench.types import Image
+from rdbench_codecs.conventional.library import LibraryCodec
+from rdbench_codecs.conventional.limits import Ranges, require_size
 
 
 @dataclass(frozen=True)
-class Hevc(Codec):
+class Hevc(LibraryCodec):
     """HEVC intra, 4:4:4, 8 bit.
 
     Attributes:
@@ -48,21 +43,18 @@ class Hevc(Codec):
     title: ClassVar[str] = "HEVC intra 4:4:4 (x265, HEIC)"
     rate_parameters: ClassVar[tuple[str, ...]] = ("qp",)
     ladder_values: ClassVar[tuple[int, ...]] = tuple(range(47, 11, -5))
+    ranges: ClassVar[Ranges] = {"qp": (0, 51)}
 
     qp: int = 32
     preset: Literal["ultrafast", "fast", "medium", "slow", "veryslow", "placebo"] = "slow"
-
-    def __post_init__(self) -> None:
-        require_range(self, "qp", 0, 51)
 
     def check(self) -> None:
         """Unavailable where pillow-heif was built without x265."""
         if "x265" not in pillow_heif.libheif_info()["encoders"]:
             raise Unavailable("this pillow-heif has no x265: pip install pillow-heif from PyPI")
 
-    def encode(self, image: Image) -> Bitstream:
+    def compress(self, image: Image) -> bytes:
         """One HEIC file without metadata."""
-        self.check()
         file = io.BytesIO()
         height, width = image.shape[:2]
         options = {
@@ -74,19 +66,16 @@ class Hevc(Codec):
             "x265:ipratio": "1",
             "x265:pools": "none",
         }
-        with encoding(image):
-            pillow_heif.encode(
-                "RGB", (width, height), image.tobytes(), file, chroma=444, enc_params=options
-            )
-        return Bitstream(file.getvalue())
+        pillow_heif.encode(
+            "RGB", (width, height), image.tobytes(), file, chroma=444, enc_params=options
+        )
+        return file.getvalue()
 
-    def decode(self, data: bytes) -> Image:
-        """The pixels."""
-        with decoding():
-            image = pillow_heif.open_heif(data)
-            require_size(*image.size)
-            pillow_heif.options.DECODE_THREADS = 1
-            return require_rgb(np.asarray(image))
+    def decompress(self, data: bytes) -> Image:
+        image = pillow_heif.open_heif(data)
+        require_size(*image.size)
+        pillow_heif.options.DECODE_THREADS = 1
+        return np.asarray(image)
 
     def versions(self) -> Mapping[str, str]:
         """Of the binding and the libraries."""

@@ -10,27 +10,23 @@ leaves RGB as it is: over twice the rate). One tile, one quality layer, bare cod
 Source: ITU-T T.800; https://www.openjpeg.org.
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import numpy as np
-from PIL import Image as PilImage
-from PIL import __version__, features
+from rdbench_codecs.conventional.library import PillowCodec
+from rdbench_codecs.conventional.limits import Ranges
 
-from rdbench.types import Bitstream, Codec, Image
-from rdbench_codecs.conventional.limits import (
-    decoding,
-    encoding,
-    require_range,
-    require_rgb,
-    require_size,
-)
+CODESTREAM = {
+    "no_jp2": True,
+    "comment": " ",  # the least there can be; else OpenJPEG signs with 37 bytes
+    "mct": 1,
+}
+"""What Pillow must be told to write a J2K file in luma and chroma."""
 
 
 @dataclass(frozen=True)
-class Jpeg2000(Codec):
+class Jpeg2000(PillowCodec):
     """JPEG 2000, irreversible.
 
     Attributes:
@@ -41,34 +37,14 @@ class Jpeg2000(Codec):
     title: ClassVar[str] = "JPEG 2000 (OpenJPEG)"
     rate_parameters: ClassVar[tuple[str, ...]] = ("bpp",)
     ladder_values: ClassVar[tuple[float, ...]] = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
+    ranges: ClassVar[Ranges] = {"bpp": (0.001, 24.0)}
+    format: ClassVar[str] = "JPEG2000"
+    library: ClassVar[tuple[str, str]] = ("openjpeg", "jpg_2000")
 
     bpp: float = 1.0
 
-    def __post_init__(self) -> None:
-        require_range(self, "bpp", 0.001, 24.0)
-
-    def encode(self, image: Image) -> Bitstream:
-        """One JPEG 2000 codestream (J2K, no JP2 boxes)."""
-        file = io.BytesIO()
-        with encoding(image):
-            PilImage.fromarray(image).save(
-                file,
-                "JPEG2000",
-                no_jp2=True,
-                comment=" ",  # the least there can be; else OpenJPEG signs with 37 bytes
-                irreversible=True,
-                mct=1,
-                quality_mode="rates",
-                quality_layers=[24 / self.bpp],
-            )
-        return Bitstream(file.getvalue())
-
-    def decode(self, data: bytes) -> Image:
-        """The pixels."""
-        with decoding(), PilImage.open(io.BytesIO(data), formats=("JPEG2000",)) as image:
-            require_size(*image.size)
-            return require_rgb(np.asarray(image))
-
-    def versions(self) -> Mapping[str, str]:
-        """Of the binding and the library."""
-        return {"pillow": __version__, "openjpeg": features.version_codec("jpg_2000") or ""}
+    def options(self) -> Mapping[str, Any]:
+        layers = [24 / self.bpp]
+        return CODESTREAM | {
+            "irreversible": True, "quality_mode": "rates", "quality_layers": layers
+        }  # fmt: skip

@@ -1,8 +1,8 @@
 """What the conventional codecs share: limits on images, and the errors of foreign libraries."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import PIL
@@ -14,11 +14,24 @@ MAX_PIXELS = 89_478_485
 """Largest image that is encoded or decoded: a quarter of a GiB as RGB, the limit of Pillow."""
 
 
-def require_range(codec: Codec, name: str, low: float, high: float) -> None:
-    """Raise UsageError where a codec's setting ``name`` is not in ``[low, high]``."""
-    value = getattr(codec, name)
-    if not low <= value <= high:
-        raise UsageError(f"{codec.name}: {name}={value} is not between {low} and {high}")
+Ranges = Mapping[str, tuple[float, float]]
+"""Setting -> its least and largest value."""
+
+
+class RangedCodec(Codec):
+    """A codec that refuses settings out of their ranges with UsageError.
+
+    Class attributes:
+        ranges: of its settings.
+    """
+
+    ranges: ClassVar[Ranges] = {}
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in self.ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UsageError(f"{self.name}: {name}={value} is not between {low} and {high}")
 
 
 @contextmanager

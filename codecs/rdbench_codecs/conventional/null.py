@@ -18,6 +18,7 @@ class Null(Codec):
 
     name: ClassVar[str] = "null"
     title: ClassVar[str] = "raw pixels (weighs the harness)"
+    lossless: ClassVar[bool] = True
 
     def encode(self, image: Image) -> Bitstream:
         """Pixels as they are; 24 bits per pixel and a header of four bytes."""

@@ -27,16 +27,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rdbench.errors import BitstreamError, RdbenchError, Unavailable
-from rdbench.types import Bitstream, Check, Codec, Image
+from rdbench.errors import RdbenchError, Unavailable
+from rdbench.types import Bitstream, Check, Image
 from rdbench_codecs.conventional.colour import colour_ceiling, from_yuv444, to_yuv444
 from rdbench_codecs.conventional.limits import (
     MAX_PIXELS,
+    RangedCodec,
+    Ranges,
     decoding,
     encoding,
-    require_range,
-    require_size,
 )
+from rdbench_codecs.conventional.y4m import read_y4m
 from rdbench_codecs.external.programs import (
     Limits,
     ProgramError,
@@ -55,7 +56,6 @@ _REMEDY = (
 )
 # VTM's decoder takes about 330 bytes per pixel: enough memory for 50 megapixels.
 _DECODER_LIMITS = Limits(memory_bytes=16 << 30, file_bytes=7 * MAX_PIXELS)
-_Y4M = re.compile(rb"YUV4MPEG2 W(\d+) H(\d+) [^\n]*C(\w+)[^\n]*\nFRAME\n")
 
 
 class _Vtm(NamedTuple):
@@ -65,7 +65,7 @@ class _Vtm(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Vtm18(Codec):
+class Vtm18(RangedCodec):
     """VVC intra 4:4:4 by VTM.
 
     Attributes:
@@ -81,6 +81,7 @@ class Vtm18(Codec):
     title: ClassVar[str] = "VVC intra 4:4:4 (VTM 18.0)"
     rate_parameters: ClassVar[tuple[str, ...]] = ("qp",)
     ladder_values: ClassVar[tuple[int, ...]] = tuple(range(50, 14, -1))
+    ranges: ClassVar[Ranges] = {"qp": (0, 63)}
 
     qp: int = 32
     version: str = "18.0"
@@ -88,9 +89,6 @@ class Vtm18(Codec):
     config: str | None = field(default=None, compare=False)
     encode_timeout_s: float = field(default=14400.0, compare=False)
     decode_timeout_s: float = field(default=600.0, compare=False)
-
-    def __post_init__(self) -> None:
-        require_range(self, "qp", 0, 63)
 
     def encode(self, image: Image) -> Bitstream:
         """One VVC bitstream."""
@@ -127,7 +125,9 @@ class Vtm18(Codec):
         with decoding(), private_folder() as folder:
             (folder.path / "input.vvc").write_bytes(data)
             folder.run(command, self.decode_timeout_s, _DECODER_LIMITS)
-            return _read_y4m(folder.output("output.y4m").read_bytes())
+            found = read_y4m(folder.output("output.y4m").read_bytes(), "444")
+            samples = np.frombuffer(found.samples, np.uint8)
+            return found.sample_format, samples.reshape(3, found.height, -1)
 
     def check(self) -> None:
         """Unavailable where a program or the configuration is missing or of another version."""
@@ -212,20 +212,6 @@ def _version(program: Path, mtime_ns: int) -> str:
     if not found:
         raise Unavailable(f"{program} does not say which version of VTM it is; {_REMEDY}")
     return found[1]
-
-
-def _read_y4m(data: bytes) -> tuple[str, npt.NDArray[np.uint8]]:
-    """Sample format and planes (3, height, width) of a file of one 4:4:4 image."""
-    header = _Y4M.match(data)
-    if not header or not header[3].startswith(b"444"):
-        raise BitstreamError("the decoder did not write a 4:4:4 image")
-    width, height, sample_format = int(header[1]), int(header[2]), header[3].decode()
-    require_size(width, height)
-    n_bytes = 3 * width * height * (1 if sample_format == "444" else 2)
-    if len(data) - header.end() != n_bytes:
-        raise BitstreamError(f"the decoder did not write one image of {width}x{height} pixels")
-    samples = np.frombuffer(data, np.uint8, offset=header.end())
-    return sample_format, samples.reshape(3, height, -1)
 
 
 def _pattern() -> Image:

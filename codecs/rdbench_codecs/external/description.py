@@ -61,12 +61,13 @@ from rdbench_codecs.external.programs import ProgramError, find_program, limits_
 
 FORMATS = ("png", "ppm", "yuv444")
 _SIZE = struct.Struct("<HH")
-_FILES = {"input", "output"}
 _LARGEST = 10**12
 """Largest number of a ladder, and of seconds."""
-_RESERVED = _FILES | {"width", "height", "here", "name", "title"}
+_FILES, _SIDES = {"input", "output"}, {"width", "height"}
+_RESERVED = {*_FILES, *_SIDES, "here", "name", "title"}
+_NEEDED = ("name", "encode", "decode", "format")
 _KEYS: dict[str, Any] = {
-    **dict.fromkeys(("name", "encode", "decode", "format", "extension", "title", "version"), str),
+    **dict.fromkeys((*_NEEDED, "extension", "title", "version"), str),
     "ladder": dict,
     "timeout_s": (int, float),
 }
@@ -79,7 +80,7 @@ class Definition:
     Attributes:
         here: folder of the file.
         file, text: the file and its content.
-        parameter: name of the rate parameter, or "".
+        parameters: name of the rate parameter, or ().
         values: its default ladder.
 
     The others are keys of the file.
@@ -90,7 +91,7 @@ class Definition:
     decode: str
     format: str
     here: str
-    parameter: str = ""
+    parameters: tuple[str, ...] = ()
     values: tuple[Any, ...] = ()
     extension: str = "bin"
     title: str = ""
@@ -99,10 +100,15 @@ class Definition:
     file: str = dataclasses.field(default="", compare=False)
     text: str = dataclasses.field(default="", compare=False, repr=False)
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """The rate parameter, or nothing."""
-        return (self.parameter,) if self.parameter else ()
+    def command(self, text: str, **values: Any) -> list[str | Path]:
+        """The words of a command with its placeholders filled, its program found."""
+        first, *words = (word.format(here=self.here, **values) for word in shlex.split(text))
+        return [self.program(first), *words]
+
+    def program(self, name: str) -> Path:
+        """Find a program of a command; Unavailable where it is missing."""
+        remedy = f"install it, or give its path in the description of {self.name!r}"
+        return find_program([name.format(here=self.here)], None, remedy)
 
 
 class CommandCodec(Codec):
@@ -112,47 +118,40 @@ class CommandCodec(Codec):
 
     def encode(self, image: Image) -> Bitstream:
         """The file that the command wrote, behind a header of the size for ``yuv444``."""
-        self.check()
-        height, width = image.shape[:2]
-        image_file, compressed = _file_names(self.definition)
-        settings = {p: getattr(self, p) for p in self.rate_parameters}
+        d, (height, width) = self.definition, image.shape[:2]
+        files = {"input": f"image.{d.format}", "output": f"compressed.{d.extension}"}
+        settings = {name: getattr(self, name) for name in self.rate_parameters}
+        command = d.command(d.encode, width=width, height=height, **files, **settings)
         with encoding(image), private_folder() as folder:
-            _write(folder.path / image_file, image, self.definition.format)
-            command = _command(
-                self.definition,
-                self.definition.encode,
-                {"input": image_file, "output": compressed, "width": width, "height": height}
-                | settings,
-            )
-            folder.run(command, self.definition.timeout_s, limits_for(image.nbytes))
-            payload = folder.output(compressed).read_bytes()
-            if self.definition.format != "yuv444":
-                return Bitstream(payload)
-            header = _SIZE.pack(width, height)
-            segments = (Segment("header", len(header)), Segment("payload", len(payload)))
-            return Bitstream(header + payload, segments)
+            _write(folder.path / files["input"], image, d.format)
+            folder.run(command, d.timeout_s, limits_for(image.nbytes))
+            payload = folder.output(files["output"]).read_bytes()
+        if d.format != "yuv444":
+            return Bitstream(payload)
+        header = _SIZE.pack(width, height)
+        segments = (Segment("header", len(header)), Segment("payload", len(payload)))
+        return Bitstream(header + payload, segments)
 
     def decode(self, data: bytes) -> Image:
         """The image that the command wrote."""
-        self.check()
-        image, compressed = _file_names(self.definition)
+        d = self.definition
         size: dict[str, int] = {}
-        if self.definition.format == "yuv444":
+        files = {"input": f"compressed.{d.extension}", "output": f"image.{d.format}"}
+        if d.format == "yuv444":
             size, data = _split(data)
+        command = d.command(d.decode, **files, **size)
         with decoding(), private_folder() as folder:
-            (folder.path / compressed).write_bytes(data)
-            names = {"input": compressed, "output": image}
-            command = _command(self.definition, self.definition.decode, names | size)
+            (folder.path / files["input"]).write_bytes(data)
             n_pixels = size["width"] * size["height"] if size else MAX_PIXELS
-            folder.run(command, self.definition.timeout_s, limits_for(3 * n_pixels))
-            path = folder.output(image)
+            folder.run(command, d.timeout_s, limits_for(3 * n_pixels))
+            path = folder.output(files["output"])
             return _read_planes(path, **size) if size else _read_image(path)
 
     def check(self) -> None:
         """Unavailable where a program is missing."""
         for text in (self.definition.encode, self.definition.decode, self.definition.version):
             for program in shlex.split(text)[:1]:
-                _program(self.definition, program)
+                self.definition.program(program)
 
     def versions(self) -> Mapping[str, str]:
         """The first line that the version command prints, where there is one."""
@@ -176,9 +175,7 @@ class CommandCodec(Codec):
 def load(path: Path | str, text: str | None = None) -> type[CommandCodec]:
     """The codec class that a TOML file describes.
 
-    Args:
-        path: of the file.
-        text: its content where that was kept elsewhere; None to read the file.
+    ``text`` is its content where that was kept elsewhere; None to read the file.
 
     Raises:
         DataError: the file cannot be read, or a key is missing, unknown or wrong.
@@ -188,25 +185,27 @@ def load(path: Path | str, text: str | None = None) -> type[CommandCodec]:
         if text is None:  # editors on Windows begin with a mark
             text = path.read_text(encoding="utf-8-sig")
         definition = _definition(tomllib.loads(text), str(path.parent))
-        return _made(dataclasses.replace(definition, file=str(path), text=text))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, DataError) as error:
         raise DataError(f"{path}: {error}") from None
     except RecursionError:
-        raise DataError(f"{path}: it is nested too deeply") from None
+        raise DataError(f"{path}: it is nested too deeply; write plain keys") from None
+    return _made(dataclasses.replace(definition, file=str(path), text=text))
 
 
 @functools.cache
 def _made(definition: Definition) -> type[CommandCodec]:
     """A frozen dataclass; the same one for equal definitions, so that its objects are equal."""
+    middle = definition.values[len(definition.values) // 2 :]
     fields = [
-        (definition.parameter, type(value), dataclasses.field(default=value))
-        for value in definition.values[len(definition.values) // 2 :][:1]
+        (name, type(middle[0]), dataclasses.field(default=middle[0]))
+        for name in definition.parameters
     ]
+    title = definition.title or definition.name
     namespace = {
-        "__doc__": definition.title or definition.name,
+        "__doc__": title,
         "definition": definition,
         "name": definition.name,
-        "title": definition.title or definition.name,
+        "title": title,
         "rate_parameters": definition.parameters,
         "ladder_values": definition.values,
     }
@@ -221,113 +220,99 @@ def _rebuilt(definition: Definition, values: Mapping[str, Any]) -> CommandCodec:
 
 
 def _definition(keys: dict[str, Any], here: str) -> Definition:
-    """The checked content of a file; ValueError says what is wrong with it."""
-    for key in ("name", "encode", "decode", "format"):
-        if key not in keys:
-            raise ValueError(f"the key {key!r} is missing")
+    """The checked content of a file; DataError says what is wrong with it, and what to do."""
+    for key in _NEEDED:
+        _require(key in keys, f"the key {key!r} is missing; add it")
     for key, value in keys.items():
-        if key not in _KEYS:
-            raise ValueError(f"unknown key {key!r}; known are {', '.join(_KEYS)}")
-        if not isinstance(value, _KEYS[key]) or not value or isinstance(value, bool):
-            raise ValueError(f"{key}={value!r} is empty or of the wrong type")
-        if key == "timeout_s" and not 0 < value <= _LARGEST:
-            raise ValueError(f"{key} must be over 0 and at most {_LARGEST:g}")
-    parameter, values = _ladder(keys.pop("ladder", {}))
-    definition = Definition(here=here, parameter=parameter, values=values, **keys)
-    if not re.fullmatch(r"[\w.+-]+", definition.name):
-        raise ValueError(f"name {definition.name!r} may have letters, digits and . + - _ only")
-    if not re.fullmatch(r"\w+", definition.extension):
-        raise ValueError(f"extension {definition.extension!r} must be a word without a dot")
-    if definition.format not in FORMATS:
-        raise ValueError(f"format {definition.format!r} is not one of {', '.join(FORMATS)}")
-    size = {"width", "height"}
-    decoder_size = size if definition.format == "yuv444" else set()
-    _check_command("encode", definition.encode, _FILES | set(definition.parameters), size)
-    _check_command("decode", definition.decode, _FILES, decoder_size)
-    _check_command("version", definition.version, set(), set())
-    _try_commands(definition)
-    return definition
+        _require(key in _KEYS, f"unknown key {key!r}; known are {', '.join(_KEYS)}")
+        fits = isinstance(value, _KEYS[key]) and value and not isinstance(value, bool)
+        _require(fits, f"{key}={value!r} is empty or of the wrong type; give {_words(_KEYS[key])}")
+    limit = f"timeout_s must be over 0 and at most {_LARGEST:g}"
+    _require(0 < keys.get("timeout_s", 1) <= _LARGEST, limit)
+    parameters, values = _ladder(keys.pop("ladder", {}))
+    d = Definition(here=here, parameters=parameters, values=values, **keys)
+    is_name = re.fullmatch(r"[\w.+-]+", d.name)
+    _require(is_name, f"name {d.name!r} may have letters, digits and . + - _ only")
+    is_word = re.fullmatch(r"\w+", d.extension)
+    _require(is_word, f"extension {d.extension!r} must be a word without a dot")
+    _require(d.format in FORMATS, f"format {d.format!r} is not one of {', '.join(FORMATS)}")
+    _check_command(d, "encode", {*_FILES, *parameters}, _SIDES)
+    _check_command(d, "decode", _FILES, _SIDES if d.format == "yuv444" else set())
+    _check_command(d, "version", set(), set())
+    return d
 
 
-def _ladder(table: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
-    """Name and values of the rate parameter."""
+def _require(condition: Any, failure: str) -> None:
+    if not condition:
+        raise DataError(failure)
+
+
+def _words(kind: Any) -> str:
+    return {str: "a text", dict: "a table"}.get(kind, "a number")
+
+
+def _ladder(table: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Name and values of the rate parameter, where there is one."""
     if not table:
-        return "", ()
+        return (), ()
     (parameter, values), *more = table.items()
-    numbers = isinstance(values, list) and all(type(v) in (int, float) for v in values)
-    if more or not numbers or not values:
-        raise ValueError("ladder must give one parameter numbers: ladder = {quality = [10, 50]}")
+    are_numbers = isinstance(values, list) and all(type(v) in (int, float) for v in values)
+    _require(
+        values and are_numbers and not more,
+        "ladder must give one parameter numbers: ladder = {quality = [10, 50]}",
+    )
     taken = parameter in _RESERVED or hasattr(CommandCodec, parameter)
     is_word = parameter.isidentifier() and parameter.isascii() and not keyword.iskeyword(parameter)
-    if taken or not is_word:
-        raise ValueError(f"the rate parameter cannot be called {parameter!r}")
-    if not all(abs(value) <= _LARGEST for value in values):  # nor NaN
-        raise ValueError(f"a number of the ladder is not finite, or larger than {_LARGEST:g}")
+    _require(
+        is_word and not taken,
+        f"the rate parameter cannot be called {parameter!r}; give it another name",
+    )
+    _require(
+        all(abs(value) <= _LARGEST for value in values),  # False for NaN
+        f"a number of the ladder is not finite, or larger than {_LARGEST:g}",
+    )
     number = float if float in map(type, values) else int
-    return parameter, tuple(number(v) for v in values)
+    return (parameter,), tuple(map(number, values))
 
 
-def _check_command(key: str, text: str, needed: set[str], more: set[str]) -> None:
-    """ValueError where a command cannot be split, or has not the placeholders it must have."""
-    allowed = needed | more | {"here"}
+def _check_command(d: Definition, key: str, needed: set[str], optional: set[str]) -> None:
+    """DataError where a command cannot be split or filled, or lacks a placeholder it must have."""
+    text, allowed = getattr(d, key), {*needed, *optional, "here"}
+    _require("\0" not in text, f"{key} holds a zero byte, which no command can; remove it")
     try:
-        parsed = [part for word in shlex.split(text) for part in string.Formatter().parse(word)]
+        words = shlex.split(text)
+        parts = [[*string.Formatter().parse(word)] for word in words]
+        used = [
+            (name, form or "") for word in parts for _, name, form, _ in word if name is not None
+        ]
+        names = {name for name, _ in used}
+        for name in sorted(names - allowed):
+            raise DataError(f"{key} cannot use {{{name}}}; it can use {_listed(allowed)}")
+        for name in sorted(needed - names):
+            raise DataError(f"{key} does not use {{{name}}}; add it")
+        for name, form in used:
+            is_short = not re.search(r"\{|\d{3}", form)
+            _require(is_short, f"{key}: the format {form!r} of {{{name}}} is over two digits wide")
+        for _, program, _, _ in parts[0] if parts else ():
+            is_known = program in (None, "here")
+            _require(is_known, f"{key}: its program cannot be {{{program}}}; name a program")
+        for value in d.values or (0,):
+            known = {**dict.fromkeys(_FILES, ""), **dict.fromkeys(_SIDES, 1), "here": d.here}
+            for word in words:
+                word.format(**known, **dict.fromkeys(d.parameters, value))
     except ValueError as error:
-        raise ValueError(f"{key}: {error}") from None
-    if "\0" in text:
-        raise ValueError(f"{key} holds a zero byte, which no command can")
-    for _, name, form, _ in parsed:
-        if form and re.search(r"\{|\d{3}", form):
-            raise ValueError(
-                f"{key}: the format {form!r} of {{{name}}} is more than two digits wide"
-            )
-    used = {name for _, name, _, _ in parsed if name is not None}
-    for name in sorted(used - allowed):
-        raise ValueError(f"{key} cannot use {{{name}}}; it can use {_listed(allowed)}")
-    for name in sorted(needed - used):
-        raise ValueError(f"{key} does not use {{{name}}}")
-
-
-def _try_commands(definition: Definition) -> None:
-    """ValueError where placeholders cannot be filled: a format that does not fit, a program."""
-    size = {"width": 1, "height": 1}
-    files = {"input": "input", "output": "output", "here": definition.here}
-    for key in ("encode", "decode", "version"):
-        for i, word in enumerate(shlex.split(getattr(definition, key))):
-            for value in definition.values or (0,):
-                known = files | size | {definition.parameter: value}
-                try:
-                    word.format(**({"here": definition.here} if i == 0 else known))
-                except KeyError as error:
-                    raise ValueError(f"{key}: its program cannot be {{{error.args[0]}}}") from None
-                except ValueError as error:
-                    raise ValueError(f"{key}: {word!r}: {error}") from None
+        raise DataError(f"{key}: {error}; correct the command") from None
 
 
 def _listed(names: set[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in sorted(names))
 
 
-def _file_names(definition: Definition) -> tuple[str, str]:
-    return f"image.{definition.format}", f"compressed.{definition.extension}"
-
-
-def _command(definition: Definition, text: str, values: Mapping[str, Any]) -> list[str | Path]:
-    """The words of a command with its placeholders filled, its program found."""
-    first, *words = (w.format(here=definition.here, **values) for w in shlex.split(text))
-    return [_program(definition, first), *words]
-
-
-def _program(definition: Definition, name: str) -> Path:
-    remedy = f"install it, or give its path in the description of {definition.name!r}"
-    return find_program([name.format(here=definition.here)], None, remedy)
-
-
 @functools.cache
 def _version(definition: Definition) -> str:
     try:
         with private_folder() as folder:
-            _, printed = folder.outcome(_command(definition, definition.version, {}), 30)
+            _, printed = folder.outcome(definition.command(definition.version), 30)
     except (OSError, ProgramError) as error:
         raise Unavailable(f"{definition.name}: {error}") from None
     return next((line.strip() for line in printed.splitlines() if line.strip()), "")

@@ -1,12 +1,12 @@
 """External programs: each run in a private folder, within limits, and none left behind.
 
-When a program ends or its time is up, its process group is killed; on Linux also every process that
-carries the name of the private folder in its environment or works in the folder, such as a daemon
-in a session of its own. A process that leaves all three escapes.
+When a program ends or its time is up, its process group is killed.
 
 A shell that waits for the end of its input watches every private folder. When the folder is done
-with, or this process ends in whatever way (an error, Ctrl-C, kill -9), its input closes; it then
-kills what still runs in the same way, and deletes the folder.
+with, or this process ends in whatever way (an error, Ctrl-C, kill -9), its input closes. It then
+kills the group, and on Linux every process that carries the name of the private folder in its
+environment or works in the folder, such as a daemon in a session of its own, and deletes the
+folder. A process that leaves all three escapes.
 
 A program may write files up to a limit, four times as much in all, and print 64 MiB.
 """
@@ -16,7 +16,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -28,7 +27,6 @@ from rdbench.errors import Unavailable
 
 _MARK = "RDBENCH_PRIVATE_FOLDER"
 # What is killed may have started another process in the meantime: more than one round.
-_ROUNDS = 10
 _WATCH = f"""
 group=
 while read -r line; do group=$line; done
@@ -36,14 +34,12 @@ left() {{
     grep -lsF "{_MARK}=$1" /proc/[0-9]*/environ
     find /proc/[0-9]*/cwd -maxdepth 0 '(' -lname "$1" -o -lname "$1/*" -o -lname "$1 (*" ')'
 }}
-if [ -n "$group" ]; then
-    kill -9 "-$group"
-    for round in 1 2 3 4 5 6 7 8 9 10; do  # _ROUNDS
-        pids=$(left "$1" | cut -d/ -f3)
-        [ -n "$pids" ] || break
-        kill -9 $pids
-    done
-fi
+[ -z "$group" ] || kill -9 "-$group"
+for round in 1 2 3 4 5 6 7 8 9 10; do
+    pids=$(left "$1" | cut -d/ -f3)
+    [ -n "$pids" ] || break
+    kill -9 $pids
+done
 rm -rf -- "$1" || {{ chmod -R u+rwx -- "$1"; rm -rf -- "$1"; }}
 """
 # A limit that is lower already stays. Where memory runs out, the program is to go and not we.
@@ -113,10 +109,7 @@ class PrivateFolder:
     def run(self, command: Sequence[str | Path], timeout_s: float, limits: Limits) -> None:
         """Run a program that must end with status 0.
 
-        Args:
-            command: the program and its arguments.
-            timeout_s: seconds after which it is killed with all of its children.
-            limits: what it may use.
+        After ``timeout_s`` seconds it is killed with all of its children.
 
         Raises:
             ProgramError: it ended with another status, ran too long, or wrote too much.
@@ -146,8 +139,7 @@ class PrivateFolder:
                 status = self._wait(process, name, timeout_s, limits)
             finally:
                 _kill_group(process)
-                _kill_left(self.path)
-                self._watch("")
+                self._watch("")  # the number may become that of another group
             log.seek(max(0, log.seek(0, os.SEEK_END) - 1_000_000))
             printed = log.read().decode(errors="replace")
         if status in (126, 127):  # of a shell or a loader: no program, or none for this machine
@@ -222,29 +214,6 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: zombies alone
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _kill_left(folder: Path) -> None:
-    """Kill what left the group of its program, see above."""
-    for _ in range(_ROUNDS):
-        left = list(_left(str(folder)))
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if not left:
-            return
-
-
-def _left(folder: str) -> Iterator[int]:
-    mark = f"{_MARK}={folder}".encode()
-    for pid in os.listdir("/proc") if sys.platform == "linux" else ():  # noqa: PTH208
-        # Processes of others cannot be read; those that just ended have no environment.
-        with contextlib.suppress(OSError):
-            if pid.isdigit() and (
-                mark in Path("/proc", pid, "environ").read_bytes()
-                or f"{os.readlink(f'/proc/{pid}/cwd')}/".startswith(f"{folder}/")  # noqa: PTH115
-            ):
-                yield int(pid)
 
 
 def _sizes(folder: Path) -> Iterator[tuple[str, int]]:

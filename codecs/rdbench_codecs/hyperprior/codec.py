@@ -13,8 +13,9 @@ import numpy as np
 
 from rdbench.errors import UsageError
 from rdbench_codecs.hyperprior.checkpoints import CHECKPOINTS, checkpoint_name
-from rdbench_codecs.hyperprior.dimensions import N_LEVELS, Dimensions, dimensions
+from rdbench_codecs.hyperprior.dimensions import N_LEVELS, Dimensions, dimensions, rename
 from rdbench_codecs.hyperprior.qvrf import (
+    LAMBDA_RANGE,
     LAMBDAS,
     REGULATOR_RANGE,
     RegulatorFit,
@@ -112,7 +113,7 @@ class HyperpriorCodec(LearnedCodec):
     def dimensions(self, path: Path | None) -> Dimensions:
         """Return the dimensions of the network in a file (None: the random one)."""
         if path is not None:
-            return dimensions(path, self.method)
+            return dimensions(rename(weights.describe(path)[0]), self.method, path)
         is_tiny = weights.random_network(self.weights) == "tiny"
         n, m = _TINY if is_tiny else self.published()[:2]
         return Dimensions(n, m, N_LEVELS)
@@ -211,6 +212,8 @@ class Qvrf(HyperpriorCodec):
             raise UsageError(f"{self.name}: give one of {' and '.join(given)}, not both")
         if self.a is not None:
             self.require_range("a", self.a, *REGULATOR_RANGE)
+        if self.lambda_ is not None:
+            self.require_range("lambda", self.lambda_, *LAMBDA_RANGE)
 
     def regulator_fit(self) -> RegulatorFit:
         """Equation 7's line through the regulators of the weights (Figure 3).
@@ -218,8 +221,7 @@ class Qvrf(HyperpriorCodec):
         Raises:
             UsageError: the weights are of a fixed rate.
         """
-        regulators = self._regulators(self.load())
-        return fit_regulators(LAMBDAS[: len(regulators)], regulators)
+        return self._fit(self.load())
 
     def write_fixed(self, path: Path) -> None:
         """Write the fixed-rate network that this one is at this rate, see `fold_regulator`.
@@ -247,15 +249,17 @@ class Qvrf(HyperpriorCodec):
             self.require_range("index", self.index, 0, len(regulators) - 1)
             return regulators[self.index]
         if self.lambda_ is not None:
-            regulators = self._regulators(model)
-            fit = fit_regulators(LAMBDAS[: len(regulators)], regulators)
-            a = fit.regulator(self.lambda_)
+            a = self._fit(model).regulator(self.lambda_)
             self.require_range(f"the regulator of lambda={self.lambda_:g}", a, *REGULATOR_RANGE)
             return a
         return 1.0 if self.a is None else self.a
 
     def is_possible(self, parameter: float) -> bool:
         return 0 < parameter < np.inf
+
+    def _fit(self, model: "Model") -> RegulatorFit:
+        regulators = self._regulators(model)
+        return fit_regulators(LAMBDAS[: len(regulators)], regulators)
 
     def _regulators(self, model: "Model") -> list[float]:
         regulators = model.regulators()
@@ -299,11 +303,8 @@ _METHODS: dict[str, tuple[type[HyperpriorCodec], str]] = {
 
 def _codec(base: type[HyperpriorCodec], name: str, **attributes: Any) -> type[HyperpriorCodec]:
     """Make the class of one codec, such as ``QvrfMbt2018Mean`` for ``qvrf-mbt2018-mean``."""
-    class_name = name.title().replace("-", "")
-    doc = f"{attributes['title']}."
-    return type(
-        class_name, (base,), {"name": name, "__doc__": doc, "__module__": __name__, **attributes}
-    )
+    attributes |= {"name": name, "__doc__": attributes["title"], "__module__": __name__}
+    return type(name.title().replace("-", ""), (base,), attributes)
 
 
 def _family() -> list[type[HyperpriorCodec]]:

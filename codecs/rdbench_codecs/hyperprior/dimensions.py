@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from rdbench.errors import DataError
-from rdbench_codecs.learned.weights import describe
 
 _Value = TypeVar("_Value")
 
@@ -32,21 +31,17 @@ class Dimensions(NamedTuple):
     n_levels: int
 
 
-def dimensions(path: Path, method: str) -> Dimensions:
-    """Return the dimensions of the network in a file of weights.
+def dimensions(shapes: Mapping[str, tuple[int, ...]], method: str, source: Path) -> Dimensions:
+    """Return the dimensions of the network whose parameters have these shapes.
 
     Args:
-        path: the file.
+        shapes: by the names that `rename` gives.
         method: what makes its rate variable, a key of rates.POINTS.
+        source: the file, for the message.
 
     Raises:
         DataError: the file does not hold such a network.
     """
-    return dimensions_of(rename(describe(path)[0]), method, path)
-
-
-def dimensions_of(shapes: Mapping[str, tuple[int, ...]], method: str, source: Path) -> Dimensions:
-    """Return the dimensions of the network whose parameters have these shapes, see `dimensions`."""
     try:
         first = "g_a.0.weight" if "g_a.0.weight" in shapes else "g_a.0.conv1.weight"
         has_hyperprior = "h_a.0.weight" in shapes

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from functools import singledispatch
 from typing import cast
 
 import torch
@@ -24,9 +23,8 @@ from rdbench_codecs.training.principal_components import (
 )
 
 _GAIN = 0.5  # of every stage but the last: values stay where normalization hardly bends them
-_OFFSET = (
-    2.0  # added ahead of a leaky ReLU and taken off behind it: values stay on its straight part
-)
+# Added ahead of a leaky ReLU and taken off behind it: values stay on its straight part.
+_OFFSET = 2.0
 _FAINT = 0.01  # of what is added to a shortcut at the start
 _CLOSED = -6.0  # input of an attention block's sigmoid at the start
 
@@ -89,59 +87,41 @@ def _first(doubling: nn.Module) -> nn.Conv2d | nn.ConvTranspose2d:
     return next(x for x in layers if isinstance(x, nn.Conv2d | nn.ConvTranspose2d))
 
 
-@singledispatch
 def _set_halving(layer: nn.Module, found: Components, gain: float) -> None:
     """Make a layer the components of 2x2 blocks, times a gain."""
-    raise TypeError(type(layer))
-
-
-@_set_halving.register
-def _(layer: nn.Conv2d, found: Components, gain: float) -> None:
+    if isinstance(layer, ResidualBlockWithStride):
+        _set_halving(layer.conv1, found, gain)
+        _straighten(layer.conv1, layer.conv2, len(found.basis))
+        _scale(layer.skip, 0)
+        return
     # Output i sees input 2i at the centre of the kernel.
-    n, n_in, centre = len(found.basis), len(found.mean) // 4, layer.kernel_size[0] // 2
+    convolution = cast(nn.Conv2d, layer)
+    n, n_in, centre = len(found.basis), len(found.mean) // 4, convolution.kernel_size[0] // 2
     taps = slice(centre, centre + 2)
-    layer.weight[:n] = 0
-    layer.weight[:n, :n_in, taps, taps] = gain * found.basis.view(n, n_in, 2, 2)
-    cast(Tensor, layer.bias)[:n] = -gain * found.basis @ found.mean
+    convolution.weight[:n] = 0
+    convolution.weight[:n, :n_in, taps, taps] = gain * found.basis.view(n, n_in, 2, 2)
+    cast(Tensor, convolution.bias)[:n] = -gain * found.basis @ found.mean
 
 
-@_set_halving.register
-def _(layer: ResidualBlockWithStride, found: Components, gain: float) -> None:
-    _set_halving(layer.conv1, found, gain)
-    _straighten(layer.conv1, layer.conv2, len(found.basis))
-    _scale(layer.skip, 0)
-
-
-@singledispatch
 def _set_doubling(layer: nn.Module, found: Components, gain: float) -> None:
     """Make a layer the 2x2 blocks of components that have a gain."""
-    raise TypeError(type(layer))
-
-
-@_set_doubling.register
-def _(layer: nn.ConvTranspose2d, found: Components, gain: float) -> None:
-    # Of the 5x5 kernel, taps 2 and 3 of each axis write the 2x2 block of an input.
-    n, n_in = len(found.basis), len(found.mean) // 4
-    layer.weight[:, :n_in] = 0
-    layer.weight[:n, :n_in, 2:4, 2:4] = found.basis.view(n, n_in, 2, 2) / gain
-    cast(Tensor, layer.bias)[:n_in] = found.mean.view(n_in, 4).mean(1)
-
-
-@_set_doubling.register
-def _(layer: nn.Sequential, found: Components, gain: float) -> None:
-    # A convolution whose outputs, four a channel, PixelShuffle lays out as 2x2 blocks.
-    convolution = cast(nn.Conv2d, layer[0])
     n, n_out = found.basis.shape
-    convolution.weight[:n_out] = 0
-    convolution.weight[:n_out, :n, 1, 1] = found.basis.T / gain
-    cast(Tensor, convolution.bias)[:n_out] = found.mean
-
-
-@_set_doubling.register
-def _(layer: ResidualBlockUpsample, found: Components, gain: float) -> None:
-    _set_doubling(layer.subpel_conv, found, gain)
-    _straighten(layer.subpel_conv[0], layer.conv, len(found.mean) // 4)
-    _scale(layer.upsample[0], 0)
+    n_in = n_out // 4
+    if isinstance(layer, ResidualBlockUpsample):
+        _set_doubling(layer.subpel_conv, found, gain)
+        _straighten(layer.subpel_conv[0], layer.conv, n_in)
+        _scale(layer.upsample[0], 0)
+    elif isinstance(layer, nn.ConvTranspose2d):
+        # Of the 5x5 kernel, taps 2 and 3 of each axis write the 2x2 block of an input.
+        layer.weight[:, :n_in] = 0
+        layer.weight[:n, :n_in, 2:4, 2:4] = found.basis.view(n, n_in, 2, 2) / gain
+        cast(Tensor, layer.bias)[:n_in] = found.mean.view(n_in, 4).mean(1)
+    else:
+        # A convolution whose outputs, four a channel, PixelShuffle lays out as 2x2 blocks.
+        convolution = cast(nn.Conv2d, cast(nn.Sequential, layer)[0])
+        convolution.weight[:n_out] = 0
+        convolution.weight[:n_out, :n, 1, 1] = found.basis.T / gain
+        cast(Tensor, convolution.bias)[:n_out] = found.mean
 
 
 def _straighten(first: nn.Module, second: nn.Conv2d, n: int) -> None:
@@ -155,24 +135,17 @@ def _straighten(first: nn.Module, second: nn.Conv2d, n: int) -> None:
     cast(Tensor, second.bias)[:n] = -_OFFSET
 
 
-@singledispatch
 def _pass_through(layer: nn.Module) -> None:
-    """Make a layer that changes no resolution its shortcut, nearly."""
-
-
-@_pass_through.register
-def _(layer: ResidualBlock) -> None:
-    _scale(layer.conv2, _FAINT)
-    if isinstance(layer.skip, nn.Conv2d):
-        _scale(layer.skip, 0)
-        nn.init.dirac_(layer.skip.weight)
-
-
-@_pass_through.register
-def _(layer: AttentionBlock) -> None:
-    gate = cast(nn.Conv2d, layer.conv_b[-1])
-    _scale(gate, 0)
-    cast(Tensor, gate.bias).fill_(_CLOSED)
+    """Make a residual or attention block its shortcut, nearly; other layers stay as they are."""
+    if isinstance(layer, ResidualBlock):
+        _scale(layer.conv2, _FAINT)
+        if isinstance(layer.skip, nn.Conv2d):
+            _scale(layer.skip, 0)
+            nn.init.dirac_(layer.skip.weight)
+    elif isinstance(layer, AttentionBlock):
+        gate = cast(nn.Conv2d, layer.conv_b[-1])
+        _scale(gate, 0)
+        cast(Tensor, gate.bias).fill_(_CLOSED)
 
 
 def _scale(layer: nn.Module, factor: float) -> None:

@@ -141,14 +141,13 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv1 = conv3x3(in_channels, out_channels)
-        self.conv2 = conv3x3(out_channels, out_channels)
+        self.conv1, self.activation1 = conv3x3(in_channels, out_channels), leaky_relu()
+        self.conv2, self.activation2 = conv3x3(out_channels, out_channels), leaky_relu()
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else conv1x1(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = functional.leaky_relu(self.conv1(x), inplace=True)
-        inner = functional.leaky_relu(self.conv2(inner), inplace=True)
+        inner: Tensor = self.activation2(self.conv2(self.activation1(self.conv1(x))))
         shortcut: Tensor = self.skip(x)
         return inner + shortcut
 
@@ -159,12 +158,13 @@ class ResidualBlockWithStride(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv1 = conv3x3(in_channels, out_channels, stride=2)
+        self.activation = leaky_relu()
         self.conv2 = conv3x3(out_channels, out_channels)
         self.gdn = GDN(out_channels)
         self.skip = Subsample(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = self.conv2(functional.leaky_relu(self.conv1(x), inplace=True))
+        inner = self.conv2(self.activation(self.conv1(x)))
         normalized: Tensor = self.gdn(inner)
         return normalized.add_(self.skip(x))
 
@@ -175,12 +175,13 @@ class ResidualBlockUpsample(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.subpel_conv = subpixel_conv3x3(in_channels, out_channels)
+        self.activation = leaky_relu()
         self.conv = conv3x3(out_channels, out_channels)
         self.igdn = GDN(out_channels, inverse=True)
         self.upsample = subpixel_conv3x3(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = self.conv(functional.leaky_relu(self.subpel_conv(x), inplace=True))
+        inner = self.conv(self.activation(self.subpel_conv(x)))
         scaled: Tensor = self.igdn(inner)
         return scaled.add_(self.upsample(x))
 

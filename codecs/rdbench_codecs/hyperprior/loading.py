@@ -6,15 +6,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rdbench_codecs.hyperprior.cpu import accelerate
-from rdbench_codecs.hyperprior.dimensions import N_LEVELS, Dimensions, dimensions_of, rename
+from rdbench_codecs.hyperprior.dimensions import N_LEVELS, Dimensions, dimensions, rename
 from rdbench_codecs.hyperprior.feature_transforms import ADAPTIVE_NETWORKS
 from rdbench_codecs.hyperprior.model import Model, make_model
 from rdbench_codecs.hyperprior.networks import NETWORKS, Network, ScaleHyperprior
-from rdbench_codecs.hyperprior.rates import add_gain_units, add_regulators, add_scales
+from rdbench_codecs.hyperprior.rates import add_parameters
 from rdbench_codecs.learned import weights
 
 
@@ -22,14 +23,9 @@ from rdbench_codecs.learned import weights
 def load_model(
     baseline: str, method: str, source: Path | Dimensions, sha256: str, device: str
 ) -> Model:
-    """Return a network in a file, or a random one, always the same, ready for coding.
+    """Return a network in a file, or the random one of some dimensions, ready for coding.
 
-    Args:
-        baseline: a key of NETWORKS.
-        method: what makes its rate variable, a key of POINTS.
-        source: file, or dimensions of the random network.
-        sha256: of the file, so that another file under the same name is loaded.
-        device: ``cpu`` or a CUDA device.
+    ``sha256`` is that of the file, so that another file under the same name is loaded.
 
     Raises:
         DataError: the file does not hold such a network.
@@ -49,11 +45,11 @@ def network_of(baseline: str, method: str, tensors: Mapping[str, Tensor], source
         DataError: they are not of such a network; the message names ``source``.
     """
     tensors = rename(tensors)
-    sizes = dimensions_of({name: tuple(t.shape) for name, t in tensors.items()}, method, source)
+    sizes = dimensions({name: tuple(t.shape) for name, t in tensors.items()}, method, source)
     # Before any memory is taken.
     weights.check_shapes(shapes_of(baseline, method, sizes), tensors, source)
     network = build(baseline, method, *sizes)
-    weights.load_into(network, tensors, source)
+    network.load_state_dict(tensors)
     return network
 
 
@@ -76,38 +72,37 @@ def build(baseline: str, method: str, n: int, m: int, n_levels: int = N_LEVELS) 
     """Return a network with the start values of training.
 
     Args:
-        baseline: a key of NETWORKS.
-        method: what makes its rate variable, a key of POINTS.
+        baseline, method: keys of NETWORKS and of rates.POINTS.
         n, m: its channels.
         n_levels: rates that it is trained for; 0 leaves QVRF's ``Gain`` out.
     """
     if method == "song2021":
         return ADAPTIVE_NETWORKS[baseline](n, m)
     network = NETWORKS[baseline](n, m)
-    if method == "qvrf" and n_levels:
-        add_regulators(network, n_levels)
-    elif method == "theis2017":
-        add_scales(network, n_levels)
-    elif method == "cui2021":
-        add_gain_units(network, n_levels)
+    if n_levels or method != "qvrf":
+        add_parameters(network, method, n_levels)
     return network
 
 
 @torch.no_grad()
 def randomize(network: Network) -> None:
-    """Draw convolutions from a generator seeded by their names, for lively latents.
+    """Draw convolutions from generators seeded by their names, for lively latents.
 
-    The rest keeps the start values of training.
+    The rest keeps the start values of training. The numbers come from numpy: those of torch's
+    generators depend on the instruction set.
     """
     for name, parameter in network.named_parameters():
-        generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+        rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
+        shape = tuple(parameter.shape)
         if parameter.ndim == 4:
-            fan_in = parameter[0].numel()
-            parameter.normal_(0, fan_in**-0.5, generator=generator)
+            values = rng.standard_normal(shape, np.float32) * parameter[0].numel() ** -0.5
         elif name.endswith(".bias"):
-            parameter.normal_(0, 0.1, generator=generator)
+            values = rng.standard_normal(shape, np.float32) * 0.1
         elif name.startswith("entropy_bottleneck._bias"):
-            parameter.uniform_(-0.5, 0.5, generator=generator)
+            values = rng.random(shape, np.float32) - 0.5
+        else:
+            continue
+        parameter.copy_(torch.from_numpy(values))
     # Scales near those of the latents, so that few symbols lie where their density has no mass.
     if isinstance(network, ScaleHyperprior):
         layer = network.gaussian_layer()

@@ -1,35 +1,36 @@
 """Images to latents and back, with one of the networks.
 
-What encoder and decoder must agree on to the last bit, the parameters of the Gaussians of y, is
-computed on one thread: matrix products round differently when they are shared out differently.
+What encoder and decoder must agree on, the scales of the Gaussians of y, is computed on one thread:
+matrix products round differently when they are shared out differently. Other machines round
+differently all the same; entropy.py leaves a margin for that.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, cast
+from functools import lru_cache
+from threading import Lock
+from typing import TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rdbench.errors import BitstreamError
 from rdbench.stages import stage
 from rdbench.types import Image
-from rdbench_codecs.hyperprior.layers import times
+from rdbench_codecs.hyperprior.factorized import FactorizedLatent, is_codable
 from rdbench_codecs.hyperprior.networks import FactorizedPrior, Network, RatePoint, ScaleHyperprior
-from rdbench_codecs.hyperprior.priors import (
-    gaussian_likelihood,
-    gaussian_tables,
-    ideal_bits,
-    nearest_table,
-)
+from rdbench_codecs.hyperprior.priors import gaussian_tables
 from rdbench_codecs.hyperprior.rates import POINTS
-from rdbench_codecs.learned.base import FloatImage, Latent
-from rdbench_codecs.learned.entropy import CategoricalTables, SymbolDecoder, SymbolEncoder
-from rdbench_codecs.learned.runtime import integers, threads
+from rdbench_codecs.hyperprior.steps import Decoding, Encoding, FixedPoint, Setting
+from rdbench_codecs.learned import graphs
+from rdbench_codecs.learned.base import STRIDE, FloatImage, Latent
+from rdbench_codecs.learned.entropy import ScaleDecoder, ScaleEncoder, Symbols
+from rdbench_codecs.learned.graphs import N_SIZES, fetch, fetch_all, wait
+from rdbench_codecs.learned.runtime import threads
 
-_CODER_STATE_BITS = 128  # that the entropy coder may hold beyond its bytes
+_MARGIN, _LARGEST_MARGIN = 3e-5, 1.1e-4
+
+Kind = TypeVar("Kind", Encoding, Decoding)
 
 
 class Model(ABC):
@@ -44,7 +45,7 @@ class Model(ABC):
     n_latents: int
 
     def __init__(self, network: Network, method: str, device: str) -> None:
-        self.network, self._method, self._device = network, method, device
+        self.network, self._method, self._device = network, method, torch.device(device)
 
     def encode(self, image: Image, parameter: float) -> list[Latent]:
         """Return the latents of an image, sides multiples of 64, at a rate parameter."""
@@ -61,8 +62,9 @@ class Model(ABC):
         whole = cast(Sequence[bytes], segments)
         x_hat = self.decode_at(whole, height, width, point).clamp_(0, 1)
         with stage("copies"):
-            pixels: FloatImage = x_hat[0].permute(1, 2, 0).cpu().numpy()
-        return pixels
+            pixels = fetch(x_hat[0].permute(1, 2, 0))
+            wait(self._device)
+        return pixels.numpy()
 
     def regulators(self) -> list[float]:
         """Return QVRF's regulators, none where the weights are of a fixed rate."""
@@ -93,6 +95,15 @@ class Model(ABC):
         """
 
 
+def margin_of(regulator: float) -> float:
+    """Return how much of log scale is left between encoder and decoder; see docs/format.md.
+
+    Scales are multiplied by the regulator, and so are their errors, which hardly depend on the
+    scale: the larger the regulator, the larger the drift where the tables change.
+    """
+    return min(_MARGIN * max(1.0, regulator) ** 0.5, _LARGEST_MARGIN)
+
+
 def make_model(network: Network, method: str, device: str) -> Model:
     """Return the model of a network, which is on its device and in evaluation mode."""
     kind = FactorizedModel if isinstance(network, FactorizedPrior) else HyperpriorModel
@@ -106,17 +117,22 @@ class FactorizedModel(Model):
 
     def __init__(self, network: Network, method: str, device: str) -> None:
         super().__init__(network, method, device)
-        self._latent = _FactorizedLatent(network, "y")
+        self._latent = FactorizedLatent(network, "y")
 
     def encode_at(self, x: Tensor, point: RatePoint) -> list[Latent]:
         with stage("transform"):
-            y = self.network.analysis(x, point)
-        return [self._latent.encode(y)[1]]
+            rounded = self._latent.quantize(self.network.analysis(x, point))
+            codable = is_codable(rounded.symbols)
+        with stage("copies"):
+            arrays = fetch_all([*rounded, codable], self._device)
+        return [self._latent.code(*arrays)]
 
     def decode_at(
         self, segments: Sequence[bytes], height: int, width: int, point: RatePoint
     ) -> Tensor:
-        y_hat = self._latent.decode(segments[0], height // 16, width // 16)
+        symbols = self._latent.symbols(segments[0], height // 16, width // 16)
+        with stage("copies"):
+            y_hat = self._latent.value(torch.from_numpy(symbols).to(self._device))
         with stage("transform"):
             return self.network.synthesis(y_hat, y_hat, point)
 
@@ -129,103 +145,66 @@ class HyperpriorModel(Model):
 
     def __init__(self, network: Network, method: str, device: str) -> None:
         super().__init__(network, method, device)
-        self._z = _FactorizedLatent(network, "z")
+        self._z = FactorizedLatent(network, "z")
         self._y_tables = gaussian_tables()
+        # A point at which every setting of the method differs from its default.
+        self._fixed = FixedPoint(POINTS[method](network, 0.5), self._device)
+        self._recorded = lru_cache(maxsize=N_SIZES)(self._record)
+        self._lock = Lock()  # steps work at fixed addresses
 
     def encode_at(self, x: Tensor, point: RatePoint) -> list[Latent]:
-        network = self.network
-        with stage("transform"):
-            y = network.analysis(x, point)
-            z = network.hyper_analysis(y, point)
-        z_hat, coded_z = self._z.encode(z)
-
-        # The decoder asks for y position by position; here the answer is taken from y itself, and
-        # kept with its scale to count the ideal bits.
-        targets = y.flatten(2).transpose(1, 2)
-        all_rounded, all_scales = torch.empty_like(targets), torch.empty_like(targets)
-        encoder = SymbolEncoder(self._y_tables)
-
-        def quantize(positions: slice, mean: Tensor, scale: Tensor) -> Tensor:
-            rounded = times(targets[:, positions] - mean, point.regulator).round()
-            with stage("entropy coding"):
-                encoder.put(integers(rounded).ravel(), nearest_table(scale))
-            all_rounded[:, positions], all_scales[:, positions] = rounded, scale
-            return rounded
-
-        with threads(1), stage("entropy parameters"):
-            y_hat = network.decode_y(network.hyper_synthesis(z_hat, point), point, quantize)
-        bits = ideal_bits(gaussian_likelihood(all_rounded, all_scales))
-        shape = y.shape[1:]
-        symbols = integers(all_rounded)[0].T.reshape(shape)
+        with self._lock:
+            with stage("transform"):
+                steps: Encoding = self._steps_for(Encoding, *x.shape[2:], point)
+                steps.start(x)
+            with stage("copies"):
+                z = fetch_all([*steps.z, steps.codable], self._device)
+                y = fetch_all([*steps.y, steps.symbols, steps.scales], self._device)
+        coded_z, (rounded, bits, values, symbols, scales) = self._z.code(*z), y
         with stage("entropy coding"):
+            encoder = ScaleEncoder("y", self._y_tables, margin_of(float(point.regulator)))
+            ends = np.cumsum(steps.sizes)[:-1]
+            for part in zip(np.split(symbols, ends), np.split(scales, ends), strict=True):
+                encoder.put(*part)
             data = encoder.finish()
-        return [coded_z, Latent("y", data, symbols, bits[0].T.reshape(shape), _array(y_hat))]
+        return [coded_z, Latent("y", data, rounded.astype(np.int32), bits, values)]
 
     def decode_at(
         self, segments: Sequence[bytes], height: int, width: int, point: RatePoint
     ) -> Tensor:
         z_data, y_data = segments
-        z_hat = self._z.decode(z_data, height // 64, width // 64)
-        decoder = SymbolDecoder(y_data, self._y_tables)
-
-        def quantize(positions: slice, mean: Tensor, scale: Tensor) -> Tensor:
-            with stage("entropy coding"):
-                symbols = decoder.get(nearest_table(scale))
-            return torch.from_numpy(symbols).to(mean).reshape(mean.shape)
-
-        with threads(1), stage("entropy parameters"):
-            features = self.network.hyper_synthesis(z_hat, point)
-            y_hat = self.network.decode_y(features, point, quantize)
-        decoder.finish()
-        with stage("transform"):
-            return self.network.synthesis(y_hat, z_hat, point)
-
-
-class _FactorizedLatent:
-    """A latent coded with the factorized prior, rounded around its medians."""
-
-    def __init__(self, network: Network, name: str) -> None:
-        self._prior, self._name = network.entropy_bottleneck, name
-        self._medians = self._prior.medians
-        self._tables: CategoricalTables = self._prior.tables()
-        self._least_bits = float(self._tables.least_bits().sum())  # of one position
-
-    def encode(self, latent: Tensor) -> tuple[Tensor, Latent]:
-        """The decoded latent, and its code."""
-        rounded = (latent - self._medians).round()
-        symbols = integers(rounded)[0]
+        z = self._z.symbols(z_data, height // STRIDE, width // STRIDE)
+        n_symbols = self.network.m * (height // 16) * (width // 16)
         with stage("entropy coding"):
-            encoder = SymbolEncoder(self._tables)
-            encoder.put(symbols.ravel(), self._indexes(*symbols.shape))
-            data = encoder.finish()
-        decoded = rounded + self._medians
-        bits = ideal_bits(self._prior.likelihood(decoded))
-        return decoded, Latent(self._name, data, symbols, bits[0], _array(decoded))
+            decoder = ScaleDecoder("y", y_data, self._y_tables, n_symbols)
+        with self._lock:
+            with stage("transform"):
+                steps: Decoding = self._steps_for(Decoding, height, width, point)
+            with threads(1):
+                self._decode_y(steps, z, decoder)
+            with stage("transform"):
+                steps.run[-1]()
+            return steps.image.clone()
 
-    def decode(self, data: bytes, height: int, width: int) -> Tensor:
-        """The latent, (1, channels, height, width)."""
-        n_channels = len(self._medians)
-        # A forged header may claim a huge image: refuse it before arrays are made.
-        if self._least_bits * height * width > 1.01 * 8 * len(data) + _CODER_STATE_BITS:
-            raise BitstreamError(
-                f"latent {self._name} has {len(data)} bytes, too few for an image of the size "
-                "that the header claims"
-            )
-        with stage("entropy coding"):
-            decoder = SymbolDecoder(data, self._tables)
-            symbols = decoder.get(self._indexes(n_channels, height, width))
-            decoder.finish()
-        return (
-            torch.from_numpy(symbols).to(self._medians).reshape(1, n_channels, height, width)
-            + self._medians
-        )
+    def _decode_y(self, steps: Decoding, z: Symbols, decoder: ScaleDecoder) -> None:
+        with stage("copies"):
+            steps.z.put(z)
+            steps.stream.begin(decoder)
+        for k, run in enumerate(steps.run[:-1]):
+            with stage("entropy parameters"):
+                run()
+            steps.stream.decode(k, decoder)
+        steps.stream.finish(decoder)
 
-    @staticmethod
-    def _indexes(n_channels: int, height: int, width: int) -> npt.NDArray[np.int64]:
-        return np.repeat(np.arange(n_channels), height * width)
+    def _steps_for(self, kind: type[Kind], height: int, width: int, point: RatePoint) -> Kind:
+        """What codes images of a size; recorded where launches take much of its time."""
+        if graphs.is_worthwhile(self._device, height, width):
+            self._fixed.assign(point)
+            return self._recorded(kind, height, width)
+        return kind(self._setting(point), height, width, False)
 
+    def _record(self, kind: type[Kind], height: int, width: int) -> Kind:
+        return kind(self._setting(self._fixed.point), height, width, True)
 
-def _array(tensor: Tensor) -> npt.NDArray[Any]:
-    """A batch of one as (channels, height, width)."""
-    array: npt.NDArray[Any] = tensor[0].cpu().numpy()
-    return array
+    def _setting(self, point: RatePoint) -> Setting:
+        return Setting(self.network, point, self._z, self._y_tables, self._device)

@@ -37,7 +37,13 @@ from rdbench_codecs.hyperprior.layers import (
     times,
 )
 from rdbench_codecs.hyperprior.priors import EntropyBottleneck, gaussian_likelihood
-from rdbench_codecs.hyperprior.wavefront import Quantize, decode_in_wavefronts
+from rdbench_codecs.hyperprior.wavefront import (
+    Asked,
+    DecodingOfY,
+    answer,
+    decode_in_wavefronts,
+    n_steps,
+)
 
 
 @dataclass(frozen=True)
@@ -167,18 +173,21 @@ class ScaleHyperprior(Network):
         """Scale and mean of y, each of y's shape."""
         return features, torch.zeros_like(features)
 
-    def decode_y(self, features: Tensor, point: RatePoint, quantize: Quantize) -> Tensor:
-        """y_hat of one image, of integers that ``quantize`` gives.
+    def n_questions(self, height: int, width: int) -> int:
+        """Return how many times `decode_y` asks for integers of a latent grid."""
+        return 1
+
+    def decode_y(self, features: Tensor, point: RatePoint) -> DecodingOfY:
+        """Decode y_hat of one image from integers that it asks for; see wavefront.py.
 
         Args:
             features: of `hyper_synthesis`, (1, channels, height, width).
             point: the regulator is used.
-            quantize: told scale and mean, the integers; see wavefront.py.
         """
         a = point.regulator
         scale, mean = (_positions_first(t) for t in self.gaussians(features))
         everywhere = slice(0, scale.shape[1])
-        integers = quantize(everywhere, mean, times(scale, a))
+        integers = yield Asked(everywhere, mean, times(scale, a))
         return _channels_first(times(integers, 1 / a) + mean, features.shape)
 
     def forward(
@@ -269,9 +278,12 @@ class JointAutoregressive(MeanScaleHyperprior):
         scale, mean = self.entropy_parameters(torch.cat((features, context), 1)).chunk(2, 1)
         return scale, mean
 
-    def decode_y(self, features: Tensor, point: RatePoint, quantize: Quantize) -> Tensor:
+    def n_questions(self, height: int, width: int) -> int:
+        return n_steps(height, width)
+
+    def decode_y(self, features: Tensor, point: RatePoint) -> DecodingOfY:
         return decode_in_wavefronts(
-            self.context_prediction, self.entropy_parameters, features, point.regulator, quantize
+            self.context_prediction, self.entropy_parameters, features, point.regulator
         )
 
     def _noisy(
@@ -293,7 +305,7 @@ class JointAutoregressive(MeanScaleHyperprior):
             return ((targets[:, where] - mean) * regulator).round()
 
         with torch.no_grad():
-            self.decode_y(features, replace(point, regulator=regulator), quantize)
+            answer(self.decode_y(features, replace(point, regulator=regulator)), quantize)
         decoded_mean = _channels_first(decoded_means, y.shape)
         y_hat = _round_regulated(y, decoded_mean, point.regulator)
         return y_hat, *self.gaussians_given(features, y_hat)

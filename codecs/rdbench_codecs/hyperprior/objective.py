@@ -10,10 +10,17 @@ from torch import Tensor, nn
 from rdbench.errors import DataError
 from rdbench_codecs.hyperprior.initialization import start_from_components
 from rdbench_codecs.hyperprior.loading import build
-from rdbench_codecs.hyperprior.networks import Network, ScaleHyperprior
+from rdbench_codecs.hyperprior.networks import FIXED_RATE, Network, ScaleHyperprior
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
 from rdbench_codecs.hyperprior.rates import level_points
-from rdbench_codecs.training.objective import Losses, Objective, is_number, is_one_of
+from rdbench_codecs.training.objective import (
+    Losses,
+    Objective,
+    constant,
+    is_number,
+    is_one_of,
+    stratified,
+)
 
 _WHITE = 255.0
 _MAX_CHANNELS = 4096
@@ -29,7 +36,8 @@ class HyperpriorObjective(Objective):
 
     Settings of a stage:
         levels: whole levels of which each image draws one, all by default; level i has the
-            Lagrange multiplier LAMBDAS[i]. A fixed-rate network takes one.
+            Lagrange multiplier LAMBDAS[i]. A batch draws from all of them alike. A fixed-rate
+            network takes one.
         lambda_balance: each image's loss is divided by lambda to this power (0: not at all, as in
             the papers), so that those of small lambda are not drowned by the others.
         variable_rate: false trains the network alone, as if at a fixed rate (QVRF's first stage).
@@ -60,10 +68,11 @@ class HyperpriorObjective(Objective):
         self.network: Network = build(**self._settings)
 
     def forward(self, images: Tensor, settings: Mapping[str, Any]) -> Losses:
-        choice = torch.tensor(settings.get("levels", range(8)))
-        levels = choice[torch.randint(len(choice), (len(images),))].to(images.device)
+        choice = tuple(settings.get("levels", range(8)))
+        share = stratified(len(images), images.device)
+        levels = constant(choice, images.device)[(share * len(choice)).long()].long()
         method = self._settings["method"] if settings.get("variable_rate", True) else "fixed"
-        points = level_points(self.network, method, levels)
+        points = FIXED_RATE if method == "fixed" else level_points(self.network, method, levels)
         straight_through = settings.get("quantization", "noise") == "straight-through"
         estimate = self.network(images, points, straight_through)
         n_pixels = images[0, 0].numel()
@@ -71,7 +80,7 @@ class HyperpriorObjective(Objective):
         bpp = torch.stack(bits).sum(0) / n_pixels
         x_hat = estimate.x_hat.float()
         distortion = _WHITE**2 * ((x_hat - images) ** 2).mean((1, 2, 3))
-        lambda_ = torch.tensor(LAMBDAS, device=images.device)[levels]
+        lambda_ = constant(tuple(LAMBDAS), images.device)[levels]
         balance = lambda_ ** -float(settings.get("lambda_balance", 0))
         loss = (balance * (bpp + lambda_ * distortion)).mean()
         mse = ((x_hat.detach().clamp(0, 1) - images) ** 2).mean()

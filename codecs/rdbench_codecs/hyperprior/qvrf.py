@@ -7,14 +7,21 @@ rounding (equation 6). A trained network carries one a for each Lagrange multipl
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800, 0.36, 0.72, 1.44)
 """Lagrange multipliers of the regulators: the first 8 in the paper, all 11 in its appendix."""
 
 REGULATOR_RANGE = (0.5, 12.0)
 """Regulators that the published program takes."""
+
+LAMBDA_RANGE = (0.0, 10.0)
+"""Lagrange multipliers for which a regulator is looked for; the largest published one is 1.44."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,16 @@ class RegulatorFit:
     def regulator(self, lambda_: float) -> float:
         """The regulator that the line gives to a Lagrange multiplier."""
         return (float(np.sqrt(lambda_ / self.lambdas[0])) - self.intercept) / self.slope
+
+    def draw(self, axes: "Axes") -> None:
+        """Draw the regulators and the line (Figure 3)."""
+        a, roots = np.array(self.regulators), np.sqrt(np.array(self.lambdas) / self.lambdas[0])
+        line = f"{self.slope:.4f} a {self.intercept:+.4f}, R² = {self.r2:.4f}"
+        axes.plot(a, roots, "o", color="#0072B2", label="regulators")
+        axes.plot(a, self.slope * a + self.intercept, color="#0072B2", lw=1, label=line)
+        axes.set_xlabel("regulator a")
+        axes.set_ylabel("√(λ / λ_ref)")
+        axes.legend(fontsize=7, frameon=False)
 
 
 def fit_regulators(lambdas: Sequence[float], regulators: Sequence[float]) -> RegulatorFit:

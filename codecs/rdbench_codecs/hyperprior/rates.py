@@ -31,32 +31,32 @@ from rdbench_codecs.hyperprior.networks import (
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
 
 
-def add_regulators(network: Network, n_levels: int = N_LEVELS) -> None:
-    """QVRF: give ``network`` a parameter ``Gain``, (n_levels,), at its published start values."""
-    network.register_parameter("Gain", nn.Parameter(_steps(n_levels)))
+def add_parameters(network: Network, method: str, n_levels: int = N_LEVELS) -> None:
+    """Give ``network`` the parameters of a method, a row per level, at their published start."""
+    steps = (torch.tensor(LAMBDAS[:n_levels]) / LAMBDAS[0]).sqrt()  # sqrt(lambda / lambda_ref)
+    ones = torch.ones(n_levels)
+    added = {
+        "qvrf": {"Gain": steps},
+        "theis2017": {"scales": _per_channel(steps, network.m)},
+        "cui2021": {
+            "y_gain": _per_channel(steps, network.m),
+            "y_inverse_gain": _per_channel(1 / steps, network.m),
+            "z_gain": _per_channel(ones, network.n),
+            "z_inverse_gain": _per_channel(ones, network.n),
+        },
+    }
+    for name, values in added.get(method, {}).items():
+        network.register_parameter(name, nn.Parameter(values))
 
 
-def add_scales(network: Network, n_levels: int = N_LEVELS) -> None:
-    """Theis 2017: give ``network`` a parameter ``scales``, (n_levels, m)."""
-    network.register_parameter("scales", _gains(_steps(n_levels), network.m))
-
-
-def add_gain_units(network: Network, n_levels: int = N_LEVELS) -> None:
-    """Cui 2021: give ``network`` gains and inverse gains of y (n_levels, m) and z (n_levels, n)."""
-    steps = _steps(n_levels)
-    network.register_parameter("y_gain", _gains(steps, network.m))
-    network.register_parameter("y_inverse_gain", _gains(1 / steps, network.m))
-    network.register_parameter("z_gain", _gains(torch.ones(n_levels), network.n))
-    network.register_parameter("z_inverse_gain", _gains(torch.ones(n_levels), network.n))
+def _per_channel(values: Tensor, channels: int) -> Tensor:
+    return values[:, None].repeat(1, channels)
 
 
 def level_points(network: Network, method: str, levels: Tensor) -> RatePoint:
-    """The rate point of each image's level in training, with the gradient of what sets it.
+    """The rate points of whole levels (batch,) in training, with the gradient of what sets them.
 
     QVRF's first regulator stays at 1.
-
-    Args:
-        levels: (batch,), whole.
     """
     if method == "qvrf":
         gain: Tensor = network.Gain  # type: ignore[assignment]
@@ -113,15 +113,6 @@ POINTS: dict[str, Callable[[Network, float], RatePoint]] = {
 }
 """Rate point of a network, given the rate parameter in the header of a file: QVRF's regulator, or
 the level, 0 to N_LEVELS - 1, of the others."""
-
-
-def _steps(n_levels: int) -> Tensor:
-    """sqrt(lambda / lambda_ref) of each level."""
-    return (torch.tensor(LAMBDAS[:n_levels]) / LAMBDAS[0]).sqrt()
-
-
-def _gains(values: Tensor, channels: int) -> nn.Parameter:
-    return nn.Parameter(values[:, None].repeat(1, channels))
 
 
 def _between(gains: Tensor, level: float) -> Tensor:

@@ -13,7 +13,8 @@ step is one batch:
 Encoder and decoder run this same code, so that they see the same parameters to the last bit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +22,41 @@ from torch.nn import functional
 
 from rdbench_codecs.hyperprior.layers import MaskedConv2d, times
 
-Quantize = Callable[[slice, Tensor, Tensor], Tensor]
-"""Gives the integers of some positions: (positions, mean, regulated scale) -> integers.
 
-The slice selects positions of the grid in raster order; the tensors are (batch, positions,
-channels), and the integers come as floats.
+class Asked(NamedTuple):
+    """What the integers of some positions are asked for with.
+
+    Attributes:
+        positions: of the grid in raster order.
+        mean: (batch, positions, channels).
+        scale: regulated, same shape.
+    """
+
+    positions: slice
+    mean: Tensor
+    scale: Tensor
+
+
+DecodingOfY = Generator[Asked, Tensor, Tensor]
+"""Asks for the integers of all positions, step by step, and returns y_hat.
+
+It is sent the integers of each step as floats, (batch, positions, channels).
 """
+
+Quantize = Callable[[slice, Tensor, Tensor], Tensor]
+"""Gives the integers that are asked for."""
+
+
+def answer(decoding: DecodingOfY, quantize: Quantize) -> Tensor:
+    """Return y_hat of a decoding whose questions ``quantize`` answers."""
+    asked = next(decoding)
+    while True:
+        try:
+            asked = decoding.send(quantize(*asked))
+        except StopIteration as stop:
+            y_hat: Tensor = stop.value
+            return y_hat
+
 
 _TAPS = 12  # of the 5x5 mask, all before its centre
 
@@ -41,16 +71,14 @@ def decode_in_wavefronts(
     entropy_parameters: nn.Sequential,
     features: Tensor,
     regulator: float | Tensor,
-    quantize: Quantize,
-) -> Tensor:
-    """y_hat, (batch, m, height, width), decoded step by step.
+) -> DecodingOfY:
+    """Decode y_hat, (batch, m, height, width), step by step.
 
     Args:
         context_prediction: the masked convolution, m to 2m channels.
         entropy_parameters: three 1x1 layers on (features, context), 4m to 2m channels.
         features: what comes from the hyperprior, (batch, 2m, height, width); width at least 4.
         regulator: QVRF's a.
-        quantize: asked for the integers of each step in turn.
     """
     batch, _, height, width = features.shape
     if width < 4:
@@ -73,7 +101,7 @@ def decode_in_wavefronts(
         start = (first_row + 2) * stride + step - 3 * first_row + 2
         padded = slice(start, start + (n_rows - 1) * (stride - 3) + 1, stride - 3)
         scale, mean = layers(positions, _neighbours(y_hat, start, n_rows, stride)).chunk(2, -1)
-        integers = quantize(positions, mean, times(scale, regulator))
+        integers = yield Asked(positions, mean, times(scale, regulator))
         y_hat[:, padded] = times(integers, 1 / regulator) + mean
     grid = y_hat.view(batch, height + 2, stride, n_channels)[:, 2:, 2:-2]
     return grid.permute(0, 3, 1, 2).contiguous()

@@ -122,8 +122,7 @@ class LearnedCodec(Trainable):
             trained, reduced network that the package includes for some codecs; ``default``, the
             first of these that is available; the path of a file; ``random``, the published network
             with random numbers, which codes noise at the right speed; ``random-tiny`` for tests.
-        device: ``cpu``, ``cuda`` or ``cuda:N``. Decode a file on the kind of device that made it:
-            entropy models of different devices differ in their last bits.
+        device: ``cpu``, ``cuda`` or ``cuda:N``. Files of one device decode on the others.
         threads: CPU threads, or None for torch's choice. The bytes do not depend on it.
     """
 

@@ -72,26 +72,13 @@ def pack(header: Header, segments: Sequence[bytes]) -> bytes:
     return b"".join((head, _CRC.pack(zlib.crc32(head)), *segments))
 
 
-def unpack(data: bytes, codec: str, fingerprint: str) -> tuple[Header, list[bytes]]:
-    """The header and all segments.
+def unpack_partial(data: bytes, codec: str, fingerprint: str) -> tuple[Header, list[bytes | None]]:
+    """The header and the segments; None for those that are not whole.
 
     Args:
         data: the file.
         codec: the codec that it must be of.
         fingerprint: SHA-256 of the weights that it must have been made with, hexadecimal.
-
-    Raises:
-        BitstreamError: cut, corrupt, or not of this codec and these weights.
-    """
-    header, segments = unpack_partial(data, codec, fingerprint)
-    whole = [segment for segment in segments if segment is not None]
-    if len(whole) < len(segments):
-        raise BitstreamError(f"the file is cut after {len(whole)} of its {len(segments)} segments")
-    return header, whole
-
-
-def unpack_partial(data: bytes, codec: str, fingerprint: str) -> tuple[Header, list[bytes | None]]:
-    """The header and the segments; None for those that are not whole.
 
     Raises:
         BitstreamError: the header is cut or corrupt, or not of this codec and these weights.
@@ -130,11 +117,8 @@ def _read_header(data: bytes) -> tuple[Header, list[int], int]:
         raise BitstreamError(f"no image has {width}x{height} pixels and parameter {parameter}")
     packed = int.from_bytes(data[at:end], "little")
     lengths = [(packed >> (n_bits * i)) & ((1 << n_bits) - 1) for i in range(n_segments)]
-    return (
-        Header(codec, height, width, parameter, fingerprint.hex()),
-        lengths,
-        end + _CRC.size,
-    )
+    header = Header(codec, height, width, parameter, fingerprint.hex())
+    return header, lengths, end + _CRC.size
 
 
 def _n_bytes(n_bits: int) -> int:

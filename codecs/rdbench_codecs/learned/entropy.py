@@ -7,16 +7,26 @@ table are coded together, so one call of the coder (asymmetric numeral systems o
 
 An empty coder loses 24 bits to its first symbol. Those bits hold a check instead: 24 bits of the
 CRC-32 of all integers of the stream, with which the decoder proves what it has decoded.
+
+Where a network gives the scale of each symbol, the scale chooses the table (`ScaleTables`). Another
+machine computes scales that differ in their last bits, and one scale on the other side of a
+boundary between two tables would make the rest of the stream unreadable. So the encoder moves the
+boundaries, block by block, until no scale lies near one (`ScaleEncoder`): every decoder whose
+scales differ by less than the margin chooses the same tables.
 """
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Self
 
 import constriction
 import numpy as np
 import numpy.typing as npt
 
 from rdbench.errors import BitstreamError
+from rdbench.stages import tell_entropy_parameters
 
 Symbols = npt.NDArray[np.int32]
 
@@ -25,6 +35,16 @@ _TAIL_MASS = 2.0**-22  # left outside the range of a Gaussian table, both sides 
 _CHECK = constriction.stream.model.Uniform(2**24)
 _BYTE = constriction.stream.model.Uniform(256)
 _N_BYTES = constriction.stream.model.Uniform(4)
+
+_BLOCK_GROWTH = 4
+_BLOCK_SIZES = tuple(512 * _BLOCK_GROWTH**i for i in range(4))
+SMALLEST_BLOCK = _BLOCK_SIZES[0]
+_N_STEPS = 513  # between boundaries: one more than the symbols of the smallest block, see below
+_RATIOS = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)  # of the geometric models of steps
+_TINY = np.float32(
+    1e-30
+)  # least scale that is told from others: linear layers give negative ones, too
+_LAYOUT = constriction.stream.model.Uniform(len(_BLOCK_SIZES) * len(_RATIOS))
 
 
 class CategoricalTables:
@@ -89,19 +109,87 @@ class CategoricalTables:
 
     def _groups(
         self, indexes: npt.NDArray[np.integer]
-    ) -> tuple[npt.NDArray[np.intp], list[tuple[int, slice]]]:
-        """An order that brings equal indexes together, and the (index, slice) of each group."""
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """An order that brings equal indexes together, and where each group ends, (n_tables,)."""
         if indexes.size and indexes.max() >= len(self):
             raise ValueError(f"index {indexes.max()}, but there are {len(self)} tables")
         compact = self._compact(indexes)
         order = np.argsort(compact, kind="stable")
         counts = np.bincount(compact, minlength=len(self))
-        ends = np.cumsum(counts)
-        used = np.flatnonzero(counts)
-        return order, [(int(i), slice(int(ends[i] - counts[i]), int(ends[i]))) for i in used]
+        return order, np.cumsum(counts)
 
 
-class GaussianTables(CategoricalTables):
+class ScaleTables(CategoricalTables):
+    """Probability tables for ranges of scales, whose boundaries are equal steps of log scale apart.
+
+    Args:
+        pmfs, offsets: as in CategoricalTables, by increasing scale.
+        boundaries: largest scale of every table but the last.
+
+    Boundaries can move up by 0 to 512 steps, all together; 513 steps are the distance to the next
+    boundary. A scale is within less than half a step of a boundary at one number of steps at most.
+    So a block of 512 symbols always has a number of steps that keeps the boundaries away from all
+    its scales.
+    """
+
+    def __init__(
+        self,
+        pmfs: Sequence[npt.NDArray[np.float64]],
+        offsets: Sequence[int] | npt.NDArray[np.int_],
+        boundaries: npt.NDArray[np.float64],
+    ) -> None:
+        super().__init__(pmfs, offsets)
+        self.boundaries = boundaries.astype(np.float32)
+        logs = np.log(boundaries)
+        spacing = (logs[-1] - logs[0]) / (len(logs) - 1)
+        if not np.allclose(np.diff(logs), spacing) or spacing <= 0:
+            raise ValueError("boundaries must increase by equal steps of their logarithm")
+        if len(boundaries) != len(self) - 1:
+            raise ValueError("one boundary is needed between any two tables")
+        self._first, self._step = float(logs[0]), float(spacing / _N_STEPS)
+
+    def indexes(
+        self, scales: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+        """Return the first table whose range reaches up to each scale, same shape."""
+        return self._compact(np.searchsorted(self.boundaries, scales))
+
+    def factors(self, steps: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+        """Return what scales are multiplied by where the boundaries move up by some steps."""
+        factors: npt.NDArray[np.float32] = np.exp(-self._step * steps).astype(np.float32)
+        return factors
+
+    def forbidden_steps(
+        self, scales: npt.NDArray[np.float32], margin: float
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return which numbers of steps put a boundary within the margin of a scale.
+
+        Args:
+            scales: (n,).
+            margin: distance between logarithms.
+
+        Returns:
+            Positions in ``scales``, and the number of steps that each rules out.
+
+        Raises:
+            ValueError: the margin is not less than half a step.
+        """
+        # Boundary j lies j * _N_STEPS steps above the first, and as many steps higher as it moves.
+        # Float32 is off by a hundredth of a step at most, which is added to the margin.
+        reach = margin / self._step + 0.01
+        if not 0.01 < reach < 0.5:
+            raise ValueError(f"the margin is {margin:g}, it must be less than half a step")
+        position = (
+            np.log(np.clip(scales, _TINY, 1 / _TINY)) - np.float32(self._first)
+        ) / np.float32(self._step)
+        nearest = np.rint(position)
+        is_near = np.abs(position - nearest) <= reach
+        is_near &= (nearest >= 0) & (nearest < _N_STEPS * len(self.boundaries))
+        where = np.flatnonzero(is_near)
+        return where, nearest[where].astype(np.intp) % _N_STEPS
+
+
+class GaussianTables(ScaleTables):
     """Zero-mean Gaussians integrated over [k - 1/2, k + 1/2], one table for each range of scales.
 
     Table i serves the scales above scales[i - 1] and up to scales[i]. Its Gaussian has their
@@ -109,7 +197,8 @@ class GaussianTables(CategoricalTables):
     that take scales[i] itself spend 2 % more where symbols spread less than their priors.)
 
     Args:
-        scales: standard deviations, increasing; table 0 has the first one itself.
+        scales: standard deviations, increasing by equal steps of their logarithm; table 0 has the
+            first one itself.
     """
 
     def __init__(self, scales: npt.NDArray[np.float64]) -> None:
@@ -118,14 +207,7 @@ class GaussianTables(CategoricalTables):
             raise ValueError("scales must be positive and increasing")
         middles = np.sqrt(scales * np.concatenate([scales[:1], scales[:-1]]))
         pmfs = [_gaussian_pmf(float(scale)) for scale in middles]
-        super().__init__(pmfs, [-(len(pmf) // 2) for pmf in pmfs])
-        self.scales = scales.astype(np.float32)
-
-    def index(
-        self, scale: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-        """The first table whose range reaches up to each scale; the last for larger scales."""
-        return self._compact(np.searchsorted(self.scales[:-1], scale))
+        super().__init__(pmfs, [-(len(pmf) // 2) for pmf in pmfs], scales[:-1])
 
 
 class SymbolEncoder:
@@ -148,15 +230,15 @@ class SymbolEncoder:
             indexes: table of each symbol, (n,).
         """
         symbols = np.ascontiguousarray(symbols, np.int32)
-        order, groups = self._tables._groups(indexes)
+        order, ends = self._tables._groups(indexes)
         in_order = symbols[order]
         category, escaped = self._tables._categories(in_order, indexes[order])
-        self._runs += [(self._tables._models[i], category[part]) for i, part in groups]
+        self._runs += [(self._tables._models[i], category[part]) for i, part in _parts(ends)]
         self._runs += _escape_runs(_zigzag(in_order[escaped]))
         self._crc = zlib.crc32(symbols.data, self._crc)
 
     def finish(self) -> bytes:
-        """The bytes that SymbolDecoder takes."""
+        """Return the bytes that SymbolDecoder takes."""
         coder = constriction.stream.stack.AnsCoder()
         coder.encode_reverse(self._crc & 0xFFFFFF, _CHECK)
         for model, symbols in reversed(self._runs):
@@ -185,24 +267,43 @@ class SymbolDecoder:
 
     def get(self, indexes: npt.NDArray[np.integer]) -> Symbols:
         """The next symbols, int32, (n,), given the table of each."""
-        order, groups = self._tables._groups(indexes)
-        category = np.empty(len(order), np.int32)
-        for i, part in groups:
-            category[part] = self._coder.decode(self._tables._models[i], part.stop - part.start)
-        sorted_indexes = indexes[order]
-        symbols: Symbols = category + self._tables.offsets[sorted_indexes]
-        escaped = np.flatnonzero(category == self._tables.sizes[sorted_indexes])
-        symbols[escaped] = self._escaped_values(len(escaped))
-        result: Symbols = np.empty_like(symbols)
-        result[order] = symbols
-        self._crc = zlib.crc32(result.data, self._crc)
+        order, ends = self._tables._groups(indexes)
+        result: Symbols = np.empty(len(order), np.int32)
+        result[order] = self.get_by_table(ends)
+        self.check(result)
         return result
+
+    def get_by_table(self, ends: npt.NDArray[np.integer]) -> Symbols:
+        """Return the next symbols, int32, (n,), those of each table together.
+
+        `check` must be told them in the order in which they were put.
+
+        Args:
+            ends: number of symbols that use table 0 ... i at most, (n_tables,).
+        """
+        symbols: Symbols = np.empty(ends[-1], np.int32)
+        escaped = []
+        for i, part in _parts(ends):
+            category = self._coder.decode(self._tables._models[i], part.stop - part.start)
+            escaped.append(part.start + np.flatnonzero(category == self._tables.sizes[i]))
+            np.add(category, self._tables.offsets[i], out=symbols[part])
+        where = np.concatenate(escaped) if escaped else np.empty(0, np.intp)
+        symbols[where] = self._escaped_values(len(where))
+        return symbols
+
+    def check(self, symbols: Symbols) -> None:
+        """Take decoded symbols, in the order in which they were put, into account for `finish`."""
+        self._crc = zlib.crc32(symbols.data, self._crc)
 
     def finish(self) -> None:
         """Raise BitstreamError unless exactly the encoder's integers have been decoded."""
         check = int(self._coder.decode(_CHECK))
         if check != self._crc & 0xFFFFFF or not self._coder.is_empty():
-            raise BitstreamError("the decoded integers are not the encoder's (CRC mismatch)")
+            raise BitstreamError(
+                "the decoded integers are not the encoder's (CRC mismatch): the file is damaged, "
+                "or this machine's entropy parameters differ from the encoder's by more than the "
+                "format allows; `rdbench consistency` measures by how much"
+            )
 
     def _escaped_values(self, n: int) -> Symbols:
         if n == 0:
@@ -215,6 +316,171 @@ class SymbolDecoder:
                 byte = self._coder.decode(_BYTE, longer.size).astype(np.uint32)
                 value[longer] |= byte << np.uint32(8 * position)
         return _unzigzag(value)
+
+
+@dataclass(frozen=True)
+class BoundarySteps:
+    """How far the boundaries of each block of symbols are moved up.
+
+    Attributes:
+        layout: index of the block size in _BLOCK_SIZES, times the number of ratios, plus the index
+            of the ratio in _RATIOS by which ``steps`` are coded.
+        steps: of each block, in the order of coding.
+    """
+
+    layout: int
+    steps: Symbols
+
+    @property
+    def block_size(self) -> int:
+        """Symbols per block; the last one may have fewer."""
+        return _BLOCK_SIZES[self.layout // len(_RATIOS)]
+
+    def per_symbol(self, values: npt.NDArray[np.float32], n: int) -> npt.NDArray[np.float32]:
+        """Return a value of each block for each of its symbols, (n,)."""
+        return np.repeat(values, self.block_size)[:n]
+
+    def runs(self) -> list[tuple[object, Symbols]]:
+        """Return what codes them."""
+        layout = np.array([self.layout], np.int32)
+        return [(_LAYOUT, layout), (_step_models()[self.layout % len(_RATIOS)], self.steps)]
+
+    def crc(self) -> int:
+        """Return the CRC-32 of all integers that code them."""
+        return zlib.crc32(np.append(np.int32(self.layout), self.steps).tobytes())
+
+    @classmethod
+    def decode(cls, coder: "constriction.stream.stack.AnsCoder", n: int) -> Self:
+        """Return those of a stream of n symbols, which begins with them."""
+        layout = int(coder.decode(_LAYOUT))
+        n_blocks = -(-n // _BLOCK_SIZES[layout // len(_RATIOS)])
+        return cls(layout, coder.decode(_step_models()[layout % len(_RATIOS)], n_blocks))
+
+    @classmethod
+    def choose(cls, tables: ScaleTables, scales: npt.NDArray[np.float32], margin: float) -> Self:
+        """Return the cheapest that keep all boundaries away from all scales.
+
+        Args:
+            tables: whose boundaries move.
+            scales: of all symbols in the order of coding, (n,).
+            margin: distance between logarithms of a scale and a boundary.
+        """
+        where, steps = tables.forbidden_steps(scales, margin)
+        n_blocks = -(-len(scales) // SMALLEST_BLOCK)
+        taken = np.zeros((n_blocks, _N_STEPS + 1), bool)  # the last number is never taken
+        taken[where // SMALLEST_BLOCK, steps] = True
+        options = []
+        for size in range(len(_BLOCK_SIZES)):
+            least = taken.argmin(axis=1).astype(np.int32)
+            if least.max(initial=0) < _N_STEPS:
+                costs = _step_bits()[:, least].sum(axis=1)
+                ratio = int(costs.argmin())
+                options.append((costs[ratio], size * len(_RATIOS) + ratio, least))
+            starts = np.arange(0, len(taken), _BLOCK_GROWTH)
+            taken = np.logical_or.reduceat(taken, starts) if len(taken) else taken
+        _, layout, chosen = min(options, key=lambda option: option[:2])
+        return cls(layout, chosen)
+
+
+@cache
+def _step_pmfs() -> npt.NDArray[np.float64]:
+    """Geometric distributions of numbers of steps, (ratio, _N_STEPS)."""
+    powers = np.array(_RATIOS)[:, None] ** np.arange(_N_STEPS)
+    pmfs = np.maximum(powers * (1 - np.array(_RATIOS))[:, None], _MIN_PROBABILITY)
+    normalized: npt.NDArray[np.float64] = pmfs / pmfs.sum(axis=1, keepdims=True)
+    return normalized
+
+
+@cache
+def _step_models() -> list[object]:
+    return [constriction.stream.model.Categorical(pmf, perfect=False) for pmf in _step_pmfs()]
+
+
+@cache
+def _step_bits() -> npt.NDArray[np.float64]:
+    bits: npt.NDArray[np.float64] = -np.log2(_step_pmfs())
+    return bits
+
+
+class ScaleEncoder:
+    """Codes symbols by their scales, so that decoders with slightly other scales read them.
+
+    Args:
+        latent: name, for listeners to entropy parameters.
+        tables: the probability tables.
+        margin: largest difference between a decoder's logarithm of a scale and the one given here.
+            Decoders do not need it.
+    """
+
+    def __init__(self, latent: str, tables: ScaleTables, margin: float) -> None:
+        self._latent, self._tables, self._margin = latent, tables, margin
+        self._calls: list[tuple[Symbols, npt.NDArray[np.float32]]] = []
+
+    def put(self, symbols: Symbols, scales: npt.NDArray[np.float32]) -> None:
+        """Append symbols, int32, and their scales, both (n,)."""
+        self._calls.append((symbols, scales))
+
+    def finish(self) -> bytes:
+        """Return the bytes that ScaleDecoder takes."""
+        scales = np.concatenate([scales for _, scales in self._calls])
+        chosen = BoundarySteps.choose(self._tables, scales, self._margin)
+        factors = chosen.per_symbol(self._tables.factors(chosen.steps), len(scales))
+        indexes: npt.NDArray[np.integer] = self._tables.indexes(scales * factors)
+        encoder = SymbolEncoder(self._tables)
+        encoder._runs += chosen.runs()
+        encoder._crc = chosen.crc()
+        ends = np.cumsum([len(symbols) for symbols, _ in self._calls])
+        for (symbols, _), part in zip(self._calls, np.split(indexes, ends[:-1]), strict=True):
+            encoder.put(symbols, part)
+        symbols = np.concatenate([symbols for symbols, _ in self._calls])
+        tell_entropy_parameters(self._latent, symbols, scales, indexes)
+        return encoder.finish()
+
+
+class ScaleDecoder(SymbolDecoder):
+    """Decodes what ScaleEncoder made, by the same sequence of calls.
+
+    Args:
+        latent: name, for listeners and errors.
+        data: the encoder's bytes.
+        tables: the encoder's tables.
+        n: number of symbols in all.
+    """
+
+    def __init__(self, latent: str, data: bytes, tables: ScaleTables, n: int) -> None:
+        super().__init__(data, tables)
+        self._latent, self._scale_tables = latent, tables
+        self.steps = BoundarySteps.decode(self._coder, n)
+        self._crc = self.steps.crc()
+        self._factors = self.steps.per_symbol(tables.factors(self.steps.steps), n)
+        self._n_done = 0
+
+    def get_scaled(self, scales: npt.NDArray[np.float32]) -> Symbols:
+        """Return the next symbols, int32, (n,), given the scale of each."""
+        part = slice(self._n_done, self._n_done + len(scales))
+        self._n_done = part.stop
+        indexes = self._scale_tables.indexes(scales * self._factors[part])
+        symbols = self.get(indexes)
+        tell_entropy_parameters(self._latent, symbols, scales, indexes)
+        return symbols
+
+    def factors_of_blocks(self) -> npt.NDArray[np.float32]:
+        """Return what the scales of each SMALLEST_BLOCK of symbols are multiplied by."""
+        return self._factors[::SMALLEST_BLOCK]
+
+    def tell(self, symbols: Symbols, scales: npt.NDArray[np.float32]) -> None:
+        """Tell listeners all symbols and their scales, where not `get_scaled` decoded them."""
+        indexes = self._scale_tables.indexes(scales * self._factors)
+        tell_entropy_parameters(self._latent, symbols, scales, indexes)
+
+
+def _parts(ends: npt.NDArray[np.integer]) -> Iterator[tuple[int, slice]]:
+    """Index and slice of each group that is not empty, given where they end."""
+    start = 0
+    for i, end in enumerate(ends.tolist()):
+        if end > start:
+            yield i, slice(start, end)
+        start = end
 
 
 def _with_escape(pmf: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

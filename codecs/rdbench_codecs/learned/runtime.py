@@ -10,7 +10,10 @@ from torch import Tensor
 
 from rdbench.errors import EncoderError, Unavailable
 
-_MAX_SYMBOL = 2.0**30
+MAX_SYMBOL = 2.0**30
+"""Largest magnitude of an integer that is coded."""
+
+UNCODABLE = "the latents contain NaN or values that are too large to encode"
 
 
 @contextlib.contextmanager
@@ -30,14 +33,20 @@ def threads(number: int | None) -> Iterator[None]:
 def coding(n_threads: int | None) -> Iterator[None]:
     """Compute without gradients and, on a GPU, with the same result every time.
 
-    cuDNN would otherwise try several algorithms and use TF32, so that encoder and decoder would
-    disagree on the entropy model in its last bits.
+    cuDNN would otherwise try several algorithms, and either library might use TF32: the entropy
+    models of encoder and decoder would differ by more than entropy coding allows.
     """
     flags = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
-    with torch.inference_mode(), threads(n_threads), flags:
-        yield
+    products = torch.backends.cuda.matmul
+    before = products.allow_tf32
+    products.allow_tf32 = False
+    try:
+        with torch.inference_mode(), threads(n_threads), flags:
+            yield
+    finally:
+        products.allow_tf32 = before
 
 
 def check_device(device: str) -> None:
@@ -53,7 +62,7 @@ def integers(rounded: Tensor) -> npt.NDArray[np.int32]:
     Raises:
         EncoderError: a value is NaN or too large.
     """
-    if not bool((rounded.abs() <= _MAX_SYMBOL).all()):
-        raise EncoderError("the latents contain NaN or values that are too large to encode")
+    if not bool((rounded.abs() <= MAX_SYMBOL).all()):
+        raise EncoderError(UNCODABLE)
     symbols: npt.NDArray[np.int32] = rounded.to(torch.int32).cpu().numpy()
     return symbols

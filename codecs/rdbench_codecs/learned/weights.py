@@ -3,11 +3,10 @@
 import argparse
 import contextlib
 import hashlib
-import importlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,9 +18,6 @@ from rdbench.types import Weights
 
 if TYPE_CHECKING:
     import torch
-
-_LISTS = ("rdbench_codecs.qarv.checkpoints", "rdbench_codecs.hyperprior.checkpoints")
-"""Modules with a tuple CHECKPOINTS."""
 
 PUBLISHED, BUNDLED, RANDOM = "published", "bundled", "random"
 """Values of the setting ``weights`` that are not paths; RANDOM may be followed by ``-NAME``."""
@@ -94,8 +90,10 @@ def cache_folder() -> Path:
 
 def known() -> tuple[Checkpoint, ...]:
     """Every published checkpoint that the codecs of this package can load."""
-    lists = [importlib.import_module(module).CHECKPOINTS for module in _LISTS]
-    return tuple(checkpoint for one in lists for checkpoint in one)
+    from rdbench_codecs.hyperprior.checkpoints import CHECKPOINTS as OF_HYPERPRIORS
+    from rdbench_codecs.qarv.checkpoints import CHECKPOINTS as OF_QARV
+
+    return OF_QARV + OF_HYPERPRIORS
 
 
 def find(name: str) -> tuple[Checkpoint, ...]:
@@ -108,36 +106,41 @@ def find(name: str) -> tuple[Checkpoint, ...]:
     return found
 
 
-def fetch(checkpoint: Checkpoint, check: Callable[[Path], object] = lambda path: None) -> Path:
+def fetch(
+    checkpoint: Checkpoint, check: Callable[[Path], object] = id, progressbar: bool = True
+) -> Path:
     """Download the file unless it exists; keep it if its hash and its contents are right.
 
-    Its SHA-256 is pinned: another file in its place is refused from then on.
-
-    Args:
-        checkpoint: what to fetch.
-        check: opens a file and raises DataError where the network's parameters are not in it.
+    Its SHA-256 is pinned: another file in its place is refused from then on. ``check`` opens a file
+    and raises DataError where the network's parameters are not in it.
 
     Raises:
         Unavailable: no connection, or the file is not the published one.
         DataError: the file does not hold the network.
     """
     if checkpoint.path.is_file():
-        verify(checkpoint)
+        verify(checkpoint, checkpoint.path)
         check(checkpoint.path)
     else:
         checkpoint.path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=checkpoint.path.parent) as folder:
-            partial = _downloaded(checkpoint, Path(folder))
-            _compare(checkpoint, partial)
+            partial = _download(checkpoint, Path(folder), progressbar)
+            verify(checkpoint, partial)
             check(partial)
             partial.replace(checkpoint.path)
     pin(checkpoint)
     return checkpoint.path
 
 
-def _downloaded(checkpoint: Checkpoint, folder: Path) -> Path:
+def _download(checkpoint: Checkpoint, folder: Path, progressbar: bool) -> Path:
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
     try:
-        return _download(checkpoint, folder)
+        if checkpoint.url.startswith("https://drive.google.com/"):
+            raise OSError("a browser must do it")
+        name = checkpoint.path.name
+        return Path(pooch.retrieve(checkpoint.url, None, name, folder, progressbar=progressbar))
     except Exception as error:  # each library has errors of its own
         raise Unavailable(
             f"could not fetch {checkpoint.url} ({_first_line(error)}); "
@@ -145,13 +148,18 @@ def _downloaded(checkpoint: Checkpoint, folder: Path) -> Path:
         ) from error
 
 
-def verify(checkpoint: Checkpoint) -> None:
-    """Check the file in the cache against its pinned or published hash.
-
-    Raises:
-        Unavailable: it is another file.
-    """
-    _compare(checkpoint, checkpoint.path)
+def verify(checkpoint: Checkpoint, path: Path) -> None:
+    """Raise Unavailable where a file has not the pinned or published hash."""
+    found, expected = sha256(path), checkpoint.expected()
+    if found.startswith(expected) and found.startswith(checkpoint.sha256):
+        return
+    is_pinned = checkpoint.pin.is_file()
+    origin = f"pinned in {checkpoint.pin}" if is_pinned else "published"
+    also = f" and {checkpoint.pin}" if is_pinned else ""
+    raise Unavailable(
+        f"{path} has SHA-256 {found[:16]}..., {origin} is {expected[:16]}...; delete "
+        f"{checkpoint.path}{also} and run `rdbench weights fetch {checkpoint.name}`"
+    )
 
 
 def pin(checkpoint: Checkpoint) -> None:
@@ -163,9 +171,12 @@ def pin(checkpoint: Checkpoint) -> None:
 
 def pin_used(name: str, checkpoints: Sequence[Checkpoint]) -> None:
     """Pin the hash of a fetched file whose network was just loaded."""
-    for checkpoint in checkpoints:
-        if checkpoint.name == name:
-            pin(checkpoint)
+    if checkpoint := _named(name, checkpoints):
+        pin(checkpoint)
+
+
+def _named(name: str, checkpoints: Sequence[Checkpoint]) -> Checkpoint | None:
+    return next((checkpoint for checkpoint in checkpoints if checkpoint.name == name), None)
 
 
 def hash_note(checkpoint: Checkpoint) -> str:
@@ -174,19 +185,6 @@ def hash_note(checkpoint: Checkpoint) -> str:
     if checkpoint.sha256:
         return f"first {len(checkpoint.sha256)} digits of SHA-256 checked; pinned: {digest}"
     return f"no published hash; SHA-256 pinned at first use: {digest}"
-
-
-def _compare(checkpoint: Checkpoint, path: Path) -> None:
-    found, expected = sha256(path), checkpoint.expected()
-    if found.startswith(expected) and found.startswith(checkpoint.sha256):
-        return
-    pinned = checkpoint.pin.is_file()
-    origin = f"pinned in {checkpoint.pin}" if pinned else "published"
-    also = f" and {checkpoint.pin}" if pinned else ""
-    raise Unavailable(
-        f"{path} has SHA-256 {found[:16]}..., {origin} is {expected[:16]}...; delete "
-        f"{checkpoint.path}{also} and run `rdbench weights fetch {checkpoint.name}`"
-    )
 
 
 def bundled(name: str) -> Path:
@@ -207,35 +205,36 @@ def random_network(setting: str) -> str | None:
 
 def default(name: str, checkpoints: Sequence[Checkpoint]) -> str:
     """Return the published weights if their file is available, else the bundled ones if any."""
-    is_available = any(c.name == name and c.path.is_file() for c in checkpoints)
+    checkpoint = _named(name, checkpoints)
+    is_available = checkpoint is not None and checkpoint.path.is_file()
     return BUNDLED if not is_available and bundled(name).is_file() else PUBLISHED
 
 
 def locate(setting: str, name: str, checkpoints: Sequence[Checkpoint]) -> Path:
-    """Return the file that a codec's ``weights`` setting means.
+    """Return the file that the setting ``weights`` of a codec means.
 
-    Args:
-        setting: ``published``, ``bundled`` or a path.
-        name: of the checkpoint and of the bundled file.
-        checkpoints: the published files of the codec's family.
+    ``name`` is that of the checkpoint, one of ``checkpoints``, and of the bundled file.
 
     Raises:
         Unavailable: the file is missing, or it is not the one that was fetched.
     """
-    checkpoint = next((c for c in checkpoints if c.name == name), None)
-    fix = ""
-    if setting == PUBLISHED and checkpoint:
-        path, fix = checkpoint.path, f"run `rdbench weights fetch {name}`, or "
-        if path.is_file():
-            verify(checkpoint)
-    elif setting in (PUBLISHED, BUNDLED):
-        path = bundled(name)
-    else:
-        path = Path(setting).expanduser()
-    if path.is_file() and (setting != PUBLISHED or checkpoint):
+    checkpoint = _named(name, checkpoints)
+    files = {PUBLISHED: checkpoint and checkpoint.path, BUNDLED: bundled(name)}
+    path = files.get(setting, Path(setting).expanduser())
+    if path and path.is_file():
+        if checkpoint and setting == PUBLISHED:
+            verify(checkpoint, path)
         return path
-    what = f"{setting} weights of {name}" if setting in (PUBLISHED, BUNDLED) else f"weights {path}"
-    raise Unavailable(f"{what} not found; {fix}give weights=PATH, or weights=random (noise images)")
+    if setting not in files:
+        raise Unavailable(
+            f"weights {path} not found; give weights=PATH, or weights={RANDOM}, {BUNDLED} or "
+            f"{PUBLISHED}"
+        )
+    fix = f"run `rdbench weights fetch {name}`, or " if checkpoint and setting == PUBLISHED else ""
+    raise Unavailable(
+        f"{setting} weights of {name} not found; {fix}give weights=PATH, or weights=random "
+        "(noise images)"
+    )
 
 
 def is_published(path: Path, checkpoints: Sequence[Checkpoint]) -> bool:
@@ -294,15 +293,11 @@ def _describe(path: Path, state: FileState) -> "Description":
     if path.suffix != ".safetensors":
         tensors, config = read(path)
         return {name: tuple(value.shape) for name, value in tensors.items()}, config
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, "np") as file:
-            names = list(file.keys())
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
-            return shapes, _config_of(file.metadata())
-    except (OSError, SafetensorError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    with _reading(path), safe_open(path, "np") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in [*file.keys()]}
+        return shapes, _config_of(file.metadata())
 
 
 Description = tuple[dict[str, tuple[int, ...]], dict[str, Any]]
@@ -407,42 +402,11 @@ def write(
     path: Path,
     dtype: "torch.dtype",
 ) -> None:
-    """Write a ``.safetensors`` file of weights.
-
-    Args:
-        tensors: parameters by name.
-        config: what the codec needs to rebuild the network.
-        path: of the file.
-        dtype: of the numbers in the file.
-    """
+    """Write a ``.safetensors`` file; ``config`` is what the codec needs to rebuild the network."""
     from safetensors.torch import save
 
     converted = {name: t.detach().to("cpu", dtype).contiguous() for name, t in tensors.items()}
     write_bytes(path, save(converted, {"config": json.dumps(config)}))
-
-
-def load_into(
-    network: "torch.nn.Module",
-    tensors: Mapping[str, "torch.Tensor"],
-    source: Path,
-    ignored: Callable[[str], bool] = lambda name: False,
-    assign: bool = False,
-) -> None:
-    """Copy tensors into a network, names and shapes checked one by one.
-
-    Args:
-        network: the network.
-        tensors: name -> tensor.
-        source: where they come from, for the message.
-        ignored: True for names in ``tensors`` that the network rebuilds by itself.
-        assign: take the tensors themselves, for a network on device meta.
-
-    Raises:
-        DataError: a parameter is missing, unknown, or of another shape.
-    """
-    found = {name: value for name, value in tensors.items() if not ignored(name)}
-    check_shapes(network, found, source)
-    network.load_state_dict({name: found[name] for name in network.state_dict()}, assign=assign)
 
 
 def check_shapes(
@@ -467,25 +431,21 @@ def check_shapes(
             )
 
 
-def _download(checkpoint: Checkpoint, folder: Path) -> Path:
-    """Download into a folder; the file's path."""
-    if checkpoint.url.startswith("https://drive.google.com/"):
-        raise OSError("a browser must do it")
-    import pooch
-
-    name = checkpoint.path.name
-    return Path(pooch.retrieve(checkpoint.url, None, fname=name, path=folder, progressbar=True))
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong into a DataError; the library raises errors of many kinds."""
+    try:
+        yield
+    except Exception as error:
+        raise _unreadable(path, error) from error
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     from safetensors import safe_open
 
-    try:
-        with safe_open(path, "pt") as file:
-            config = _config_of(file.metadata())
-            return {name: file.get_tensor(name) for name in file.keys()}, config  # noqa: SIM118
-    except Exception as error:  # the library raises errors of many kinds
-        raise _unreadable(path, error) from error
+    with _reading(path), safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in [*file.keys()]}
+        return tensors, _config_of(file.metadata())
 
 
 def _config_of(metadata: Mapping[str, str] | None) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Qarv(LearnedCodec):
         precision: ``half`` computes what does not decide the entropy model in half precision, on a
             GPU only.
 
-    ``weights=random-NAME`` takes any of rdbench_codecs.qarv.config.CONFIGS.
+    ``weights=random-NAME`` takes any name of configs.toml.
     """
 
     name: ClassVar[str] = "qarv"

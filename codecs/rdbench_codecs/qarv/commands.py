@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,28 +11,30 @@ from rdbench.cli.console import print_rows, progress, say, track
 from rdbench.columns import Column
 from rdbench.errors import UsageError
 from rdbench.files import files_of_spec, output_file, output_files
+from rdbench.images import read_image, write_image
 from rdbench.metrics import METRICS
+from rdbench.metrics.protocol import to_8bit
+from rdbench.metrics.psnr import psnr_rgb
 from rdbench.spec import get_codec, spec_of
 from rdbench_codecs.learned.container import MAX_PIXELS
-
-if TYPE_CHECKING:
-    from rdbench_codecs.qarv import Qarv
+from rdbench_codecs.qarv import explore
+from rdbench_codecs.qarv.codec import Qarv
+from rdbench_codecs.qarv.contact_sheet import GAP, contact_sheet
+from rdbench_codecs.qarv.explore import KINDS
 
 app = typer.Typer(
     help="See what the latents of QARV carry: subsets, samples, interpolations.",
     no_args_is_help=True,
 )
 
-SheetOut = Annotated[Path | None, typer.Option("--out", "-o", help="Image file to write.")]
+SheetOut = Annotated[Path | None, options.out("Image file to write.")]
 
 
 @app.command()
 def subsets(
     image_file: Annotated[Path, typer.Argument(help="Image to take apart.")],
     codec: options.CodecSpec = "qarv",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to write; default: IMAGE-latents.")
-    ] = None,
+    out: Annotated[Path | None, options.out("Folder to write; default: IMAGE-latents.")] = None,
     force: options.Force = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -43,13 +45,6 @@ def subsets(
 
     Example: rdbench qarv subsets photo.png --codec qarv:lambda=64
     """
-    from rdbench.images import read_image, write_image
-    from rdbench.metrics.protocol import to_8bit
-    from rdbench.metrics.psnr import psnr_rgb
-    from rdbench_codecs.qarv import explore
-    from rdbench_codecs.qarv.contact_sheet import GAP, contact_sheet
-    from rdbench_codecs.qarv.explore import KINDS
-
     point, image = _qarv(codec), read_image(image_file)
     folder = out or image_file.with_name(f"{image_file.stem}-latents")
     numbers = range(1, point.config().n_latents + 1)
@@ -105,10 +100,6 @@ def sample(
 
     Example: rdbench qarv sample --codec qarv:lambda=16 --count 8
     """
-    from rdbench.images import write_image
-    from rdbench.metrics.protocol import to_8bit
-    from rdbench_codecs.qarv.contact_sheet import contact_sheet
-
     point = _qarv(codec)
     _refuse_giant(max(height, width) ** 2 * count, "--height, --width and --count")
     target = output_file(out, Path("samples.png"), files_of_spec(codec), force)
@@ -135,11 +126,6 @@ def interpolate(
 
     Example: rdbench qarv interpolate a.png b.png --codec qarv:lambda=64
     """
-    from rdbench.images import read_image, write_image
-    from rdbench.metrics.protocol import to_8bit
-    from rdbench_codecs.qarv import explore
-    from rdbench_codecs.qarv.contact_sheet import contact_sheet
-
     point = _qarv(codec)
     inputs = [first, second, *files_of_spec(codec)]
     target = output_file(out, Path("interpolation.png"), inputs, force)
@@ -161,8 +147,7 @@ def _refuse_giant(n_pixels: int, options: str) -> None:
         )
 
 
-def _qarv(spec: str) -> "Qarv":
-    from rdbench_codecs.qarv import Qarv
+def _qarv(spec: str) -> Qarv:
 
     point = get_codec(spec)
     if not isinstance(point, Qarv):

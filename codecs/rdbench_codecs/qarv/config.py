@@ -2,7 +2,9 @@
 
 import json
 import math
+import tomllib
 from dataclasses import asdict, dataclass, fields, replace
+from importlib.resources import files
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from rdbench.errors import DataError
@@ -82,7 +84,8 @@ class QarvConfig:
         """
         return all(
             replace(config, lambda_range=self.lambda_range) != self
-            for config in PUBLISHED_CONFIGS.values()
+            for name, config in CONFIGS.items()
+            if name not in _REDUCED
         )
 
     def to_json(self) -> str:
@@ -95,16 +98,16 @@ class QarvConfig:
         unknown = values.keys() - {field.name for field in fields(cls)}
         if unknown:
             raise DataError(f"no setting of QARV is named {min(unknown)!r}")
-        as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         hints = get_type_hints(cls)
-        for key, value in as_tuples.items():
+        for key, value in values.items():
             if not _fits(value, hints[key]):
                 raise DataError(f"its config has {key} = {_short(value)}, which is not possible")
-        config = cls(**as_tuples)  # type: ignore[arg-type]
-        n_blocks = sum(
-            config.encoder_depths + config.blocks_before + config.blocks_after + config.latents
-        )
-        if n_blocks > _MAX_BLOCKS:
+        as_tuples: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        config = cls(**as_tuples)
+        depths = config.encoder_depths, config.blocks_before, config.blocks_after, config.latents
+        if (n_blocks := sum(map(sum, depths))) > _MAX_BLOCKS:
             raise DataError(
                 f"its config asks for {n_blocks} blocks, at most {_MAX_BLOCKS} are made"
             )
@@ -121,9 +124,8 @@ def _fits(value: Any, hint: Any) -> bool:
     """Whether a value of a file's configuration is one that a field can have."""
     if get_origin(hint) is tuple:
         kinds = get_args(hint)
-        return (
-            isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
-        )
+        is_list = isinstance(value, list | tuple) and len(value) == len(kinds)
+        return is_list and all(map(_fits, value, kinds))
     if get_origin(hint) is Literal:
         return type(value) in (int, str) and value in get_args(hint)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -138,85 +140,20 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-BASE = QarvConfig()
+def _configs() -> dict[str, QarvConfig]:
+    """The networks of configs.toml by name."""
+    text = files(__package__).joinpath("configs.toml").read_text(encoding="utf-8")
+    changes: dict[str, dict[str, Any]] = {}
+    for name, table in tomllib.loads(text).items():
+        changes[name] = changes.get(table.pop("like", ""), {}) | table
+    return {name: QarvConfig.from_mapping(values) for name, values in changes.items()}
 
-_TINY = QarvConfig(
-    latent_channels=(4, 4, 4, 2),
-    encoder_widths=(8, 12, 16, 16, 16),
-    encoder_depths=(1, 1, 1, 1, 1),
-    encoder_kernels=(5, 3, 3, 3, 1),
-    join_kernel=3,
-    decoder_widths=(16, 16, 12, 8, 8),
-    decoder_kernels=(1, 3, 3, 5, 5),
-    decoder_ratios=(2.0, 2.0, 2.0, 1.5, 1.5),
-    blocks_before=(0, 1, 1, 1, 1),
-    embedding_channels=16,
-)
 
-_REDUCED = QarvConfig(
-    latents=(1, 1, 2, 3),
-    latent_channels=(32, 48, 96, 16),
-    lambda_range=(4.0, 2048.0),
-    encoder_widths=(96, 192, 256, 256, 256),
-    encoder_depths=(3, 3, 3, 2, 1),
-    encoder_kernels=(5, 5, 5, 3, 1),
-    join_kernel=5,
-    decoder_widths=(256, 256, 256, 192, 96),
-    decoder_kernels=(1, 3, 5, 5, 5),
-    decoder_ratios=(2.0, 2.0, 2.0, 2.0, 2.0),
-    blocks_before=(0, 1, 1, 1, 4),
-    embedding_channels=64,
-)
+CONFIGS = _configs()
+"""All configurations by name: ``base`` is the published model, see configs.toml."""
 
-_TWO_LATENTS = QarvConfig(
-    latents=(1, 0, 1, 0),
-    latent_channels=(256, 0, 384, 0),
-    encoder_widths=(128, 256, 384, 256, 256),
-    encoder_depths=(4, 4, 4, 4, 4),
-    decoder_widths=(256, 256, 384, 256, 128),
-    blocks_before=(0, 4, 2, 6, 6),
-    blocks_after=(1, 0, 2, 0, 0),
-)
-
-_THREE_LATENTS = replace(
-    _TWO_LATENTS,
-    latents=(1, 0, 1, 1),
-    latent_channels=(256, 0, 384, 256),
-    blocks_before=(0, 4, 2, 3, 6),
-    blocks_after=(1, 0, 2, 3, 0),
-)
-
-PUBLISHED_CONFIGS: dict[str, QarvConfig] = {
-    "base": BASE,
-    "a2": replace(_TWO_LATENTS, latent_block="A"),
-    "b2": replace(_TWO_LATENTS, latent_block="B"),
-    "c2": _TWO_LATENTS,
-    "a3": replace(_THREE_LATENTS, latent_block="A"),
-    "b3": replace(_THREE_LATENTS, latent_block="B"),
-    "c3": _THREE_LATENTS,
-    "n5": replace(BASE, latents=(1, 1, 1, 2), latent_channels=(32, 64, 288, 12)),
-    "n7": replace(BASE, latents=(1, 2, 2, 2), latent_channels=(32, 32, 144, 12)),
-    "n11": replace(BASE, latents=(1, 3, 3, 4)),
-    "affine0": replace(BASE, affine_position=0),
-    "affine1": replace(BASE, affine_position=1),
-    "affine3": replace(BASE, affine_position=3),
-    "affine4": replace(BASE, affine_position=4),
-    "group": replace(BASE, norm="group"),
-    "instance": replace(BASE, norm="instance"),
-    "fixed": replace(BASE, rate_control="fixed"),
-    "cconv": replace(BASE, rate_control="cconv"),
-    "qsf": replace(BASE, rate_control="qsf"),
-    "nat": replace(
-        BASE,
-        block="nat",
-        encoder_widths=(160, 320, 416, 416, 416),
-        decoder_widths=(416, 416, 320, 192, 128),
-    ),
-}
-"""The published model and the variants of the paper by name."""
-
-CONFIGS = {**PUBLISHED_CONFIGS, "tiny": _TINY, "reduced": _REDUCED}
-"""All configurations: ``tiny`` is for tests, ``reduced`` is that of the bundled weights."""
+BASE = CONFIGS["base"]
+_REDUCED = ("tiny", "reduced")
 
 
 def log_spaced_lambdas(n: int, low: float = 16.0, high: float = 2048.0) -> tuple[float, ...]:

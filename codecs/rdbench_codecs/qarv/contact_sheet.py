@@ -19,12 +19,7 @@ _MARGIN, _CAPTION, _FONT_SIZE = 8, 20, 13
 
 
 def contact_sheet(rows: Sequence[Sequence[Tile]], side: int = 192) -> Image:
-    """Tiles in rows, on white.
-
-    Args:
-        rows: tiles of each row.
-        side: longest side of a tile in pixels; larger images are scaled down.
-    """
+    """Tiles in rows, on white; larger images are scaled down to ``side`` pixels."""
     tiles = [[(caption, _thumbnail(image, side)) for caption, image in row] for row in rows]
     width = max(tile.width for row in tiles for _, tile in row)
     height = max(tile.height for row in tiles for _, tile in row)

@@ -42,14 +42,14 @@ class FoldedBlock(nn.Module):
         # The affine is given to layer_norm, which has none of its own; the layer scale is in fc2.
         # GELU and the sum overwrite what is not needed any more.
         shift, scale = condition.affine(self.embedding_layer)
-        shortcut, rows = _rows(x), _rows(self.conv_dw(x))
+        shortcut, rows = rows_of(x), rows_of(self.conv_dw(x))
         result = torch.empty_like(shortcut)
         parts = (torch.split(t, self.rows_at_once) for t in (rows, shortcut, result))
         for part, old, new in zip(*parts, strict=True):
             normalized = functional.layer_norm(part, part.shape[1:], scale[0], shift[0], self.eps)
             hidden = torch.ops.aten.gelu_(self.fc1(normalized))
             torch.add(self.fc2(hidden), old, out=new)
-        return _image(result, x)
+        return image_of(result, x)
 
 
 class PackedConvolution(nn.Module):
@@ -67,7 +67,7 @@ class PackedConvolution(nn.Module):
 def accelerate(network: nn.Module) -> None:
     """Replace every block of the published kind and every convolution; for coding only."""
     for name, child in network.named_children():
-        if isinstance(child, ConvNextBlock) and _can_fold(child):
+        if isinstance(child, ConvNextBlock) and can_fold(child):
             setattr(network, name, FoldedBlock(child))
         elif isinstance(child, nn.Conv2d):
             setattr(network, name, PackedConvolution(child))
@@ -75,7 +75,8 @@ def accelerate(network: nn.Module) -> None:
             accelerate(child)
 
 
-def _can_fold(block: ConvNextBlock) -> bool:
+def can_fold(block: ConvNextBlock) -> bool:
+    """Return whether a block is of the published kind."""
     return (
         block.embedding_layer is not None
         and block.affine_position == 2
@@ -84,13 +85,13 @@ def _can_fold(block: ConvNextBlock) -> bool:
     )
 
 
-def _rows(x: Tensor) -> Tensor:
-    """(1, channels, height, width) as (height * width, channels)."""
+def rows_of(x: Tensor) -> Tensor:
+    """Return (1, channels, height, width) as (height * width, channels)."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
-def _image(rows: Tensor, like: Tensor) -> Tensor:
-    """(height * width, channels) as (1, channels, height, width)."""
+def image_of(rows: Tensor, like: Tensor) -> Tensor:
+    """Return (height * width, channels) as (1, channels, height, width)."""
     return rows.view(1, *like.shape[2:], rows.shape[1]).permute(0, 3, 1, 2)
 
 
@@ -98,7 +99,7 @@ def _convolution(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
     weight, bias = convolution.weight.detach(), cast(Tensor, convolution.bias).detach()
     if convolution.kernel_size == (1, 1) and convolution.groups == 1:
         linear = _linear(weight.flatten(1), bias)
-        return lambda x: _image(linear(_rows(x)), x)
+        return lambda x: image_of(linear(rows_of(x)), x)
     padding = list(cast(tuple[int, int], convolution.padding))
     stride = list(convolution.stride)
     if not _packs(weight):

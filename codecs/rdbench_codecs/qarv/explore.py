@@ -45,15 +45,10 @@ def subsets(codec: Qarv, image: Image) -> Iterator[Subset]:
 def interpolate(
     codec: Qarv, first: Image, second: Image, weights: Sequence[float]
 ) -> list[FloatImage]:
-    """Images between two of the same size: their latents mixed.
-
-    Args:
-        codec: the operating point.
-        first, second: the images.
-        weights: share of the second in each, 0 to 1.
+    """Images between two: their latents mixed, the second with each of ``weights``, 0 to 1.
 
     Raises:
-        UsageError: the sizes differ.
+        UsageError: the images are of different sizes.
     """
     if first.shape != second.shape:
         raise UsageError("images of different sizes have no latents in between")

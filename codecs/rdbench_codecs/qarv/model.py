@@ -4,33 +4,41 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rdbench.errors import BitstreamError, DataError
+from rdbench.errors import BitstreamError, DataError, EncoderError
 from rdbench.stages import stage
 from rdbench.types import Image
+from rdbench_codecs.learned import graphs
 from rdbench_codecs.learned.base import STRIDE, FloatImage, Latent
-from rdbench_codecs.learned.entropy import GaussianTables, SymbolDecoder, SymbolEncoder, Symbols
-from rdbench_codecs.learned.runtime import integers, threads
-from rdbench_codecs.learned.weights import check_shapes, load_into, read
+from rdbench_codecs.learned.entropy import GaussianTables, ScaleDecoder, ScaleEncoder, Symbols
+from rdbench_codecs.learned.graphs import N_SIZES, fetch, wait
+from rdbench_codecs.learned.runtime import UNCODABLE, threads
+from rdbench_codecs.learned.weights import check_shapes, read
+from rdbench_codecs.qarv import cpu, gpu
 from rdbench_codecs.qarv.config import QarvConfig
-from rdbench_codecs.qarv.cpu import accelerate
-from rdbench_codecs.qarv.network import (
-    Condition,
-    Prior,
-    QarvNetwork,
-    gaussian_mass,
-    to_pixels,
+from rdbench_codecs.qarv.network import Condition, Prior, QarvNetwork, to_pixels
+from rdbench_codecs.qarv.steps import (
+    Decoding,
+    Encoding,
+    FixedCondition,
+    LatentShape,
+    Setting,
 )
 
 TABLES = GaussianTables(np.exp(np.linspace(np.log(0.11), np.log(20), 64)))
 """The published scales."""
 
+MARGIN = 2e-5
+"""Of log scale between encoder and decoder; docs/format.md says what was measured."""
+
+Kind = TypeVar("Kind", Encoding, Decoding)
 
 Choice = Callable[[int, Prior], Tensor]
 """Gives the value of latent i, (1, channels, height, width), for its prior."""
@@ -50,51 +58,74 @@ class Model:
         network.eval().requires_grad_(False)
         network.to(torch.device(device))
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        accelerate(network)
+        self._device = torch.device(device)
+        (cpu if self._device.type == "cpu" else gpu).accelerate(network)
         self.n_latents = network.n_latents
         self._network = network
-        self._device = torch.device(device)
         self._half = half
-        self._scales = torch.from_numpy(TABLES.scales[:-1].copy()).to(self._device)
         self._condition = lru_cache(maxsize=32)(self._new_condition)
+        self._names = [f"z{i + 1}" for i in range(self.n_latents)]
+        self._fixed = FixedCondition(self._new_condition(1.0))
+        self._setting = Setting(network, self._fixed, TABLES, self._device, self._relaxed)
+        self._recorded = lru_cache(maxsize=N_SIZES)(self._record)
+        self._lock = Lock()  # steps work at fixed addresses
 
     def encode(self, image: Image, parameter: float) -> list[Latent]:
         """Return the latents of an image, sides multiples of STRIDE; the parameter is lambda."""
-        latents = []
-        with stage("transform"):
-            condition = self._condition(parameter)
-            pixels = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float() / 255
-            with self._relaxed():
-                taps = self._network.analyse(pixels, condition)
-            feature = self._start(*image.shape[:2])
-            for i in range(self.n_latents):
-                with stage("entropy parameters"):
-                    feature, prior = self._network.to_prior(i, feature, condition)
-                with self._relaxed():
-                    mu = self._network.posterior_mean(i, feature, taps, condition).float()
-                symbols = prior.residual(mu).round()
-                with stage("entropy parameters"):
-                    latents.append(self._latent(f"z{i + 1}", symbols, prior))
-                if i < self.n_latents - 1:
-                    value = prior.value(symbols)
-                    feature = self._network.add_latent(i, feature, value, condition)
-        return latents
+        with self._lock:
+            with stage("transform"):
+                steps: Encoding = self._steps_for(Encoding, *image.shape[:2])
+                self._fixed.assign(self._condition(parameter))
+                steps.start(image)
+            with stage("copies"):
+                fetched = [
+                    fetch(t) for t in (steps.symbols, steps.scales, steps.bits, steps.values)
+                ]
+                codable = fetch(steps.codable)
+                wait(self._device)
+        if not codable:
+            raise EncoderError(UNCODABLE)
+        sizes = [shape.n for shape in steps.shapes]
+        parts = zip(*(t.split(sizes) for t in fetched), strict=True)
+        return [
+            self._latent(name, shape, *(t.numpy() for t in part))
+            for name, shape, part in zip(self._names, steps.shapes, parts, strict=True)
+        ]
 
     def decode(
         self, segments: Sequence[bytes | None], height: int, width: int, parameter: float
     ) -> FloatImage:
         """Return the image of some latents; the prior mean replaces those that are None."""
+        with self._lock:
+            with stage("transform"):
+                steps: Decoding = self._steps_for(Decoding, height, width)
+                self._fixed.assign(self._condition(parameter))
+            for i, segment in enumerate(segments):
+                try:
+                    self._decode_latent(steps, i, segment)
+                except BitstreamError as error:
+                    raise BitstreamError(f"latent {self._names[i]}: {error}") from None
+            with stage("transform"):
+                steps.run[-1]()
+            with stage("copies"):
+                pixels = fetch(steps.pixels)
+                wait(self._device)
+            return pixels.numpy()
 
-        def choose(i: int, prior: Prior) -> Tensor:
-            segment = segments[i]
-            if segment is None:
-                return prior.mean
-            try:
-                return prior.value(self._symbols(segment, prior))
-            except BitstreamError as error:
-                raise BitstreamError(f"latent z{i + 1}: {error}") from None
-
-        return self.top_down(height, width, parameter, choose)
+    def _decode_latent(self, steps: Decoding, i: int, segment: bytes | None) -> None:
+        stream, decoder = steps.streams[i], None
+        if segment is not None:
+            with stage("entropy coding"):
+                decoder = ScaleDecoder(self._names[i], segment, TABLES, steps.shapes[i].n)
+            with stage("copies"):
+                stream.begin(decoder)
+        with stage("entropy parameters"):
+            steps.run[i]()
+        if decoder is None:
+            stream.symbols.zero_()
+        else:
+            stream.decode(0, decoder)
+            stream.finish(decoder)
 
     def top_down(self, height: int, width: int, lambda_: float, choose: Choice) -> FloatImage:
         """Return an image of (height, width) from latents that ``choose`` gives."""
@@ -111,35 +142,35 @@ class Model:
             with stage("copies"):
                 return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
 
-    def _symbols(self, segment: bytes, prior: Prior) -> Tensor:
-        """The symbols in a segment, (1, channels, height, width)."""
-        with stage("entropy parameters"):
-            indexes = np.moveaxis(self.indexes(prior), 0, -1)
-        with stage("entropy coding"):
-            decoder = SymbolDecoder(segment, TABLES)
-            symbols = decoder.get(indexes.ravel()).reshape(indexes.shape)
-            decoder.finish()
-        return self.tensor(np.moveaxis(symbols, -1, 0))
-
-    def indexes(self, prior: Prior) -> npt.NDArray[np.uint8]:
-        """Probability table of every symbol, (channels, height, width)."""
-        scale = prior.scale.permute(0, 2, 3, 1).contiguous()
-        found = torch.bucketize(scale, self._scales, out_int32=True)
-        return _array(found.to(torch.uint8).permute(0, 3, 1, 2))
-
     def tensor(self, array: npt.NDArray[np.float32] | Symbols) -> Tensor:
         """(channels, height, width) as a batch of one on the network's device."""
         return torch.from_numpy(array).to(self._device, torch.float32)[None]
 
-    def _latent(self, name: str, rounded: Tensor, prior: Prior) -> Latent:
-        bits = -torch.log2(gaussian_mass(rounded, prior.scale).clamp(min=2.0**-100))
-        symbols, indexes = integers(rounded)[0], self.indexes(prior)
+    def _latent(
+        self,
+        name: str,
+        shape: LatentShape,
+        symbols: Symbols,
+        *floats: npt.NDArray[np.float32],
+    ) -> Latent:
+        scales, bits, values = floats
         with stage("entropy coding"):
-            encoder = SymbolEncoder(TABLES)
-            # Position by position, all channels of each: the order of the channels-last layout.
-            encoder.put(np.moveaxis(symbols, 0, -1).ravel(), np.moveaxis(indexes, 0, -1).ravel())
+            encoder = ScaleEncoder(name, TABLES, MARGIN)
+            encoder.put(symbols, scales)
             data = encoder.finish()
-        return Latent(name, data, symbols, _array(bits), _array(prior.value(rounded)))
+        symbols, bits, values = (
+            np.moveaxis(array.reshape(shape), -1, 0) for array in (symbols, bits, values)
+        )
+        return Latent(name, data, symbols, bits, values)
+
+    def _steps_for(self, kind: type[Kind], height: int, width: int) -> Kind:
+        """What codes images of a size; recorded where launches take much of its time."""
+        if graphs.is_worthwhile(self._device, height, width):
+            return self._recorded(kind, height, width)
+        return kind(self._setting, height, width, False)
+
+    def _record(self, kind: type[Kind], height: int, width: int) -> Kind:
+        return kind(self._setting, height, width, True)
 
     def _start(self, height: int, width: int) -> Tensor:
         return self._network.start(-(-height // STRIDE), -(-width // STRIDE))
@@ -147,7 +178,7 @@ class Model:
     def _new_condition(self, lambda_: float) -> Condition:
         """Made by one thread, because the sums of its small products depend on the number."""
         with threads(1):
-            condition = self._network.condition(torch.tensor([lambda_], device=self._device))
+            condition = self._network.condition(torch.tensor([lambda_]))
             for module in self._network.modules():
                 layer = getattr(module, "embedding_layer", None)
                 if layer is not None:
@@ -187,7 +218,7 @@ def load_network(path: Path) -> QarvNetwork:
     network = shapes_of(parsed, path)
     check_shapes(network, tensors, path)  # before any memory is taken
     network = network.to_empty(device="cpu")
-    load_into(network, tensors, path)
+    network.load_state_dict(tensors)
     return network
 
 

@@ -17,6 +17,7 @@ Training, coding, progressive decoding and sampling differ only in where z comes
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import torch
@@ -135,17 +136,20 @@ class ConvNextBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """Same shape as x, (batch, width, height, width)."""
-        y = self._adapt(0, x, condition)
-        y = self._adapt(1, self.conv_dw(y), condition)
-        y = self._adapt(2, self.norm(y), condition)
-        y = self._adapt(3, functional.gelu(_pointwise(self.mlp.fc1, y)), condition)
-        y = self._adapt(4, _pointwise(self.mlp.fc2, y), condition)
+        layer = self.embedding_layer
+        return self.compute(x, None if layer is None else condition.affine(layer))
+
+    def compute(self, x: Tensor, affine: Affine | None) -> Tensor:
+        """`forward` with what the condition is to this block; training may compile it."""
+        y = self._adapt(0, x, affine)
+        y = self._adapt(1, self.conv_dw(y), affine)
+        y = self._adapt(2, self.norm(y), affine)
+        y = self._adapt(3, functional.gelu(_pointwise(self.mlp.fc1, y)), affine)
+        y = self._adapt(4, _pointwise(self.mlp.fc2, y), affine)
         return x + self.gamma * y
 
-    def _adapt(self, position: int, y: Tensor, condition: Condition) -> Tensor:
-        if position != self.affine_position or self.embedding_layer is None:
-            return y
-        return condition.affine(self.embedding_layer)(y)
+    def _adapt(self, position: int, y: Tensor, affine: Affine | None) -> Tensor:
+        return y if affine is None or position != self.affine_position else affine(y)
 
 
 class NeighbourhoodAttention(nn.Module):
@@ -370,6 +374,7 @@ class QarvNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.n_latents = config.n_latents
+        self.code_length: Callable[[Tensor, Tensor], Tensor] = gaussian_nats
         self.bias = nn.Parameter(torch.zeros(1, config.decoder_widths[0], 1, 1))
         self.encoder = Encoder(config)
         self.dec_blocks = nn.ModuleList(_top_down_blocks(config))
@@ -390,10 +395,15 @@ class QarvNetwork(nn.Module):
         ]
 
     def condition(self, lambda_: Tensor) -> Condition:
-        """What lambda, (batch,), is to the layers."""
+        """What lambda, (batch,), is to the layers.
+
+        Its sines are computed where it is: on a CPU for coding, because they differ between
+        devices.
+        """
+        known = _discrete_weights(lambda_)
         if self.config.rate_control == "continuous":
-            return Condition(lambda_, self.lmb_embedding(_sine_embedding(lambda_)))
-        return Condition(lambda_, _discrete_weights(lambda_))
+            known = self.lmb_embedding(_sine_embedding(lambda_).to(self.bias.device))
+        return Condition(lambda_, known.to(self.bias.device))
 
     def analyse(self, image: Tensor, condition: Condition) -> list[Tensor]:
         """Features of an image.
@@ -454,7 +464,7 @@ class QarvNetwork(nn.Module):
             feature, prior = self.to_prior(i, feature, condition)
             mu = self.posterior_mean(i, feature, taps, condition)
             noisy = prior.residual(mu) + (torch.rand_like(mu) - 0.5)
-            nats.append(gaussian_nats(noisy, prior.scale).sum((1, 2, 3)))
+            nats.append(self.code_length(noisy, prior.scale).sum((1, 2, 3)))
             feature = self.add_latent(i, feature, prior.value(noisy), condition)
         return TrainingOutput(torch.stack(nats, dim=1), self.synthesize(feature, condition))
 
@@ -564,7 +574,9 @@ def _sine_embedding(lambda_: Tensor) -> Tensor:
 
 def _discrete_weights(lambda_: Tensor) -> Tensor:
     """Weights of the discrete lambdas, linear in log lambda; (batch, discrete lambdas)."""
-    known = torch.log(torch.tensor(DISCRETE_LAMBDAS, device=lambda_.device))
+    # Powers of two, made on the device: a CUDA graph allows no copy from the CPU.
+    powers = torch.arange(len(DISCRETE_LAMBDAS), device=lambda_.device)
+    known = torch.log((int(DISCRETE_LAMBDAS[0]) << powers).float())
     position = (torch.log(lambda_)[:, None] - known[0]) / (known[1] - known[0])
     position = position.clamp(0, len(known) - 1)
     return (1 - (position - torch.arange(len(known), device=lambda_.device)).abs()).clamp(min=0)

@@ -11,8 +11,18 @@ from torch import Tensor
 from rdbench.errors import DataError
 from rdbench_codecs.qarv.config import CONFIGS, LAMBDAS, QarvConfig
 from rdbench_codecs.qarv.initialization import start_from_components
-from rdbench_codecs.qarv.network import DISCRETE_LAMBDAS, QarvNetwork, to_pixels
-from rdbench_codecs.training.objective import Losses, Objective, is_number, is_one_of
+from rdbench_codecs.qarv.network import DISCRETE_LAMBDAS, ConvNextBlock, QarvNetwork, to_pixels
+from rdbench_codecs.training.objective import (
+    Losses,
+    Objective,
+    constant,
+    is_number,
+    is_one_of,
+    stratified,
+)
+
+_MAX_COMPILED = 256
+"""Sizes of residual blocks."""
 
 
 class QarvObjective(Objective):
@@ -20,7 +30,8 @@ class QarvObjective(Objective):
 
     Settings of a stage:
         lambda_sampling: ``cube root`` (the paper's, equation 24), ``log``, or ``discrete``: one of
-            the eight values that CConv and QSF are trained for.
+            the eight values that CConv and QSF are trained for. Each batch spans the range: one
+            value is drawn from each of as many equal parts as there are images.
         lambda: one value for all images instead.
         lambda_balance: each image's loss is divided by lambda to this power (0: not at all, as in
             the paper), so that those of small lambda are not drowned by the others.
@@ -49,7 +60,7 @@ class QarvObjective(Objective):
         ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, settings: Mapping[str, Any]) -> Losses:
-        lambda_ = self.lambdas(len(images), settings).to(images.device)
+        lambda_ = self.lambdas(len(images), settings, images.device)
         images = images.contiguous(memory_format=torch.channels_last)
         nats, output = self.network(images, lambda_)
         output = output.float()
@@ -70,15 +81,23 @@ class QarvObjective(Objective):
     def config(self) -> dict[str, Any]:
         return self.network.config.changes()
 
-    def lambdas(self, n: int, settings: Mapping[str, Any]) -> Tensor:
+    def compile_parts(self) -> None:
+        """The residual blocks and the code length."""
+        torch._dynamo.config.cache_size_limit = _MAX_COMPILED
+        for block in self.network.modules():
+            if isinstance(block, ConvNextBlock):
+                block.compute = torch.compile(block.compute, dynamic=False)  # type: ignore[method-assign]
+        self.network.code_length = torch.compile(self.network.code_length, dynamic=False)
+
+    def lambdas(self, n: int, settings: Mapping[str, Any], device: torch.device) -> Tensor:
         """n values of lambda, drawn as the settings say."""
         if "lambda" in settings:
-            return torch.full((n,), float(settings["lambda"]))
+            return torch.full((n,), float(settings["lambda"]), device=device)
         sampling = settings.get("lambda_sampling", "cube root")
         if sampling not in _SAMPLINGS:
             raise DataError(f"no sampling of lambda is named {sampling!r}: {', '.join(_SAMPLINGS)}")
         low, high = self.network.config.lambda_range
-        return _SAMPLINGS[sampling](torch.rand(n), low, high)
+        return _SAMPLINGS[sampling](stratified(n, device), low, high)
 
 
 def _cube_root(share: Tensor, low: float, high: float) -> Tensor:
@@ -91,7 +110,7 @@ def _log(share: Tensor, low: float, high: float) -> Tensor:
 
 
 def _discrete(share: Tensor, low: float, high: float) -> Tensor:
-    values = torch.tensor([v for v in DISCRETE_LAMBDAS if low <= v <= high])
+    values = constant(tuple(v for v in DISCRETE_LAMBDAS if low <= v <= high), share.device)
     return values[(share * len(values)).long()]
 
 

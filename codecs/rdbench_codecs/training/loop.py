@@ -19,9 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
+from torch import nn
 
 from rdbench.errors import DataError, RdbenchWarning
 from rdbench.files import replacing, write_text
@@ -30,12 +28,14 @@ from rdbench_codecs.learned.base import require_device
 from rdbench_codecs.learned.runtime import check_device
 from rdbench_codecs.learned.weights import read, write
 from rdbench_codecs.training.data import Crops
-from rdbench_codecs.training.objective import Losses, Objective
-from rdbench_codecs.training.optimizers import Optimizers
+from rdbench_codecs.training.objective import Objective
 from rdbench_codecs.training.recipe import PRINCIPAL_COMPONENTS, Recipe
+from rdbench_codecs.training.step import Step, compile_parts, training_on
 
 _START_CROPS = 128
 _CHECKPOINT_EVERY_S = 300
+_WAIT_EVERY = 20
+"""Updates between two waits for a GPU."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,14 @@ class Processes:
         check_device(name)
         return torch.device("cuda", self.local_rank) if name == "cuda" else torch.device(name)
 
+    def largest(self, value: float, device: torch.device) -> float:
+        """Return the largest of the processes' values, so that all do the same."""
+        if self.world_size == 1:
+            return value
+        values = torch.tensor([value], dtype=torch.float64).to(device)
+        torch.distributed.all_reduce(values, torch.distributed.ReduceOp.MAX)
+        return float(values)
+
 
 class RecipeTraining(Training):
     """A training by a recipe.
@@ -83,40 +91,55 @@ class RecipeTraining(Training):
         self, objective: Objective, recipe: Recipe, options: TrainingOptions, log_every: int = 50
     ) -> None:
         self._objective, self._options, self._log_every = objective, options, log_every
-        self._recipe = replace(recipe, start=options.start or recipe.start)
+        self._recipe = replace(
+            recipe,
+            start=options.start or recipe.start,
+            minutes=options.minutes or recipe.minutes,
+        )
         self._processes = Processes.from_environment()
         self.steps = recipe.steps
         self.n_parameters = sum(p.numel() for p in objective.parameters())
         self.reports = self._processes.rank == 0
 
     def run(self, on_progress: Callable[[Progress], None] = lambda progress: None) -> bool:
-        processes, options, recipe = self._processes, self._options, self._recipe
+        processes, options = self._processes, self._options
         if options.threads:
             torch.set_num_threads(options.threads)
-        with _process_group(processes, options.device), _stop_on_signal() as must_stop:
-            run = _Run(self._objective, recipe, options, processes)
-            images = options.images, options.read, recipe
-            run.begin(Crops(*images))
-            crops = Crops(*images, processes.rank, processes.world_size)
-            report = _Report(recipe, options.out, run.step, on_progress if self.reports else None)
+        device = processes.device(options.device)
+        _check_stages(self._objective, self._recipe)
+        with (
+            _process_group(processes, options.device),
+            _stop_on_signal() as must_stop,
+            training_on(device),
+        ):
+            run = _Run(self._objective, self._recipe, options, processes, device)
+            report = _Report(options.out, run, on_progress if self.reports else None)
             saved = time.monotonic()
-            for batch in _batches(crops, run.step, options.loaders):
-                report.add(run.update(batch), len(batch) * processes.world_size)
-                is_last = run.step == self.steps
+            stop = False
+            while run.share < 1 and not stop:
+                run.update()
+                is_last = run.share == 1
                 if is_last or run.step % self._log_every == 0:
                     self._objective.check()
-                    report.write(run.step, run.learning_rate)
-                stop = _any_process(must_stop(), processes, run.device)
+                    self.steps = max(run.step, round(run.step / run.share))
+                    report.write()
+                stop = bool(processes.largest(must_stop(), device))
                 if stop or is_last or time.monotonic() - saved > _CHECKPOINT_EVERY_S:
                     run.save()
                     saved = time.monotonic()
-                if stop:
-                    break
-            return run.step == self.steps
+            return run.share == 1
 
 
 class _Run:
-    """Network, moving average and optimizer at some step."""
+    """Network, moving average and optimizer at some step.
+
+    Attributes:
+        step: updates done.
+        elapsed_s: wall time of training, that of earlier runs included, seconds.
+        share: completed share of the recipe.
+        learning_rate: of the last update.
+        n_images: on which it was trained since this object was made.
+    """
 
     def __init__(
         self,
@@ -124,57 +147,56 @@ class _Run:
         recipe: Recipe,
         options: TrainingOptions,
         processes: Processes,
+        device: torch.device,
     ) -> None:
-        self.step = 0
-        self.learning_rate = 0.0
-        self._objective, self._recipe = objective, recipe
-        self._out, self._rank = options.out, processes.rank
-        self.device = processes.device(options.device)
-        _check_stages(objective, recipe)
-        objective.to(self.device)
-        self._optimizers = Optimizers(
-            objective.network, objective.auxiliary_parameters(), recipe.optimizer
-        )
-        self._average = self._copy()
-        if options.compile:
-            objective.network.compile()
-        self._forward: nn.Module = objective
-        if processes.world_size > 1:
-            self._forward = DistributedDataParallel(objective, find_unused_parameters=True)
+        self.step, self.n_images = 0, 0
+        self.elapsed_s = self.share = self.learning_rate = 0.0
+        self._objective, self._recipe, self._device = objective, recipe, device
+        self._out, self._processes = options.out, processes
+        objective.to(device)
+        self._crops = Crops(options.images, options.read, recipe, device)
+        self._update = Step(
+            objective, recipe, self._crops, device,
+            (processes.rank, processes.world_size), graphs=not options.eager,
+        )  # fmt: skip
+        self._begin()
+        if device.type == "cuda" and not options.eager:
+            compile_parts(objective, device)
+        self._started = time.monotonic() - self.elapsed_s
 
-    def update(self, images: Tensor) -> Losses:
-        """One step on crops, (batch, 3, crop, crop), uint8."""
-        stage, behind = self._recipe.at(self.step)
-        self.learning_rate = _cosine(stage.learning_rate, stage.final_learning_rate, behind)
-        for name, parameter in self._objective.network.named_parameters():
-            parameter.requires_grad_(not name.startswith(tuple(stage.frozen)))
-        rng = np.random.default_rng([self._recipe.seed, self.step, self._rank])
-        torch.manual_seed(int(rng.integers(2**63)))
-        pixels = images.to(self.device, non_blocking=True).float() / 255
-        mixed = torch.autocast(
-            self.device.type, torch.bfloat16, enabled=stage.precision == "bfloat16"
-        )
-        self._optimizers.zero_grad()
-        with mixed:
-            losses: Losses = self._forward(pixels, stage.settings)
-        (losses.loss + losses.auxiliary).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._optimizers.main, self._recipe.clip_norm)
-        self._optimizers.step(self.learning_rate)
+    def update(self) -> None:
+        """Make one update."""
+        recipe = self._recipe
+        self._crops.hold(self.step)
+        stage, learning_rate = recipe.at(recipe.steps_done(self.step, self.elapsed_s))
+        self.learning_rate = learning_rate * min(1, (self.step + 1) / (recipe.warmup_steps or 1))
+        rng = np.random.default_rng([recipe.seed, self.step, self._processes.rank])
         self.step += 1
-        self._update_average()
-        return losses
+        self.n_images += stage.batch
+        weight = 1 - min(recipe.ema_decay, self.step / (9 + self.step))
+        self._update(stage, int(rng.integers(2**63)), self.learning_rate, weight)
+        if self._device.type == "cuda" and self.step % _WAIT_EVERY == 0:
+            torch.cuda.synchronize(self._device)  # or the clock would be ahead of the updates
+        elapsed_s = time.monotonic() - self._started
+        self.elapsed_s = self._processes.largest(elapsed_s, self._device)
+        self.share = recipe.steps_done(self.step, self.elapsed_s) / recipe.steps
+
+    def losses(self) -> tuple[float, float, float]:
+        """Return loss, bpp and mse, means since the last call."""
+        return self._update.losses()
 
     def save(self) -> None:
         """Write checkpoint and weights; an older one stays whole until the new one is."""
-        if self._rank > 0:
+        if self._processes.rank > 0:
             return
         network = self._objective.network
         content = {
             "step": self.step,
+            "elapsed_s": self.elapsed_s,
             "recipe": _canonical(self._recipe),
             "network": network.state_dict(),
-            "average": self._average,
-            "optimizers": self._optimizers.state_dict(),
+            "average": self._update.average,
+            "optimizers": self._update.optimizers.state_dict(),
         }
         with replacing(self._out / "checkpoint.pt") as partial:
             try:
@@ -182,29 +204,30 @@ class _Run:
             except RuntimeError as error:  # torch's word for a write that failed
                 raise OSError("not all of it could be written; is the disk full?") from error
         path = self._out / "weights.safetensors"
-        write(self._average, self._objective.config(), path, torch.float16)
+        write(self._update.average, self._objective.config(), path, torch.float16)
 
-    def begin(self, crops: Crops) -> None:
+    def _begin(self) -> None:
         """Resume from the checkpoint; where there is none, begin with the recipe's start."""
         path = self._out / "checkpoint.pt"
         if path.is_file():
             self._restore(path)
             return
         self._refuse_other_files()
+        self._crops.hold(0)
         if self._recipe.start == PRINCIPAL_COMPONENTS:
-            n_batches = min(self._recipe.stages[0].steps, -(-_START_CROPS // len(crops[0])))
-            images = torch.cat([crops[i] for i in range(n_batches)])
-            self._objective.start_from_components(images.to(self.device).float() / 255)
+            torch.manual_seed(self._recipe.seed)
+            images = self._crops.cut(_START_CROPS, self._recipe.stages[0].crop)
+            self._objective.start_from_components(images)
         elif self._recipe.start:
             path = Path(self._recipe.start).expanduser()
             load_start(self._objective.network, path, self._recipe.start_parts)
-        self._average = self._copy()
+        self._update.begin_average()
         self.save()  # from now on, what is in the folder is known to be of this training
 
     def _refuse_other_files(self) -> None:
         """Raise DataError if the folder has files of these names but no checkpoint."""
         for name in ("weights.safetensors", "log.csv", "log.png"):
-            if self._rank == 0 and os.path.lexists(self._out / name):
+            if self._processes.rank == 0 and os.path.lexists(self._out / name):
                 raise DataError(
                     f"{self._out} has a {name} but no checkpoint.pt to resume from; "
                     "choose another folder with --out"
@@ -212,7 +235,7 @@ class _Run:
 
     def _restore(self, path: Path) -> None:
         try:
-            content = torch.load(path, map_location=self.device, weights_only=True)
+            content = torch.load(path, map_location=self._device, weights_only=True)
             made_by = Recipe.from_dict(json.loads(content["recipe"]))  # newer settings: default
             is_same = _canonical(made_by) == _canonical(self._recipe)
             if is_same:
@@ -226,24 +249,18 @@ class _Run:
 
     def _take(self, content: dict[str, Any]) -> None:
         """Resume from the content of a checkpoint; an error of some kind where it does not fit."""
-        step, average = content["step"], content["average"]
-        own = {name: value.shape for name, value in self._average.items()}
-        if type(step) is not int or not 0 <= step <= self._recipe.steps:
+        step, elapsed_s = content["step"], content.get("elapsed_s", 0.0)
+        average, own = content["average"], self._update.average
+        last = math.inf if self._recipe.minutes else self._recipe.steps
+        if type(step) is not int or not 0 <= step <= last:
             raise ValueError(f"no step is {step!r}")
-        if {name: value.shape for name, value in average.items()} != own:
+        if {k: v.shape for k, v in average.items()} != {k: v.shape for k, v in own.items()}:
             raise ValueError("the average is of another network")
         self._objective.network.load_state_dict(content["network"])
-        self._optimizers.load_state_dict(content["optimizers"])
-        self.step, self._average = step, average
-
-    def _copy(self) -> dict[str, Tensor]:
-        return {k: v.clone() for k, v in self._objective.network.state_dict().items()}
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = min(self._recipe.ema_decay, self.step / (9 + self.step))
-        new = self._objective.network.state_dict()
-        torch._foreach_lerp_(list(self._average.values()), list(new.values()), 1 - decay)
+        self._update.optimizers.load_state_dict(content["optimizers"])
+        self._update.average = average
+        self.step, self.elapsed_s = step, float(elapsed_s)
+        self.share = self._recipe.steps_done(step, self.elapsed_s) / self._recipe.steps
 
 
 def _check_stages(objective: Objective, recipe: Recipe) -> None:
@@ -260,31 +277,25 @@ def _check_stages(objective: Objective, recipe: Recipe) -> None:
 
 
 class _Report:
-    """Means of the losses since the last report, the log file, and who is told.
+    """What a run did since the last report, the log file, and who is told.
 
     Args:
-        recipe: the recipe.
         out: folder of ``log.csv``.
-        step: done so far; lines of later steps, which will be done again, are dropped.
+        run: lines of steps that it will do again are dropped.
         on_progress: who is told; None in a process that does not report.
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        out: Path,
-        step: int,
-        on_progress: Callable[[Progress], None] | None,
+        self, out: Path, run: _Run, on_progress: Callable[[Progress], None] | None
     ) -> None:
-        self._recipe, self._path, self._on_progress = recipe, out / "log.csv", on_progress
-        self._begin(step)
+        self._path, self._run, self._on_progress = out / "log.csv", run, on_progress
+        self._begin()
         if on_progress:
-            self._keep_lines(step)
+            self._keep_lines(run.step)
 
-    def _begin(self, step: int) -> None:
-        self._losses: list[Losses] = []
-        self._n_images = 0
-        self._since, self._step = time.monotonic(), step
+    def _begin(self) -> None:
+        self._since, self._n_images = time.monotonic(), self._run.n_images
+        self._share = self._run.share
 
     def _keep_lines(self, step: int) -> None:
         text = self._path.read_text(errors="replace") if self._path.is_file() else ""
@@ -297,29 +308,23 @@ class _Report:
         kept = [line for line in rows if int(line.split(",")[0]) <= step]
         write_text(self._path, "\n".join([",".join(names), *kept]) + "\n")
 
-    def add(self, losses: Losses, n_images: int) -> None:
-        """Take in the losses of one step."""
-        self._losses.append(Losses(*(value.detach() for value in losses)))
-        self._n_images += n_images
-
-    def write(self, step: int, learning_rate: float) -> None:
+    def write(self) -> None:
         """Report what happened since the last report; DataError where training diverged."""
-        loss, _, bpp, mse = (
-            float(torch.stack(values).mean()) for values in zip(*self._losses, strict=True)
-        )
+        run = self._run
+        loss, bpp, mse = run.losses()
         if not math.isfinite(loss):
-            raise DataError(f"training diverged before step {step}; try a lower learning rate")
+            raise DataError(f"training diverged before step {run.step}; try a lower learning rate")
         seconds = time.monotonic() - self._since
         progress = Progress(
-            step=step,
+            step=run.step,
             loss=loss,
             bpp=bpp,
             psnr=-10 * math.log10(max(mse, 1e-10)),
-            learning_rate=learning_rate,
-            images_per_s=self._n_images / seconds,
-            seconds_left=seconds / (step - self._step) * (self._recipe.steps - step),
+            learning_rate=run.learning_rate,
+            images_per_s=(run.n_images - self._n_images) / seconds,
+            seconds_left=seconds / (run.share - self._share) * (1 - run.share),
         )
-        self._begin(step)
+        self._begin()
         if self._on_progress:
             self._append(progress)
             self._on_progress(progress)
@@ -370,17 +375,6 @@ def load_start(network: nn.Module, path: Path, parts: Sequence[str] = ("",)) -> 
     network.load_state_dict({name: tensors[name] for name in shared}, strict=False)
 
 
-def _cosine(first: float, last: float | None, share: float) -> float:
-    if last is None:
-        return first
-    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
-
-
-def _batches(crops: Crops, first: int, loaders: int) -> Iterator[Tensor]:
-    steps = range(first, len(crops))
-    return iter(DataLoader(crops, batch_size=None, sampler=steps, num_workers=loaders))
-
-
 @contextlib.contextmanager
 def _process_group(processes: Processes, device: str) -> Iterator[None]:
     if processes.world_size == 1:
@@ -391,15 +385,6 @@ def _process_group(processes: Processes, device: str) -> Iterator[None]:
         yield
     finally:
         torch.distributed.destroy_process_group()
-
-
-def _any_process(flag: bool, processes: Processes, device: torch.device) -> bool:
-    """Whether the flag is set in any process, so that all stop after the same step."""
-    if processes.world_size == 1:
-        return flag
-    flags = torch.tensor(int(flag), device=device)
-    torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX)
-    return bool(flags)
 
 
 @contextlib.contextmanager

@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from rdbench.errors import DataError
@@ -54,6 +56,9 @@ class Objective(nn.Module, ABC):
     def forward(self, images: Tensor, settings: Mapping[str, Any]) -> Losses:
         """Losses of a batch.
 
+        On a GPU it is captured as a CUDA graph, unless it waits for the device: all random numbers
+        are drawn there, and fixed values come from `constant`.
+
         Args:
             images: (batch, 3, height, width) in [0, 1], sides multiples of 64.
             settings: those of the recipe's stage.
@@ -74,12 +79,27 @@ class Objective(nn.Module, ABC):
             DataError: this network cannot be set so.
         """
 
+    def compile_parts(self) -> None:
+        """Compile what gains from it, each size on its first use."""
+
     def check(self) -> None:
         """DataError where training went wrong in a way that the loss does not tell."""
 
     def auxiliary_parameters(self) -> list[nn.Parameter]:
         """Parameters with a loss of their own, trained at a rate of their own and never clipped."""
         return []
+
+
+def stratified(n: int, device: torch.device) -> Tensor:
+    """n numbers uniform in [0, 1), one from each n-th of it, so that a batch spans the range."""
+    numbers = (torch.arange(n, device=device) + torch.rand(n, device=device)) / n
+    return numbers.clamp(max=1 - 2**-24)  # a sum may have been rounded up to n
+
+
+@lru_cache
+def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return a tensor of fixed values, float32; it is copied to the device only once."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def is_number(low: float, high: float) -> Callable[[Any], bool]:

@@ -8,7 +8,9 @@ Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from rdbench_codecs.training.recipe import Recipe
 
 _AUXILIARY_RATE = 1e-3
 _LEAST_SIDE = 8
@@ -16,32 +18,52 @@ _LEAST_SIDE = 8
 
 
 class Optimizers:
-    """What updates the parameters of a network.
+    """What updates the parameters of a network, at a learning rate held in a tensor.
+
+    Nothing waits for the device, so that a CUDA graph can contain `step`.
 
     Args:
-        network: what is trained.
+        network: what is trained, on its device.
         auxiliary: parameters of the auxiliary loss, always by Adam at a rate of their own.
-        name: ``adam`` or ``muon``.
+        recipe: name of the optimizer, betas of Adam.
+        learning_rate: of Adam, a scalar that may change between steps; Muon's steps are scaled to
+            the size that Adam's would have.
 
     Attributes:
         main: the parameters of the main loss.
     """
 
-    def __init__(self, network: nn.Module, auxiliary: list[nn.Parameter], name: str) -> None:
-        matrices = _matrices(network) if name == "muon" else []
+    def __init__(
+        self,
+        network: nn.Module,
+        auxiliary: list[nn.Parameter],
+        recipe: Recipe,
+        learning_rate: Tensor,
+    ) -> None:
+        matrices = _matrices(network) if recipe.optimizer == "muon" else []
         special = {id(p) for p in auxiliary}
         self.main = [p for p in network.parameters() if id(p) not in special]
         special |= {id(p) for p in matrices}
         others = [p for p in self.main if id(p) not in special]
-        adam = torch.optim.Adam([{"params": others}], foreach=True)
+        first, second = recipe.betas
+        adam = torch.optim.Adam(
+            [{"params": others}],
+            learning_rate,
+            (first, second),
+            fused=True,
+            capturable=learning_rate.is_cuda,
+        )
         if auxiliary:
             adam.add_param_group({"params": auxiliary, "lr": _AUXILIARY_RATE})
+        self._learning_rate = learning_rate
         self._optimizers: dict[str, torch.optim.Optimizer] = {"adam": adam}
-        # Muon takes matrices only: it works on copies of the kernels, their filters as rows.
-        self._copies = [(p, nn.Parameter(p.detach().flatten(1).clone())) for p in matrices]
-        if self._copies:
+        # Muon takes matrices and a rate that is a number. It works on updates of the kernels, their
+        # filters as rows, which begin at 0 in every step and are scaled here.
+        self._updates = [(p, nn.Parameter(torch.zeros_like(p).flatten(1))) for p in matrices]
+        if self._updates:
             self._optimizers["muon"] = torch.optim.Muon(
-                [copy for _, copy in self._copies],
+                [update for _, update in self._updates],
+                lr=1.0,
                 weight_decay=0.0,
                 adjust_lr_fn="match_rms_adamw",
             )
@@ -49,33 +71,30 @@ class Optimizers:
     def zero_grad(self) -> None:
         """Forget all gradients."""
         self._optimizers["adam"].zero_grad(set_to_none=True)
-        for parameter, _ in self._copies:
+        for parameter, _ in self._updates:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
-        """Update what has a gradient.
-
-        Args:
-            learning_rate: of Adam; Muon's steps are scaled to the size that Adam's would have.
-        """
-        for parameter, copy in self._copies:
-            copy.copy_(parameter.flatten(1))
-            copy.grad = None if parameter.grad is None else parameter.grad.flatten(1)
+    def step(self) -> None:
+        """Update what has a gradient."""
+        for parameter, update in self._updates:
+            update.zero_()
+            update.grad = None if parameter.grad is None else parameter.grad.flatten(1)
         for optimizer in self._optimizers.values():
-            optimizer.param_groups[0]["lr"] = learning_rate
             cast(Any, optimizer).step()
-        for parameter, copy in self._copies:
-            parameter.copy_(copy.view_as(parameter))
+        for parameter, update in self._updates:
+            parameter.addcmul_(update.view(parameter.shape), self._learning_rate)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a checkpoint must keep."""
         return {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from `state_dict`."""
+        """Resume from `state_dict`; how a step is computed stays as it is on this device."""
         for name, optimizer in self._optimizers.items():
-            optimizer.load_state_dict(state[name])
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state[name]["state"], "param_groups": groups})
+        self._optimizers["adam"].param_groups[0]["lr"] = self._learning_rate
 
 
 def _matrices(network: nn.Module) -> list[nn.Parameter]:

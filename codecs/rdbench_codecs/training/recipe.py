@@ -5,6 +5,9 @@ seed = 0
 optimizer = "muon"                 # optional: adam without it
 clip_norm = 2.0
 ema_decay = 0.9999
+warmup_steps = 300                 # optional
+scales = [1.0, 0.7]                # optional: each image is used at these sizes
+minutes = 9.0                      # optional: wall time that the stages share
 [network]                          # what the codec's objective is made of
 config = "reduced"
 [[stages]]                         # one after the other
@@ -16,12 +19,18 @@ final_learning_rate = 1e-5         # along a cosine; without it the rate is cons
 precision = "bfloat16"
 [stages.settings]                  # what the objective is told in this stage
 lambda_sampling = "cube root"
+[[stages]]
+steps = 4000
+batch = 2
+crop = 256                         # no learning_rate: the cosine of the stage before continues
 """
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import as_file, files
+from itertools import accumulate
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
@@ -45,11 +54,13 @@ class Stage:
     """A run of steps with the same settings.
 
     Attributes:
-        steps: number of updates.
+        steps: number of updates; in a recipe of so many minutes, its share of the time.
         batch: images a step, over all processes.
         crop: pixels a side of the square that is cut from each image, a multiple of 64.
-        learning_rate: of the optimizer at the first step.
-        final_learning_rate: at the last step, reached along a cosine; None for a constant rate.
+        learning_rate: of the optimizer at the first step; None to continue the schedule of the
+            stage before.
+        final_learning_rate: at the last step of this schedule, reached along a cosine; None for a
+            constant rate.
         precision: ``bfloat16`` for mixed precision.
         frozen: parameters whose names begin so (``g_a.``) stay as they are.
         settings: told to the codec's objective.
@@ -58,7 +69,7 @@ class Stage:
     steps: int
     batch: int = 8
     crop: int = 256
-    learning_rate: float = 1e-4
+    learning_rate: float | None = None
     final_learning_rate: float | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     frozen: Sequence[str] = ()
@@ -93,6 +104,11 @@ class Recipe:
         clip_norm: largest norm of the gradient of the network's parameters.
         ema_decay: of the exponential moving average of the weights, which is what is kept.
             It warms up: step i uses no more than (1 + i) / (10 + i).
+        betas: of Adam.
+        warmup_steps: over which the learning rate rises from 0.
+        scales: sizes, in shares of its own, at which each image is used (by Lanczos).
+        minutes: wall time of the training, which the stages share in proportion to their steps; 0
+            to count steps.
     """
 
     network: Mapping[str, Any]
@@ -103,6 +119,10 @@ class Recipe:
     optimizer: Literal["adam", "muon"] = "adam"
     clip_norm: float = 1.0
     ema_decay: float = 0.9999
+    betas: Sequence[float] = (0.9, 0.999)
+    warmup_steps: int = 0
+    scales: Sequence[float] = (1.0,)
+    minutes: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -111,19 +131,37 @@ class Recipe:
             raise DataError(f"no optimizer is named {self.optimizer!r}; adam or muon")
         if not self.clip_norm > 0 or not self.ema_decay <= 1:
             raise DataError("clip_norm must be over 0 and ema_decay between 0 and 1")
+        if len(self.betas) != 2 or not all(beta < 1 for beta in self.betas):
+            raise DataError("betas are two numbers below 1")
+        if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
+            raise DataError("scales are one or more numbers over 0, up to 1")
+        if self.stages[0].learning_rate is None:
+            raise DataError("the first stage has a learning_rate")
 
     @property
     def steps(self) -> int:
-        """Number of updates in all."""
+        """Number of updates in all; a nominal one where the recipe has minutes."""
         return sum(stage.steps for stage in self.stages)
 
-    def at(self, step: int) -> tuple[Stage, float]:
-        """Return the stage of a step (from 0) and the completed share of it, 0 to below 1."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage, step / stage.steps
-            step -= stage.steps
-        raise IndexError("past the last step")
+    def steps_done(self, step: int, elapsed_s: float) -> float:
+        """Return how far training is, in steps of the recipe: 0 to `steps`.
+
+        Args:
+            step: updates done.
+            elapsed_s: wall time of training, seconds.
+        """
+        done = self.steps * elapsed_s / (60 * self.minutes) if self.minutes else step
+        return min(done, self.steps)
+
+    def at(self, done: float) -> tuple[Stage, float]:
+        """Return the stage and the learning rate, without warm-up, after so many `steps_done`."""
+        begins = [0, *accumulate(stage.steps for stage in self.stages)]
+        parts = list(zip(begins, self.stages, strict=False))
+        stage = [stage for begin, stage in parts if begin <= done][-1]
+        schedules = [part for part in parts if part[1].learning_rate is not None]
+        begin, first = [part for part in schedules if part[0] <= done][-1]
+        end = min((at for at, _ in schedules if at > done), default=self.steps)
+        return stage, _cosine(first, (done - begin) / (end - begin))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that `from_dict` takes."""
@@ -141,6 +179,13 @@ class Recipe:
             raise DataError("stages are written as tables: [[stages]] and its settings below")
         stages = tuple(_make(Stage, stage, "a stage") for stage in tables)
         return _make(cls, {"network": {}, **values, "stages": stages}, "a recipe")
+
+
+def _cosine(stage: Stage, share: float) -> float:
+    first, last = stage.learning_rate or 0.0, stage.final_learning_rate
+    if last is None:
+        return first
+    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -211,7 +256,12 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _wanted(hint: Any) -> str:
     """What a setting of a type must be, for people."""
-    kinds = {int: "a whole number from 0 to 2^48", float: "a number from 0 to 2^48", str: "a text"}
+    kinds: dict[Any, str] = {
+        int: "a whole number from 0 to 2^48",
+        float: "a number from 0 to 2^48",
+        str: "a text",
+        Sequence[float]: "a list of numbers such as [1.0, 0.7]",
+    }
     kind, arguments = get_origin(hint), get_args(hint)
     if kind is UnionType:
         return " or ".join(_wanted(a) for a in arguments if a is not NoneType)

@@ -226,11 +226,8 @@ def _ablation(
 ) -> Finding:
     """Compare networks that the paper trained for its ablation studies.
 
-    Args:
-        evidence: the evidence.
-        networks: label, configuration whose parameters are counted (or ""), row of the table.
-        untrained: configurations whose weights were not published.
-        notes: further notes.
+    Each has a label, a configuration whose parameters are counted (or ""), and a row of the table.
+    Weights of the configurations ``untrained`` were not published.
     """
     values = []
     for label, config, row in networks:

@@ -261,14 +261,9 @@ def _draw_fit(slope: float, intercept: float, fit: Any) -> "Figure":
     label = f"published: {slope} a + {intercept}"
     axes.plot(a, slope * a + intercept, "--", color="#D55E00", label=label)
     if fit:
-        regulators = np.asarray(fit.regulators)
-        roots = np.sqrt(np.asarray(fit.lambdas) / fit.lambdas[0])
-        label = f"measured fit: {fit.slope:.4f} a {fit.intercept:+.4f}"
-        blue = "#0072B2"
-        axes.plot(regulators, roots, "o", color=blue, label="measured regulators")
-        axes.plot(regulators, fit.slope * regulators + fit.intercept, color=blue, lw=1, label=label)
-    axes.set_xlabel("Quantization regulator a")
-    axes.set_ylabel(r"$\sqrt{\lambda / \lambda_{\mathrm{ref}}}$", parse_math=True)
+        fit.draw(axes)
+    axes.set_xlabel("regulator a")
+    axes.set_ylabel("√(λ / λ_ref)")
     axes.legend(fontsize=7)
     return figure
 

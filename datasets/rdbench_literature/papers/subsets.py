@@ -23,10 +23,9 @@ _SIDE = 256
 
 
 def subsets_figure(codec: "Qarv") -> "Figure":
-    """Draw images decoded from the first latents, from all but one, and from only one.
+    """Draw images decoded from the first latents of QARV, from all but one, and from only one.
 
-    Args:
-        codec: QARV with its weights; its lambda is replaced by each of LAMBDAS.
+    The codec's lambda is replaced by each of LAMBDAS.
     """
     from matplotlib.figure import Figure
 

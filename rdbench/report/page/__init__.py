@@ -38,8 +38,6 @@ class Page:
     """What a page shows.
 
     Attributes:
-        data: figures and tables, ready for JSON.
-        album: the images.
         missing: a line for each thing that was asked for and could not be shown.
     """
 
@@ -57,13 +55,6 @@ def make_page(
 ) -> Page:
     """Compute what a page shows.
 
-    Args:
-        folder: report folder.
-        imported: curves from files, shown next to the others.
-        images: to look at: so many of each data set, or names.
-        rates_bpp: the rates at which codecs are looked at, in bits per pixel.
-        on_progress: called while the page is computed.
-
     Raises:
         DataError: the folder holds no records.
         UsageError: no data set has an image of that name.
@@ -76,18 +67,13 @@ def make_page(
         check_names(images, found)
         for comparison in found:
             name = comparison.dataset
-            costs = costs_of(store, comparison, partial(on_progress, f"complexity on {name}"))
-            figures = comparison_json(
-                comparison, timed, costs, partial(on_progress, f"BD-rates on {name}")
+            counting, comparing, showing = (
+                partial(on_progress, what)
+                for what in (f"complexity on {name}", f"BD-rates on {name}", f"{name} images")
             )
-            shown, lacking = image_json(
-                store,
-                comparison,
-                images,
-                rates_bpp,
-                album,
-                partial(on_progress, f"{name} images"),
-            )
+            costs = costs_of(store, comparison, counting)
+            figures = comparison_json(comparison, timed, costs, comparing)
+            shown, lacking = image_json(store, comparison, images, rates_bpp, album, showing)
             datasets.append({**figures, "viewer": shown, "missing": lacking})
             missing += lacking
     data = {
@@ -155,11 +141,7 @@ def write_report(
     """Write one HTML page of all that a report folder holds; return its path.
 
     Args:
-        folder: report folder.
         out: file to write; None for ``report.html`` in the folder.
-        imported: curves from files, shown next to the others.
-        images: how many images of each data set to show, or their names.
-        rates_bpp: the rates at which they are shown, in bits per pixel.
 
     Raises:
         DataError: the folder holds no records, or the file cannot be written.

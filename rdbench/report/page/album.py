@@ -78,14 +78,6 @@ def image_json(
     For every image, measured curve and rate, what is nearest to the rate is decoded from its kept
     bitstream: a record, or what `rdbench match` found.
 
-    Args:
-        store: the open report folder.
-        comparison: the curves.
-        wanted: images asked for.
-        rates_bpp: rates to match, in bits per pixel.
-        album: takes the pixels.
-        on_progress: called with (images decoded, images in all).
-
     Returns:
         An entry for each image, and a line for each thing that could not be shown.
     """
@@ -101,14 +93,16 @@ def image_json(
     changed = [n for n in names if n in files and files[n].sha256 != comparison.images[n]]
     gone = [n for n in names if n not in files]
     names = [n for n in names if n not in {*changed, *gone}]
-    same = {name: _names_of_file(comparison, name) for name in names}
+    # The names under which a data set has the file of an image, which is measured once.
+    same = {
+        n: {m for m, s in comparison.images.items() if s == comparison.images[n]} for n in names
+    }
     chosen = [
         (name, key, rate, point)
         for name in names
         for key, records in comparison.records.items()
         for rate in rates_bpp
         if (point := nearest([*records, *_of(comparison, key, matches)], same[name], rate))
-        is not None
     ]
     entries = {name: _entry(files[name], album) for name in names}
     missing = [f"{n} was changed since it was measured" for n in changed]
@@ -132,19 +126,11 @@ def _of(comparison: Comparison, key: str, matches: Iterable[Match]) -> list[Matc
     return [m for m in matches if (m.dataset, m.curve) == wanted]
 
 
-def _names_of_file(comparison: Comparison, image: str) -> set[str]:
-    """The names under which a data set has an image's file; equal files are measured once."""
-    sha256 = comparison.images[image]
-    return {name for name, other in comparison.images.items() if other == sha256}
-
-
 def nearest(points: Iterable[Point], images: Collection[str], rate_bpp: float) -> Point | None:
     """The verified point of an image whose rate is closest to ``rate_bpp`` as a ratio.
 
     Args:
-        points: of any images.
         images: names that the image goes by.
-        rate_bpp: bits per pixel.
     """
     good = [p for p in points if p.image in images and p.error is None and p.bpp]
     return min(good, key=lambda p: abs(math.log((p.bpp or 1) / rate_bpp)), default=None)

@@ -7,6 +7,7 @@ null.
 """
 
 import dataclasses
+import json
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,11 +26,10 @@ from rdbench.analysis.measured import measured_curves, notes_on
 from rdbench.curve import Curve, is_in_db, quality_title, to_quality
 from rdbench.decibel import FloatArray
 from rdbench.errors import DataError, RdbenchError, UsageError
-from rdbench.identity import curve_of
 from rdbench.metrics import METRICS
 from rdbench.published import facts, list_curves
 from rdbench.report.plots import LANDMARKS
-from rdbench.spec import get_codec
+from rdbench.spec import curve_of, get_codec
 from rdbench.store import Store, no_records
 from rdbench.timing import Timing
 from rdbench.types import CurveKey, Record
@@ -42,7 +42,6 @@ class Comparison:
     """The curves on one data set.
 
     Attributes:
-        dataset: its name.
         images: image's name -> SHA-256.
         curves: key -> curve; measured ones first, then imported, then published.
         records: key of a measured curve -> its records, including failed ones.
@@ -58,7 +57,6 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
     """Return the measured curves of a report folder, with imported and published ones.
 
     Args:
-        store: the open folder.
         imported: curves from files; those on other data sets are left out.
 
     Raises:
@@ -139,10 +137,8 @@ def comparison_json(
     """All that the page says of one data set but its images.
 
     Args:
-        comparison: its curves.
         timings: times taken alone, on any data set.
         costs: key of a curve -> what its codec costs; see `costs_of`.
-        on_progress: called with (BD-rates computed, BD-rates in all).
     """
     by_file = {
         r.image_sha256: r.width * r.height for group in comparison.records.values() for r in group
@@ -210,6 +206,10 @@ def costs_of(
 def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray) -> Json:
     table = curve.per_image
     metrics = metrics_of([curve])
+    per_image = table and {
+        "bpp": _rounded(table.bpp, 5),
+        "quality": {m: _rounded(table.quality_db(m), 3 if is_in_db(m) else 5) for m in metrics},
+    }
     return {
         "key": key,
         "codec": curve.codec,
@@ -222,26 +222,13 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "bpp": _rounded(curve.bpp, 6),
         "quality": {m: _rounded(to_quality(m, curve.scores[m]), 5) for m in metrics},
         "n_bytes": None if table is None else (table.bpp * pixels / 8).mean(axis=1).tolist(),
-        "per_image": _per_image(curve, metrics),
+        "per_image": per_image,
         "weights": sorted({r.fingerprint for r in records if r.fingerprint}),
         "notes": [{"kind": a.kind, "message": a.message} for a in notes_on(curve)],
         "times": _times(records) if records else None,
         "point_times": [_times(r for r in records if r.spec == spec) for spec in curve.specs],
         "provenance": {**curve.provenance, "curve": str(curve.key or ""), **_made_by(records)},
         "protocol": dict(curve.protocol),
-    }
-
-
-def _per_image(curve: Curve, metrics: Iterable[str]) -> Json | None:
-    """Rates and qualities of each point and image."""
-    if (table := curve.per_image) is None:
-        return None
-    return {
-        "bpp": _rounded(table.bpp, 5),
-        "quality": {
-            metric: _rounded(table.quality_db(metric), 3 if is_in_db(metric) else 5)
-            for metric in metrics
-        },
     }
 
 
@@ -274,10 +261,7 @@ def _made_by(records: Sequence[Record]) -> Json:
     """The distinct runs behind a curve: versions, machine, command, and the days they took."""
     if not records:
         return {}
-    runs: list[Mapping[str, Any]] = []
-    for record in records:
-        if record.provenance not in runs:
-            runs.append(record.provenance)
+    runs = list({json.dumps(r.provenance): r.provenance for r in records}.values())
     days = sorted(r.created for r in records)
     failed = [r for r in records if r.error is not None]
     return {
@@ -314,16 +298,12 @@ def bd_rates(
     ]
     found: Json = {metric: defaultdict(dict) for metric in metrics}
     for done, (metric, anchor, test) in enumerate(pairs):
-        found[metric][anchor][test] = _bd_rate(curves[anchor], curves[test], metric)
+        try:
+            found[metric][anchor][test] = _bd_row(bd_rate(curves[anchor], curves[test], metric))
+        except (DataError, UsageError) as error:
+            found[metric][anchor][test] = {"error": str(error)}
         on_progress(done + 1, len(pairs))
     return found
-
-
-def _bd_rate(anchor: Curve, test: Curve, metric: str) -> Json:
-    try:
-        return _bd_row(bd_rate(anchor, test, metric))
-    except (DataError, UsageError) as error:
-        return {"error": str(error)}
 
 
 def _bd_row(result: BdRate) -> Json:
@@ -349,14 +329,10 @@ def _latents(comparison: Comparison) -> list[Json]:
         points: dict[float | None, list[Json]] = defaultdict(list)
         for row in rows:
             points[row["rate_value"]].append(row)
-        found.append(
-            {
-                "key": key,
-                "segments": [row["segment"] for row in next(iter(points.values()))],
-                "rate_values": list(points),
-                "bpp": [[row["bpp"] for row in point] for point in points.values()],
-                "ideal_bpp": [[row["ideal_bpp"] for row in point] for point in points.values()],
-                "percent": [[row["percent"] for row in point] for point in points.values()],
-            }
-        )
+        columns = {
+            name: [[row[name] for row in point] for point in points.values()]
+            for name in ("segment", "bpp", "ideal_bpp", "percent")
+        }
+        segments = columns.pop("segment")[0]
+        found.append({"key": key, "segments": segments, "rate_values": list(points), **columns})
     return found

@@ -15,11 +15,17 @@ from sample import photograph
 
 from rdbench.errors import Unavailable
 from rdbench.types import Codec, Image
+from rdbench_codecs.conventional import lossless
 from rdbench_codecs.conventional.avif import Avif
+from rdbench_codecs.conventional.ffmpeg import SvtAv1, Vvenc
 from rdbench_codecs.conventional.hevc import Hevc
+from rdbench_codecs.conventional.htj2k import Htj2k
 from rdbench_codecs.conventional.jpeg import Jpeg
 from rdbench_codecs.conventional.jpeg2000 import Jpeg2000
+from rdbench_codecs.conventional.jpegli import Jpegli
+from rdbench_codecs.conventional.jpegxr import JpegXr
 from rdbench_codecs.conventional.jxl import Jxl
+from rdbench_codecs.conventional.mozjpeg import MozJpeg
 from rdbench_codecs.conventional.null import Null
 from rdbench_codecs.conventional.vtm import Vtm18
 from rdbench_codecs.conventional.webp import Webp
@@ -35,8 +41,25 @@ KEPT: dict[str, tuple[Codec, int]] = {
     "jxl.jxl": (Jxl(distance=1.0), 2),
     "hevc.heic": (Hevc(qp=27), 1),
     "vtm18.vvc": (Vtm18(qp=32), 0),
+    "jpegli.jpg": (Jpegli(quality=75), 1),
+    "mozjpeg.jpg": (MozJpeg(quality=75), 1),
+    "htj2k.j2k": (Htj2k(step=0.04), 1),
+    "jpegxr.jxr": (JpegXr(quality=0.6), 0),
+    "vvenc.vvenc": (Vvenc(qp=27), 1),
+    "svt-av1.svtav1": (SvtAv1(qp=22), 1),
 }
 """File name -> the codec that made it, and by how much a sample may differ."""
+LOSSLESS: dict[str, Codec] = {
+    "png.bin": lossless.Png(),
+    "qoi.qoi": lossless.Qoi(),
+    "webp-lossless.webp": lossless.WebpLossless(),
+    "jxl-lossless.jxl": lossless.JxlLossless(),
+    "jpeg2000-lossless.j2k": lossless.Jpeg2000Lossless(),
+    "htj2k-lossless.j2k": lossless.Htj2kLossless(),
+    "jpegls.jls": lossless.JpegLs(),
+    "jpegxr-lossless.jxr": lossless.JpegXrLossless(),
+}
+"""File name -> the codec that made it; the photo comes back."""
 
 
 def photo() -> Image:
@@ -57,6 +80,11 @@ def test_golden_bitstream(name: str) -> None:
     assert np.abs(decoded - expected).max() <= tolerance
 
 
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_golden_bitstream_of_a_lossless_codec(name: str) -> None:
+    assert np.array_equal(LOSSLESS[name].decode((GOLDEN / name).read_bytes()), photo())
+
+
 @pytest.mark.parametrize("name", KEPT)
 def test_golden_images_show_the_photo(name: str) -> None:
     expected = np.asarray(PilImage.open(GOLDEN / f"{name}.png")).astype(float)
@@ -71,6 +99,9 @@ def make() -> None:
             data = codec.encode(photo()).data
             (GOLDEN / name).write_bytes(data)
             PilImage.fromarray(codec.decode(data)).save(GOLDEN / f"{name}.png", optimize=True)
+    for name, codec in LOSSLESS.items():
+        if not (GOLDEN / name).exists():
+            (GOLDEN / name).write_bytes(codec.encode(photo()).data)
 
 
 if __name__ == "__main__":

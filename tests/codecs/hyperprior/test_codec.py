@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,12 +18,12 @@ from sample import photograph
 from rdbench.errors import BitstreamError, EncoderError, RdbenchError, Unavailable, UsageError
 from rdbench.plugins import codec_class
 from rdbench.spec import get_codecs, spec_of
+from rdbench.stages import collect_entropy_parameters
 from rdbench.types import Image
-from rdbench_codecs.hyperprior import CODECS, model
+from rdbench_codecs.hyperprior import CODECS
 from rdbench_codecs.hyperprior.checkpoints import CHECKPOINTS
 from rdbench_codecs.hyperprior.codec import HyperpriorCodec, Qvrf
 from rdbench_codecs.hyperprior.loading import build, randomize
-from rdbench_codecs.hyperprior.priors import nearest_table
 from rdbench_codecs.hyperprior.qvrf import LAMBDAS
 from rdbench_codecs.learned import weights as weights_files
 
@@ -106,22 +105,16 @@ def test_attention_does_not_depend_on_threads() -> None:
 
 
 @pytest.mark.parametrize("baseline", ["mbt2018", "cheng2020-attn"])
-def test_gaussians_do_not_depend_on_threads(
-    baseline: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_gaussians_do_not_depend_on_threads(baseline: str, tmp_path: Path) -> None:
     """To the last bit, at channels where matrix products of several threads round otherwise."""
     path = saved(tmp_path / "a.safetensors", baseline, "qvrf", n=32, m=96)
-    scales: dict[int, list[bytes]] = {1: [], 2: [], 3: []}
-    threads = 1
-
-    def record(scale: torch.Tensor) -> npt.NDArray[np.uint8]:
-        scales[threads].append(scale.contiguous().numpy().tobytes())
-        return nearest_table(scale)
-
-    monkeypatch.setattr(model, "nearest_table", record)
-    for threads in scales:
-        codec_class(f"qvrf-{baseline}")(weights=str(path), threads=threads).encode(photo(300, 500))
-    assert scales[1] == scales[2] == scales[3]
+    scales = []
+    for threads in (1, 2, 3):
+        codec = codec_class(f"qvrf-{baseline}")(weights=str(path), threads=threads)
+        with collect_entropy_parameters() as found:
+            codec.encode(photo(300, 500))
+        scales.append(np.concatenate(found["y"].scales).tobytes())
+    assert scales[0] == scales[1] == scales[2]
 
 
 @pytest.mark.parametrize("spec", ["qvrf-mbt2018:a=2.5", "qvrf-mbt2018-mean:lambda=0.05"])

@@ -13,7 +13,6 @@ from rdbench_codecs.hyperprior.priors import (
     gaussian_likelihood,
     gaussian_tables,
     ideal_bits,
-    nearest_table,
 )
 
 
@@ -91,7 +90,7 @@ def test_every_scale_gets_the_nearest_table() -> None:
     rng = np.random.default_rng(0)
     scales = np.exp(rng.uniform(np.log(0.05), np.log(400), 2000)).astype(np.float32)
     distance = np.abs(np.log(scales[:, None] / SCALES[None]))
-    np.testing.assert_array_equal(nearest_table(torch.from_numpy(scales)), distance.argmin(1))
+    np.testing.assert_array_equal(gaussian_tables().indexes(scales), distance.argmin(1))
     assert len(gaussian_tables()) == len(SCALES) == 64
 
 
@@ -102,7 +101,7 @@ def test_gaussian_tables_cost_what_the_density_says(scale: float) -> None:
     symbols = np.rint(rng.normal(0, scale, 20000)).astype(np.int32)
     scales = torch.full((20000,), scale)
     ideal = ideal_bits(gaussian_likelihood(torch.from_numpy(symbols), scales)).sum()
-    coded = gaussian_tables().bits(symbols, nearest_table(scales)).sum()
+    coded = gaussian_tables().bits(symbols, gaussian_tables().indexes(scales.numpy())).sum()
     assert coded == pytest.approx(ideal, rel=1e-3, abs=1)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rdbench_codecs.hyperprior.networks import JointAutoregressive, RatePoint
-from rdbench_codecs.hyperprior.wavefront import n_steps
+from rdbench_codecs.hyperprior.wavefront import answer, n_steps
 
 
 def network(seed: int = 0) -> JointAutoregressive:
@@ -52,7 +52,7 @@ def in_wavefronts(
         integers[:, positions] = ((targets[:, positions] - mean) * a).round()
         return integers[:, positions]
 
-    y_hat = net.decode_y(features, RatePoint(regulator=a), quantize)
+    y_hat = answer(net.decode_y(features, RatePoint(regulator=a)), quantize)
     return integers.transpose(1, 2).reshape(y.shape), y_hat, steps
 
 

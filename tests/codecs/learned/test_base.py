@@ -62,6 +62,8 @@ def test_what_is_missing_has_one_message(cls: type[LearnedCodec]) -> None:
         "qarv-scalable:kept=0",
         "mbt2018:quality=0",
         "qvrf-mbt2018:a=0.1",
+        "qvrf-mbt2018:lambda=nan",
+        "qvrf-mbt2018:lambda=-1",
         "cui2021-mbt2018:level=8",
     ],
 )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbench.errors import BitstreamError
-from rdbench_codecs.learned.container import MAX_PIXELS, Header, pack, unpack, unpack_partial
+from rdbench_codecs.learned.container import MAX_PIXELS, Header, pack, unpack_partial
 
 WEIGHTS = "0123456789abcdef" * 4
 HEADER = Header("qarv", 512, 768, 64.0, WEIGHTS)
@@ -21,7 +21,7 @@ SEGMENTS = [b"first", b"", b"third one", b"4"]
 )
 def test_round_trip(height, width, parameter, segments):
     data = pack(Header("qarv", height, width, parameter, WEIGHTS), segments)
-    header, found = unpack(data, "qarv", WEIGHTS)
+    header, found = unpack_partial(data, "qarv", WEIGHTS)
     assert found == segments
     assert (header.height, header.width, header.parameter) == (height, width, parameter)
     assert data.endswith(b"".join(segments))
@@ -49,14 +49,20 @@ def test_every_changed_bit_of_the_header_is_noticed():
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
         with pytest.raises(BitstreamError):
-            unpack(bytes(changed), "qarv", WEIGHTS)
+            unpack_partial(bytes(changed), "qarv", WEIGHTS)
 
 
 def test_every_cut_is_noticed():
     data = pack(HEADER, SEGMENTS)
+    n_header = len(data) - sum(map(len, SEGMENTS))
     for length in range(len(data)):
-        with pytest.raises(BitstreamError):
-            unpack(data[:length], "qarv", WEIGHTS)
+        try:
+            _, segments = unpack_partial(data[:length], "qarv", WEIGHTS)
+        except BitstreamError:
+            assert length < n_header
+        else:
+            assert length >= n_header
+            assert None in segments
 
 
 def test_a_file_cut_after_a_segment_gives_the_segments_before():
@@ -71,15 +77,15 @@ def test_a_file_cut_after_a_segment_gives_the_segments_before():
 def test_foreign_files_say_what_they_are():
     data = pack(HEADER, SEGMENTS)
     with pytest.raises(BitstreamError, match="of codec qarv, not hyperprior"):
-        unpack(data, "hyperprior", WEIGHTS)
+        unpack_partial(data, "hyperprior", WEIGHTS)
     with pytest.raises(BitstreamError, match=r"weights 01234567\.\.\., these are ffffffff"):
-        unpack(data, "qarv", "f" * 64)
+        unpack_partial(data, "qarv", "f" * 64)
     with pytest.raises(BitstreamError, match="starts with byte 0xff"):
-        unpack(b"\xff\xd8\xff\xe0", "qarv", WEIGHTS)
+        unpack_partial(b"\xff\xd8\xff\xe0", "qarv", WEIGHTS)
     with pytest.raises(BitstreamError, match="bytes follow"):
-        unpack(data + b"!", "qarv", WEIGHTS)
+        unpack_partial(data + b"!", "qarv", WEIGHTS)
     with pytest.raises(BitstreamError, match="ends inside"):
-        unpack(b"", "qarv", WEIGHTS)
+        unpack_partial(b"", "qarv", WEIGHTS)
 
 
 @pytest.mark.parametrize(
@@ -96,13 +102,13 @@ def test_foreign_files_say_what_they_are():
 def test_impossible_images_are_refused(height, width, parameter):
     data = pack(Header("qarv", height, width, parameter, WEIGHTS), SEGMENTS)
     with pytest.raises(BitstreamError):
-        unpack(data, "qarv", WEIGHTS)
+        unpack_partial(data, "qarv", WEIGHTS)
 
 
 @given(data=st.binary(max_size=100))
 def test_noise_is_refused(data):
     with pytest.raises(BitstreamError):
-        unpack(data, "qarv", WEIGHTS)
+        unpack_partial(data, "qarv", WEIGHTS)
 
 
 @pytest.mark.parametrize("size", [(1, 89_000_000), (16384, 16384), (2**28, 1)])

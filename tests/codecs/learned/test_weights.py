@@ -52,6 +52,26 @@ def test_a_file_is_fetched_once(monkeypatch):
     assert weights.locate("published", "toy", [CHECKPOINT]) == CHECKPOINT.path
 
 
+@pytest.mark.parametrize("options", [(), ("--quiet",)])
+def test_quiet_hides_the_progress_of_a_download(monkeypatch, options):
+    shown = []
+
+    def download(url, known_hash, fname, path, progressbar):
+        shown.append(progressbar)
+        (path / fname).write_bytes(b"weights")
+        return str(path / fname)
+
+    monkeypatch.setattr("pooch.retrieve", download)
+    monkeypatch.setattr("rdbench_codecs.commands._check_network", lambda codec, path: None)
+    assert CliRunner().invoke(app, [*options, "weights", "fetch", "qarv"]).exit_code == 0
+    assert shown == [not options]
+
+
+def test_an_unknown_word_for_weights_is_answered_with_those_there_are():
+    with pytest.raises(Unavailable, match="weights=random, bundled or published"):
+        weights.locate("lite", "toy", [CHECKPOINT])
+
+
 def test_without_a_connection_the_message_says_where_the_file_belongs(monkeypatch):
     def download(*args, **kwargs):
         raise OSError("no route\nto host")
@@ -148,14 +168,11 @@ def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
 )
 def test_every_shape_is_checked(tmp_path, change, message):
     network = torch.nn.Linear(3, 2)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    changed = {**{k: v + 1 for k, v in before.items()}, **change}
+    changed = {**network.state_dict(), **change}
     tensors = {name: value for name, value in changed.items() if value is not None}
     with pytest.raises(DataError, match=message):
-        weights.load_into(network, tensors, tmp_path / "w.pt")
-    for name, value in network.state_dict().items():
-        assert torch.equal(value, before[name])
-    weights.load_into(network, {**before, "table": torch.ones(1)}, tmp_path, lambda n: n == "table")
+        weights.check_shapes(network, tensors, tmp_path / "w.pt")
+    weights.check_shapes(network, network.state_dict(), tmp_path / "w.pt")
 
 
 def test_a_fetched_file_is_pinned_and_another_in_its_place_is_refused(monkeypatch):

@@ -40,8 +40,11 @@ WIDE = {  # 48 values of a 4x4 block
 
 @pytest.fixture
 def images(photos: Path) -> Tensor:
-    recipe = Recipe.from_dict({"stages": [{"steps": 1, "batch": 24, "crop": 128}]})
-    return Crops(image_files(photos), read_image, recipe)[0].float() / 255
+    recipe = Recipe.from_dict({"stages": [{"steps": 1, "crop": 128, "learning_rate": 1e-4}]})
+    crops = Crops(image_files(photos), read_image, recipe, torch.device("cpu"))
+    crops.hold(0)
+    torch.manual_seed(0)
+    return crops.cut(24, 128)
 
 
 FACTORIZED = {"baseline": "bmshj2018-factorized", "n": 16, "m": 16}

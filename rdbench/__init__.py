@@ -30,9 +30,9 @@ if TYPE_CHECKING:
         WorkerError,
     )
     from rdbench.images import read_image, write_image
+    from rdbench.importers import import_curves
     from rdbench.match import Match, match_codecs
     from rdbench.metrics import Protocol, score
-    from rdbench.published import import_curves
     from rdbench.report.export import load_records
     from rdbench.report.page import write_report
     from rdbench.report.plots import plot_curves
@@ -65,7 +65,7 @@ _HOMES = {
     "rdbench.images": ("read_image", "write_image"),
     "rdbench.match": ("Match", "match_codecs"),
     "rdbench.metrics": ("Protocol", "score"),
-    "rdbench.published": ("import_curves",),
+    "rdbench.importers": ("import_curves",),
     "rdbench.report.export": ("load_records",),
     "rdbench.report.page": ("write_report",),
     "rdbench.report.plots": ("plot_curves",),

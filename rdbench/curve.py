@@ -1,6 +1,7 @@
 """A rate-distortion curve: means over one data set, wherever they come from."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +14,15 @@ from rdbench.metrics import METRICS
 from rdbench.types import CurveKey, WeightsKind
 
 Source = Literal["measured", "published", "imported"]
+
+VARIABLE_RATE = {
+    "conventional": True, "variable": True, "overfitted": True, "fixed": False, "generative": False,
+}  # fmt: skip
+"""Kind of a published codec -> whether one program or one set of weights covers its curve."""
+
+
+MEAN_OF_DB = "mean of per-image dB"
+"""The aggregation of a curve whose MS-SSIM was turned into dB before the mean was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,14 @@ class PerImage:
     bpp: FloatArray
     scores: Mapping[str, FloatArray]
 
+    def ordered(self, images: Sequence[str]) -> "PerImage | None":
+        """The same table with its images in this order; None if they are not the same images."""
+        if set(images) != set(self.images):
+            return None
+        order = [self.images.index(name) for name in images]
+        scores = {metric: values[:, order] for metric, values in self.scores.items()}
+        return PerImage(tuple(images), self.bpp[:, order], scores)
+
     def quality_db(self, metric: str) -> FloatArray:
         """Qualities of a metric, (n_points, n_images); see `to_quality`."""
         return to_quality(metric, self.scores[metric])
@@ -66,15 +84,20 @@ class Curve:
         rate_parameter: the setting that moves along the curve, or "".
         rate_values: its value at each point, or () where unknown.
         specs: operating point of each point, or () where unknown.
+        kind: ``conventional``, ``fixed`` or ``variable`` (learned, with weights per rate or one set
+            for all), ``overfitted`` (to each image), ``generative``, or "" where unknown.
         variable_rate: True where one program or one set of weights covers the curve, False where
-            each point has weights of its own, None where unknown.
+            each point has weights of its own, None where unknown; follows from the kind.
         provenance: where the numbers come from.
-        protocol: how they were scored: ``scored``, ``rate``, ``aggregation`` and more.
+        protocol: how they were scored: ``scored``, ``rate``, ``aggregation`` and more; "unknown"
+            where the source does not say.
         per_image: the scores behind the means, or None.
         complexity: ``parameters``, ``encoder_macs_per_pixel`` and ``decoder_macs_per_pixel`` of the
             largest network of the curve, as ``rdbench complexity`` counts them; None where unknown.
         notes: what was found while the curve was put together.
         weights_kind: what the weights behind it are, see WeightsKind; "" where unknown.
+        year: of the codec's publication, or None.
+        citations: BibTeX keys of what to cite, see `rdbench.published.bibliography`.
     """
 
     codec: str
@@ -87,6 +110,7 @@ class Curve:
     rate_parameter: str = ""
     rate_values: tuple[float | None, ...] = ()
     specs: tuple[str, ...] = ()
+    kind: str = ""
     variable_rate: bool | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
@@ -94,6 +118,8 @@ class Curve:
     complexity: Mapping[str, float] | None = None
     notes: tuple[Note, ...] = ()
     weights_kind: WeightsKind = ""
+    year: int | None = None
+    citations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check, and sort every column by rate."""
@@ -108,6 +134,8 @@ class Curve:
         self._set("bpp", bpp[order])
         self._set("scores", {k: v[order] for k, v in scores.items()})
         self._set("label", self.label or self.codec)
+        if self.kind:
+            self._set("variable_rate", VARIABLE_RATE[self.kind])
         for column in ("rate_values", "specs"):
             values = getattr(self, column)
             self._set(column, tuple(values[i] for i in order) if values else ())
@@ -123,9 +151,24 @@ class Curve:
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
+    def is_called(self, name: str) -> bool:
+        """Whether this is the curve's codec or label, in upper or lower case."""
+        return name.casefold() in (self.codec.casefold(), self.label.casefold())
+
+    @property
+    def origin(self) -> str:
+        """Where the numbers come from: one line."""
+        if self.source == "measured":
+            return "measured with rdbench"
+        parts = [str(self.provenance.get(key, "")) for key in ("repository", "path", "commit")]
+        repository, path, commit = parts
+        at = f" at {commit[:7]}" if re.fullmatch("[0-9a-f]{40}", commit) else f" ({commit})"
+        return f"{repository} {path}".strip() + (at if commit else "")
+
     def has(self, metric: str) -> bool:
-        """Whether any point has a mean of this metric."""
-        return metric in self.scores and bool(np.isfinite(self.scores[metric]).any())
+        """Whether any point has a mean of this metric; a metric that rdbench lacks has none."""
+        known = metric in METRICS and metric in self.scores
+        return known and bool(np.isfinite(self.scores[metric]).any())
 
     def points(
         self, metric: str = "psnr_rgb", averaging: Averaging | None = None
@@ -160,6 +203,8 @@ class Curve:
 
     def averaging(self, metric: str) -> Averaging:
         """How this curve's own points average a metric over images."""
+        if metric == "ms_ssim" and self.protocol.get("aggregation") == MEAN_OF_DB:
+            return "mean_of_db"
         return METRICS[metric_name(metric)].averaging
 
     def row(self) -> dict[str, Any]:
@@ -169,6 +214,9 @@ class Curve:
         return {
             "dataset": self.dataset,
             "codec": self.codec,
+            "title": self.label,
+            "year": self.year,
+            "kind": self.kind or None,
             "n_points": len(self.bpp),
             "bpp_low": bpp[0],
             "bpp_high": bpp[1],
@@ -177,20 +225,23 @@ class Curve:
             "ms_ssim": self.has("ms_ssim"),
             "scored": self.protocol.get("scored"),
             "rate": self.protocol.get("rate"),
+            "aggregation": self.protocol.get("aggregation"),
             "source": self.source,
-            "origin": self.provenance.get("repository") or self.provenance.get("path"),
+            "origin": self.origin,
         }
 
 
 CURVES = (
     DATASET,
     CODEC,
+    *plain("title", "year", "kind"),
     Column("n_points", "points"),
     Column("bpp_low", "rate", "bpp", template="{bpp_low:.3f}-{bpp_high:.3f}"),
     Column("psnr_rgb_low", "PSNR", "dB", template="{psnr_rgb_low:.2f}-{psnr_rgb_high:.2f}"),
     Column("ms_ssim", "MS-SSIM"),
     Column("scored"),
     Column("rate", "rate counts"),
+    Column("aggregation", "averaging"),
     *plain("source", "origin"),
 )
 """How people see `Curve.row`."""

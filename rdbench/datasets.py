@@ -6,6 +6,8 @@ images (``url`` with ``{name}`` for single files, ``archive`` with ``archive_has
 ``archive_folder``, or ``package`` for images inside an installed package), and ``[[images]]``
 with ``name``, ``width``, ``height`` and ``sha256``. Where the hashes are not known, ``names`` (a
 pattern), ``n_images`` and, for sets of one size, ``width`` and ``height`` say what can be checked.
+A set without ``n_images`` has published curves, but the images are not known: ``about`` says what
+is known. Its name ends with ``-unknown``.
 """
 
 import fnmatch
@@ -118,7 +120,7 @@ class Manifest:
     origin: str
     licence: str
     about: str
-    n_images: int
+    n_images: int | None = None
     url: str = ""
     archive: str = ""
     archive_hash: str | None = None
@@ -168,6 +170,26 @@ def manifest(name: str) -> Manifest:
             f"no data set or folder {name!r}{hint} (`rdbench datasets list` shows all)"
         )
     return manifests()[name]
+
+
+def _known(name: str) -> Manifest:
+    """The manifest of a set whose images are known.
+
+    Raises:
+        UsageError: no such data set.
+        DataError: its images are not known.
+    """
+    found = manifest(name)
+    if found.n_images is None:
+        raise DataError(f"the images of data set {name!r} are not known: {found.about}")
+    return found
+
+
+def describe(name: str) -> str:
+    """A data set in a few words, such as "kodak (24 images: Kodak Lossless ...)"."""
+    if (found := manifests().get(name)) is None:
+        return name
+    return f"{name} ({found.n_images or 'unknown'} images: {found.title})"
 
 
 def folder_of(name: str) -> Path:
@@ -376,7 +398,7 @@ def verify(name: str, choice: Sequence[str] | None = None) -> Dataset:
     Raises:
         DataError: an image is wrong, missing, extra, resized or corrupt; the message names it.
     """
-    wanted = manifest(name)
+    wanted = _known(name)
     folder = folder_of(name)
     if not folder.is_dir():
         raise DataError(
@@ -477,7 +499,7 @@ def fetch(name: str, progress: bool = True) -> Dataset:
         UsageError: no such data set.
         DataError: the download failed or is not what the manifest says.
     """
-    wanted = manifest(name)
+    wanted = _known(name)
     folder = folder_of(name)
     if wanted.url:
         _fetch_files(wanted, folder, progress)

@@ -125,8 +125,10 @@ def test_codecs_by_family_with_their_settings(tmp_path, monkeypatch):
 COMPLETED = [
     ("run --codec jp", ["jpeg", "jpeg2000"]),
     ("bdrate -a av1", ["av1-compressai"]),
-    ("match --dataset ko", ["kodak"]),
-    ("datasets verify te", ["tecnick"]),
+    ("match --dataset ko", ["kodak", "kodak24-cropped"]),
+    ("datasets verify sa", ["sample"]),
+    ("curves show cool-chic-5", ["cool-chic-5.0"]),
+    ("cite mlic", ["mlic", "mlic+", "mlic++"]),
     ("bdrate --metric ms", ["ms_ssim"]),
     ("tables --format la", ["latex"]),
     ("weights card qarv", ["qarv"]),
@@ -181,7 +183,7 @@ def test_published_figures():
     assert figures["kodak", "mbt2018-mean"] == pytest.approx(21.991, abs=0.0006)
     assert figures["kodak", "mbt2018"] == pytest.approx(11.507, abs=0.0006)
     assert figures["tecnick", "qarv"] == pytest.approx(-8.938, abs=0.0006)
-    assert figures["clic2022", "qarv"] == pytest.approx(-6.914, abs=0.0006)
+    assert figures["clic2022-test", "qarv"] == pytest.approx(-6.914, abs=0.0006)
     keys = {"codec", "dataset", "metric", "method", "bd_rate_percent", "overlap", "n_points",
             "source", "ci_low", "ci_high"}  # fmt: skip
     assert all(keys <= row.keys() and row["source"] == "published" for row in json.loads(text))
@@ -216,7 +218,7 @@ def test_export(reports, tmp_path):
     assert rdbench("export", reports, "--format", "compressai", "-o", tmp_path / "c")[0] == 0
     body = json.loads((tmp_path / "c" / "sample-webp.json").read_text())
     assert len(body["results"]["bpp"]) == len(body["results"]["encoding_time"]) == 4
-    from rdbench.published import import_curve
+    from rdbench.importers import import_curve
 
     assert len(import_curve(tmp_path / "c" / "sample-webp.json", "sample").bpp) == 4
 
@@ -269,7 +271,7 @@ WRONG = [
     (("bdrate", "--anchor", "vtm"), 1, "no curve of 'vtm'"),
     (("bdrate", "--method", "cubic"), 2, "'poly3', 'pchip', 'akima'"),
     (("bdrate", "--metric", "vmaf"), 2, "vmaf"),
-    (("datasets", "fetch", "jpegai"), 1, "get it from https://jpeg.org"),
+    (("datasets", "fetch", "jpegai-test"), 1, "get it from https://jpeg.org"),
     (("anchor", "verify", "--codec", "jpeg"), 1, "no points are shipped"),
 ]
 

@@ -63,14 +63,19 @@ def test_sample_is_there_without_a_network():
 def test_manifests_are_whole():
     for name, manifest in datasets.manifests().items():
         assert len(manifest.images) in (0, manifest.n_images), name
+        assert (manifest.n_images is None) == name.endswith("-unknown")
         assert manifest.title
         assert manifest.origin
         assert len({image.sha256 for image in manifest.images}) == len(manifest.images)
-    numbers = {name: m.n_images for name, m in datasets.manifests().items()}
+    numbers = {name: m.n_images for name, m in datasets.manifests().items() if m.n_images}
     assert numbers == {
-        "sample": 3, "kodak": 24, "tecnick": 100, "clic2022": 30,
-        "clic2020-valid-professional": 41, "jpegai": 16,
+        "sample": 3, "kodak": 24, "kodak24-cropped": 24, "tecnick": 100, "tecnick-40": 40,
+        "tecnick-crop1024": 100, "clic2020-professional-valid": 41, "clic2020-test": 428,
+        "clic2020-professional-test": 250, "clic2020-mobile-test": 178, "clic2022-test": 30,
+        "jpegai-test": 16, "div2k-valid": 100,
     }  # fmt: skip
+    parts = ("clic2020-professional-test", "clic2020-mobile-test")
+    assert numbers["clic2020-test"] == sum(numbers[part] for part in parts)
 
 
 def test_right_files_pass_and_identify_the_set(toys):
@@ -192,7 +197,7 @@ def test_fetch_archive_and_notice_later_changes(tmp_path, server, monkeypatch):
 def test_a_set_without_an_address_says_where_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("RDBENCH_DATA", str(tmp_path))
     with pytest.raises(DataError, match=r"get it from https://jpeg\.org"):
-        datasets.fetch("jpegai")
+        datasets.fetch("jpegai-test")
 
 
 # Names: a data set is its files, and two sources never share a name.

@@ -24,7 +24,12 @@ SCORES = (
 )
 FIGURE = (
     "codec label dataset metric method ci_low ci_high overlap overlap_low overlap_high n_points "
-    "source anchor n_anchor_points anchor_source averaging n_wins n_losses monotonic warnings"
+    "source anchor n_anchor_points anchor_source anchor_origin averaging "
+    "n_wins n_losses monotonic warnings"
+)
+CURVE = (
+    "dataset codec title year kind n_points bpp_low bpp_high psnr_rgb_low psnr_rgb_high ms_ssim "
+    "scored rate aggregation source origin"
 )
 SEGMENT = "dataset curve rate_parameter rate_value segment ideal_bpp percent total_bpp"
 
@@ -37,7 +42,7 @@ KEYS = {
     "bdrate -a webp -d sample --per-image {out}":
         "codec label dataset source image bd_rate_percent",
     "bdrate -a webp -d sample --sensitivity {out}":
-        "codec label dataset source metric method averaging range bd_rate_percent",
+        "codec label dataset source metric anchor method averaging range bd_rate_percent",
     "match -c jpeg2000 -c jpeg --bpp 0.5 -o {out}":
         "codec label dataset target value reached bpp psnr_rgb ms_ssim gain_db rate_percent n_won "
         "n_met n_images n_encodes",
@@ -73,13 +78,12 @@ KEYS = {
     "datasets verify sample": "image width height sha256",
     "check null": "check status reason",
     "curves verify":
-        "dataset codec n_points bpp_low bpp_high psnr_rgb_low psnr_rgb_high ms_ssim scored rate "
-        "source origin",
+        CURVE,
     "codecs list": "codec family title settings available reason",
     "datasets list": "dataset n_images about available folder",
     "curves list":
-        "dataset codec n_points bpp_low bpp_high psnr_rgb_low psnr_rgb_high ms_ssim scored rate "
-        "source origin",
+        CURVE,
+    "curves show qarv -d kodak": f"{CURVE} licence citations complexity caveats points",
     "metrics list":
         "metric title unit better worst best ms_per_megapixel source reason",
     "doctor": "machine packages codecs colour_ceilings",

@@ -1,59 +1,215 @@
-"""Published curves and importers."""
+"""Published curves: what they say of themselves, and whether they can be believed."""
 
 import json
 import math
+import re
+from collections import defaultdict
+from importlib.resources import files
+from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rdbench import published
+from rdbench.analysis.bd import bd_rate
 from rdbench.analysis.measured import notes_on
-from rdbench.curve import Curve
+from rdbench.curve import VARIABLE_RATE
+from rdbench.datasets import load_dataset, manifests
 from rdbench.errors import DataError, UsageError
-from rdbench.published import (
-    anchor_points,
-    import_curve,
-    import_curves,
-    list_curves,
-    load_curve,
-)
+from rdbench.published import anchor_points, bibliography, facts, list_curves, load_curve
 
-COMPRESSAI = """{
-  "name": "mbt2018-mean",
-  "description": "Inference (ans), [draft,]",
-  "results": {
-    "psnr-rgb": [28.1, 30.0, 32.5, 34.9,],
-    "ms-ssim-rgb": [0.92, 0.95, 0.97, 0.98],
-    "bpp": [0.12, 0.24, 0.47, 0.83,],
-  },
-}"""
-
-LOSSY_VAE = """{
-  "name": "qarv_base", "test-set": "kodak", "lambdas": [16, 64, 256, 2048],
-  "results": {"bpp": [0.21, 0.45, 0.87, 2.2], "mse": [1e-3, 4e-4, 2e-4, 4e-5,],
-              "psnr": [30.3, 33.9, 37.7, 44.4]}
-}"""
+RATES = {"file bytes", "entropy-coded strings, no header", "estimated from likelihoods", "unknown",
+         "entropy-coded strings, no header; the regulator a is not counted"}  # fmt: skip
+AVERAGES = {"mean of per-image values", "mean of per-image dB", "unknown"}
 
 
-def test_every_curve_has_its_source_and_protocol():
+def test_every_curve_has_its_source_protocol_and_citation():
     curves = list_curves()
-    assert len(curves) == 87
+    assert len(curves) == 307
     for curve in curves:
         assert curve.source == "published"
-        assert {"repository", "path", "commit", "trained_for"} <= curve.provenance.keys()
-        assert {"scored", "rate", "aggregation"} <= curve.protocol.keys()
-        assert curve.has("psnr_rgb")
-        assert len(curve.bpp) >= 4
-        assert isinstance(curve.variable_rate, bool), curve.codec
-        assert {a.kind for a in notes_on(curve)} <= {"note"}
+        assert {"repository", "path", "commit", "licence", "trained_for"} <= curve.provenance.keys()
+        assert curve.protocol["scored"] in ("float", "8-bit", "unknown")
+        assert curve.protocol["rate"] in RATES
+        assert curve.protocol["aggregation"] in AVERAGES
+        assert curve.kind in VARIABLE_RATE
+        assert curve.variable_rate is VARIABLE_RATE[curve.kind]
+        assert curve.citations
+        assert set(curve.citations) <= bibliography().keys()
+        assert 1992 <= curve.year <= 2026
+        assert curve.has("psnr_rgb") or curve.has("ms_ssim")
+        assert len(curve.bpp) >= 3
         json.dumps(curve.row(), allow_nan=False)
 
 
+def test_every_data_set_of_a_curve_is_described():
+    for name in {curve.dataset for curve in list_curves()}:
+        is_known = manifests()[name].n_images is not None
+        assert is_known != name.endswith("-unknown")
+        if not is_known:
+            with pytest.raises(DataError, match="are not known: The source says"):
+                load_dataset(name)
+
+
+def test_labels_tell_the_curves_of_a_data_set_apart():
+    for curves in by_dataset().values():
+        names = [curve.label.casefold() for curve in curves]
+        assert len(set(names)) == len(names)
+
+
+def test_tables_per_image_name_the_images_of_their_data_set():
+    found = [curve for curve in list_curves() if curve.per_image]
+    assert len(found) == 25
+    for curve in found:
+        about = manifests()[curve.dataset]
+        images = set(curve.per_image.images)
+        assert len(images) == about.n_images
+        assert not about.images or images == {image.name for image in about.images}
+        assert curve.bpp.tolist() == curve.per_image.bpp.mean(axis=1).tolist()
+        assert all(np.isfinite(scores).all() for scores in curve.per_image.scores.values())
+
+
+def by_dataset():
+    found = defaultdict(list)
+    for curve in list_curves():
+        found[curve.dataset].append(curve)
+    return found
+
+
+def test_no_two_curves_are_equal():
+    """CompressAI's 8-bit curves of models trained for MS-SSIM are copies of other ones."""
+    seen = {}
+    for curve in list_curves():
+        for metric in curve.scores:
+            points = tuple(np.round(curve.bpp, 6)), tuple(np.round(curve.scores[metric], 4))
+            assert (metric, points) not in seen, f"{curve!r} is {seen[metric, points]!r}"
+            seen[metric, points] = curve
+    assert not [c.codec for c in list_curves() if c.codec.endswith(".ms-ssim.8bit")]
+
+
+def distance(one, other, metric):
+    """Mean factor between the rates of two curves at one quality, or None."""
+    (r0, q0), (r1, q1) = (_rising(curve, metric) for curve in (one, other))
+    low, high = max(q0[0], q1[0]), min(q0[-1], q1[-1])
+    if high - low < 1:
+        return None
+    at = np.linspace(low, high, 50)
+    return math.exp(abs(np.mean(np.interp(at, q0, np.log(r0)) - np.interp(at, q1, np.log(r1)))))
+
+
+def _rising(curve, metric):
+    bpp, quality = curve.points(metric)
+    order = np.argsort(quality)
+    return bpp[order], quality[order]
+
+
+def lonely(curves, metric):
+    """Curves that no other curve of their data set is near to."""
+    curves = [c for c in curves if c.has(metric) and c.kind != "generative"]
+    found = []
+    for curve in curves:
+        factors = [distance(curve, c, metric) for c in curves if c is not curve]
+        known = [factor for factor in factors if factor is not None]
+        found += [curve.label] if min(known, default=9) > 1.6 else []
+    return found if len(curves) >= 10 else []
+
+
+@pytest.mark.parametrize("metric", ["psnr_rgb", "ms_ssim"])
+def test_no_curve_is_far_from_all_others_of_its_data_set(metric):
+    for curves in by_dataset().values():
+        assert lonely(curves, metric) == []
+
+
+def test_a_curve_of_other_images_is_found():
+    import dataclasses
+
+    kodak = list_curves("kodak")
+    wrong = load_curve("tecnick", "hpcm-large")
+    wrong = dataclasses.replace(wrong, bpp=wrong.bpp / 3)
+    assert lonely([*kodak, wrong], "psnr_rgb") == ["HPCM-Large"]
+
+
+def test_curves_of_one_reference_encoder_agree():
+    n_pairs = 0
+    for curves in by_dataset().values():
+        anchors = [c for c in curves if facts(c.codec).get("anchor") and c.has("psnr_rgb")]
+        for one, other in combinations(anchors, 2):
+            assert distance(one, other, "psnr_rgb") < 1.1, (one, other)
+            n_pairs += 1
+    assert n_pairs >= 5
+
+
+def test_the_decibels_of_a_mean_are_not_above_the_mean_of_decibels():
+    """Of the same models, by Jensen's inequality: a column that breaks it is another's."""
+    for curve in list_curves():
+        if curve.per_image and curve.has("ms_ssim"):
+            db = curve.per_image.quality_db("ms_ssim").mean(axis=1)
+            assert (curve.points("ms_ssim")[1] <= db + 1e-9).all()
+
+
+def test_no_note_but_on_the_curves_that_a_person_has_looked_at():
+    kinds = {(note.kind, curve.codec) for curve in list_curves() for note in notes_on(curve)}
+    fall = {codec for kind, codec in kinds if kind == "falls"}
+    assert {kind for kind, _ in kinds} <= {"note", "falls", "short"}
+    assert len(fall) < 12, fall
+
+
+def test_printed_bd_rates():
+    """What authors print is what their points give, or the file has the reason."""
+    file = files("rdbench_literature").joinpath("published", "bd_rates.json")
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    for row in rows:
+        anchor, test = (load_curve(row["dataset"], row[key]) for key in ("anchor", "codec"))
+        found = bd_rate(anchor, test, method=row["method"], n_resamples=0).bd_rate_percent
+        digits = len(str(row["printed"]).partition(".")[2])
+        close = abs(found - row["printed"]) <= max(0.02, 0.5 * 10**-digits)
+        assert close != ("reason" in row), (row, found)
+    assert sum("reason" not in row for row in rows) >= 12
+
+
+@pytest.mark.parametrize(
+    ("codec", "percent"),
+    [("HPCM-large", -19.4), ("DCAE", -16.5), ("MLIC++", -14.4), ("FTIC", -14.1),
+     ("LIC-TCM Large", -11.2), ("ELIC", -6.4), ("Cool-chic 5.0", -6.0), ("QARV", -5.899)],
+)  # fmt: skip
+def test_bd_rates_on_kodak_against_vtm18(codec, percent):
+    vtm, test = load_curve("kodak", "vtm18"), load_curve("kodak", codec)
+    assert bd_rate(vtm, test, n_resamples=0).bd_rate_percent == pytest.approx(percent, abs=0.1)
+
+
+def test_published_tables_give_intervals_and_wins():
+    one, other = (load_curve("kodak", name) for name in ("Cool-chic 3.4", "Cool-chic 5.0"))
+    found = bd_rate(one, other)
+    assert found.ci_low < found.bd_rate_percent < found.ci_high < 0
+    assert len(found.wins) + len(found.losses) == 24
+
+
+def test_ms_ssim_averaged_in_two_ways_is_compared_with_a_warning():
+    of_values, of_db = (load_curve("kodak", name) for name in ("vtm9.1-lalic", "dcae.ms-ssim"))
+    warnings = bd_rate(of_values, of_db, "ms_ssim").warnings
+    assert "averaged over images differently: mean_of_db (DCAE (MS-SSIM)), " in str(warnings)
+    per_image = load_curve("kodak", "lee2019.ms-ssim")  # can be averaged either way
+    found = bd_rate(per_image, of_db, "ms_ssim")
+    assert found.averaging == "mean_of_db"
+    assert "averaged" not in str(found.warnings)
+    again = bd_rate(per_image, of_db, "ms_ssim", averaging="mean_of_db")
+    assert again.bd_rate_percent == found.bd_rate_percent
+
+
+def test_references_are_bibtex():
+    entries = bibliography()
+    assert len(entries) > 60
+    for key, entry in entries.items():
+        assert re.match(rf"@\w+\{{{re.escape(key)},\n", entry)
+        assert entry.count("{") == entry.count("}")
+        for field in ("title", "author", "year"):
+            assert re.search(rf"^  {field} = \{{", entry, re.MULTILINE), (key, field)
+
+
 def test_curves_of_one_data_set():
-    assert {c.dataset for c in list_curves("clic2022")} == {"clic2022"}
-    assert [c.codec for c in list_curves("clic2022")] == ["qarv", "qres-vae", "vtm18"]
+    assert {c.dataset for c in list_curves("clic2022-test")} == {"clic2022-test"}
+    names = [c.codec for c in list_curves("clic2022-test")]
+    assert names == ["qarv", "qres-vae", "vtm12.1-duan", "vtm18"]
 
 
 def test_a_published_curve_in_full():
@@ -86,49 +242,80 @@ def test_unknown_names_get_the_closest():
         load_curve("kodak", "qavr")
     with pytest.raises(UsageError, match="did you mean 'kodak'"):
         load_curve("kodac", "qarv")
-    with pytest.raises(UsageError, match="did you mean 'clic2022'"):
+    with pytest.raises(UsageError, match="did you mean 'clic2022-test'"):
         list_curves("clic-2022")
+
+
+def test_validation_and_test_sets_of_clic_2020_are_different_data_sets():
+    names = {c.dataset for c in list_curves()}
+    assert "clic2020-professional" not in names | set(manifests())
+    assert "qvrf-mbt2018" in {c.codec for c in list_curves("clic2020-professional-valid")}
+    for name, n_images in (("clic2020-professional-test", 250), ("clic2020-mobile-test", 178)):
+        sources = {c.provenance["repository"] for c in list_curves(name)}
+        assert sources == {"InterDigitalInc/CompressAI"}
+        assert manifests()[name].n_images == n_images
+    assert manifests()["clic2020-professional-valid"].n_images == 41
+
+
+BODY = {
+    "repository": "a/b", "commit": "0" * 40, "licence": "MIT",
+    "protocols": {"p": {"scored": "float", "rate": "file bytes", "aggregation": "unknown"}},
+    "curves": [
+        {"codec": "x", "dataset": "mine", "trained_for": "mse", "path": "f", "protocol": "p",
+         "bpp": [0.2, 0.1], "scores": {"psnr_rgb": [31, 30], "ms_ssim_db": [None, 10]}},
+    ],
+}  # fmt: skip
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A folder in place of the registered packages."""
     folder = tmp_path / "published"
-    (folder / "mine").mkdir(parents=True)
+    (folder / "curves").mkdir(parents=True)
     monkeypatch.setattr(published, "_folders", lambda: [folder])
-    published._files.cache_clear()
-    published._codecs.cache_clear()
+    for cached in (published._curves, published._codecs):
+        cached.cache_clear()
     yield folder
-    published._files.cache_clear()
-    published._codecs.cache_clear()
+    for cached in (published._curves, published._codecs):
+        cached.cache_clear()
 
 
-def test_a_stranger_s_curves(package):
-    body = {
-        "codec": "x", "trained_for": "mse", "source": {"repository": "r"},
-        "protocol": {"scored": "float"},
-        "points": [{"bpp": 0.2, "psnr_db": 31}, {"bpp": 0.1, "psnr_db": 30, "ms_ssim": 0.9}],
-    }  # fmt: skip
-    (package / "mine" / "x.json").write_text(json.dumps(body))
-    curve = load_curve("mine", "x")
+def test_another_package_s_curves(package):
+    (package / "curves" / "x.json").write_text(json.dumps(BODY))
+    curve = load_curve("mine", "X")
     assert curve.bpp.tolist() == [0.1, 0.2]
-    assert curve.scores["ms_ssim"][0] == 0.9
+    assert curve.scores["ms_ssim"][0] == pytest.approx(0.9)
     assert math.isnan(curve.scores["ms_ssim"][1])
     assert curve.variable_rate is None
+    assert curve.origin == "a/b f at 0000000"
     assert len(curve.points("ms_ssim")[0]) == 1
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"points": 3}', '{"points": [], "codec": "x"}'])
-def test_a_stranger_s_broken_file(package, text):
-    (package / "mine" / "x.json").write_text(text)
-    with pytest.raises(DataError, match="is not a curve file"):
-        load_curve("mine", "x")
+def test_scores_of_metrics_that_rdbench_lacks_are_kept(package):
+    curve = {**BODY["curves"][0], "scores": {"psnr_rgb": [31, 30], "beauty": [1, 2]}}
+    (package / "curves" / "x.json").write_text(json.dumps({**BODY, "curves": [curve]}))
+    found = load_curve("mine", "x")
+    assert found.scores.keys() == {"psnr_rgb", "beauty"}
+    assert not found.has("beauty")
+    assert notes_on(found)[0].kind == "short"
 
 
-def test_two_packages_with_the_same_curve(package, monkeypatch):
-    (package / "mine" / "x.json").write_text("{}")
-    monkeypatch.setattr(published, "_folders", lambda: [package, package])
-    with pytest.raises(DataError, match="two packages publish x on mine"):
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"curves": 3}', json.dumps({**BODY, "curves": [{}]}), "[" * 100_000,
+     json.dumps(BODY).replace("0.2", '"0.2"')],
+    ids=range(7),
+)  # fmt: skip
+def test_another_package_s_broken_file(package, text):
+    (package / "curves" / "x.json").write_text(text)
+    with pytest.raises(DataError, match=r"x\.json is not a curve file"):
+        list_curves()
+
+
+def test_two_files_with_the_same_curve(package):
+    for name in "ab":
+        (package / "curves" / f"{name}.json").write_text(json.dumps(BODY))
+    with pytest.raises(DataError, match="two files publish x on mine"):
         list_curves()
 
 
@@ -139,244 +326,3 @@ def test_anchor_points(package):
     (package / "anchors.json").write_text(json.dumps({"vtm18": [point]}))
     (found,) = anchor_points("vtm18")
     assert (found.spec, found.n_bytes) == ("vtm18:qp=47", 1)
-
-
-def written(tmp_path, text, name="kodak/model.json"):
-    path = tmp_path / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    return path
-
-
-def test_compressai_with_trailing_commas(tmp_path):
-    path = written(tmp_path, COMPRESSAI)
-    curve = import_curve(path)
-    assert (curve.codec, curve.dataset, curve.source) == ("mbt2018-mean", "kodak", "imported")
-    assert curve.bpp.tolist() == [0.12, 0.24, 0.47, 0.83]
-    assert curve.scores["psnr_rgb"].tolist() == [28.1, 30.0, 32.5, 34.9]
-    assert curve.scores["ms_ssim"].tolist() == [0.92, 0.95, 0.97, 0.98]
-    assert curve.provenance["path"] == str(path)
-    named = import_curve(path, dataset="tecnick", codec="mine")
-    assert (named.codec, named.dataset) == ("mine", "tecnick")
-
-
-def test_compressai_older_names_and_db(tmp_path):
-    older = '{"results": {"psnr": [30, 31], "ms-ssim": [0.9, 0.91], "bpp": [0.1, 0.2]}}'
-    assert import_curve(written(tmp_path, older)).scores["ms_ssim"].tolist() == [0.9, 0.91]
-    in_db = '{"results": {"ms-ssim-db-rgb": [10, 20], "bpp": [0.1, 0.2]}}'
-    curve = import_curve(written(tmp_path, in_db))
-    assert curve.scores["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
-    assert curve.points("ms_ssim")[1].tolist() == pytest.approx([10, 20])
-
-
-def test_lossy_vae(tmp_path):
-    curve = import_curve(written(tmp_path, LOSSY_VAE, "results/qarv.json"))
-    assert (curve.codec, curve.dataset) == ("qarv_base", "kodak")
-    assert (curve.rate_parameter, curve.rate_values) == ("lambda", (16, 64, 256, 2048))
-    assert curve.scores.keys() == {"psnr_rgb"}
-
-
-def test_lossy_vae_without_results(tmp_path):
-    flat = '{"bpp": [2.8, 2.5,], "psnr": [44.5, 43.9]}'
-    curve = import_curve(written(tmp_path, flat))
-    assert curve.bpp.tolist() == [2.5, 2.8]
-    assert curve.dataset == "kodak"
-    other = '{"dataset_name": "clic2022", "results": {"bpp": [1, 2], "psnr": [40, 41]}}'
-    assert import_curve(written(tmp_path, other)).dataset == "clic2022"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is not JSON"),
-        ("{", "is not JSON"),
-        ('{"results": {"bpp": [1,,2]}}', "is not JSON"),
-        ("[1, 2]", "holds no JSON object"),
-        ("{}", "holds no bpp"),
-        ('{"results": {}}', "holds no bpp"),
-        ('{"results": {"bpp": [1, 2]}}', "holds no bpp"),
-        ('{"results": {"bpp": [1, 2], "psnr": [1]}}', "one length"),
-        ('{"results": {"bpp": [1, 2], "psnr": "high"}}', "not a list of numbers"),
-        ('{"results": {"bpp": [1, 2], "psnr": [30, NaN]}}', "not a list of numbers"),
-        ('{"results": {"bpp": [1, 0], "psnr": [30, 31]}}', "positive number"),
-    ],
-)
-def test_files_that_hold_no_curve(tmp_path, text, message):
-    with pytest.raises(DataError, match=message):
-        import_curve(written(tmp_path, text))
-
-
-def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(DataError, match="cannot read"):
-        import_curve(tmp_path / "none.json")
-    path = tmp_path / "bytes.json"
-    path.write_bytes(b"\xff\xfe{}")
-    with pytest.raises(DataError, match="cannot read"):
-        import_curve(path)
-
-
-@given(st.text(st.characters(codec="ascii"), max_size=30))
-def test_trailing_commas_and_comments_leave_texts_alone(tmp_path_factory, text):
-    path = tmp_path_factory.mktemp("import") / "x.json"
-    body = {"note": text + ",] // /* */", "results": {"bpp": [1, 2], "psnr": [30, 31]}}
-    path.write_text('// "a"\n' + json.dumps(body)[:-1] + ', /* ",\n" */ }')
-    assert published._tolerant_json(path) == body
-
-
-def test_no_two_published_files_hold_the_same_points():
-    """CompressAI's 8-bit curves of models trained for MS-SSIM are copies of other ones."""
-    seen = {}
-    for curve in list_curves():
-        scores = tuple(tuple(curve.scores[m]) for m in sorted(curve.scores))
-        key = (tuple(curve.bpp), scores)
-        assert key not in seen, f"{curve.codec} on {curve.dataset} is {seen[key]}"
-        seen[key] = f"{curve.codec} on {curve.dataset}"
-    assert not [c.codec for c in list_curves() if c.codec.endswith(".ms-ssim.8bit")]
-
-
-def test_validation_and_test_sets_of_clic_2020_are_different_data_sets():
-    from rdbench.datasets import manifests
-
-    names = {c.dataset for c in list_curves()}
-    assert "clic2020-professional" not in names | set(manifests())
-    assert [c.codec for c in list_curves("clic2020-valid-professional")] == ["qvrf-mbt2018"]
-    for name in ("clic2020-test-professional", "clic2020-test-mobile"):
-        sources = {c.provenance["repository"] for c in list_curves(name)}
-        assert sources == {"InterDigitalInc/CompressAI"}
-        assert name not in manifests()
-    assert manifests()["clic2020-valid-professional"].n_images == 41
-
-
-def test_a_point_without_a_score_leaves_the_others(tmp_path):
-    body = {"bpp": [0.12, 0.24, 0.47, 0.83, 9.9], "psnr-rgb": [28.1, 30.0, 32.5, 34.9, None],
-            "ms-ssim-rgb": [0.92, 0.95, 0.97, 0.985, 1.0]}  # fmt: skip
-    curve = import_curve(written(tmp_path, json.dumps({"results": body})))
-    assert curve.points("psnr")[0].tolist() == [0.12, 0.24, 0.47, 0.83]
-    assert len(curve.points("ms_ssim")[0]) == 4
-
-
-def test_our_own_export_of_a_lossless_point_is_read_back(tmp_path):
-    from rdbench.report.export import compressai_files
-
-    curve = Curve(
-        codec="c", label="c:x=1", dataset="d", source="measured",
-        bpp=np.array([0.1, 0.2, 0.4, 0.8, 9.0]), specs=("c:q=1",) * 5,
-        scores={"psnr_rgb": np.array([30, 32, 34, 36, np.nan])},
-    )  # fmt: skip
-    ((name, text),) = compressai_files([curve], []).items()
-    back = import_curve(written(tmp_path, text, f"d/{name}"))
-    assert (back.codec, back.dataset) == ("c:x=1", "d")
-    assert [p.tolist() for p in back.points()] == [p.tolist() for p in curve.points()]
-
-
-@pytest.mark.parametrize("name", ["ms-ssim-db", "ms-ssim-db-rgb", "ms-ssim", "ms-ssim-rgb"])
-def test_ms_ssim_in_db_is_taken_as_such(tmp_path, name):
-    body = {"results": {"bpp": [0.1, 0.2], "psnr": [28, 30], name: [10.0, 20.0]}}
-    curve = import_curve(written(tmp_path, json.dumps(body)))
-    assert curve.scores["ms_ssim"].tolist() == pytest.approx([0.9, 0.99])
-    said = [note.message for note in curve.notes]
-    assert ("taken for MS-SSIM in dB" in "".join(said)) == ("db" not in name)
-
-
-def nested(depth):
-    return '{"results": {"bpp": ' + "[" * depth + "]" * depth + ', "psnr": [30]}}'
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (nested(100_000), "nested too deeply"),
-        (nested(500), "'bpp' is not a list of numbers"),
-        ('{"results": {"bpp": [1], "psnr": [Infinity]}}', "'psnr' is not a list of numbers"),
-        ('{"results": {"bpp": [NaN], "psnr": [30]}}', "'bpp' is not a list of numbers"),
-        ('{"results": {"bpp": [1], "psnr": [1%s]}}' % ("0" * 400), "not a list of numbers"),
-        ('{"results": {"bpp": [1], "psnr": [1%s]}}' % ("0" * 5000), "is not JSON"),
-        ('{"results": {"bpp": ["0.1"], "psnr": [30]}}', "'bpp' is not a list of numbers"),
-        ('{"results": {"bpp": [true], "psnr": [30]}}', "'bpp' is not a list of numbers"),
-        ('{"results": {"bpp": 0.1, "psnr": 30}}', "'bpp' is not a list of numbers"),
-        ('{"results": {"bpp": [null], "psnr": [30]}}', "'bpp' is not a positive number"),
-        ('{"results": {"bpp": [], "psnr": []}}', "holds no bpp"),
-        ('{"results": {"bpp": [1, 2], "ms-ssim": [0.9, 12.5]}}', "neither MS-SSIM from 0 to 1"),
-        ('{"results": {"bpp": [1, 2], "ms-ssim": [97.1, 98.2]}}', "neither MS-SSIM from 0 to 1"),
-        ('{"results": {"bpp": [1, 2], "ms-ssim": [-0.1, 0.2]}}', "neither MS-SSIM from 0 to 1"),
-    ],
-    ids=range(14),
-)
-@pytest.mark.filterwarnings("error")
-def test_a_file_with_something_else_than_numbers_is_named(tmp_path, text, message):
-    path = written(tmp_path, text)
-    with pytest.raises(DataError, match=message) as caught:
-        import_curve(path)
-    assert str(path) in str(caught.value)
-    assert len(str(caught.value)) < 500
-
-
-def test_a_stranger_s_numbers_are_numbers(package):
-    body = {"codec": "x", "trained_for": "mse", "source": {}, "protocol": {},
-            "points": [{"bpp": "0.2", "psnr_db": 31}]}  # fmt: skip
-    (package / "mine" / "x.json").write_text(json.dumps(body))
-    with pytest.raises(DataError, match=r"x\.json is not a curve file"):
-        load_curve("mine", "x")
-    (package / "mine" / "x.json").write_text(nested(100_000))
-    with pytest.raises(DataError, match="nested too deeply"):
-        load_curve("mine", "x")
-
-
-def test_a_curve_has_the_name_in_its_file(tmp_path):
-    body = {"results": {"bpp": [0.1], "psnr": [30]}}
-    for name, expected in (("mine", "mine"), ("", "file"), (3, "file"), (None, "file")):
-        path = written(tmp_path, json.dumps({"name": name, **body}), "kodak/file.json")
-        assert import_curve(path).codec == expected
-
-
-def test_files_of_one_name_are_told_apart(tmp_path):
-    text = json.dumps({"name": "m", "results": {"bpp": [0.1], "psnr": [30]}})
-    paths = [written(tmp_path, text, f"{f}.json") for f in ("a/one", "a/two", "b/one")]
-    labels = [c.label for c in import_curves(paths[:2], "set")]
-    assert labels == ["m (one)", "m (two)"]
-    labels = [c.label for c in import_curves(paths, "set")]
-    assert labels == [f"m ({paths[0]})", "m (two)", f"m ({paths[2]})"]
-    assert [c.label for c in import_curves([paths[0], paths[2]])] == ["m", "m"]
-    assert [c.label for c in import_curves([paths[0], paths[0]])] == ["m"]
-
-
-@pytest.mark.parametrize(
-    ("said", "dataset", "is_noted"),
-    [
-        ("CLIC 2022 test set", "kodak", True),
-        ("CLIC 2022 test set", "clic2022", False),
-        ("Kodak", "kodak", False),
-        ("kodak", None, False),
-        ("", "kodak", False),
-    ],
-)
-def test_a_curve_of_another_data_set_is_noted(tmp_path, said, dataset, is_noted):
-    body = {"test-set": said, "results": {"bpp": [0.1, 0.2, 0.4, 0.8], "psnr": [26, 29, 32, 35]}}
-    (curve,) = import_curves([written(tmp_path, json.dumps(body))], dataset)
-    text = "model.json says that it was measured on 'CLIC 2022 test set', not on 'kodak'"
-    assert [note.message for note in curve.notes] == ([text] if is_noted else [])
-
-
-def test_our_own_export_names_its_data_set_and_how_it_was_scored(tmp_path):
-    from typer.testing import CliRunner
-
-    from rdbench import run
-    from rdbench.cli.app import app
-    from rdbench.metrics import Protocol
-
-    for scored in ("8-bit", "float"):
-        run("jpeg:quality=20,80", "sample", tmp_path / "r", protocol=Protocol(scored=scored))
-    words = ["export", str(tmp_path / "r"), "--format", "compressai", "-o", str(tmp_path / "c")]
-    assert CliRunner().invoke(app, words).exit_code == 0
-    paths = sorted((tmp_path / "c").iterdir())
-    assert [c.dataset for c in import_curves(paths)] == ["sample", "sample"]
-    bodies = [json.loads(path.read_text()) for path in paths]
-    assert [b["name"].rpartition(" ")[2] for b in bodies] == ["(8-bit)", "(float)"]
-    assert [b["description"].split(", ")[1] for b in bodies] == ["8-bit", "float"]
-
-
-def test_a_number_of_too_many_digits_is_reported_as_bad_json(tmp_path):
-    path = written(tmp_path, '{"results": {"bpp": [1%s], "psnr": [30]}}' % ("0" * 5000))
-    with pytest.raises(DataError, match="is not JSON") as caught:
-        import_curve(path)
-    assert "set_int_max_str_digits" not in str(caught.value)

@@ -37,7 +37,7 @@ def test_tables(folder):
     rows = call("tables", folder, "--format", "csv", "-t", "bdrate", "-c", "qarv").stdout
     assert rows.splitlines()[0] == "codec,dataset,bd_rate_percent,average_percent,source"
     assert [line.split(",")[1] for line in rows.splitlines()[1:]] == [
-        "clic2022",
+        "clic2022-test",
         "kodak",
         "tecnick",
     ]
@@ -128,7 +128,7 @@ def test_variable_rate_penalty_takes_the_curve_that_is_named(tmp_path):
 def test_variable_rate_penalty_needs_one_data_set(tmp_path):
     words = ("variable-rate-penalty", "-c", "qvrf-mbt2018", tmp_path / "none", "--fixed")
     everywhere = call(*words, "qvrf-mbt2018").exception
-    assert "jpegai, kodak; choose one with --dataset" in str(everywhere)
+    assert "jpegai-test, kodak; choose one with --dataset" in str(everywhere)
     assert call(*words, "mbt2018").exit_code == 0
 
 

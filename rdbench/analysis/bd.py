@@ -62,6 +62,7 @@ class Delta:
     source: str
     anchor: str
     anchor_source: str
+    anchor_origin: str
     metric: str
     method: Method
     averaging: Averaging
@@ -187,8 +188,8 @@ def _compare(
         )
     if method not in METHODS:
         raise UsageError(f"no method {method!r}; there are {', '.join(METHODS)}")
-    averaging = averaging or anchor.averaging(metric)
-    points = points_of(kind, anchor, metric, averaging), points_of(kind, test, metric, averaging)
+    averaging, of_test = _averagings(anchor, test, metric, averaging)
+    points = points_of(kind, anchor, metric, averaging), points_of(kind, test, metric, of_test)
     value = delta(kind, *points, method)
     overlap = overlap_of(kind, *points)
     swings = [
@@ -210,6 +211,7 @@ def _compare(
         "source": test.source,
         "anchor": anchor.codec,
         "anchor_source": anchor.source,
+        "anchor_origin": anchor.origin,
         "metric": "psnr" if metric_name(metric) == "psnr_rgb" else metric,
         "method": method,
         "averaging": averaging,
@@ -229,6 +231,18 @@ def _compare(
         "wins": tuple(name for name, v in scored if v > 0),
         "losses": tuple(name for name, v in scored if v < 0),
     }
+
+
+def _averagings(
+    anchor: Curve, test: Curve, metric: str, wanted: Averaging | None
+) -> tuple[Averaging, Averaging]:
+    """How the points of each curve are averaged: alike, where one has the scores of each image."""
+    if wanted is not None:
+        return wanted, wanted
+    of_anchor, of_test = anchor.averaging(metric), test.averaging(metric)
+    if anchor.per_image is not None:
+        return of_test, of_test
+    return of_anchor, of_anchor if test.per_image is not None else of_test
 
 
 def _swing(label: str, method: Method) -> str:
@@ -279,8 +293,12 @@ def _warnings(anchor: Curve, test: Curve, overlap: Overlap, metric: str) -> list
         found.append(f"reconstructions scored differently: {', '.join(scored)}")
     for curve in (anchor, test):
         rate = curve.protocol.get("rate", "")
-        if "no header" in rate or "not counted" in rate:
+        if rate and "bytes" not in rate:
             found.append(f"rate of {curve.label}: {rate}")
+    of_anchor, of_test = _averagings(anchor, test, metric, None)
+    if of_anchor != of_test:
+        how = f"{of_test} ({test.label}), {of_anchor} ({anchor.label})"
+        found.append(f"averaged over images differently: {how}")
     if overlap.of_test < SMALL_OVERLAP:
         found.append(f"covers only {overlap.of_test:.0%} of the range of {test.label}")
     return found

@@ -9,10 +9,10 @@ from typing import Any
 from rdbench.analysis.measured import LOSSLESS, MIN_POINTS, is_lossless
 from rdbench.analysis.selection import Selection, anchors_of, is_codec, is_enough, named
 from rdbench.curve import Curve, metric_name
-from rdbench.datasets import manifests
+from rdbench.datasets import describe, manifests
 from rdbench.errors import DataError, UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, why_not
-from rdbench.published import list_curves
+from rdbench.published import facts, list_curves
 from rdbench.store import run_command
 
 Rows = list[dict[str, Any]]
@@ -126,6 +126,7 @@ def compare(selection: Selection, anchor: str, codecs: Sequence[str], metric: st
     if not pairs and not reasons:
         raise UsageError(_nothing(tests, anchor))
     notes = [_choice(anchor, found) for d, found in anchors.items() if d in compared]
+    notes += [_origin(found[0]) for d, found in anchors.items() if d in compared]
     own = tuple(c for c in tests if is_own(c))
     return Comparison(tuple(pairs), tuple(reasons), tuple(n for n in notes if n), own)
 
@@ -197,10 +198,33 @@ def _no_anchor(test: Curve, anchor: str, selection: Selection, metric: str) -> s
 
 
 def _nothing(tests: Sequence[Curve], anchor: str) -> str:
-    where = ", ".join(sorted({c.dataset for c in tests}))
-    elsewhere = sorted({c.dataset for c in list_curves() if anchor in (c.codec, c.label)})
-    there = f" (published on {', '.join(elsewhere)})" if elsewhere else ""
+    where = ", ".join(map(describe, sorted({c.dataset for c in tests})))
+    elsewhere = sorted({c.dataset for c in list_curves() if c.is_called(anchor)})
+    there = f" (published on {', '.join(map(describe, elsewhere))})" if elsewhere else ""
     return f"nothing to compare with {anchor!r}{there} on {where}"
+
+
+def _origin(anchor: Curve) -> str:
+    """Which of the several curves of a codec the anchor is; "" for one that you measured."""
+    if anchor.source != "published":
+        return ""
+    how = f"{anchor.protocol['scored']} scoring, {anchor.protocol['rate']}"
+    return f"anchor on {anchor.dataset}: {anchor.label}, {anchor.origin}; {how}"
+
+
+def other_anchors(selection: Selection, anchor: Curve, metric: str) -> list[Curve]:
+    """Curves of the anchor's reference encoder on its data set that others measured."""
+    encoder = facts(anchor.codec).get("anchor")
+    return [
+        c
+        for c in selection.curves
+        if encoder is not None
+        and facts(c.codec).get("anchor") == encoder
+        and c.dataset == anchor.dataset
+        and c is not anchor
+        and c.has(metric_name(metric))
+        and is_enough(c)
+    ]
 
 
 def _choice(anchor: str, found: Sequence[Curve]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rdbench.analysis.measured import MIN_POINTS, is_stand_in, measured_curves, settings_of
 from rdbench.curve import Curve
+from rdbench.datasets import describe
 from rdbench.errors import RdbenchError, UsageError, closest
 from rdbench.published import list_curves
 from rdbench.spec import get_codecs, given_settings
@@ -145,7 +146,7 @@ def is_codec(name: str) -> bool:
 
 
 def _matching(curves: Sequence[Curve], name: str) -> list[Curve]:
-    exact = [c for c in curves if name in (c.codec, c.label, _stem(c))]
+    exact = [c for c in curves if c.is_called(name) or name == _stem(c)]
     return exact or _with_settings(curves, name)
 
 
@@ -172,6 +173,13 @@ def _with_settings(curves: Sequence[Curve], name: str) -> list[Curve]:
 
 
 def _no_curve(curves: Sequence[Curve], name: str) -> str:
+    elsewhere = {c.dataset for c in list_curves() if c.is_called(name)}
+    if elsewhere:
+        theirs, ours = (
+            ", ".join(map(describe, sorted(names)))
+            for names in (elsewhere, {c.dataset for c in curves})
+        )
+        return f"{name} is published on {theirs}, not on {ours}: different images are not compared"
     own = sorted({c.label for c in curves if c.source != "published"})
     there = f"measured or imported: {', '.join(own)}; " if own else ""
     hint = closest(name, {c.codec for c in curves} | set(own))

@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate
-from rdbench.analysis.comparison import Rows, compare, figures
-from rdbench.analysis.selection import select
+from rdbench.analysis.comparison import Rows, compare, figures, other_anchors
+from rdbench.analysis.selection import Selection, select
 from rdbench.analysis.sensitivity import sensitivity
 from rdbench.cli import options
 from rdbench.cli.console import grouped, print_rows, progress, warn
 from rdbench.columns import DATASET, Column, plain
 from rdbench.curve import Curve
 from rdbench.errors import DataError, RdbenchError
-from rdbench.published import import_curves
+from rdbench.importers import import_curves
 
 
 def bdrate(
@@ -29,7 +29,7 @@ def bdrate(
         bool, typer.Option("--bd-psnr", help="Print the quality gained at equal rate.")
     ] = False,
     spread: Annotated[
-        bool, typer.Option("--sensitivity", help="Try every method, averaging and range.")
+        bool, typer.Option("--sensitivity", help="Try every method, averaging, range and anchor.")
     ] = False,
     per_image: options.PerImage = False,
     files: options.CurveFiles = options.ALL,
@@ -45,12 +45,14 @@ def bdrate(
     Example: rdbench bdrate --anchor vtm18 --dataset kodak
     """
     imported = import_curves(files, dataset)
-    comparison = compare(select(folder, dataset, imported), anchor, codec, metric)
+    selection = select(folder, dataset, imported)
+    comparison = compare(selection, anchor, codec, metric)
     compute = partial(
         bd_psnr if psnr else bd_rate, metric=metric, method="poly3" if spread else method
     )
+    rows_of = partial(_rows, selection=selection if spread else None, per_image=per_image)
     with progress("bdrate"):
-        found = figures(comparison, compute, partial(_rows, spread=spread, per_image=per_image))
+        found = figures(comparison, compute, rows_of)
     columns = VARIANTS if spread else IMAGES if per_image else FIGURES
     _print(columns, found.rows, [*comparison.notes, *grouped(found.notes)], as_json)
     if not found.own_is_compared:
@@ -60,13 +62,18 @@ def bdrate(
 
 
 def _rows(
-    result: BdRate | BdPsnr, anchor: Curve, test: Curve, spread: bool, per_image: bool
+    result: BdRate | BdPsnr,
+    anchor: Curve,
+    test: Curve,
+    selection: Selection | None,
+    per_image: bool,
 ) -> Rows:
-    """The rows of one figure: itself, its images, or its variants."""
-    if spread:
-        return _sensitivity_rows(anchor, test, result.metric)
+    """The rows of one figure: itself, its images, or its variants within a selection."""
+    if selection is not None:
+        others = other_anchors(selection, anchor, result.metric)
+        return _sensitivity_rows(anchor, test, result.metric, others)
     if per_image and not result.per_image:
-        raise DataError("no scores of each image; both sides must be measured, on the same ones")
+        raise DataError("no scores of each image; both sides need them, on the same ones")
     return _image_rows(result) if per_image else [result.row()]
 
 
@@ -87,7 +94,7 @@ FIGURES = (
     Column("source", template="{source} / {anchor_source}"),
 )  # fmt: skip
 IMAGES = (*_HEAD, Column("image"), *_FIGURE)
-VARIANTS = (*_HEAD, *plain("method", "averaging", "range"), *_FIGURE)
+VARIANTS = (*_HEAD, *plain("anchor", "method", "averaging", "range"), *_FIGURE)
 
 
 def _print(columns: Sequence[Column], rows: Rows, lines: Sequence[str], as_json: bool) -> None:
@@ -99,12 +106,13 @@ def _print(columns: Sequence[Column], rows: Rows, lines: Sequence[str], as_json:
     warn(*lines)
 
 
-def _sensitivity_rows(anchor: Curve, test: Curve, metric: str) -> Rows:
+def _sensitivity_rows(anchor: Curve, test: Curve, metric: str, others: Sequence[Curve]) -> Rows:
     """The variants of a BD-rate, and their spread in percentage points."""
-    found = sensitivity(anchor, test, metric)
+    found = sensitivity(anchor, test, metric, [c for c in others if c is not test])
     head = {"codec": test.codec, "label": test.label, "dataset": test.dataset,
             "source": test.source, "metric": metric}  # fmt: skip
-    spread = {"method": "spread", "averaging": None, "range": None, "bd_rate_percent": found.spread}
+    spread = {"anchor": None, "method": "spread", "averaging": None, "range": None,
+              "bd_rate_percent": found.spread}  # fmt: skip
     return [{**head, **row} for row in [*map(asdict, found.variants), spread]]
 
 

@@ -36,7 +36,7 @@ def choice(flag: str, values: Iterable[str], about: str, *more_flags: str) -> An
 
     def check(given: Any) -> Any:
         for value in given if isinstance(given, list | tuple) else [given]:
-            if value not in known:
+            if value is not None and value not in known:
                 hint = closest(value, known)
                 raise BadParameter(f"{value!r} is not one of {', '.join(known)}{hint}")
         return given
@@ -69,7 +69,7 @@ _CODEC: Any = {"metavar": "SPEC", "autocompletion": codec_names}
 _DATASET: Any = {"metavar": "DATASET", "autocompletion": lambda: list(manifests())}
 _SPEC = "Codec, as NAME or NAME:KEY=VALUE,..., or a .toml description."
 _IMAGES = "Data set or folder of images."
-_CURVE_FILE = "Also use this JSON file of CompressAI or lossy-vae. Repeatable."
+_CURVE_FILE = "Also use this curve file: JSON, CSV, text or Markdown. Repeatable."
 
 CodecSpec = Annotated[str, Option("--codec", "-c", help=_SPEC, **_CODEC)]
 CodecSpecs = Annotated[list[str], Option("--codec", "-c", help=f"{_SPEC} Repeatable.", **_CODEC)]

@@ -11,7 +11,7 @@ from rdbench.cli.console import progress, warn
 from rdbench.datasets import files_of, names_of_list
 from rdbench.errors import UsageError
 from rdbench.files import output_file
-from rdbench.published import import_curves
+from rdbench.importers import import_curves
 from rdbench.store import Store, kept_in
 
 

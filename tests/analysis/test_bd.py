@@ -72,7 +72,7 @@ def test_equals_the_bjontegaard_package(rates, seed, method):
         ("kodak", "mbt2018-mean", 21.991, 0.001),
         ("kodak", "mbt2018", 11.507, 0.001),
         ("tecnick", "qarv", -8.938, 0.001),
-        ("clic2022", "qarv", -6.914, 0.001),
+        ("clic2022-test", "qarv", -6.914, 0.001),
         ("kodak", "qvrf-bmshj2018-hyperprior", 28.04, 0.01),
         ("kodak", "qvrf-mbt2018", 12.16, 0.01),
         ("kodak", "qvrf-cheng2020-attn", 2.64, 0.01),

@@ -36,7 +36,7 @@ from rdbench_literature.papers.common import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DATASETS = {"kodak": "Kodak", "tecnick": "Tecnick", "clic2022": "CLIC 2022"}
+DATASETS = {"kodak": "Kodak", "tecnick": "Tecnick", "clic2022-test": "CLIC 2022"}
 _CODECS = ("qarv", "mbt2018-mean", "cheng2020-anchor", "mbt2018")
 """Methods of Table 1 that rdbench has as codecs."""
 _CONTEXT = ("vtm18", "qres-vae", "cheng2020-anchor", "mbt2018", "mbt2018-mean", "bpg444")
@@ -44,7 +44,7 @@ _COMPARE_FILE = (
     "save their results as JSON; rdbench bdrate --anchor vtm18 --dataset kodak --curve RESULTS.json"
 )
 _NO_CODEC = Missing(
-    "tinylic, stf, invcompress, global-reference: no codec in rdbench, no published curve",
+    "tinylic, stf, invcompress, global-reference: no codec in rdbench",
     f"run their authors' programs (Table 6) and {_COMPARE_FILE}",
 )
 _THREADS = 8  # of Table 1's latencies

@@ -293,15 +293,15 @@ def _figure_4(evidence: Evidence) -> Finding:
 
 def _figure_5(evidence: Evidence) -> Finding:
     note = (
-        "CompressAI publishes mbt2018 only on the CLIC 2020 test sets (clic2020-test-professional, "
-        "clic2020-test-mobile). These are other images, so the curve is not drawn"
+        "CompressAI publishes mbt2018 only on the CLIC 2020 test sets (clic2020-professional-test, "
+        "clic2020-mobile-test). These are other images, so the curve is not drawn"
     )
-    dataset = "clic2020-valid-professional"
+    dataset = "clic2020-professional-valid"
     return _two_metrics(evidence, "figure-5", dataset, "CLIC validation", note)
 
 
 def _figure_6(evidence: Evidence) -> Finding:
-    return _two_metrics(evidence, "figure-6", "jpegai", "JPEG AI")
+    return _two_metrics(evidence, "figure-6", "jpegai-test", "JPEG AI")
 
 
 def _two_metrics(evidence: Evidence, name: str, dataset: str, title: str, *notes: str) -> Finding:

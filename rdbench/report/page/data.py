@@ -10,7 +10,7 @@ import dataclasses
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import permutations
@@ -27,7 +27,8 @@ from rdbench.curve import Curve, is_in_db, quality_title, to_quality
 from rdbench.decibel import FloatArray
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.metrics import METRICS
-from rdbench.published import list_curves
+from rdbench.published import facts, list_curves
+from rdbench.report.plots import LANDMARKS
 from rdbench.spec import curve_of, get_codec
 from rdbench.store import Store, no_records
 from rdbench.timing import Timing
@@ -77,7 +78,7 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
         curves: dict[str, Curve] = {}
         for curve in every:
             if curve.dataset == dataset:
-                curves[_key(curve, curves)] = curve
+                curves[_key(curve, curves)] = _aligned(curve, list(images))
         behind = {
             key: groups[dataset, curve.key, curve.protocol["fingerprint"]]
             for key, curve in curves.items()
@@ -88,15 +89,27 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
     return found
 
 
+def _aligned(curve: Curve, images: Sequence[str]) -> Curve:
+    """A curve whose scores of each image, if it has them, are in the order of the page."""
+    if (table := curve.per_image) is None or list(table.images) == images:
+        return curve
+    return dataclasses.replace(curve, per_image=table.ordered(images))
+
+
 def metrics_of(curves: Iterable[Curve]) -> list[str]:
     """Metrics that any of the curves has, in the order of all tables."""
     curves = list(curves)
     return [metric for metric in METRICS if any(curve.has(metric) for curve in curves)]
 
 
+def _own(curves: Iterable[Curve]) -> Iterator[Curve]:
+    """Your own curves: the page shows the metrics that they have."""
+    return (curve for curve in curves if curve.source != "published")
+
+
 def metrics_json(found: Iterable[Comparison]) -> list[Json]:
     """What the page calls each metric: its key, its name, its unit and the title of its axis."""
-    every = [curve for comparison in found for curve in comparison.curves.values()]
+    every = [curve for comparison in found for curve in _own(comparison.curves.values())]
     return [
         {
             "key": metric,
@@ -201,6 +214,7 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "key": key,
         "codec": curve.codec,
         "source": curve.source,
+        "may_anchor": may_anchor(curve),
         "variable_rate": curve.variable_rate,
         "rate_parameter": curve.rate_parameter,
         "rate_values": list(curve.rate_values),
@@ -258,19 +272,29 @@ def _made_by(records: Sequence[Record]) -> Json:
     }
 
 
+def may_anchor(curve: Curve) -> bool:
+    """Whether the page offers a curve as the anchor: your own, reference encoders, landmarks.
+
+    Of the other published curves there are too many to compare each with each.
+    """
+    is_reference = "anchor" in facts(curve.codec) or curve.codec in LANDMARKS
+    return curve.source != "published" or is_reference
+
+
 def bd_rates(
     curves: Mapping[str, Curve], on_progress: Callable[[int, int], None] = lambda done, n: None
 ) -> Json:
-    """BD-rates of every curve against every other one.
+    """BD-rates of every curve against every one that `may_anchor`.
 
     Returns:
         metric -> anchor's key -> test's key -> the figure, or ``{"error": why there is none}``.
     """
-    metrics = metrics_of(curves.values())
+    metrics = metrics_of(_own(curves.values()))
     pairs = [
         (metric, anchor, test)
         for metric in metrics
         for anchor, test in permutations([k for k in curves if curves[k].has(metric)], 2)
+        if may_anchor(curves[anchor])
     ]
     found: Json = {metric: defaultdict(dict) for metric in metrics}
     for done, (metric, anchor, test) in enumerate(pairs):

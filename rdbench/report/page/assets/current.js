@@ -10,8 +10,8 @@ export const currentMetric = () => metric(get("metric"));
 // The chosen anchor if this data set has it; otherwise VTM, or the first curve with the metric.
 export function anchorKey() {
   const { byKey, curves } = currentSet();
-  if (byKey.has(get("anchor"))) return get("anchor");
-  const measured = curves.filter((curve) => curve.quality[currentMetric().key]);
+  if (byKey.get(get("anchor"))?.may_anchor) return get("anchor");
+  const measured = curves.filter((curve) => curve.may_anchor && curve.quality[currentMetric().key]);
   return (measured.find((curve) => curve.key === "vtm18") ?? measured[0] ?? curves[0])?.key;
 }
 

@@ -34,7 +34,7 @@ on(["dataset"], () => {
     (published ? `, with ${plural(published, "published curve")} for comparison.` : ".");
   const groups = ["measured", "imported", "published"].map((source) => [
     source,
-    all.filter((c) => c.source === source),
+    all.filter((c) => c.source === source && c.may_anchor),
   ]);
   document.getElementById("anchor").replaceChildren(
     ...groups

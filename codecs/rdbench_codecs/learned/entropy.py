@@ -358,7 +358,8 @@ class BoundarySteps:
 
     def crc(self) -> int:
         """Return the CRC-32 of all integers that code them."""
-        return zlib.crc32(self.steps.data, zlib.crc32(np.int32(self.layout).tobytes()))
+        crc: int = zlib.crc32(self.steps.data, zlib.crc32(np.int32(self.layout).tobytes()))
+        return crc
 
     @classmethod
     def decode(cls, coder: "constriction.stream.stack.AnsCoder", n: int) -> Self:

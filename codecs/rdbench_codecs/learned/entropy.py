@@ -37,7 +37,7 @@ _BYTE = constriction.stream.model.Uniform(256)
 _N_BYTES = constriction.stream.model.Uniform(4)
 
 _BLOCK_GROWTH = 4
-_BLOCK_SIZES = tuple(512 * _BLOCK_GROWTH**i for i in range(4))
+_BLOCK_SIZES: tuple[int, ...] = tuple(512 * _BLOCK_GROWTH**i for i in range(4))
 SMALLEST_BLOCK = _BLOCK_SIZES[0]
 _N_STEPS = 513  # between boundaries: one more than the symbols of the smallest block, see below
 _RATIOS = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)  # of the geometric models of steps

@@ -175,7 +175,7 @@ def _tasks(
     images: Sequence[str],
     folder: str,
 ) -> list[dict[str, str]]:
-    """What a process of an environment has to do; files lie in a folder by their encoder."""
+    """What a process of an environment has to do; files are named by their encoder."""
     return [
         {
             "action": action,
@@ -237,7 +237,7 @@ def _work(environment: Environment, tasks: Sequence[Mapping[str, str]]) -> Itera
 
 def _main() -> None:
     """Answer the tasks of stdin, in the process of an environment."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # what codecs print is no answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # codecs may print
     for task in json.load(sys.stdin):
         print(json.dumps(_ACTIONS[task["action"]](task)), file=answers, flush=True)
 

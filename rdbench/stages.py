@@ -7,7 +7,7 @@ A codec names its stages; ``rdbench timing`` times them. Stages may be nested: t
 stage does not include that of the stages inside it. Names in use: ``transform``,
 ``entropy parameters``, ``entropy coding``, ``copies``, ``file``.
 
-Codecs whose entropy coding depends on the scales that a network computes tell those, too;
+Codecs whose entropy coding depends on the scales that a network computes also tell those;
 ``rdbench consistency`` compares them between machines.
 """
 

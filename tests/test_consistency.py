@@ -54,11 +54,8 @@ def test_codecs_without_a_network_have_no_drift(folder):
 SABOTAGE = """
 import numpy as np
 from rdbench_codecs.learned import entropy
-indexes = entropy.ScaleTables.indexes
-def off(self, scales):
-    found = indexes(self, scales * np.float32(1.001))
-    return found
-entropy.ScaleTables.indexes = off
+positions = entropy.ScaleTables.positions
+entropy.ScaleTables.positions = lambda self, scales: positions(self, scales * np.float32(1.001))
 """
 
 
@@ -100,7 +97,7 @@ def test_the_command_prints_rows_and_fails_where_files_do(folder, monkeypatch):
     assert CliRunner().invoke(app, list(map(str, words))).exit_code == 1
 
 
-def test_entropy_parameters_are_kept_only_while_somebody_collects():
+def test_entropy_parameters_are_kept_only_while_they_are_collected():
     told = np.zeros(2, np.int32), np.ones(2, np.float32), np.ones(2, np.uint8)
     tell_entropy_parameters("y", *told)
     with collect_entropy_parameters() as found:

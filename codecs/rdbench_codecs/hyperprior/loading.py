@@ -62,11 +62,10 @@ def shapes_of(baseline: str, method: str, sizes: Dimensions) -> Network:
 def ready(network: Network, method: str, device: str) -> Model:
     """Make a network ready for coding; it is changed."""
     network.eval().requires_grad_(False)
-    network.to(torch.device(device))
+    network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
     if device != "cpu":
         gpu.accelerate(network)
     elif torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         cpu.accelerate(network)
     return make_model(network, method, device)
 

@@ -5,11 +5,11 @@ matrix products round differently when they are shared out differently. Other ma
 differently all the same; entropy.py leaves a margin for that.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
 from threading import Lock
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,15 +22,12 @@ from rdbench_codecs.hyperprior.networks import FactorizedPrior, Network, RatePoi
 from rdbench_codecs.hyperprior.priors import gaussian_tables
 from rdbench_codecs.hyperprior.rates import POINTS
 from rdbench_codecs.hyperprior.steps import Decoding, Encoding, FixedPoint, Setting
-from rdbench_codecs.learned import graphs
 from rdbench_codecs.learned.base import STRIDE, FloatImage, Latent
 from rdbench_codecs.learned.entropy import ScaleDecoder, ScaleEncoder, Symbols
-from rdbench_codecs.learned.graphs import N_SIZES, fetch, fetch_all, wait
+from rdbench_codecs.learned.graphs import PerSize, fetch, fetch_all, wait
 from rdbench_codecs.learned.runtime import threads
 
 _MARGIN, _LARGEST_MARGIN = 3e-5, 1.1e-4
-
-Kind = TypeVar("Kind", Encoding, Decoding)
 
 
 class Model(ABC):
@@ -101,7 +98,7 @@ def margin_of(regulator: float) -> float:
     Scales are multiplied by the regulator, and so are their errors, which hardly depend on the
     scale: the larger the regulator, the larger the drift where the tables change.
     """
-    return min(_MARGIN * max(1.0, regulator) ** 0.5, _LARGEST_MARGIN)
+    return min(_MARGIN * math.sqrt(max(1.0, regulator)), _LARGEST_MARGIN)
 
 
 def make_model(network: Network, method: str, device: str) -> Model:
@@ -149,13 +146,15 @@ class HyperpriorModel(Model):
         self._y_tables = gaussian_tables()
         # A point at which every setting of the method differs from its default.
         self._fixed = FixedPoint(POINTS[method](network, 0.5), self._device)
-        self._recorded = lru_cache(maxsize=N_SIZES)(self._record)
+        self._encodings = PerSize(self._new_encoding, self._device)
+        self._decodings = PerSize(self._new_decoding, self._device)
         self._lock = Lock()  # steps work at fixed addresses
 
     def encode_at(self, x: Tensor, point: RatePoint) -> list[Latent]:
         with self._lock:
             with stage("transform"):
-                steps: Encoding = self._steps_for(Encoding, *x.shape[2:], point)
+                self._set(point)
+                steps = self._encodings(x.shape[2], x.shape[3])
                 steps.start(x)
             with stage("copies"):
                 z = fetch_all([*steps.z, steps.codable], self._device)
@@ -179,7 +178,8 @@ class HyperpriorModel(Model):
             decoder = ScaleDecoder("y", y_data, self._y_tables, n_symbols)
         with self._lock:
             with stage("transform"):
-                steps: Decoding = self._steps_for(Decoding, height, width, point)
+                self._set(point)
+                steps = self._decodings(height, width)
             with threads(1):
                 self._decode_y(steps, z, decoder)
             with stage("transform"):
@@ -196,15 +196,17 @@ class HyperpriorModel(Model):
             steps.stream.decode(k, decoder)
         steps.stream.finish(decoder)
 
-    def _steps_for(self, kind: type[Kind], height: int, width: int, point: RatePoint) -> Kind:
-        """What codes images of a size; recorded where launches take much of its time."""
-        if graphs.is_worthwhile(self._device, height, width):
-            self._fixed.assign(point)
-            return self._recorded(kind, height, width)
-        return kind(self._setting(point), height, width, False)
+    def _set(self, point: RatePoint) -> None:
+        self._point = point
+        self._fixed.assign(point)
 
-    def _record(self, kind: type[Kind], height: int, width: int) -> Kind:
-        return kind(self._setting(self._fixed.point), height, width, True)
-
-    def _setting(self, point: RatePoint) -> Setting:
+    def _setting(self, recorded: bool) -> Setting:
+        """What is recorded works at the fixed point, whose numbers change."""
+        point = self._fixed.point if recorded else self._point
         return Setting(self.network, point, self._z, self._y_tables, self._device)
+
+    def _new_encoding(self, height: int, width: int, recorded: bool) -> Encoding:
+        return Encoding(self._setting(recorded), height, width, recorded)
+
+    def _new_decoding(self, height: int, width: int, recorded: bool) -> Decoding:
+        return Decoding(self._setting(recorded), height, width, recorded)

@@ -91,6 +91,7 @@ class Encoding:
     def __init__(self, setting: Setting, height: int, width: int, recorded: bool) -> None:
         self._setting = setting
         self._x = torch.zeros(1, 3, height, width, device=setting.device)
+        self._x = self._x.contiguous(memory_format=torch.channels_last)
         (self._run,) = graphs.record([self._step], setting.device) if recorded else [self._step]
 
     def start(self, x: Tensor) -> None:
@@ -121,7 +122,8 @@ class Encoding:
         self.symbols, self.sizes = rounded.int(), [len(symbols) for symbols, _ in parts]
         self.codable = is_codable(self.z.symbols, rounded)
         bits = -gaussian_likelihood(all_rounded, all_scales).log2()
-        self.y = Rounded(*(t.transpose(1, 2).reshape(y.shape) for t in (all_rounded, bits)), y_hat)
+        in_shape = [t.transpose(1, 2).reshape(y.shape) for t in (all_rounded, bits)]
+        self.y = Rounded(in_shape[0], in_shape[1], y_hat)
 
 
 class Decoding:

@@ -148,42 +148,53 @@ class ScaleTables(CategoricalTables):
             raise ValueError("one boundary is needed between any two tables")
         self._first, self._step = float(logs[0]), float(spacing / _N_STEPS)
 
-    def indexes(
-        self, scales: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-        """Return the first table whose range reaches up to each scale, same shape."""
-        return self._compact(np.searchsorted(self.boundaries, scales))
+    def positions(self, scales: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return how many steps each scale lies above the first boundary, within 0.01."""
+        positions: npt.NDArray[np.float32] = np.log(np.clip(scales, _TINY, 1 / _TINY))
+        positions -= np.float32(self._first)
+        positions *= np.float32(1 / self._step)
+        return positions
 
-    def factors(self, steps: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+    def indexes(
+        self, positions: npt.NDArray[np.float32], steps: npt.ArrayLike = 0
+    ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+        """Return the first table whose range reaches up to each scale, same shape.
+
+        Args:
+            positions: of the scales.
+            steps: by which the boundaries are moved up, for all or for each.
+        """
+        above = np.ceil((positions - np.asarray(steps, np.float32)) * np.float32(1 / _N_STEPS))
+        # NaN becomes 0, on every machine.
+        return self._compact(np.fmin(np.fmax(above, 0), len(self) - 1))
+
+    def factors(self, steps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return what scales are multiplied by where the boundaries move up by some steps."""
         factors: npt.NDArray[np.float32] = np.exp(-self._step * steps).astype(np.float32)
         return factors
 
     def forbidden_steps(
-        self, scales: npt.NDArray[np.float32], margin: float
+        self, positions: npt.NDArray[np.float32], margin: float
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return which numbers of steps put a boundary within the margin of a scale.
 
         Args:
-            scales: (n,).
+            positions: of the scales, (n,).
             margin: distance between logarithms.
 
         Returns:
-            Positions in ``scales``, and the number of steps that each rules out.
+            Indexes of scales, and the number of steps that each rules out.
 
         Raises:
             ValueError: the margin is not less than half a step.
         """
         # Boundary j lies j * _N_STEPS steps above the first, and as many steps higher as it moves.
-        # Float32 is off by a hundredth of a step at most, which is added to the margin.
+        # The error of the positions is added to the margin.
         reach = margin / self._step + 0.01
         if not 0.01 < reach < 0.5:
             raise ValueError(f"the margin is {margin:g}, it must be less than half a step")
-        position = (
-            np.log(np.clip(scales, _TINY, 1 / _TINY)) - np.float32(self._first)
-        ) / np.float32(self._step)
-        nearest = np.rint(position)
-        is_near = np.abs(position - nearest) <= reach
+        nearest = np.rint(positions)
+        is_near = np.abs(positions - nearest) <= reach
         is_near &= (nearest >= 0) & (nearest < _N_STEPS * len(self.boundaries))
         where = np.flatnonzero(is_near)
         return where, nearest[where].astype(np.intp) % _N_STEPS
@@ -336,9 +347,9 @@ class BoundarySteps:
         """Symbols per block; the last one may have fewer."""
         return _BLOCK_SIZES[self.layout // len(_RATIOS)]
 
-    def per_symbol(self, values: npt.NDArray[np.float32], n: int) -> npt.NDArray[np.float32]:
-        """Return a value of each block for each of its symbols, (n,)."""
-        return np.repeat(values, self.block_size)[:n]
+    def per_symbol(self, n: int) -> npt.NDArray[np.float32]:
+        """Return the steps of each of n symbols, (n,)."""
+        return np.repeat(self.steps.astype(np.float32), self.block_size)[:n]
 
     def runs(self) -> list[tuple[object, Symbols]]:
         """Return what codes them."""
@@ -347,7 +358,7 @@ class BoundarySteps:
 
     def crc(self) -> int:
         """Return the CRC-32 of all integers that code them."""
-        return zlib.crc32(np.append(np.int32(self.layout), self.steps).tobytes())
+        return zlib.crc32(self.steps.data, zlib.crc32(np.int32(self.layout).tobytes()))
 
     @classmethod
     def decode(cls, coder: "constriction.stream.stack.AnsCoder", n: int) -> Self:
@@ -357,16 +368,16 @@ class BoundarySteps:
         return cls(layout, coder.decode(_step_models()[layout % len(_RATIOS)], n_blocks))
 
     @classmethod
-    def choose(cls, tables: ScaleTables, scales: npt.NDArray[np.float32], margin: float) -> Self:
+    def choose(cls, tables: ScaleTables, positions: npt.NDArray[np.float32], margin: float) -> Self:
         """Return the cheapest that keep all boundaries away from all scales.
 
         Args:
             tables: whose boundaries move.
-            scales: of all symbols in the order of coding, (n,).
+            positions: of the scales of all symbols, in the order of coding, (n,).
             margin: distance between logarithms of a scale and a boundary.
         """
-        where, steps = tables.forbidden_steps(scales, margin)
-        n_blocks = -(-len(scales) // SMALLEST_BLOCK)
+        where, steps = tables.forbidden_steps(positions, margin)
+        n_blocks = -(-len(positions) // SMALLEST_BLOCK)
         taken = np.zeros((n_blocks, _N_STEPS + 1), bool)  # the last number is never taken
         taken[where // SMALLEST_BLOCK, steps] = True
         options = []
@@ -376,8 +387,8 @@ class BoundarySteps:
                 costs = _step_bits()[:, least].sum(axis=1)
                 ratio = int(costs.argmin())
                 options.append((costs[ratio], size * len(_RATIOS) + ratio, least))
-            starts = np.arange(0, len(taken), _BLOCK_GROWTH)
-            taken = np.logical_or.reduceat(taken, starts) if len(taken) else taken
+            whole = np.pad(taken, ((0, -len(taken) % _BLOCK_GROWTH), (0, 0)))
+            taken = np.logical_or.reduce(whole.reshape(-1, _BLOCK_GROWTH, _N_STEPS + 1), axis=1)
         _, layout, chosen = min(options, key=lambda option: option[:2])
         return cls(layout, chosen)
 
@@ -423,9 +434,11 @@ class ScaleEncoder:
     def finish(self) -> bytes:
         """Return the bytes that ScaleDecoder takes."""
         scales = np.concatenate([scales for _, scales in self._calls])
-        chosen = BoundarySteps.choose(self._tables, scales, self._margin)
-        factors = chosen.per_symbol(self._tables.factors(chosen.steps), len(scales))
-        indexes: npt.NDArray[np.integer] = self._tables.indexes(scales * factors)
+        positions = self._tables.positions(scales)
+        chosen = BoundarySteps.choose(self._tables, positions, self._margin)
+        indexes: npt.NDArray[np.integer] = self._tables.indexes(
+            positions, chosen.per_symbol(len(scales))
+        )
         encoder = SymbolEncoder(self._tables)
         encoder._runs += chosen.runs()
         encoder._crc = chosen.crc()
@@ -452,25 +465,27 @@ class ScaleDecoder(SymbolDecoder):
         self._latent, self._scale_tables = latent, tables
         self.steps = BoundarySteps.decode(self._coder, n)
         self._crc = self.steps.crc()
-        self._factors = self.steps.per_symbol(tables.factors(self.steps.steps), n)
+        self._steps = self.steps.per_symbol(n)
         self._n_done = 0
 
     def get_scaled(self, scales: npt.NDArray[np.float32]) -> Symbols:
         """Return the next symbols, int32, (n,), given the scale of each."""
         part = slice(self._n_done, self._n_done + len(scales))
         self._n_done = part.stop
-        indexes = self._scale_tables.indexes(scales * self._factors[part])
+        indexes = self._scale_tables.indexes(
+            self._scale_tables.positions(scales), self._steps[part]
+        )
         symbols = self.get(indexes)
         tell_entropy_parameters(self._latent, symbols, scales, indexes)
         return symbols
 
     def factors_of_blocks(self) -> npt.NDArray[np.float32]:
         """Return what the scales of each SMALLEST_BLOCK of symbols are multiplied by."""
-        return self._factors[::SMALLEST_BLOCK]
+        return self._scale_tables.factors(self._steps[::SMALLEST_BLOCK])
 
     def tell(self, symbols: Symbols, scales: npt.NDArray[np.float32]) -> None:
         """Tell listeners all symbols and their scales, where not `get_scaled` decoded them."""
-        indexes = self._scale_tables.indexes(scales * self._factors)
+        indexes = self._scale_tables.indexes(self._scale_tables.positions(scales), self._steps)
         tell_entropy_parameters(self._latent, symbols, scales, indexes)
 
 

@@ -17,13 +17,15 @@ On a CPU the functions run as they are.
 
 import gc
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 Step = Callable[[], None]
+T = TypeVar("T")
 
 N_SIZES = 4
 """Image sizes whose recorded work is kept."""
@@ -53,7 +55,7 @@ def record(steps: Sequence[Step], device: torch.device) -> list[Step]:
         return list(steps)
     # Libraries choose algorithms, compile and take workspaces in the first calls. Warm-up and
     # recording use one stream, because a workspace belongs to a stream.
-    stream = torch.cuda.Stream(device)
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
         for _ in range(_N_WARM_UPS):
@@ -75,6 +77,29 @@ def record(steps: Sequence[Step], device: torch.device) -> list[Step]:
             graphs.append(graph)
     torch.cuda.current_stream(device).wait_stream(stream)
     return [graph.replay for graph in graphs]
+
+
+class PerSize(Generic[T]):
+    """What codes images, one object per size: recorded and kept where that is worthwhile.
+
+    Args:
+        make: told height, width, and whether to record.
+        device: of the work.
+    """
+
+    def __init__(self, make: Callable[[int, int, bool], T], device: torch.device) -> None:
+        self._make, self._device = make, device
+        self._kept = lru_cache(maxsize=N_SIZES)(lambda height, width: make(height, width, True))
+
+    def __call__(self, height: int, width: int) -> T:
+        """Return what codes images of a size."""
+        if is_worthwhile(self._device, height, width):
+            return self._kept(height, width)
+        return self._make(height, width, False)
+
+    def forget(self) -> None:
+        """Free what is kept."""
+        self._kept.cache_clear()
 
 
 class Input:

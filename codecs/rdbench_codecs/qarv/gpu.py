@@ -75,8 +75,10 @@ class SubPixelConvolution(nn.Module):
         n = self.factor = cast(nn.PixelShuffle, upsampling[1]).upscale_factor
         weight, bias = convolution.weight.detach().flatten(1), cast(Tensor, convolution.bias)
         # Pixel shuffle takes (channel, row, column); memory has (row, column, channel).
-        self.weight = weight.unflatten(0, (-1, n * n)).transpose(0, 1).flatten(0, 1).contiguous()
-        self.bias = bias.detach().unflatten(0, (-1, n * n)).t().flatten().contiguous()
+        self.weight = (
+            weight.reshape(-1, n * n, weight.shape[1]).transpose(0, 1).flatten(0, 1).contiguous()
+        )
+        self.bias = bias.detach().view(-1, n * n).t().flatten().contiguous()
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """(1, out_channels, height * factor, width * factor)."""

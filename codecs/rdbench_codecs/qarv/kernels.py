@@ -80,7 +80,7 @@ def depthwise_norm(
     out = torch.empty(height * width, channels, device=x.device, dtype=torch.float32)
     n_columns = 4 if height * width >= _MANY_POSITIONS else 1
     grid = (height * triton.cdiv(width, n_columns),)
-    with torch.cuda.device_of(x):
+    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
         _depthwise_norm[grid](
             x, taps, bias, scale, shift, out, height, width, channels, eps,
             kernel=round(len(taps) ** 0.5), n_columns=n_columns,

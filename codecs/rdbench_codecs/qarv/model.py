@@ -2,10 +2,10 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,9 @@ from torch import Tensor
 from rdbench.errors import BitstreamError, DataError, EncoderError
 from rdbench.stages import stage
 from rdbench.types import Image
-from rdbench_codecs.learned import graphs
 from rdbench_codecs.learned.base import STRIDE, FloatImage, Latent
 from rdbench_codecs.learned.entropy import GaussianTables, ScaleDecoder, ScaleEncoder, Symbols
-from rdbench_codecs.learned.graphs import N_SIZES, fetch, wait
+from rdbench_codecs.learned.graphs import PerSize, fetch, wait
 from rdbench_codecs.learned.runtime import UNCODABLE, threads
 from rdbench_codecs.learned.weights import check_shapes, read
 from rdbench_codecs.qarv import cpu, gpu
@@ -37,8 +36,6 @@ TABLES = GaussianTables(np.exp(np.linspace(np.log(0.11), np.log(20), 64)))
 
 MARGIN = 2e-5
 """Of log scale between encoder and decoder; docs/format.md says what was measured."""
-
-Kind = TypeVar("Kind", Encoding, Decoding)
 
 Choice = Callable[[int, Prior], Tensor]
 """Gives the value of latent i, (1, channels, height, width), for its prior."""
@@ -67,14 +64,15 @@ class Model:
         self._names = [f"z{i + 1}" for i in range(self.n_latents)]
         self._fixed = FixedCondition(self._new_condition(1.0))
         self._setting = Setting(network, self._fixed, TABLES, self._device, self._relaxed)
-        self._recorded = lru_cache(maxsize=N_SIZES)(self._record)
+        self._encodings = PerSize(partial(Encoding, self._setting), self._device)
+        self._decodings = PerSize(partial(Decoding, self._setting), self._device)
         self._lock = Lock()  # steps work at fixed addresses
 
     def encode(self, image: Image, parameter: float) -> list[Latent]:
         """Return the latents of an image, sides multiples of STRIDE; the parameter is lambda."""
         with self._lock:
             with stage("transform"):
-                steps: Encoding = self._steps_for(Encoding, *image.shape[:2])
+                steps = self._encodings(*image.shape[:2])
                 self._fixed.assign(self._condition(parameter))
                 steps.start(image)
             with stage("copies"):
@@ -86,7 +84,7 @@ class Model:
         if not codable:
             raise EncoderError(UNCODABLE)
         sizes = [shape.n for shape in steps.shapes]
-        parts = zip(*(t.split(sizes) for t in fetched), strict=True)
+        parts = zip(*(torch.split(t, sizes) for t in fetched), strict=True)
         return [
             self._latent(name, shape, *(t.numpy() for t in part))
             for name, shape, part in zip(self._names, steps.shapes, parts, strict=True)
@@ -98,7 +96,7 @@ class Model:
         """Return the image of some latents; the prior mean replaces those that are None."""
         with self._lock:
             with stage("transform"):
-                steps: Decoding = self._steps_for(Decoding, height, width)
+                steps = self._decodings(height, width)
                 self._fixed.assign(self._condition(parameter))
             for i, segment in enumerate(segments):
                 try:
@@ -151,26 +149,18 @@ class Model:
         name: str,
         shape: LatentShape,
         symbols: Symbols,
-        *floats: npt.NDArray[np.float32],
+        scales: npt.NDArray[np.float32],
+        bits: npt.NDArray[np.float32],
+        values: npt.NDArray[np.float32],
     ) -> Latent:
-        scales, bits, values = floats
         with stage("entropy coding"):
             encoder = ScaleEncoder(name, TABLES, MARGIN)
             encoder.put(symbols, scales)
             data = encoder.finish()
-        symbols, bits, values = (
+        arrays: Any = (
             np.moveaxis(array.reshape(shape), -1, 0) for array in (symbols, bits, values)
         )
-        return Latent(name, data, symbols, bits, values)
-
-    def _steps_for(self, kind: type[Kind], height: int, width: int) -> Kind:
-        """What codes images of a size; recorded where launches take much of its time."""
-        if graphs.is_worthwhile(self._device, height, width):
-            return self._recorded(kind, height, width)
-        return kind(self._setting, height, width, False)
-
-    def _record(self, kind: type[Kind], height: int, width: int) -> Kind:
-        return kind(self._setting, height, width, True)
+        return Latent(name, data, *arrays)
 
     def _start(self, height: int, width: int) -> Tensor:
         return self._network.start(-(-height // STRIDE), -(-width // STRIDE))

@@ -86,11 +86,16 @@ def test_gaussian_likelihood_is_the_mass_and_has_floors() -> None:
     np.testing.assert_allclose(gaussian_likelihood(residual, scale).numpy(), expected, rtol=1e-4)
 
 
+def tables_of(scales):
+    tables = gaussian_tables()
+    return tables.indexes(tables.positions(scales))
+
+
 def test_every_scale_gets_the_nearest_table() -> None:
     rng = np.random.default_rng(0)
     scales = np.exp(rng.uniform(np.log(0.05), np.log(400), 2000)).astype(np.float32)
     distance = np.abs(np.log(scales[:, None] / SCALES[None]))
-    np.testing.assert_array_equal(gaussian_tables().indexes(scales), distance.argmin(1))
+    np.testing.assert_array_equal(tables_of(scales), distance.argmin(1))
     assert len(gaussian_tables()) == len(SCALES) == 64
 
 
@@ -101,7 +106,7 @@ def test_gaussian_tables_cost_what_the_density_says(scale: float) -> None:
     symbols = np.rint(rng.normal(0, scale, 20000)).astype(np.int32)
     scales = torch.full((20000,), scale)
     ideal = ideal_bits(gaussian_likelihood(torch.from_numpy(symbols), scales)).sum()
-    coded = gaussian_tables().bits(symbols, gaussian_tables().indexes(scales.numpy())).sum()
+    coded = gaussian_tables().bits(symbols, tables_of(scales.numpy())).sum()
     assert coded == pytest.approx(ideal, rel=1e-3, abs=1)
 
 

@@ -88,13 +88,15 @@ def test_recorded_steps_code_like_others(
     monkeypatch.setattr(graphs, "is_worthwhile", lambda *size: True)
     monkeypatch.setattr(graphs, "record", count)
     for model in {id(p.load()): p.load() for p in points}.values():
-        model._recorded.cache_clear()
-    for (point, picture), (latents, data, decoded) in zip(work, plain, strict=True):
-        assert point.encode(picture).data == data
+        model._encodings.forget()
+        model._decodings.forget()
+    for (point, pixels), (latents, data, decoded) in zip(work, plain, strict=True):
+        assert point.encode(pixels).data == data
         np.testing.assert_array_equal(point.decode(data), decoded)
-        for ours, other in zip(point.latents(picture), latents, strict=True):
+        for ours, other in zip(point.latents(pixels), latents, strict=True):
             np.testing.assert_array_equal(ours.value, other.value)
             np.testing.assert_array_equal(ours.ideal_bits, other.ideal_bits)
     assert n_recorded == 4  # encoder and decoder, once per size
     for model in {id(p.load()): p.load() for p in points}.values():
-        model._recorded.cache_clear()
+        model._encodings.forget()
+        model._decodings.forget()

@@ -238,7 +238,7 @@ def test_half_precision_changes_the_image_a_little_and_no_entropy_parameter(monk
         tables.append(seen)
 
         def choose(i, prior, model=model, seen=seen):
-            seen.append(TABLES.indexes(prior.scale.numpy()))
+            seen.append(TABLES.indexes(TABLES.positions(prior.scale.numpy())))
             return prior.value(model.tensor(latents[i].symbols))
 
         results.append(model.top_down(64, 128, 300.0, choose))

@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--tiny", action="store_true", help="Random tiny networks, for a trial.")
-    parser.add_argument("--training", action="store_true", help="Time steps of training, too.")
+    parser.add_argument("--training", action="store_true", help="Also time steps of training.")
     args = parser.parse_args()
     found: dict[str, Any] = {"machine": machine(args.device)}
     print(found["machine"], flush=True)

@@ -37,7 +37,7 @@ _BYTE = constriction.stream.model.Uniform(256)
 _N_BYTES = constriction.stream.model.Uniform(4)
 
 _BLOCK_GROWTH = 4
-_BLOCK_SIZES = tuple(512 * _BLOCK_GROWTH**i for i in range(4))
+_BLOCK_SIZES: tuple[int, ...] = tuple(512 * _BLOCK_GROWTH**i for i in range(4))
 SMALLEST_BLOCK = _BLOCK_SIZES[0]
 _N_STEPS = 513  # between boundaries: one more than the symbols of the smallest block, see below
 _RATIOS = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)  # of the geometric models of steps
@@ -358,7 +358,8 @@ class BoundarySteps:
 
     def crc(self) -> int:
         """Return the CRC-32 of all integers that code them."""
-        return zlib.crc32(self.steps.data, zlib.crc32(np.int32(self.layout).tobytes()))
+        crc: int = zlib.crc32(self.steps.data, zlib.crc32(np.int32(self.layout).tobytes()))
+        return crc
 
     @classmethod
     def decode(cls, coder: "constriction.stream.stack.AnsCoder", n: int) -> Self:

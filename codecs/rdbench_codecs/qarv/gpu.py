@@ -22,7 +22,7 @@ from rdbench_codecs.qarv.network import (
     Upsampling,
 )
 
-_FAULTS: list[Exception] = []  # why the kernel does not run here
+_FAULTS: list[Exception] = []  # why the kernel does not run on this machine
 
 
 class FoldedBlock(nn.Module):
@@ -67,7 +67,7 @@ class PatchConvolution(nn.Module):
 
 
 class SubPixelConvolution(nn.Module):
-    """`Upsampling`, its channels in the order in which the pixels lie in memory."""
+    """`Upsampling`, its channels in the order of the pixels in memory."""
 
     def __init__(self, upsampling: Upsampling) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 The network of the encoder is one step: it gives the integers of all latents before the first is
 coded. The decoder takes one step per latent, because each latent decides the scales of the next.
-Symbols lie in the order of coding: position by position, all channels of each.
+Symbols are in the order of coding: position by position, all channels of each.
 """
 
 from collections.abc import Callable, Iterator

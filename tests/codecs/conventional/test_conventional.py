@@ -338,7 +338,7 @@ def test_size_bombs_are_refused(name: str) -> None:
         codec.decode(claiming_giants()[name])
 
 
-@pytest.mark.parametrize("name", FILES.keys() - {"jpeg2000.j2k", "avif.avif", "hevc.heic"})
+@pytest.mark.parametrize("name", sorted(FILES.keys() - {"jpeg2000.j2k", "avif.avif", "hevc.heic"}))
 def test_size_is_read_before_the_library_sees_the_bytes(name: str) -> None:
     codec = available(FILES[name])
     with pytest.raises(BitstreamError, match="the header claims"):

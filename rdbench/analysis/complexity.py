@@ -115,6 +115,7 @@ def _count(run: Callable[[], Any]) -> tuple[Work, Any]:
     mapping: dict[Any, Any] = {getattr(aten, name): _n_elements for name in _ELEMENTWISE}
     # Layers that call oneDNN themselves, which the counter does not know.
     mapping[aten.mkldnn_convolution] = _convolution_flops
+    mapping[onednn._convolution_pointwise] = _convolution_flops
     mapping[onednn._linear_pointwise] = _linear_flops
     with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         result = run()

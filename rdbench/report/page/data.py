@@ -29,7 +29,6 @@ from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.metrics import METRICS
 from rdbench.published import facts, list_curves
 from rdbench.report.plots import LANDMARKS
-from rdbench.spec import curve_of, get_codec
 from rdbench.store import Store, no_records
 from rdbench.timing import Timing
 from rdbench.types import CurveKey, Record
@@ -163,12 +162,8 @@ def comparison_json(
 
 def _timing(timing: Timing, comparison: Comparison) -> Json:
     """A timing, with the key of the measured curve that it belongs to, or None."""
-    try:
-        curve = curve_of(get_codec(timing.spec), timing.fingerprint)
-    except RdbenchError:
-        keys = []
-    else:
-        keys = [key for key, c in comparison.curves.items() if c.key == curve]
+    curve = timing.curve
+    keys = [key for key, c in comparison.curves.items() if curve and c.key == curve]
     body = dataclasses.asdict(timing) | {"busy": timing.busy, "label": timing.label}
     return body | {"key": next(iter(keys), None), "on": timing.on}
 

@@ -88,7 +88,7 @@ def board(
 
 
 def _brief(reason: Reason) -> Reason:
-    """A reason without the curve's name, so that curves with the same one share a line."""
+    """A reason without the curve's name, which is then told once for all such curves."""
     curve = reason.curve
     start = f"{curve.label} ({curve.source}) on {curve.dataset} "
     return replace(reason, text=reason.text.removeprefix(start))

@@ -107,7 +107,9 @@ def compare(selection: Selection, anchor: str, codecs: Sequence[str], metric: st
     anchors = anchors_of(curves, anchor)
     tests = named(curves, codecs) if codecs else list(curves)
     tests.sort(key=lambda c: not is_own(c))
-    pairs, reasons, unpaired = [], [], []
+    pairs: list[tuple[Curve, Curve]] = []
+    reasons: list[Reason] = []
+    unpaired: list[Reason] = []
     for test in tests:
         reference = next(iter(anchors.get(test.dataset, [])), None)
         if test is reference:

@@ -4,13 +4,12 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from rdbench.analysis.board import BOARD, Board, board as rank
+from rdbench.analysis.board import BOARD, Board
+from rdbench.analysis.board import board as rank
 from rdbench.analysis.comparison import Rows
 from rdbench.analysis.selection import select
 from rdbench.cli import options
-from rdbench.cli.console import grouped, print_rows, progress, warn
+from rdbench.cli.console import grouped, print_rows, progress, say, warn
 from rdbench.curve import VARIABLE_RATE, Curve
 from rdbench.errors import RdbenchError
 from rdbench.files import output_files
@@ -31,9 +30,7 @@ def board(
     published: Annotated[
         str, options.choice("--published", ("all", "none"), "Published curves")
     ] = "all",
-    form: Annotated[
-        str, options.choice("--format", ("table", *FORMS, "csv"), "Format")
-    ] = "table",
+    form: Annotated[str, options.choice("--format", ("table", *FORMS, "csv"), "Format")] = "table",
     out: Annotated[
         Path | None, options.out("Folder for a figure: BD-rate over year and complexity.")
     ] = None,
@@ -64,7 +61,7 @@ def board(
     if found.rows:
         _print(found.rows, "json" if as_json else form, title)
     warn(*found.choices, *grouped(found.notes))
-    if len(found.rows) < 2:  # noqa: PLR2004 (the anchor alone)
+    if len(found.rows) < 2:  # the anchor alone
         raise RdbenchError(f"nothing to rank against {anchor!r} on {dataset}: see above")
     if out is not None:
         _draw(found, out, f"board-{dataset}-{metric}", force)
@@ -89,10 +86,9 @@ def _flat(row: dict[str, object]) -> dict[str, object]:
 
 
 def _draw(found: Board, out: Path, name: str, force: bool) -> None:
-    from rdbench.report.board import board_figure
-    from rdbench.report.plots import FORMATS, save
+    from rdbench.report.board import write_board
+    from rdbench.report.plots import FORMATS
 
     output_files([out / f"{name}.{suffix}" for suffix in FORMATS], force=force)
-    figure, lines = board_figure(found.rows)
-    typer.echo("\n".join(map(str, save(figure, out / name))), err=True)
-    warn(*lines)
+    written, lines = write_board(found.rows, out / name)
+    say(*map(str, written), *lines)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from rdbench.columns import Row
 from rdbench.curve import VARIABLE_RATE
 from rdbench.decibel import FloatArray
 from rdbench.errors import printable
-from rdbench.report.plots import COLOURS, PAGE_IN, STYLE
+from rdbench.report.plots import COLOURS, FORMATS, PAGE_IN, STYLE, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +38,24 @@ _ANGLES = (0, 180, 30, -30, 150, -150, 60, -60, 120, -120, 90, -90)  # degrees, 
 _LEADER = 9.0  # points: from here on, a line leads from a codec to its name
 
 
+def write_board(
+    rows: Rows, path: Path, formats: Sequence[str] = FORMATS, width_in: float = PAGE_IN
+) -> tuple[list[Path], list[str]]:
+    """Write the figure of `board_figure` as ``PATH.FORMAT``.
+
+    Returns:
+        The files, and lines on what the figure does not show.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        figure, lines = board_figure(rows, width_in)
+        return save(figure, path, formats), lines
+
+
 def board_figure(rows: Rows, width_in: float = PAGE_IN) -> "tuple[Figure, list[str]]":
     """Draw BD-rate over year, and below it over complexity where any is known.
 
@@ -49,22 +68,20 @@ def board_figure(rows: Rows, width_in: float = PAGE_IN) -> "tuple[Figure, list[s
     Returns:
         The figure, and lines on what it does not show.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     limit = rows[0]["bd_rate_percent"] + SPAN_PERCENT
     drawn = [row for row in rows if row["bd_rate_percent"] <= limit]
     panels = {k: panel for k, panel in _PANELS.items() if any(row[k] for row in drawn)}
     heights = [height for _, height in panels.values()]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width_in, sum(heights) + 0.3), layout="constrained")
-        grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel()
-        for axes, (key, (title, _)) in zip(grid, panels.items(), strict=True):
-            _draw_points(axes, drawn, key, title)
-        _add_legend(figure, drawn)
-        figure.draw_without_rendering()  # decides where the axes are
-        figure.set_layout_engine("none")
-        nameless = [_name_points(axes, drawn, key) for axes, key in zip(grid, panels, strict=True)]
+    figure = Figure(figsize=(width_in, sum(heights) + 0.3), layout="constrained")
+    grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel()
+    for axes, (key, (title, _)) in zip(grid, panels.items(), strict=True):
+        _draw_points(axes, drawn, key, title)
+    _add_legend(figure, drawn)
+    figure.draw_without_rendering()  # decides where the axes are
+    figure.set_layout_engine("none")
+    nameless = [_name_points(axes, drawn, key) for axes, key in zip(grid, panels, strict=True)]
     return figure, _left_out(rows, drawn, limit, dict(zip(panels, nameless, strict=True)))
 
 
@@ -72,10 +89,12 @@ def _left_out(
     rows: Rows, drawn: Rows, limit: float, nameless: dict[str, Sequence[str]]
 ) -> list[str]:
     lines = []
-    if far := [row["label"] for row in rows[len(drawn) :]]:
-        lines.append(f"figure: beyond {limit:+.0f} %, not drawn: {', '.join(far)}")
+    if far := rows[len(drawn) :]:
+        own = ", ".join(row["label"] for row in far if _is_own(row))
+        among = f", of your own {own}" if own else ""
+        lines.append(f"figure: {len(far)} codecs beyond {limit:+.0f} % are not drawn{among}")
     lines += [
-        f"figure: without a name over {_PANELS[key][0].lower()}: {', '.join(names)}"
+        f"figure: no place for the names over {key.replace('_', ' ')}: {', '.join(names)}"
         for key, names in nameless.items()
         if names
     ]
@@ -102,7 +121,7 @@ def _style(kind: str | None, own: bool) -> dict[str, Any]:
 
 
 def _draw_points(axes: "Axes", rows: Rows, key: str, title: str) -> None:
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     groups: dict[tuple[str | None, bool], list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
@@ -113,13 +132,15 @@ def _draw_points(axes: "Axes", rows: Rows, key: str, title: str) -> None:
         axes.scatter(*zip(*places, strict=True), **_style(kind, own))
     axes.set_xlabel(title)
     axes.set_ylabel(f"BD-rate against {printable(rows[0]['anchor'])} (%)")
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:+.0f}"))
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:+.0f}".replace("-", "\u2212") if y else "0")
     if key == "year":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=20))
         axes.margins(x=0.05, y=0.04)
     else:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(x=0.08, y=0.08)
 
 
@@ -150,6 +171,8 @@ def _name_points(axes: "Axes", rows: Rows, key: str) -> list[str]:
     pixels = axes.figure.dpi / 72  # per point
     spots = axes.transData.transform([_place(row, key) for row in here])
     taken = np.hstack([spots - _DISC * pixels, spots + _DISC * pixels])
+    zero, frame = axes.get_yaxis_transform().transform((0, 0))[1], np.array(axes.bbox.extents)
+    taken = np.vstack([taken, [frame[0], zero, frame[2], zero]])  # the anchor's line
     nameless = []
     for row, spot in zip(here, spots, strict=True):
         name = axes.annotate(
@@ -161,14 +184,15 @@ def _name_points(axes: "Axes", rows: Rows, key: str) -> list[str]:
         )  # fmt: skip
         extent = Text.get_window_extent(name)
         size = np.array([extent.width, extent.height])
-        found = _free_place(spot, size, taken, np.array(axes.bbox.extents), pixels)
+        found = _free_place(spot, size, taken, frame, pixels)
         if found is None:
             name.remove()
             nameless.append(row["label"])
             continue
         offset, boxes = found
         name.set_position(tuple(offset / pixels))
-        name.arrow_patch.set_visible(len(boxes) > 1)
+        if name.arrow_patch is not None:
+            name.arrow_patch.set_visible(len(boxes) > 1)
         taken = np.vstack([taken, boxes])
     return nameless
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from rdbench.analysis.bd import BdRate, bd_rate
+from rdbench.analysis.board import with_facts
 from rdbench.analysis.complexity import complexity
 from rdbench.analysis.latents import latent_rows
 from rdbench.analysis.measured import measured_curves, notes_on
@@ -68,7 +69,7 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
     for record in records:
         groups[record.dataset, record.curve, record.protocol].append(record)
     every = [
-        *measured_curves(records, datasets, store.protocols()),
+        *map(with_facts, measured_curves(records, datasets, store.protocols())),
         *imported,
         *list_curves(),
     ]
@@ -209,6 +210,8 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "key": key,
         "codec": curve.codec,
         "source": curve.source,
+        "year": curve.year,
+        "kind": curve.kind or None,
         "may_anchor": may_anchor(curve),
         "variable_rate": curve.variable_rate,
         "rate_parameter": curve.rate_parameter,

@@ -221,7 +221,7 @@ def test_measured_codecs_have_a_marker_of_their_own_and_come_first():
 def test_the_figure_says_what_it_does_not_show():
     rows = [row("best", -10.0), row("far", 80.0), row("mine", 90.0, source="measured")]
     _, lines = board_figure(rows)
-    assert lines == ["figure: 2 codecs beyond +40 % are not drawn, of your own mine"]
+    assert lines == ["figure: not drawn, beyond +40 %: 2 of 3, of your own: mine"]
 
 
 def test_the_figure_has_the_width_of_a_page_and_replaces_nothing(tmp_path):

@@ -35,6 +35,8 @@ _SIZE = 5.5  # points: of the names
 _DISC = 2.0  # points: radius of a point
 _DISTANCES = (4.0, 7.0, 11.0, 16.0, 22.0, 29.0)  # points: from a codec to its name
 _ANGLES = (0, 180, 30, -30, 150, -150, 60, -60, 120, -120, 90, -90)  # degrees, the best first
+_STAR = 4.5  # points: radius of the star of an own codec
+_WIDE = 20  # complexities that differ by more have fewer ticks per decade
 _LEADER = 9.0  # points: from here on, a line leads from a codec to its name
 
 
@@ -91,8 +93,8 @@ def _left_out(
     lines = []
     if far := rows[len(drawn) :]:
         own = ", ".join(row["label"] for row in far if _is_own(row))
-        among = f", of your own {own}" if own else ""
-        lines.append(f"figure: {len(far)} codecs beyond {limit:+.0f} % are not drawn{among}")
+        among = f", of your own: {own}" if own else ""
+        lines.append(f"figure: not drawn, beyond {limit:+.0f} %: {len(far)} of {len(rows)}{among}")
     lines += [
         f"figure: no place for the names over {key.replace('_', ' ')}: {', '.join(names)}"
         for key, names in nameless.items()
@@ -127,7 +129,8 @@ def _draw_points(axes: "Axes", rows: Rows, key: str, title: str) -> None:
     for row in rows:
         if row[key] is not None:
             groups[row["kind"], _is_own(row)].append(_place(row, key))
-    axes.axhline(0, color="#555555", linewidth=0.8, zorder=1)
+    if rows[-1]["bd_rate_percent"] >= 0:  # the anchor is drawn
+        axes.axhline(0, color="#555555", linewidth=0.8, zorder=1)
     for (kind, own), places in groups.items():
         axes.scatter(*zip(*places, strict=True), **_style(kind, own))
     axes.set_xlabel(title)
@@ -138,7 +141,9 @@ def _draw_points(axes: "Axes", rows: Rows, key: str, title: str) -> None:
         axes.margins(x=0.05, y=0.04)
     else:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axes.get_xlim()
+        subs = (1.0, 2.0, 5.0) if high > _WIDE * low else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+        axes.xaxis.set_major_locator(LogLocator(subs=subs))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(x=0.08, y=0.08)
@@ -170,7 +175,8 @@ def _name_points(axes: "Axes", rows: Rows, key: str) -> list[str]:
     here = sorted((row for row in rows if row[key] is not None), key=lambda r: not _is_own(r))
     pixels = axes.figure.dpi / 72  # per point
     spots = axes.transData.transform([_place(row, key) for row in here])
-    taken = np.hstack([spots - _DISC * pixels, spots + _DISC * pixels])
+    radii = pixels * np.array([[_STAR if _is_own(row) else _DISC] for row in here])
+    taken = np.hstack([spots - radii, spots + radii])
     zero, frame = axes.get_yaxis_transform().transform((0, 0))[1], np.array(axes.bbox.extents)
     taken = np.vstack([taken, [frame[0], zero, frame[2], zero]])  # the anchor's line
     nameless = []

@@ -77,7 +77,9 @@ def board_figure(rows: Rows, width_in: float = PAGE_IN) -> "tuple[Figure, list[s
     panels = {k: panel for k, panel in _PANELS.items() if any(row[k] for row in drawn)}
     heights = [height for _, height in panels.values()]
     figure = Figure(figsize=(width_in, sum(heights) + 0.3), layout="constrained")
-    grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel()
+    grid = figure.subplots(
+        len(panels), 1, squeeze=False, sharey=True, height_ratios=heights
+    ).ravel()
     for axes, (key, (title, _)) in zip(grid, panels.items(), strict=True):
         _draw_points(axes, drawn, key, title)
     _add_legend(figure, drawn)
@@ -135,7 +137,7 @@ def _draw_points(axes: "Axes", rows: Rows, key: str, title: str) -> None:
         axes.scatter(*zip(*places, strict=True), **_style(kind, own))
     axes.set_xlabel(title)
     axes.set_ylabel(f"BD-rate against {printable(rows[0]['anchor'])} (%)")
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:+.0f}".replace("-", "\u2212") if y else "0")
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:+.3g}".replace("-", "\u2212") if y else "0")
     if key == "year":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=20))
         axes.margins(x=0.05, y=0.04)
@@ -146,7 +148,7 @@ def _draw_points(axes: "Axes", rows: Rows, key: str, title: str) -> None:
         axes.xaxis.set_major_locator(LogLocator(subs=subs))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.margins(x=0.08, y=0.08)
+        axes.margins(x=0.08, y=0.04)
 
 
 def _add_legend(figure: "Figure", rows: Rows) -> None:

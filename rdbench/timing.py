@@ -21,13 +21,13 @@ import numpy as np
 
 from rdbench.columns import FLAG, Column, plain
 from rdbench.datasets import Dataset, ImageFile, load_dataset
-from rdbench.errors import Unavailable, UsageError
+from rdbench.errors import RdbenchError, Unavailable, UsageError
 from rdbench.images import read_image
-from rdbench.spec import get_codecs, identify, rate_of
+from rdbench.spec import curve_of, get_codec, get_codecs, identify, rate_of
 from rdbench.stages import listen
 from rdbench.store import Store
 from rdbench.sweep import machine, remember
-from rdbench.types import Codec, WeightsKind, from_json, with_weights
+from rdbench.types import Codec, CurveKey, WeightsKind, from_json, with_weights
 from rdbench.workers import processes
 
 BUSY = 0.1
@@ -102,6 +102,14 @@ class Timing:
         """Processor and threads, as tables show them."""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return "GPU" if self.on_gpu else f"CPU, {threads}"
+
+    @property
+    def curve(self) -> CurveKey | None:
+        """The curve that the operating point is on; None where its codec is not available."""
+        try:
+            return curve_of(get_codec(self.spec), self.fingerprint)
+        except RdbenchError:
+            return None
 
     @property
     def label(self) -> str:

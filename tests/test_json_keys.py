@@ -43,6 +43,11 @@ KEYS = {
         "codec label dataset source image bd_rate_percent",
     "bdrate -a webp -d sample --sensitivity {out}":
         "codec label dataset source metric anchor method averaging range bd_rate_percent",
+    "board -a webp -d sample {out}":
+        "rank codec label dataset source metric method anchor anchor_origin bd_rate_percent ci_low "
+        "ci_high overlap n_points warnings year kind trained_for parameters "
+        "encoder_macs_per_pixel decoder_macs_per_pixel decode_s decode_on scored rate aggregation "
+        "repository origin citations",
     "match -c jpeg2000 -c jpeg --bpp 0.5 -o {out}":
         "codec label dataset target value reached bpp psnr_rgb ms_ssim gain_db rate_percent n_won "
         "n_met n_images n_encodes",

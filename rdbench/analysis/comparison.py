@@ -33,12 +33,14 @@ class Comparison:
     Attributes:
         pairs: (anchor, test), own tests first.
         own: curves that were asked for and are not published ones.
+        unpaired: published curves that cannot be compared; most tables do not mention them.
     """
 
     pairs: tuple[tuple[Curve, Curve], ...]
     reasons: tuple[Reason, ...]
     notes: tuple[str, ...]
     own: tuple[Curve, ...]
+    unpaired: tuple[Reason, ...]
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def compare(selection: Selection, anchor: str, codecs: Sequence[str], metric: st
     anchors = anchors_of(curves, anchor)
     tests = named(curves, codecs) if codecs else list(curves)
     tests.sort(key=lambda c: not is_own(c))
-    pairs, reasons = [], []
+    pairs: list[tuple[Curve, Curve]] = []
+    reasons: list[Reason] = []
+    unpaired: list[Reason] = []
     for test in tests:
         reference = next(iter(anchors.get(test.dataset, [])), None)
         if test is reference:
@@ -113,8 +117,8 @@ def compare(selection: Selection, anchor: str, codecs: Sequence[str], metric: st
         gap = _gap(test, reference, anchor, selection, name)
         if gap is None and reference is not None:
             pairs.append((reference, test))
-        elif gap is not None and is_own(test):
-            reasons.append(Reason(test, gap))
+        elif gap is not None:
+            (reasons if is_own(test) else unpaired).append(Reason(test, gap))
     compared = {test.dataset for _, test in pairs}
     gaps = {reason.curve.dataset for reason in reasons}
     reasons += [
@@ -128,7 +132,8 @@ def compare(selection: Selection, anchor: str, codecs: Sequence[str], metric: st
     notes = [_choice(anchor, found) for d, found in anchors.items() if d in compared]
     notes += [_origin(found[0]) for d, found in anchors.items() if d in compared]
     own = tuple(c for c in tests if is_own(c))
-    return Comparison(tuple(pairs), tuple(reasons), tuple(n for n in notes if n), own)
+    said = tuple(n for n in notes if n)
+    return Comparison(tuple(pairs), tuple(reasons), said, own, tuple(unpaired))
 
 
 def _set_aside(selection: Selection, codecs: Sequence[str]) -> list[Reason]:

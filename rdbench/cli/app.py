@@ -20,7 +20,7 @@ from rdbench.plugins import plugins
 
 HEADINGS = {
     "Measure": "run match encode decode timing complexity latents",
-    "Compare": "bdrate plot tables report audit variable-rate-penalty",
+    "Compare": "bdrate board plot tables report audit variable-rate-penalty",
     "Papers": "reproduce anchor cite",
     "Learned codecs": "train",  # where packages add theirs
     "Manage": "codecs datasets curves metrics export rescore verify check consistency doctor",

@@ -30,16 +30,14 @@ def list_(
         str | None,
         options.choice("--metric", ["psnr", *METRICS], "Only curves that have this metric", "-m"),
     ] = None,
-    year: Annotated[
-        str, typer.Option(metavar="YEAR", help="Only codecs of a year or range: 2024, 2022-2025.")
-    ] = "",
+    year: options.Years = "",
     as_json: options.AsJson = False,
 ) -> None:
     """List the published curves that results can be compared with, and their sources.
 
     Example: rdbench curves list --dataset kodak --year 2023-2026
     """
-    first, last = _years(year)
+    first, last = options.years(year)
     found = [
         curve
         for curve in list_curves(dataset)
@@ -50,14 +48,6 @@ def list_(
     if not found:
         raise UsageError("no published curve fits; leave an option out")
     print_rows(CURVES, [curve.row() for curve in found], as_json)
-
-
-def _years(text: str) -> tuple[int, int]:
-    """The first and last year of a range."""
-    first, _, last = text.partition("-")
-    if text and not (first.isdecimal() and (last or first).isdecimal()):
-        raise UsageError(f"--year {text}: give a year or a range, such as 2024 or 2022-2025")
-    return int(first or 0), int(last or first or 0)
 
 
 @app.command()

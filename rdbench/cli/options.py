@@ -115,6 +115,9 @@ Device = Annotated[
 WeightsOf = Annotated[
     str | None, Option("--weights", metavar="NAME", help="Weights of learned codecs: name or file.")
 ]
+Years = Annotated[
+    str, Option("--year", metavar="YEAR", help="Only codecs of a year or range: 2024, 2022-2025.")
+]
 PerImage = Annotated[bool, Option("--per-image", help="Print one row per image.")]
 AsJson = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 Force = Annotated[bool, Option("--force", help="Replace existing files.")]
@@ -162,3 +165,15 @@ def target_of(quality: str = "", **given: float | None) -> tuple[str, float] | N
     if len(targets) > 1:
         raise UsageError("give one target, not " + " and ".join(name for name, _ in targets))
     return targets[0] if targets else None
+
+
+def years(text: str) -> tuple[int, int]:
+    """Return the first and last year of what was given for `Years`.
+
+    Raises:
+        UsageError: it is not a year or a range.
+    """
+    first, _, last = text.partition("-")
+    if text and not (first.isdecimal() and (last or first).isdecimal()):
+        raise UsageError(f"--year {text}: give a year or a range, such as 2024 or 2022-2025")
+    return int(first or 0), int(last or first or 0)

@@ -27,7 +27,7 @@ LANDMARKS = ("vtm18", "bpg444", "qarv", "mbt2018-mean")
 """Published curves that a figure shows unless told otherwise."""
 
 # Okabe and Ito, "Color Universal Design" (2008), without its yellow, which does not print.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 
 STYLE: Any = {
@@ -227,7 +227,7 @@ def _explanation(curves: Sequence[Curve]) -> str:
 def _draw(axes: "Axes", curve: Curve, metric: str, number: int) -> "Line2D":
     bpp, quality = curve.points(metric)
     measured = curve.source == "measured"
-    colour = _COLOURS[number % len(_COLOURS)]
+    colour = COLOURS[number % len(COLOURS)]
     (line,) = axes.plot(
         bpp,
         quality,

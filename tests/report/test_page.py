@@ -105,6 +105,12 @@ def test_curves_of_one_name_are_told_apart(data):
     assert {"jpeg", "jpeg (published)"} <= set(keys)
 
 
+def test_measured_curves_have_the_year_and_kind_of_their_codec(data):
+    curves = {curve["key"]: (curve["year"], curve["kind"]) for curve in kodak(data)["curves"]}
+    assert curves["jpeg"] == curves["jpeg (published)"] == (1992, "conventional")
+    assert curves["qarv"] == (2023, "variable")
+
+
 def test_what_was_not_measured_is_null(data):
     (curve,) = [c for c in kodak(data)["curves"] if c["key"] == "qarv"]
     assert (curve["times"], curve["n_bytes"], curve["per_image"]) == (None, None, None)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from rdbench.analysis.bd import BdRate, bd_rate
+from rdbench.analysis.board import with_facts
 from rdbench.analysis.complexity import complexity
 from rdbench.analysis.latents import latent_rows
 from rdbench.analysis.measured import measured_curves, notes_on
@@ -29,7 +30,6 @@ from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.metrics import METRICS
 from rdbench.published import facts, list_curves
 from rdbench.report.plots import LANDMARKS
-from rdbench.spec import curve_of, get_codec
 from rdbench.store import Store, no_records
 from rdbench.timing import Timing
 from rdbench.types import CurveKey, Record
@@ -69,7 +69,7 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
     for record in records:
         groups[record.dataset, record.curve, record.protocol].append(record)
     every = [
-        *measured_curves(records, datasets, store.protocols()),
+        *map(with_facts, measured_curves(records, datasets, store.protocols())),
         *imported,
         *list_curves(),
     ]
@@ -163,12 +163,8 @@ def comparison_json(
 
 def _timing(timing: Timing, comparison: Comparison) -> Json:
     """A timing, with the key of the measured curve that it belongs to, or None."""
-    try:
-        curve = curve_of(get_codec(timing.spec), timing.fingerprint)
-    except RdbenchError:
-        keys = []
-    else:
-        keys = [key for key, c in comparison.curves.items() if c.key == curve]
+    curve = timing.curve
+    keys = [key for key, c in comparison.curves.items() if curve and c.key == curve]
     body = dataclasses.asdict(timing) | {"busy": timing.busy, "label": timing.label}
     return body | {"key": next(iter(keys), None), "on": timing.on}
 
@@ -214,6 +210,8 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "key": key,
         "codec": curve.codec,
         "source": curve.source,
+        "year": curve.year,
+        "kind": curve.kind or None,
         "may_anchor": may_anchor(curve),
         "variable_rate": curve.variable_rate,
         "rate_parameter": curve.rate_parameter,

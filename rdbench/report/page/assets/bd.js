@@ -2,7 +2,7 @@
 
 import { chart, shortened, swatch, textWidth } from "chart.js";
 import { anchorKey, currentMetric, currentSet, shownCurves } from "current.js";
-import { el, percent, plural, quality } from "format.js";
+import { el, percent, plural, quality, significant } from "format.js";
 import { anchorWithImages, bdRow } from "report.js";
 import { get, on, set } from "state.js";
 import { table } from "table.js";
@@ -95,7 +95,15 @@ function bdTable() {
         value: (r) => r.points?.[0],
         show: (r) => r.points && r.points.join(" / "),
       },
-      { key: "source", name: "Source", value: (r) => r.curve.source },
+      { key: "year", name: "Year", numeric: true, value: (r) => r.curve.year },
+      { key: "kind", name: "Kind", value: (r) => r.curve.kind },
+      costColumn("parameters", "Parameters (M)", (c) => c.complexity?.parameters / 1e6),
+      costColumn("macs", "Decoder (kMAC/pixel)", (c) => c.complexity?.decoder_macs_per_pixel / 1e3),
+      costColumn("decode_s", "Decode (s)", (c) => currentSet().timings.find((t) => t.key === c.key)?.decode_s.median),
+      { key: "scored", name: "Scored", value: (r) => r.curve.protocol.scored },
+      { key: "rate", name: "Rate counts", value: (r) => r.curve.protocol.rate },
+      { key: "aggregation", name: "Averaging", value: (r) => r.curve.protocol.aggregation },
+      { key: "source", name: "Source", value: (r) => r.curve.provenance.repository ?? r.curve.source },
     ],
   });
   document.getElementById("bd-notes").replaceChildren(
@@ -109,6 +117,12 @@ function bdTable() {
         ]
       : []),
   );
+}
+
+// What a codec costs; `of` gives undefined or NaN where that is not known.
+function costColumn(key, name, of) {
+  const value = ({ curve }) => (of(curve) > 0 ? of(curve) : null);
+  return { key, name, numeric: true, value, show: (row) => significant(value(row)) };
 }
 
 // Warning -> its number. A warning that several curves share is listed once.

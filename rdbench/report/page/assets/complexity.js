@@ -41,6 +41,14 @@ const COSTS = [
     of: (c) => c.complexity && c.complexity.parameters / 1e6,
     show: (v) => `${significant(v)} million`,
   },
+  {
+    key: "year",
+    name: "Year",
+    axis: "Year of publication",
+    of: (c) => c.year,
+    show: String,
+    linear: true,
+  },
 ];
 
 export function start() {
@@ -76,23 +84,22 @@ function dots() {
 
 function lede() {
   const timed = cost().key.endsWith("_s");
+  const better = cost().linear ? "Lower is better." : "Lower and further left is better.";
+  const counted = cost().linear ? "" : " Counted for the largest model of each curve, as rdbench complexity does.";
   const { name } = currentMetric();
   document.getElementById("complexity-lede").textContent = dots().length
-    ? `BD-rate (${name}, against ${anchorKey()}) over ${inSentence(cost().name)}. Lower and further left is better.` +
-      (timed
-        ? " Times are medians; see Timing below for how they were measured."
-        : " Counted for the largest model of each curve, as rdbench complexity does.")
-    : `None of the curves shown has both a BD-rate against ${anchorKey()} and ${timed ? "a time" : "a count"}.`;
+    ? `BD-rate (${name}, against ${anchorKey()}) over ${inSentence(cost().name)}. ${better}` +
+      (timed ? " Times are medians; see Timing below for how they were measured." : counted)
+    : `None of the curves shown has both a BD-rate against ${anchorKey()} and ${timed ? "a time" : cost().linear ? "a year" : "a count"}.`;
 }
 
 function drawFigure(width) {
   const shown = dots();
   if (!shown.length) return null;
-  const { axis, show, name } = cost();
-  const ticks = logTicks(
-    d3.extent(shown, (d) => d.cost),
-    width < 560 ? 4 : 8,
-  );
+  const { axis, show, name, linear } = cost();
+  const extent = d3.extent(shown, (d) => d.cost);
+  const most = width < 560 ? 4 : 8;
+  const ticks = linear ? d3.ticks(...extent, most).filter(Number.isInteger) : logTicks(extent, most);
   const svg = Plot.plot({
     width,
     height: width < 560 ? 340 : 400,
@@ -101,7 +108,7 @@ function drawFigure(width) {
     marginTop: 28,
     marginBottom: 42,
     inset: 24,
-    x: { type: "log", axis: null },
+    x: { type: linear ? "linear" : "log", axis: null },
     y: { label: "BD-rate (%)", labelArrow: "none", grid: true, nice: true, tickFormat: (v) => percent(v, 0) },
     color: { type: "identity" },
     symbol: { domain: shown.map((d) => d.curve.key), range: shown.map((d) => d.curve.symbol) },

@@ -1,0 +1,94 @@
+"""``rdbench board``: all codecs on a data set, ranked by BD-rate."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from rdbench.analysis.board import BOARD, Board
+from rdbench.analysis.board import board as rank
+from rdbench.analysis.comparison import Rows
+from rdbench.analysis.selection import select
+from rdbench.cli import options
+from rdbench.cli.console import grouped, print_rows, progress, say, warn
+from rdbench.curve import VARIABLE_RATE, Curve
+from rdbench.errors import RdbenchError
+from rdbench.files import output_files
+from rdbench.importers import import_curves
+from rdbench.report.tables import FORMS, csv_text, table
+
+
+def board(
+    anchor: options.Anchor = "vtm18",
+    dataset: options.ImageSet = "kodak",
+    codec: options.CurveNames = options.ALL,
+    year: options.Years = "",
+    kind: Annotated[
+        list[str], options.choice("--kind", VARIABLE_RATE, "Only this kind")
+    ] = options.ALL,
+    metric: options.Metric = "psnr",
+    method: options.Method = "poly3",
+    published: Annotated[
+        str, options.choice("--published", ("all", "none"), "Published curves")
+    ] = "all",
+    form: Annotated[str, options.choice("--format", ("table", *FORMS, "csv"), "Format")] = "table",
+    out: Annotated[
+        Path | None, options.out("Folder for a figure: BD-rate over year and complexity.")
+    ] = None,
+    force: options.Force = False,
+    files: options.CurveFiles = options.ALL,
+    folder: options.Folder = options.REPORTS,
+    as_json: options.AsJson = False,
+) -> None:
+    """Rank all codecs on a data set by BD-rate, as papers do.
+
+    Shows measured and published codecs with their year, kind, complexity, decoding time, and how
+    they were scored. Your own are marked with a star. Decoding times are those of
+    `rdbench timing`. Remarks name codecs that cannot be compared, and why.
+
+    Example: rdbench board --dataset kodak --anchor vtm18 --year 2022-2026 --out figures
+    """
+    first, last = options.years(year)
+
+    def wanted(curve: Curve) -> bool:
+        in_years = not year or first <= (curve.year or 0) <= last
+        shown = published == "all" or curve.source != "published"
+        return in_years and shown and (not kind or curve.kind in kind)
+
+    selection = select(folder, dataset, import_curves(files, dataset))
+    with progress("board"):
+        found = rank(selection, anchor, codec, metric, method, wanted)
+    title = f"BD-rate against {anchor} on {dataset}, {metric}, {method}"
+    if found.rows:
+        _print(found.rows, "json" if as_json else form, title)
+    warn(*found.choices, *grouped(found.notes))
+    if len(found.rows) < 2:  # the anchor alone
+        raise RdbenchError(f"nothing to rank against {anchor!r} on {dataset}: see above")
+    if out is not None:
+        _draw(found, out, f"board-{dataset}-{metric}", force)
+
+
+def _print(rows: Rows, form: str, title: str) -> None:
+    """Print the rows, for people with a star before what is not published."""
+    own = any(row["source"] != "published" for row in rows)
+    marks = [{"own": "" if row["source"] == "published" else "*"} if own else {} for row in rows]
+    marked = [row | mark for row, mark in zip(rows, marks, strict=True)]
+    if form == "csv":
+        sys.stdout.write(csv_text([_flat(row) for row in rows]))
+    elif form in FORMS:
+        sys.stdout.write(table(BOARD, marked, form, title))
+    else:
+        print_rows(BOARD, rows if form == "json" else marked, form == "json")
+
+
+def _flat(row: dict[str, object]) -> dict[str, object]:
+    """A row whose lists are texts."""
+    return {k: "; ".join(v) if isinstance(v, tuple | list) else v for k, v in row.items()}
+
+
+def _draw(found: Board, out: Path, name: str, force: bool) -> None:
+    from rdbench.report.board import write_board
+    from rdbench.report.plots import FORMATS
+
+    output_files([out / f"{name}.{suffix}" for suffix in FORMATS], force=force)
+    written, lines = write_board(found.rows, out / name)
+    say(*map(str, written), *lines)

@@ -123,13 +123,13 @@ def test_codecs_by_family_with_their_settings(tmp_path, monkeypatch):
 
 
 COMPLETED = [
-    ("run --codec jp", ["jpeg", "jpeg2000"]),
+    ("run --codec webp", ["webp", "webp-lossless"]),
     ("bdrate -a av1", ["av1-compressai"]),
     ("match --dataset ko", ["kodak", "kodak24-cropped"]),
     ("datasets verify sa", ["sample"]),
     ("curves show cool-chic-5", ["cool-chic-5.0"]),
     ("cite mlic", ["mlic", "mlic+", "mlic++"]),
-    ("bdrate --metric ms", ["ms_ssim"]),
+    ("bdrate --metric ms", ["ms_ssim", "ms_ssim_y"]),
     ("tables --format la", ["latex"]),
     ("weights card qarv", ["qarv"]),
     ("weights fetch qa", ["qarv"]),
@@ -245,7 +245,8 @@ def test_implausible_points_are_reported_everywhere(tmp_path):
         assert status == 0, said
         assert "more than the 24 bpp of raw pixels" in said
     _, text, _ = rdbench(*run, "--json")
-    assert [row["codec"] for row in json.loads(text) if row["flag"]] == ["null"]
+    flags = {row["codec"]: row["flag"] for row in json.loads(text) if row["flag"] != "lossless"}
+    assert [codec for codec, flag in flags.items() if flag] == ["null"]
     _, text, _ = rdbench("export", tmp_path / "out")
     flagged = [row["codec"] for row in csv.DictReader(io.StringIO(text)) if row["flag"]]
     assert flagged == ["null"]
@@ -270,7 +271,7 @@ WRONG = [
     (("export", "{empty}", "--format", "xls"), 2, "csv, json, parquet, compressai"),
     (("bdrate", "--anchor", "vtm"), 1, "no curve of 'vtm'"),
     (("bdrate", "--method", "cubic"), 2, "'poly3', 'pchip', 'akima'"),
-    (("bdrate", "--metric", "vmaf"), 2, "vmaf"),
+    (("bdrate", "--metric", "sharpness"), 2, "sharpness"),
     (("datasets", "fetch", "jpegai-test"), 1, "get it from https://jpeg.org"),
     (("anchor", "verify", "--codec", "jpeg"), 1, "no points are shipped"),
 ]
@@ -307,8 +308,8 @@ def test_doctor_reports_missing_components(tmp_path):
     assert codecs["jpeg"]["available"]
     assert not codecs["vtm18"]["available"]
     assert "RDBENCH_VTM" in codecs["vtm18"]["reason"]
-    assert len(report["colour_ceilings"]) == 3
-    assert all(45 < row["psnr_rgb"] < 60 for row in report["colour_ceilings"])
+    assert len([row for row in report["colour_ceilings"] if row["codec"] == "vtm18"]) == 3
+    assert all(40 < row["psnr_rgb"] < 60 for row in report["colour_ceilings"])
     assert {"numpy", "imagecodecs"} <= {row["package"] for row in report["packages"]}
 
 

@@ -53,9 +53,10 @@ def test_codecs_without_a_network_have_no_drift(folder):
 
 SABOTAGE = """
 import numpy as np
-from rdbench_codecs.learned import entropy
-positions = entropy.ScaleTables.positions
+from rdbench_codecs.learned import device, entropy
+positions, choose = entropy.ScaleTables.positions, device.ScaledSymbols.choose_tables
 entropy.ScaleTables.positions = lambda self, scales: positions(self, scales * np.float32(1.001))
+device.ScaledSymbols.choose_tables = lambda self, k, scales: choose(self, k, scales * 1.001)
 """
 
 

@@ -69,7 +69,7 @@ def _row(first: Record, good: Sequence[Record], n_images: int) -> dict[str, Any]
         "encode_s": median_known(r.encode_s for r in good),
         "decode_s": median_known(r.decode_s for r in good),
         "exact": exact,
-        "flag": "lossless" if exact else implausible(means["bpp"], means["psnr_rgb"]),
+        "flag": implausible(means["bpp"], means["psnr_rgb"]) or ("lossless" if exact else None),
     }
 
 

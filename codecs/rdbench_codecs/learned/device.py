@@ -89,9 +89,9 @@ class ScaledSymbols:
         with stage("copies"):
             symbols = fetch(self.symbols)
             wait(self._device)
-        with stage("entropy coding"):
-            decoder.check(symbols.numpy())
-            decoder.finish()
         if collects_entropy_parameters():
             scales = torch.cat([self.scales[k] for k in range(len(self.scales))])
             decoder.tell(symbols.numpy(), scales.cpu().numpy())
+        with stage("entropy coding"):
+            decoder.check(symbols.numpy())
+            decoder.finish()

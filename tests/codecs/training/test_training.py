@@ -77,7 +77,7 @@ def test_qarv_learns(photos: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
     train(tiny(settings), settings, photos, tmp_path, log_every=20, on_progress=seen.append)
     assert seen[-1].loss < 0.4 * seen[0].loss
-    assert seen[-1].psnr > seen[0].psnr + 5
+    assert seen[-1].psnr > seen[0].psnr + 4
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])

@@ -95,7 +95,9 @@ def choose_environments(
     chosen = list(names) or others
     for name in chosen:
         if name not in ENVIRONMENTS:
-            raise UsageError(f"no environment is named {name!r}{closest(name, ENVIRONMENTS)}")
+            known = ", ".join(ENVIRONMENTS)
+            hint = closest(name, ENVIRONMENTS)
+            raise UsageError(f"no environment is named {name!r}{hint}; there are: {known}")
     return [
         ENVIRONMENTS[reference],
         *(ENVIRONMENTS[name] for name in dict.fromkeys(chosen) if name != reference),

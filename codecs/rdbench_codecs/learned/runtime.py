@@ -3,12 +3,9 @@
 import contextlib
 from collections.abc import Iterator
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from rdbench.errors import EncoderError, Unavailable
+from rdbench.errors import Unavailable
 
 MAX_SYMBOL = 2.0**30
 """Largest magnitude of an integer that is coded."""
@@ -54,15 +51,3 @@ def check_device(device: str) -> None:
     index = torch.device(device).index or 0
     if device != "cpu" and index >= torch.cuda.device_count():
         raise Unavailable(f"device {device!r} not found; use device=cpu")
-
-
-def integers(rounded: Tensor) -> npt.NDArray[np.int32]:
-    """Return rounded latents as symbols for the entropy coder, same shape.
-
-    Raises:
-        EncoderError: a value is NaN or too large.
-    """
-    if not bool((rounded.abs() <= MAX_SYMBOL).all()):
-        raise EncoderError(UNCODABLE)
-    symbols: npt.NDArray[np.int32] = rounded.to(torch.int32).cpu().numpy()
-    return symbols

@@ -17,7 +17,7 @@ from rdbench.stages import stage
 from rdbench.types import Image
 from rdbench_codecs.learned.base import STRIDE, FloatImage, Latent
 from rdbench_codecs.learned.entropy import GaussianTables, ScaleDecoder, ScaleEncoder, Symbols
-from rdbench_codecs.learned.graphs import PerSize, fetch, wait
+from rdbench_codecs.learned.graphs import PerSize, fetch, fetch_all, wait
 from rdbench_codecs.learned.runtime import UNCODABLE, threads
 from rdbench_codecs.learned.weights import check_shapes, read
 from rdbench_codecs.qarv import cpu, gpu
@@ -76,17 +76,14 @@ class Model:
                 self._fixed.assign(self._condition(parameter))
                 steps.start(image)
             with stage("copies"):
-                fetched = [
-                    fetch(t) for t in (steps.symbols, steps.scales, steps.bits, steps.values)
-                ]
-                codable = fetch(steps.codable)
-                wait(self._device)
+                results = steps.symbols, steps.scales, steps.bits, steps.values
+                *fetched, codable = fetch_all([*results, steps.codable], self._device)
         if not codable:
             raise EncoderError(UNCODABLE)
-        sizes = [shape.n for shape in steps.shapes]
-        parts = zip(*(torch.split(t, sizes) for t in fetched), strict=True)
+        ends = np.cumsum([shape.n for shape in steps.shapes])[:-1]
+        parts = zip(*(np.split(array, ends) for array in fetched), strict=True)
         return [
-            self._latent(name, shape, *(t.numpy() for t in part))
+            self._latent(name, shape, *part)
             for name, shape, part in zip(self._names, steps.shapes, parts, strict=True)
         ]
 

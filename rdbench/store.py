@@ -457,8 +457,11 @@ class Store:
     def _read(
         self, where: str, values: Sequence[str]
     ) -> Iterator[tuple[dict[str, Any], Record | Exception]]:
-        """Rows of records in a stable order, each with its record or why it cannot be read."""
-        runs = dict(self._db.execute("SELECT id, body FROM runs"))
+        """Rows of records in a stable order, each with its record or why it cannot be read.
+
+        A run is looked up when a record first names it: the open query holds one snapshot of the
+        database, in which it is, though a sweep adds runs and records meanwhile.
+        """
         columns = ("key", *_COLUMNS)
         rows = self._db.execute(
             f"SELECT {', '.join(columns)} FROM records WHERE {where} "
@@ -471,10 +474,16 @@ class Store:
             try:
                 number = row["provenance"]
                 if number not in provenance:
-                    provenance[number] = json.loads(runs[number])
+                    provenance[number] = self._provenance(number)
                 yield row, _record(row, provenance)
             except (ValueError, TypeError, LookupError) as error:
                 yield row, error
+
+    def _provenance(self, number: int) -> Any:
+        query = "SELECT body FROM runs WHERE id = ?"
+        for (body,) in self._db.execute(query, (number,)):
+            return json.loads(body)
+        raise LookupError(f"its run {number} is missing")
 
     def put_scores(self, record: Record, scores: Mapping[str, float]) -> None:
         """Add scores to a verified record, computed from its kept bitstream."""

@@ -87,6 +87,22 @@ def test_two_writers_at_once(tmp_path):
         assert len(list(store.records())) == 200
 
 
+def test_a_reader_meets_a_writer_of_another_run(tmp_path):
+    """A record whose run was added after reading began is read, or is not there yet."""
+
+    def write(statement):
+        if "FROM records" in statement and not list(other.records()):
+            changed = {**record().provenance, "jobs": 2}
+            other.add(dataclasses.replace(record(), provenance=changed), DATA)
+
+    with Store(tmp_path) as other, Store(tmp_path, create=False) as store:
+        store._db.set_trace_callback(write)
+        found = list(store.records())
+        store._db.set_trace_callback(None)
+        assert [r.provenance["jobs"] for r in store.records()] == [2]
+        assert found in ([], list(other.records()))
+
+
 def test_a_writer_waits_for_one_that_makes_the_database(tmp_path):
     other = sqlite3.connect(
         tmp_path / "records.sqlite", isolation_level=None, check_same_thread=False

@@ -347,9 +347,10 @@ class TrainingOptions:
 class Training(ABC):
     """A training that is ready to run.
 
-        Attributes:
-    from abc import ABC, ABCMeta, abstractmethod
-            reports: False in all processes of a distributed training but the first.
+    Attributes:
+        steps: number of updates in all.
+        n_parameters: of the network.
+        reports: False in all processes of a distributed training but the first.
     """
 
     steps: int

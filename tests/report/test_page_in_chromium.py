@@ -53,7 +53,9 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         cost = Complexity(1, 7, {"total": 7}, Work(2.0, 0.0), Work(3.0, 0.0))
         patch.setattr("rdbench.report.page.data.complexity", lambda codec: cost)  # takes seconds
-        page = make_page(folder, images=2, rates_bpp=(0.5, 1.0))
+        page = make_page(
+            folder, images=2, rates_bpp=(0.5, 1.0), title="Three codecs", note="With *care* & <b>"
+        )
     write_page(page, out)
     return out.as_uri()
 
@@ -122,6 +124,26 @@ def test_it_opens_with_every_figure(open_page):
     assert tab.locator("#bd-table tbody tr").count() > 3
     assert tab.locator("#sweep-table tbody tr").count() == 3
     assert state(tab) == {}
+
+
+def test_the_first_screen_says_what_was_found(open_page):
+    tab = open_page("dataset=kodak&anchor=vtm18", 1400)
+    head = tab.locator(".masthead").inner_text()
+    assert head.startswith("Three codecs\n")
+    assert "against vtm18" in head
+    assert re.search(r"Measured \d{4}-\d\d-\d\d", head)
+    assert "With care & <b>" in head
+    assert tab.locator(".masthead .note em").inner_text() == "care"
+    found = dict(re.findall(r"(alpha|beta) *\n?([+−-][\d.]+) %", head))
+    table = tab.locator("#bd-table tbody tr").all_inner_texts()
+    rows = {row.split()[0]: row.replace("\u2212", "-") for row in table}
+    for name, percent in found.items():
+        assert float(percent.replace("\u2212", "-")) == pytest.approx(
+            float(re.search(r"\t([+-][\d.]+)", rows[name])[1]), abs=0.051
+        )
+    assert set(found) == {"alpha", "beta"}
+    axis = tab.locator("#curves-chart svg [aria-label='x-axis label']").bounding_box()
+    assert axis["y"] + axis["height"] <= 900
 
 
 @pytest.mark.parametrize("dataset", ["kodak", "small"])
@@ -342,6 +364,7 @@ def test_axe_finds_nothing(open_page, scheme, dataset, width):
 def test_nothing_is_wider_than_the_window(open_page, width):
     for dataset in ("kodak", "small"):
         tab = open_page(f"dataset={dataset}&mode=side", width)
+        tab.evaluate("document.querySelector('.notes li')?.append('a=b,'.repeat(60))")
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -359,6 +382,60 @@ def test_a_missing_bit_map_is_reported(open_page):
     assert "No bit map" in tab.locator("#viewer-right-caption").inner_text()
     assert "bit map" not in tab.locator("#viewer-left-caption").inner_text()
     assert tab.locator("#viewer-bits").is_hidden()
+
+
+def test_bit_maps_are_offered_only_where_a_codec_has_them(open_page):
+    tab = open_page("dataset=small")
+    choice = "document.querySelector('#viewer-mode [value=bits]').parentElement.hidden"
+    assert not tab.evaluate(choice)
+    views = "import('report.js').then(({ report: r }) => r.datasets[1].viewer.forEach(i => %s))"
+    tab.evaluate(views % "i.views.forEach(v => { v.maps = []; })")
+    tab.evaluate("import('state.js').then(({ set }) => set({ mode: 'bits' }))")
+    assert tab.evaluate(choice)
+    assert tab.locator("#viewer").get_attribute("data-mode") == "slider"
+
+
+def test_the_viewer_begins_with_the_anchor_and_the_best_codec(open_page):
+    tab = open_page("dataset=small&anchor=jpeg")
+    assert tab.locator("#viewer-left-choice").input_value() == "jpeg"
+    assert tab.locator("#viewer-right-choice").input_value() == "webp"
+    tab.locator("#anchor").select_option("webp")
+    assert tab.locator("#viewer-left-choice").input_value() == "webp"
+    assert tab.locator("#viewer-right-choice").input_value() != "webp"
+
+
+def test_thumbnails_choose_the_image(open_page):
+    tab = open_page("dataset=small")
+    second = tab.locator("#viewer-thumbnails button").nth(1)
+    second.click()
+    assert state(tab)["view"] == "two.png"
+    assert second.get_attribute("aria-pressed") == "true"
+    assert tab.locator("#viewer-image").input_value() == "two.png"
+
+
+def test_the_gain_of_a_difference_fits_its_images(open_page):
+    tab = open_page("dataset=small&mode=difference&left=jpeg&right=webp&bpp=0.5")
+    name = tab.locator("[data-state=gain] [value=auto]")
+    tab.wait_for_function(
+        "document.querySelector('[data-state=gain] [value=auto]').textContent.includes('(')"
+    )
+    gain = float(re.search(r"\(([\d.]+)×\)", name.text_content())[1])
+    assert 1 < gain < 255
+    tab.locator("#viewer-right-choice").select_option("jpeg")
+    tab.wait_for_function(
+        "document.querySelector('#viewer-stage').style.getPropertyValue('--gain') == 255"
+    )
+
+
+def test_images_as_a_table(open_page):
+    tab = open_page("dataset=kodak&anchor=alpha")
+    tab.locator("#image-details summary").click()
+    rows = tab.locator("#image-table tbody tr")
+    assert rows.count() == tab.locator("#curves-image option").count() - 1
+    tab.locator("#image-table thead button", has_text="beta").click()
+    values = [float(r.split("\t")[1].replace("\u2212", "-")) for r in rows.all_inner_texts()]
+    assert values == sorted(values)
+    assert state(tab)["imagesort"] == "beta"
 
 
 def test_appearance(open_page):

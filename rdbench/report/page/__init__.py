@@ -39,11 +39,13 @@ class Page:
 
     Attributes:
         missing: a line for each thing that was asked for and could not be shown.
+        note: the authors' words, as HTML.
     """
 
     data: Json
     album: Album
     missing: tuple[str, ...]
+    note: str = ""
 
 
 def make_page(
@@ -52,8 +54,14 @@ def make_page(
     images: Wanted = 0,
     rates_bpp: Sequence[float] = RATES_BPP,
     on_progress: Progress = lambda what, done, n: None,
+    title: str = "",
+    note: str = "",
 ) -> Page:
     """Compute what a page shows.
+
+    Args:
+        title: heading; "" for the name of the folder.
+        note: Markdown shown below the heading. HTML in it is shown as text.
 
     Raises:
         DataError: the folder holds no records.
@@ -77,14 +85,20 @@ def make_page(
             datasets.append({**figures, "viewer": shown, "missing": lacking})
             missing += lacking
     data = {
-        "title": Path(folder).resolve().name,
+        "title": title or Path(folder).resolve().name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "rdbench": version("rdbench"),
         "metrics": metrics_json(found),
         "landmarks": LANDMARKS,
         "datasets": datasets,
     }
-    return Page(data, album, tuple(missing))
+    return Page(data, album, tuple(missing), _html(note))
+
+
+def _html(markdown: str) -> str:
+    from markdown_it import MarkdownIt
+
+    return str(MarkdownIt("commonmark", {"html": False}).render(markdown))
 
 
 def _elsewhere(curves: Iterable[Curve], datasets: Sequence[str]) -> list[str]:
@@ -118,6 +132,7 @@ def render(page: Page) -> str:
     imports = {name: "data:text/javascript," + quote(text) for name, text in modules.items()}
     return environment.from_string(texts["page.html"]).render(
         data=page.data,
+        note=page.note,
         album=page.album.images,
         style=texts["page.css"],
         vendor=vendor,
@@ -137,11 +152,15 @@ def write_report(
     imported: Iterable[Curve] = (),
     images: Wanted = 1,
     rates_bpp: Sequence[float] = RATES_BPP,
+    title: str = "",
+    note: str = "",
 ) -> Path:
     """Write one HTML page of all that a report folder holds; return its path.
 
     Args:
         out: file to write; None for ``report.html`` in the folder.
+        title: heading; "" for the name of the folder.
+        note: Markdown shown below the heading.
 
     Raises:
         DataError: the folder holds no records, or the file cannot be written.
@@ -150,7 +169,7 @@ def write_report(
     folder = Path(folder)
     default = folder / "report.html"
     target = output_file(None if out is None else Path(out), default, kept_in(folder), force=True)
-    page = make_page(folder, imported, images, rates_bpp)
+    page = make_page(folder, imported, images, rates_bpp, title=title, note=note)
     for line in page.missing:
         warnings.warn(line, RdbenchWarning, stacklevel=2)
     write_page(page, target)

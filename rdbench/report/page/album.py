@@ -5,6 +5,7 @@ import hashlib
 import io
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,8 @@ from rdbench.store import Store
 from rdbench.types import Codec, Image, Record
 
 _WHITE_HOT = 0.995  # quantile of a bit map that gets its brightest colour
-
+_THUMBNAIL = 240, 112
+"""Largest width and height of a thumbnail in pixels: twice those it is shown at."""
 
 Point = Record | Match
 """An image through an operating point, with a kept bitstream."""
@@ -39,8 +41,17 @@ class Album:
 
     def add(self, image: Image) -> str:
         """Keep an image and return its name."""
+        return self._keep(PIL.Image.fromarray(image), lossless=True, quality=60)
+
+    def add_thumbnail(self, image: Image) -> str:
+        """Keep a small copy of an image and return its name."""
+        small = PIL.Image.fromarray(image)
+        small.thumbnail(_THUMBNAIL)
+        return self._keep(small, quality=70)
+
+    def _keep(self, image: PIL.Image.Image, **options: Any) -> str:
         file = io.BytesIO()
-        PIL.Image.fromarray(image).save(file, "WEBP", lossless=True, quality=60, method=4)
+        image.save(file, "WEBP", method=4, **options)
         name = hashlib.sha256(file.getvalue()).hexdigest()[:16]
         self.images[name] = base64.b64encode(file.getvalue()).decode("ascii")
         return name
@@ -137,11 +148,13 @@ def nearest(points: Iterable[Point], images: Collection[str], rate_bpp: float) -
 
 
 def _entry(image: ImageFile, album: Album) -> Json:
+    original = read_image(image.path)
     return {
         "name": image.name,
         "width": image.width,
         "height": image.height,
-        "original": album.add(read_image(image.path)),
+        "original": album.add(original),
+        "thumbnail": album.add_thumbnail(original),
         "views": [],
     }
 

@@ -15,6 +15,7 @@ export function start() {
     bdTable();
     draw();
   });
+  on(["dataset", "metric", "anchor", "shown", "hidden", "imagesort"], imageTable);
 }
 
 // All other curves that have the metric, with their BD-rate against the anchor, best first.
@@ -148,10 +149,37 @@ const marks = (row, notes) =>
       )
     : null;
 
+// The anchor that has scores of each image, and the curves compared with it.
+function perImage() {
+  const anchor = anchorWithImages(currentSet(), currentMetric().key, anchorKey());
+  return { anchor, shown: rows(anchor).filter((row) => row.per_image?.length) };
+}
+
+// BD-rate of every image: a row an image, a column a curve.
+function imageTable() {
+  const { anchor, shown } = perImage();
+  document.getElementById("image-details").hidden = !shown.length;
+  table(document.getElementById("image-table"), {
+    caption: `BD-rate of each image against ${anchor}, in percent`,
+    rows: currentSet().images.map((image, i) => ({ image, i })),
+    sort: get("imagesort"),
+    onSort: (imagesort) => set({ imagesort }),
+    columns: [
+      { key: "image", name: "Image", value: (r) => r.image },
+      ...shown.map((row) => ({
+        key: row.curve.key,
+        name: row.curve.key,
+        numeric: true,
+        value: (r) => row.per_image[r.i],
+        show: (r) => percent(row.per_image[r.i], 2),
+      })),
+    ],
+  });
+}
+
 function drawStrips(width) {
   const set_ = currentSet();
-  const anchor = anchorWithImages(set_, currentMetric().key, anchorKey());
-  const shown = rows(anchor).filter((row) => row.per_image?.length);
+  const { anchor, shown } = perImage();
   document.getElementById("strip-lede").textContent = shown.length
     ? `BD-rate of each image against ${anchor}` +
       (anchor === anchorKey() ? ". " : `, because ${anchorKey()} has no per-image scores. `) +

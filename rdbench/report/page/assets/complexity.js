@@ -6,10 +6,13 @@ import { el, percent, plural, seconds, significant } from "format.js";
 import { bdRow } from "report.js";
 import { get, on, reflect } from "state.js";
 
-// The time measured by `rdbench timing` if there is one, otherwise the median of the sweep.
+// The time measured by `rdbench timing` if there is one, otherwise the median of the sweep. Times of a
+// busy machine, or of codecs that ran side by side, say nothing of a codec.
 function time(curve, direction) {
-  const alone = currentSet().timings.find((t) => t.key === curve.key);
-  return alone ? alone[direction].median : curve.times?.[direction]?.[1];
+  const alone = currentSet().timings.find((t) => t.key === curve.key && !t.busy);
+  if (alone) return alone[direction].median;
+  const { times } = curve;
+  return times && times.alone === times.n ? times[direction]?.[1] : undefined;
 }
 
 const COSTS = [
@@ -89,7 +92,7 @@ function lede() {
   const { name } = currentMetric();
   document.getElementById("complexity-lede").textContent = dots().length
     ? `BD-rate (${name}, against ${anchorKey()}) over ${inSentence(cost().name)}. ${better}` +
-      (timed ? " Times are medians; see Timing below for how they were measured." : counted)
+      (timed ? " Times are medians of runs that had the machine to themselves; see Timing below." : counted)
     : `None of the curves shown has both a BD-rate against ${anchorKey()} and ${timed ? "a time" : cost().linear ? "a year" : "a count"}.`;
 }
 

@@ -72,7 +72,7 @@ function drawFigure(width) {
   if (!visible.length) return null;
   const narrow = width < 560;
   const ticks = log ? logTicks(x, narrow ? 6 : 10) : d3.ticks(...x, narrow ? 5 : 9);
-  const height = narrow ? 380 : 520;
+  const height = narrow ? 380 : Math.max(360, Math.min(520, innerHeight - 470));
   const marginRight = narrow ? 12 : 12 + textWidth(...visible.map((p) => p.curve.key));
   const qualities = d3.extent(visible, (p) => p.quality);
   const pad = 0.04 * (qualities[1] - qualities[0] || 1);

@@ -4,6 +4,7 @@ import * as bd from "bd.js";
 import * as complexity from "complexity.js";
 import { anchorKey, currentSet } from "current.js";
 import * as curves from "curves.js";
+import * as findings from "findings.js";
 import { el, plural } from "format.js";
 import * as latents from "latents.js";
 import * as provenance from "provenance.js";
@@ -53,7 +54,7 @@ on(["dataset", "metric", "anchor"], () => {
   document.getElementById("anchor").value = anchorKey();
 });
 
-for (const part of [curves, bd, viewer, latents, complexity, timing, provenance]) part.start();
+for (const part of [findings, curves, bd, viewer, latents, complexity, timing, provenance]) part.start();
 bindControls();
 document.getElementById("dataset").value = currentSet().name;
 document.getElementById("anchor").value = anchorKey();

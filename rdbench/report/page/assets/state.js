@@ -13,6 +13,7 @@ const DEFAULTS = {
   shown: "", // keys separated by "|", or "" for the default curves
   hidden: "",
   sort: "bd_rate",
+  imagesort: "image",
   timesort: "decode",
   latents: "",
   cost: "decode_s",
@@ -26,7 +27,7 @@ const DEFAULTS = {
   y: "0.5",
   split: "50",
   flipped: "",
-  gain: "8",
+  gain: "auto",
   bits: "",
   section: "",
 };

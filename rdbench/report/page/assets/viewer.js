@@ -1,8 +1,8 @@
 // Two images at the same rate: with a slider, side by side, flipped, as a difference, as bit maps.
 
-import { currentSet } from "current.js";
+import { anchorKey, currentMetric, currentSet } from "current.js";
 import { bpp, breakable, bytes, el, fixed, percent, qualityAndUnit } from "format.js";
-import { report } from "report.js";
+import { bdRow, report } from "report.js";
 import { get, on, reflect, set } from "state.js";
 
 const ORIGINAL = "original";
@@ -14,7 +14,8 @@ const MODES = [
   ["bits", "Bit map"],
 ];
 const ZOOMS = [1, 2, 4, 8, 16];
-const KEYS = ["dataset", "view", "bpp", "left", "right", "mode", "zoom", "x", "y", "split", "flipped", "gain", "bits"];
+const BRIGHT = 0.995; // quantile of the differences that automatic gain makes white
+const KEYS = ["dataset", "metric", "anchor", "view", "bpp", "left", "right", "mode", "zoom", "x", "y", "split", "flipped", "gain", "bits"];
 
 const root = document.getElementById("viewer");
 const stage = document.getElementById("viewer-stage");
@@ -33,7 +34,7 @@ export function start() {
     .append(el("option", { value: "" }, "Fit"), ...ZOOMS.map((z) => el("option", { value: z }, `${z}\u00d7`)));
   document.getElementById("viewer-flip").addEventListener("click", flip);
   listen();
-  on(["dataset", "view", "bpp"], fill);
+  on(["dataset", "metric", "anchor", "view", "bpp"], fill);
   on(KEYS, draw);
   new ResizeObserver(() => move()).observe(stage);
 }
@@ -49,11 +50,18 @@ function target(image) {
 
 const keysOf = (image) => [ORIGINAL, ...image.views.filter((v) => v.target === target(image)).map((v) => v.key)];
 
-// The key chosen for a side; the original (left) or the first codec (right) if this image lacks it.
+// The key chosen for a side. If this image lacks it: the anchor, or the original where that was not
+// measured, on the left, and the best of the others on the right.
 function chosen(image, side) {
   const keys = keysOf(image);
-  const fallback = side === "left" ? ORIGINAL : (keys[1] ?? ORIGINAL);
-  return keys.includes(get(side)) ? get(side) : fallback;
+  if (keys.includes(get(side))) return get(side);
+  const anchor = anchorKey();
+  if (side === "left") return keys.includes(anchor) ? anchor : ORIGINAL;
+  const rate = (key) => bdRow(currentSet(), currentMetric().key, anchor, key)?.bd_rate ?? Infinity;
+  return d3.least(
+    keys.filter((key) => key !== ORIGINAL && key !== anchor),
+    (a, b) => d3.ascending(rate(a), rate(b)),
+  ) ?? keys[1] ?? ORIGINAL;
 }
 
 const viewOf = (image, side) =>
@@ -86,8 +94,28 @@ function fill() {
     viewer.map((p) => p.name),
     image.name,
   );
+  thumbnails(viewer, image);
   options("viewer-bpp", targets(image), target(image), (t) => `${t} bpp`);
   for (const side of ["left", "right"]) options(`viewer-${side}-choice`, keysOf(image), chosen(image, side));
+}
+
+function thumbnails(viewer, shown) {
+  const strip = document.getElementById("viewer-thumbnails");
+  const focused = strip.contains(document.activeElement);
+  strip.hidden = viewer.length < 2;
+  strip.replaceChildren(
+    ...viewer.map((image) => {
+      const pressed = String(image === shown);
+      const picture = el("img", { src: address(image.thumbnail), alt: image.name });
+      const button = el("button", { type: "button", title: image.name, "aria-pressed": pressed }, picture);
+      button.addEventListener("click", () => {
+        set({ view: image.name });
+        reflect();
+      });
+      return button;
+    }),
+  );
+  if (focused) strip.querySelector("[aria-pressed=true]").focus();
 }
 
 function options(id, values, value, name = (v) => v) {
@@ -108,10 +136,11 @@ function address(name) {
 function draw() {
   const image = shown();
   if (!image?.views.length) return;
-  const mode = get("mode");
+  const hasMaps = image.views.some((view) => view.maps.length);
+  document.querySelector("#viewer-mode [value=bits]").parentElement.hidden = !hasMaps;
+  const mode = hasMaps || get("mode") !== "bits" ? get("mode") : "slider";
   root.dataset.mode = mode;
   root.dataset.flipped = get("flipped");
-  stage.style.setProperty("--gain", get("gain"));
   stage.style.setProperty("--split", `${get("split")}%`);
   const latent = fillBits(image);
   ["left", "right"].forEach((side, i) => {
@@ -126,7 +155,40 @@ function draw() {
     panes[i].querySelector("p").textContent = key;
     caption(document.getElementById(`viewer-${side}-caption`), key, view, mode === "bits" ? (map ?? null) : undefined);
   });
+  setGain(mode);
   move();
+}
+
+const gains = new Map();
+
+// The gain chosen, or the one that makes almost all differences of the two images visible.
+async function setGain(mode) {
+  const automatic = mode === "difference" && get("gain") === "auto";
+  const images = panes.map((pane) => pane.querySelector("img"));
+  const pair = images.map((img) => img.src).join();
+  if (automatic && !gains.has(pair)) {
+    await Promise.all(images.map((img) => img.decode()));
+    gains.set(pair, fitting(...images.map(pixels)));
+  }
+  stage.style.setProperty("--gain", automatic ? gains.get(pair) : get("gain"));
+  document.querySelector("[data-state=gain] [value=auto]").textContent = automatic
+    ? `automatic (${Math.round(gains.get(pair))}\u00d7)`
+    : "automatic";
+}
+
+function pixels(img) {
+  const canvas = el("canvas", { width: img.naturalWidth, height: img.naturalHeight });
+  const pen = canvas.getContext("2d");
+  pen.drawImage(img, 0, 0);
+  return pen.getImageData(0, 0, canvas.width, canvas.height).data;
+}
+
+function fitting(a, b) {
+  const counts = new Uint32Array(256);
+  for (let i = 0; i < a.length; i++) if (i % 4 < 3) counts[Math.abs(a[i] - b[i])]++;
+  let left = BRIGHT * d3.sum(counts);
+  const level = counts.findIndex((n) => (left -= n) <= 0);
+  return 255 / Math.max(1, level);
 }
 
 // Fill the list of latents with a bit map, and return the name of the selected one.

@@ -155,7 +155,7 @@ function perImage() {
   return { anchor, shown: rows(anchor).filter((row) => row.per_image?.length) };
 }
 
-// BD-rate of every image: a row an image, a column a curve.
+// BD-rate of every image: one row per image, one column per curve.
 function imageTable() {
   const { anchor, shown } = perImage();
   document.getElementById("image-details").hidden = !shown.length;

@@ -106,8 +106,8 @@ function thumbnails(viewer, shown) {
   strip.replaceChildren(
     ...viewer.map((image) => {
       const pressed = String(image === shown);
-      const picture = el("img", { src: address(image.thumbnail), alt: image.name });
-      const button = el("button", { type: "button", title: image.name, "aria-pressed": pressed }, picture);
+      const small = el("img", { src: address(image.thumbnail), alt: image.name });
+      const button = el("button", { type: "button", title: image.name, "aria-pressed": pressed }, small);
       button.addEventListener("click", () => {
         set({ view: image.name });
         reflect();

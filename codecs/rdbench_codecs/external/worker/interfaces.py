@@ -106,16 +106,26 @@ def source_sha256(path: str) -> str:
     return hashlib.sha256(" ".join(digests).encode()).hexdigest() if digests[1:] else digests[0]
 
 
+def packages(path: str) -> list[str]:
+    """Return the top-level modules that a file, or its siblings, import from elsewhere, sorted."""
+    return sorted({name.partition(".")[0] for name in _imports(path).badmodules})
+
+
 def _siblings(path: str) -> dict[str, str]:
     """Modules in the folder of a file that it imports, directly or not: name -> file."""
+    modules = _imports(path).modules.items()
+    return {name: m.__file__ for name, m in modules if name != "__main__" and m.__file__}
+
+
+def _imports(path: str) -> Any:
+    """What a file imports: ``modules`` of its folder, and ``badmodules``, not found there."""
     path = str(Path(path).resolve())
-    finder: Any = modulefinder.ModuleFinder([str(Path(path).parent)], excludes=["rdbench"])
+    finder = modulefinder.ModuleFinder([str(Path(path).parent)], excludes=["rdbench"])
     try:
         finder.run_script(path)
     except (SyntaxError, ValueError) as error:
-        raise _failed(path, error) from None
-    modules = finder.modules.items()
-    return {name: m.__file__ for name, m in modules if name != "__main__" and m.__file__}
+        raise failed(path, error) from None
+    return finder
 
 
 def _module(path: str, sha256: str) -> Any:
@@ -135,7 +145,7 @@ def _module(path: str, sha256: str) -> Any:
             exec(code, module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise _failed(path, error) from None
+        raise failed(path, error) from None
     _imported.update((n, f) for n, f in _siblings(path).items() if n in sys.modules)
     _loaded[path, sha256] = module
     return module
@@ -168,19 +178,17 @@ def _first_on_path(folder: str) -> Iterator[None]:
             sys.path.append(folder)  # for what is imported later; it hides nothing there
 
 
-def _failed(path: str, error: BaseException) -> CodecFileError:
-    """What went wrong with a file, and in which line of it."""
+def failed(path: str, error: BaseException) -> CodecFileError:
+    """Return what went wrong in a file or a function of it, and in which line: one line."""
+    if isinstance(error, CodecFileError):
+        return error
     steps = traceback.extract_tb(error.__traceback__)
     lines = [step.lineno for step in steps if step.filename == path]
     line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
     where = f"{path}, line {line}" if line else path
-    return CodecFileError(f"{where}: {one_line(error)}")
-
-
-def one_line(error: BaseException) -> str:
-    """Type and message of an error, in one line of at most 300 characters."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {' '.join(text.split()) or 'no reason given'}"[:300]
+    text = " ".join(text.split())[:300] or "no reason given"
+    return CodecFileError(f"{where}: {type(error).__name__}: {text}")
 
 
 def _classes(module: Any) -> list[str]:

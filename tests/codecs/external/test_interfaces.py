@@ -305,10 +305,10 @@ def test_two_modules_of_one_name_are_never_confused(tmp_path):
 
 def test_the_line_of_an_error_is_told(tmp_path):
     path = write(tmp_path, mine="class Codec:\n    def forward(self):\n        return 1 / 0\n")
-    try:
+    with pytest.raises(ZeroDivisionError) as caught:
         load_class(path)().forward()
-    except ZeroDivisionError as error:
-        assert str(failed(path, error)) == f"{path}, line 3: ZeroDivisionError: division by zero"
+    told = str(failed(path, caught.value))
+    assert told == f"{path}, line 3: ZeroDivisionError: division by zero"
 
 
 def test_the_module_runs_in_old_environments():

@@ -294,6 +294,12 @@ def test_modules_next_to_the_file_belong_to_it(tmp_path):
     assert sys.path[0] != str(tmp_path)
 
 
+def test_a_wrong_module_next_to_the_file_is_named(tmp_path):
+    path = write(tmp_path, mine="import broken_part\n" + CODEC, broken_part="x = 1\ndef (")
+    with pytest.raises(CodecFileError, match=r"broken_part\.py, line 2: SyntaxError"):
+        load_class(path)
+
+
 def test_two_modules_of_one_name_are_never_confused(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -184,9 +184,10 @@ def failed(path: str, error: BaseException) -> CodecFileError:
         return error
     steps = traceback.extract_tb(error.__traceback__)
     lines = [step.lineno for step in steps if step.filename == path]
-    line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+    line, text = (lines or [None])[-1], str(error)
+    if isinstance(error, SyntaxError):  # maybe of a module next to the file
+        path, line, text = error.filename or path, error.lineno, error.msg
     where = f"{path}, line {line}" if line else path
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
     text = " ".join(text.split())[:300] or "no reason given"
     return CodecFileError(f"{where}: {type(error).__name__}: {text}")
 

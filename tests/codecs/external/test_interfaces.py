@@ -121,7 +121,7 @@ def test_nested_strings_and_shapes_come_back(shape, strings):
 
 
 class WithTables(Tensors):
-    """Its tables are there, as those of a model that was loaded from a file."""
+    """Has its tables, like a model that was loaded from a file."""
 
     def __init__(self):
         super().__init__()

@@ -152,7 +152,7 @@ def _module(path: str, sha256: str) -> Any:
 
 
 def _forget_siblings(path: str) -> None:
-    """Have the modules next to a file imported anew: they may have changed since."""
+    """Have the modules next to a file imported again: they may have changed since."""
     for name, file in _siblings(path).items():
         module = sys.modules.get(name)
         if module is None:
@@ -277,7 +277,7 @@ def is_estimate(codec: Any) -> bool:
     """Return whether a class, or an object, only estimates its rate.
 
     Raises:
-        CodecFileError: it is no codec.
+        CodecFileError: it is not a codec.
     """
     if _pair(codec):
         return False

@@ -41,6 +41,7 @@ class Tensors(nn.Module):
         assert not self.training
         assert not torch.is_grad_enabled()
         self.calls.append(tuple(x.shape))
+        self.corner = x[0, :, -1, -1]
         data = (x * 255).round().byte().numpy().tobytes()
         return {"strings": [[data[:7]], [data[7:]]], "shape": x.shape[2:]}
 
@@ -73,6 +74,7 @@ def test_a_tensor_codec_is_prepared_padded_and_cropped():
     adapted = adapt(codec)
     encoded = adapted.encode(IMAGE)
     assert codec.calls == ["update", (1, 3, 128, 64)]
+    assert np.array_equal(codec.corner * 255, IMAGE[-1, -1])
     assert np.array_equal(np.rint(adapted.decode(encoded.data) * 255), IMAGE)
     assert not adapted.estimated
     assert not adapted.on_gpu

@@ -133,6 +133,7 @@ def _module(path: str, sha256: str) -> Any:
     if (path, sha256) in _loaded:
         return _loaded[path, sha256]
     _forget_siblings(path)
+    _imported.update((n, f) for n, f in _siblings(path).items() if n not in sys.modules)
     name = f"codec_file_{sha256}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -146,7 +147,6 @@ def _module(path: str, sha256: str) -> Any:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise failed(path, error) from None
-    _imported.update((n, f) for n, f in _siblings(path).items() if n in sys.modules)
     _loaded[path, sha256] = module
     return module
 

@@ -250,6 +250,10 @@ def test_two_files_with_a_class_of_one_name_are_told_apart(tmp_path, photos):
     assert (status, said.count("Codec")) == (0, 2)
 
 
+def test_estimates_are_measured_once(guide, photos, measured):
+    assert run(str(guide / "guess.py"), str(photos), measured).n_made == 0
+
+
 def test_estimates_are_told_in_records_and_exports(measured, tmp_path):
     with Store(measured) as store:
         records = list(store.records())

@@ -51,7 +51,7 @@ import numpy as np
 from rdbench.errors import Unavailable, WorkerError
 from rdbench.stages import stage, tell_seconds
 from rdbench.types import Bitstream, Image, Reconstruction, Segment
-from rdbench_codecs.conventional.limits import decoding, encoding, require_size
+from rdbench_codecs.conventional.limits import decoding, encoding
 from rdbench_codecs.external.described import (
     KEYS,
     Definition,
@@ -110,16 +110,20 @@ class ForeignCodec(DescribedCodec):
         """What the worker encodes."""
         with encoding(image), stage("transport"):
             pixels = np.ascontiguousarray(image)
-            reply = _worker(self).ask("encode", pixels.data, shape=pixels.shape)
-            tell_seconds("worker", _seconds(reply))
-            return _bitstream(reply)
+            worker = _worker(self)
+            reply = worker.ask("encode", pixels.data, shape=pixels.shape)
+            with _reading(worker):
+                tell_seconds("worker", _number(reply.header["seconds"]))
+                return _bitstream(reply)
 
     def decode(self, data: bytes) -> Reconstruction:
         """What the worker decodes."""
         with decoding(), stage("transport"):
-            reply = _worker(self).ask("decode", data)
-            tell_seconds("worker", _seconds(reply))
-            return _image(reply)
+            worker = _worker(self)
+            reply = worker.ask("decode", data)
+            with _reading(worker):
+                tell_seconds("worker", _number(reply.header["seconds"]))
+                return _image(reply)
 
     def check(self) -> None:
         """Unavailable where no worker starts."""
@@ -197,6 +201,8 @@ def _worker(codec: ForeignCodec) -> Worker:
     with _lock:
         worker = _workers.pop(codec, None)
         if worker is None or not worker.alive:
+            if worker is not None:
+                worker.end()  # its children may live
             end_workers(_N_KEPT - 1)
             worker = _loaded(codec)
         _workers[codec] = worker
@@ -240,16 +246,23 @@ def _told(codec: ForeignCodec) -> dict[str, Any]:
 # Replies
 
 
+@contextmanager
+def _reading(worker: Worker) -> Iterator[None]:
+    """End a worker whose reply cannot be used: the next one may be that of another request."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError) as error:
+        worker.end()
+        message = f"a reply that cannot be used ({error})"
+        raise WorkerError(f"the worker does not keep to the protocol: {message}") from None
+
+
 def _bitstream(reply: Reply) -> Bitstream:
-    """The bitstream in a reply; WorkerError where it is none."""
-    header, blobs = reply
-    with _checking():
-        (data,) = blobs
-        segments = tuple(_segment(*segment) for segment in header["segments"])
-        estimate = header["estimated_bits"]
-        if estimate is None:
-            return Bitstream(bytes(data), segments)
-        return Bitstream(bytes(data), segments, _number(estimate))  # type: ignore[call-arg]
+    (data,), segments = reply.blobs, tuple(_segment(*s) for s in reply.header["segments"])
+    estimate = reply.header["estimated_bits"]
+    if estimate is None:
+        return Bitstream(bytes(data), segments)
+    return Bitstream(bytes(data), segments, _number(estimate))  # type: ignore[call-arg]
 
 
 def _segment(name: str, n_bytes: int, ideal_bits: float | None) -> Segment:
@@ -258,20 +271,9 @@ def _segment(name: str, n_bytes: int, ideal_bits: float | None) -> Segment:
 
 
 def _image(reply: Reply) -> Reconstruction:
-    """The image in a reply; WorkerError where it is none."""
-    header, blobs = reply
-    with _checking():
-        (data,) = blobs
-        height, width, _ = shape = tuple(map(int, header["shape"]))
-        require_size(width, height)
-        kind = {"uint8": np.uint8, "float32": np.float32}[header["dtype"]]
-        return np.frombuffer(data, kind).reshape(shape)
-
-
-def _seconds(reply: Reply) -> float:
-    """What the worker measured."""
-    with _checking():
-        return _number(reply.header["seconds"])
+    (data,), shape = reply.blobs, reply.header["shape"]
+    kind = {"uint8": np.uint8, "float32": np.float32}[reply.header["dtype"]]
+    return np.frombuffer(data, kind).reshape(shape)
 
 
 def _number(value: Any) -> float:
@@ -279,13 +281,3 @@ def _number(value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value < math.inf:
         raise ValueError(f"{value!r:.40} is not a number of zero or more")
     return float(value)
-
-
-@contextmanager
-def _checking() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, TypeError, LookupError) as error:
-        raise WorkerError(
-            f"the worker does not keep to the protocol: a reply that cannot be used ({error})"
-        ) from None

@@ -31,7 +31,8 @@ class Note:
 
     Attributes:
         kind: one word: ``implausible``, ``falls``, ``duplicate``, ``short``, ``incomplete``,
-            ``conflict``, ``undefined``, ``lossless``, ``random``, ``reduced``, ``other``, ``note``.
+            ``conflict``, ``undefined``, ``lossless``, ``estimated``, ``random``, ``reduced``,
+            ``other``, ``note``.
         message: one line.
         metric: the only metric that it touches, or "".
     """
@@ -39,6 +40,10 @@ class Note:
     kind: str
     message: str
     metric: str = ""
+
+
+ESTIMATED = Note("estimated", "the rate is an estimate from likelihoods; no file was written")
+"""What a curve says whose rate was not counted in bytes; see `Curve.estimated`."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -96,6 +101,7 @@ class Curve:
             largest network of the curve, as ``rdbench complexity`` counts them; None where unknown.
         notes: what was found while the curve was put together.
         weights_kind: what the weights behind it are, see WeightsKind; "" where unknown.
+        estimated: True where the rate of any point is an estimate, not bytes written.
         year: of the codec's publication, or None.
         citations: BibTeX keys of what to cite, see `rdbench.published.bibliography`.
     """
@@ -118,6 +124,7 @@ class Curve:
     complexity: Mapping[str, float] | None = None
     notes: tuple[Note, ...] = ()
     weights_kind: WeightsKind = ""
+    estimated: bool = False
     year: int | None = None
     citations: tuple[str, ...] = ()
 

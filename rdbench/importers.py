@@ -28,6 +28,7 @@ from rdbench.datasets import manifests
 from rdbench.decibel import FloatArray, db_to_error
 from rdbench.errors import DataError
 from rdbench.metrics import METRICS
+from rdbench.types import with_weights
 
 _RATES = ("bpp", "rate_bpp", "bits_per_pixel", "rate")
 _MS_SSIM = ("ms_ssim_rgb", "ms_ssim", "msssim")
@@ -285,8 +286,12 @@ def _curve(path: Path, table: _Table, dataset: str | None) -> Curve:
         text = f"{path.name} says that it was measured on {own!r}, not on {dataset!r}"
         notes.append(Note("note", text))
     for_ms_ssim = ".ms-ssim" * ("ms_ssim" in _simple(own))
+    codec = table.codec() or path.stem + for_ms_ssim
+    estimated = "True" in map(str, table.columns.get("estimated", ()))  # in exported records
     return Curve(
-        codec=table.codec() or path.stem + for_ms_ssim,
+        codec=codec,
+        label=with_weights(codec, "", estimated),
+        estimated=estimated,
         dataset=name,
         source="imported",
         bpp=columns.pop("bpp"),

@@ -17,7 +17,7 @@ from rdbench.errors import DataError, UsageError
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
 from rdbench.rate_control import TARGETS, TOLERANCE, encode_to
-from rdbench.spec import Identity, get_codec, given_settings, identified, spec_of
+from rdbench.spec import Identity, get_codec, given_settings, identified, require_files, spec_of
 from rdbench.store import Store
 from rdbench.sweep import reason, remember
 from rdbench.types import Codec, CurveKey, Weights, WeightsKind, from_json, with_weights
@@ -140,6 +140,7 @@ def match_codecs(
     for spec in codecs:
         given_settings(spec)  # raises where a spec sets the rate
     every = identified(get_codec(spec) for spec in codecs)
+    require_files(every)
     points = {(i.curve, i.fingerprint): (point, i) for point, i in every.items()}.values()
     with Store(out) as store:
         data = remember(store, data)

@@ -3,7 +3,8 @@
 Groups of entry points::
 
     rdbench.codecs        a Codec class, or a family: a mapping of codec names to Codec classes
-    rdbench.codec_files   named like a suffix (".toml"): a function (path, text or None) -> class
+    rdbench.codec_files   named like a suffix (".toml"): a function (path, text or None) -> class;
+                          the path may end in the name of a class (mine.py:MyCodec)
     rdbench.datasets      a package that holds manifests, see `rdbench.datasets`
     rdbench.curves        a package that holds published curves, see `rdbench.published`
     rdbench.papers        a Paper, see `rdbench.analysis.paper`
@@ -14,7 +15,7 @@ reason; everything else works on.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -152,7 +153,7 @@ def codec_class(name: str) -> type[Codec]:
         points = list(_registered().get(name, ()))
     if points:
         return _codecs_of(_only(name, points))[name]
-    if _entries(CODEC_FILES, Path(name).suffix):
+    if codec_file(name):
         return _class_of_file(name)
     if members := [codec for codec in codec_names() if family_of(codec) == name]:
         raise UsageError(f"{name!r} is a family of codecs; choose one of {', '.join(members)}")
@@ -160,14 +161,24 @@ def codec_class(name: str) -> type[Codec]:
     raise UsageError(f"no codec named {name!r}{hint} (`rdbench codecs list` shows all)")
 
 
+def codec_file(name: str) -> Path | None:
+    """Return the file that the name of a codec leads to (``mine.toml``, ``mine.py:MyCodec``).
+
+    None for the name of a registered codec.
+    """
+    path = Path(name.partition(":")[0])
+    return path if _entries(CODEC_FILES, path.suffix) else None
+
+
 def _class_of_file(name: str) -> type[Codec]:
-    if not Path(name).is_file():
-        raise DataError(f"no codec description at {name!r}")
+    path = codec_file(name)
+    if path is None or not path.is_file():
+        raise DataError(f"no codec description at {str(path)!r}")
     made = described_class(name, None)
     if made.name in _registered():
         raise DataError(
-            f"{name}: the name {made.name!r} belongs to a registered codec; "
-            "change `name` in the description"
+            f"{name}: the name {made.name!r} belongs to a registered codec; change `name` in the "
+            "file"
         )
     return made
 
@@ -178,10 +189,12 @@ def described_class(path: str, text: str | None) -> type[Codec]:
     ``text`` is its content as it was kept; None to read the file.
 
     Raises:
-        DataError: the description is wrong.
+        DataError: the description is wrong, or its text alone makes no codec.
         Unavailable: the package that reads such files is missing or cannot be loaded.
     """
-    read: Callable[[Path, str | None], type[Codec]] | None = plugin(CODEC_FILES, Path(path).suffix)
+    file = codec_file(path)
+    read = plugin(CODEC_FILES, file.suffix) if file else None
     if read is None:
         raise Unavailable(f"no installed package reads codec descriptions such as {path}")
-    return read(Path(path), text)
+    made: type[Codec] = read(Path(path), text)
+    return made

@@ -187,11 +187,11 @@ def _range(codec: Codec) -> _Range:
 
 
 def _n_bytes(codec: Codec, image: Image, bitstream: Bitstream) -> float:
-    return len(bitstream.data)
+    return bitstream.n_bytes
 
 
 def _bpp(codec: Codec, image: Image, bitstream: Bitstream) -> float:
-    return float(8 * len(bitstream.data) / (image.shape[0] * image.shape[1]))
+    return float(8 * bitstream.n_bytes / (image.shape[0] * image.shape[1]))
 
 
 def _quality(metric: Metric) -> Target:

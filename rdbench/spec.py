@@ -2,7 +2,8 @@
 
 A spec is ``NAME[:KEY=VALUE[,VALUE...][,KEY=VALUE...]]``: ``jpeg``, ``vtm18:qp=22,27,32,37``,
 ``jpeg:quality=85,subsampling=420``. NAME is that of a registered codec, or the path of a file that
-describes one (`rdbench.plugins`). The identity of a point is its spec, curve, rate and weights.
+describes one (`rdbench.plugins`), maybe with a class in it: ``mine.py:MyCodec:quality=1,2``. The
+identity of a point is its spec, curve, rate and weights.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rdbench.errors import UsageError, closest
-from rdbench.plugins import codec_class
+from rdbench.plugins import codec_class, codec_file
 from rdbench.types import Codec, CurveKey, Weights, join_spec, kinds_of, wrong_value
 
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -78,8 +79,17 @@ def _choices(spec: str, cls: type[Codec] | None = None) -> tuple[type[Codec], di
     }
 
 
+def split(spec: str) -> tuple[str, str]:
+    """Return the name of a spec, and its settings as written, "" where there are none."""
+    name, _, settings = spec.partition(":")
+    member, _, others = settings.partition(":")
+    if member.isidentifier() and codec_file(name):
+        name, settings = f"{name}:{member}", others
+    return name.strip(), settings
+
+
 def _split(spec: str) -> tuple[str, dict[str, list[str]]]:
-    name, _, rest = spec.partition(":")
+    name, rest = split(spec)
     values: dict[str, list[str]] = {}
     key = ""
     for part in rest.split(",") if rest else []:
@@ -92,7 +102,7 @@ def _split(spec: str) -> tuple[str, dict[str, list[str]]]:
         if not key or not part.strip():
             raise UsageError(f"cannot read {spec!r}: write NAME:KEY=VALUE,VALUE,KEY=VALUE")
         values[key].append(part.strip())
-    return name.strip(), values
+    return name, values
 
 
 def _convert(text: str, kinds: Iterable[Any], codec: str, key: str) -> Any:
@@ -178,8 +188,7 @@ class Identity:
 
 def identify(codec: Codec) -> Identity:
     """Return the identity of an operating point; Unavailable where its weights are missing."""
-    weights = codec.identify_weights()
-    fingerprint = weights.sha256 if weights else codec.fingerprint()
+    weights, fingerprint = codec.identify_weights(), codec.fingerprint()
     return Identity(
         spec_of(codec), curve_of(codec, fingerprint), *rate_of(codec), fingerprint, weights
     )
@@ -195,6 +204,20 @@ def identified(codecs: Iterable[Codec]) -> dict[Codec, Identity]:
     for point in points:
         point.check()
     return {point: identify(point) for point in points}
+
+
+def require_files(codecs: Iterable[Codec]) -> None:
+    """Refuse codecs that only estimate their rate, where files or times are needed.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for codec in codecs:
+        if codec.estimated:
+            raise UsageError(
+                f"codec {codec.name!r} only estimates its rate: it writes no file, and its times "
+                "are not those of coding; only `rdbench run` takes it"
+            )
 
 
 def curve_of(codec: Codec, fingerprint: str) -> CurveKey:

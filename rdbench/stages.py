@@ -34,6 +34,13 @@ def stage(name: str) -> AbstractContextManager[None]:
     return watch.stage(name)
 
 
+def tell_seconds(name: str, seconds: float) -> None:
+    """Give a stage time that another process measured, out of that of the current stage."""
+    watch = _watch
+    if watch is not None and watch.thread == threading.get_ident():
+        watch.tell_seconds(name, seconds)
+
+
 @contextmanager
 def listen(clock: Callable[[], float] = time.perf_counter) -> "Iterator[Stopwatch]":
     """Time the stages of what runs inside, on this thread.
@@ -74,6 +81,12 @@ class Stopwatch:
         finally:
             self._turn()
             self._open.pop()
+
+    def tell_seconds(self, name: str, seconds: float) -> None:
+        """Take time from the innermost stage and give it to another."""
+        self.seconds[name] += seconds
+        if self._open:
+            self.seconds[self._open[-1]] -= seconds
 
     def _turn(self) -> None:
         """Give the time since the last turn to the innermost stage."""

@@ -27,7 +27,7 @@ from rdbench.plugins import described_class
 from rdbench.spec import get_codec
 from rdbench.types import Codec, Record, from_json
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _COLUMNS = tuple(f.name for f in dataclasses.fields(Record))
 _JSON_COLUMNS = ("scores", "segments", "settings", "weights")
@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS records (
     dataset TEXT NOT NULL, image TEXT NOT NULL, image_sha256 TEXT NOT NULL,
     width INTEGER NOT NULL, height INTEGER NOT NULL,
     protocol TEXT NOT NULL, created TEXT NOT NULL,
-    n_bytes INTEGER, scores TEXT NOT NULL, segments TEXT NOT NULL,
+    n_bytes INTEGER, estimated INTEGER NOT NULL, scores TEXT NOT NULL, segments TEXT NOT NULL,
     encode_s REAL, decode_s REAL, timed_alone INTEGER NOT NULL,
     bitstream_sha256 TEXT NOT NULL,
     provenance INTEGER NOT NULL REFERENCES runs (id),
@@ -375,10 +375,14 @@ class Store:
             return self.bitstream_path(digest).rename(target)
 
     def has_bitstream(self, digest: str, n_bytes: int | None) -> bool:
-        """Return whether a bitstream of that size exists; `bitstream` also checks its content."""
+        """Return whether a bitstream exists; `bitstream` also checks its content.
+
+        Args:
+            n_bytes: the size it must have; None for any.
+        """
         try:
             path = self.bitstream_path(digest)
-            return path.is_file() and path.stat().st_size == n_bytes
+            return path.is_file() and n_bytes in (None, path.stat().st_size)
         except OSError:
             return False
 
@@ -393,7 +397,7 @@ class Store:
             for row, found in self._read(f"{_IN_KEYS} AND error IS NULL", [json.dumps([*left])]):
                 if not isinstance(found, Record):
                     lost.append(("the record is damaged", row["key"]))
-                elif not self.has_bitstream(found.bitstream_sha256, found.n_bytes):
+                elif not self.has_bitstream(found.bitstream_sha256, found.stored_bytes):
                     lost.append(("its bitstream is missing or damaged", row["key"]))
                 else:
                     del left[row["key"]]
@@ -603,7 +607,7 @@ def _record(row: Mapping[str, Any], provenance: Mapping[int, Mapping[str, Any]])
     """Make a record of a row; ValueError, TypeError or LookupError where the row is damaged."""
     values = {name: row[name] for name in _COLUMNS}
     values |= {name: json.loads(row[name]) for name in _JSON_COLUMNS}
-    values |= {name: bool(row[name]) for name in ("timed_alone", "variable_rate")}
+    values |= {name: bool(row[name]) for name in ("timed_alone", "variable_rate", "estimated")}
     values["settings"] = values["settings"].items()
     values["provenance"] = provenance[row["provenance"]]
     record: Record = from_json(Record, values)

@@ -206,7 +206,7 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
         bitstream = task.codec.encode(image)
         results |= {
             "encode_s": time.perf_counter() - started,
-            "n_bytes": len(bitstream.data),
+            "n_bytes": bitstream.n_bytes,
             "segments": bitstream.segments,
             "bitstream_sha256": hashlib.sha256(bitstream.data).hexdigest(),
         }
@@ -217,6 +217,8 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
         if task.codec.lossless:
             _require_equal(image, decoded)
         results |= {"scores": score(image, decoded, task.protocol), "decode_s": decode_s}
+        if task.codec.estimated:  # nothing was coded
+            results |= {"encode_s": None, "decode_s": None}
     except Exception as error:
         results["error"] = reason(error)
     return _record(task, results), bitstream.data if bitstream else None
@@ -265,6 +267,7 @@ def _record(task: Task, results: Mapping[str, Any]) -> Record:
         variable_rate=task.codec.variable_rate,
         rate_parameter=identity.rate_parameter,
         rate_value=identity.rate_value,
+        estimated=task.codec.estimated,
         fingerprint=identity.fingerprint,
         weights=identity.weights,
         dataset=task.dataset,

@@ -427,8 +427,8 @@ def _segments_sum_to_the_file(subject: _Subject) -> None:
         raise _Skip("the codec reports no segments, which are optional")
     total = sum(segment.n_bytes for segment in bitstream.segments)
     _require(
-        total == len(bitstream.data),
-        f"segments hold {total} bytes and the file {len(bitstream.data)}: count every byte once",
+        total == bitstream.n_bytes,
+        f"segments hold {total} bytes and the file {bitstream.n_bytes}: count every byte once",
     )
 
 
@@ -472,7 +472,7 @@ def _rate_rises_along_the_ladder(subject: _Subject) -> None:
     last = len(ladder) - 1
     picks, side = ({0, last // 2}, 64) if subject.is_slow else ({0, last // 2, last}, 256)
     points = [ladder[i] for i in sorted(picks)]
-    n_bytes = [len(point.encode(_image(side, side)).data) for point in points]
+    n_bytes = [point.encode(_image(side, side)).n_bytes for point in points]
     _require(
         n_bytes == sorted(set(n_bytes)),
         f"{n_bytes} bytes at {', '.join(map(spec_of, points))}: order ladder_values by rising rate",

@@ -23,7 +23,7 @@ from rdbench.columns import FLAG, Column, plain
 from rdbench.datasets import Dataset, ImageFile, load_dataset
 from rdbench.errors import RdbenchError, Unavailable, UsageError
 from rdbench.images import read_image
-from rdbench.spec import curve_of, get_codec, get_codecs, identify, rate_of
+from rdbench.spec import curve_of, get_codec, get_codecs, identify, rate_of, require_files
 from rdbench.stages import listen
 from rdbench.store import Store
 from rdbench.sweep import machine, remember
@@ -210,6 +210,7 @@ def time_codecs(
     points = [point for spec in codecs for point in _points(spec)]
     for point in points:
         point.check()
+    require_files(points)
     before = _cpu_seconds()
     time.sleep(1.0)
     busy = _others_cores(before)

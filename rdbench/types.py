@@ -6,6 +6,7 @@ from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from math import ceil
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
@@ -40,9 +41,11 @@ WEIGHTS_TITLES: Mapping[WeightsKind, str] = {
 """What labels say of weights that are not the published ones."""
 
 
-def with_weights(name: str, kind: WeightsKind) -> str:
-    """Return ``name``, with the kind of its weights unless they are the published ones."""
-    return f"{name} ({WEIGHTS_TITLES[kind]})" if kind in WEIGHTS_TITLES else name
+def with_weights(name: str, kind: WeightsKind, estimated: bool = False) -> str:
+    """Return ``name``, with the kind of other weights than the published ones, and an estimate."""
+    said = [WEIGHTS_TITLES[kind]] if kind in WEIGHTS_TITLES else []
+    said += ["estimated rate"] if estimated else []
+    return f"{name} ({', '.join(said)})" if said else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +85,23 @@ class Bitstream:
     Attributes:
         data: all that the decoder gets.
         segments: shares of ``data`` in file order, or () where the codec does not tell.
+        estimated_bits: rate in bits of a codec that only estimates it (`Codec.estimated`), whose
+            ``data`` is no rate; None for a codec that writes what it counts.
     """
 
     data: bytes
     segments: tuple[Segment, ...] = ()
+    estimated_bits: float | None = None
+
+    @property
+    def n_bytes(self) -> int:
+        """The rate: the size of ``data``, or the estimate, rounded up to whole bytes."""
+        return len(self.data) if self.estimated_bits is None else ceil(self.estimated_bits / 8)
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{s.name} {s.n_bytes}" for s in self.segments)
-        return f"<Bitstream: {len(self.data)} bytes{f' ({parts})' if parts else ''}>"
+        how = "" if self.estimated_bits is None else ", estimated"
+        return f"<Bitstream: {self.n_bytes} bytes{how}{f' ({parts})' if parts else ''}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +250,11 @@ class Codec(metaclass=_CodecType):
         return False
 
     @property
+    def estimated(self) -> bool:
+        """Whether the rate is an estimate, so that encoding makes no file and has no time."""
+        return False
+
+    @property
     def trained_for(self) -> str:
         """Distortion that a network was trained for, such as ``mse``; "" where not applicable."""
         return ""
@@ -251,9 +268,10 @@ class Codec(metaclass=_CodecType):
         return {}
 
     def description(self) -> tuple[str, str] | None:
-        """Path and text of the file that describes this codec; None for a codec that is code.
+        """Path and text of the file that describes this codec; None for one of a package.
 
-        A report folder keeps both, so that its records can be decoded without the file.
+        A report folder keeps both. The reader of such files decides whether the text alone makes
+        the codec again, or only names the file that must be there.
         """
         return None
 
@@ -399,9 +417,12 @@ class Record:
         settings: (name, value) of the settings that do not set the rate.
         variable_rate: whether one set of weights serves the whole curve.
         width, height: size in pixels.
-        n_bytes: size of the whole bitstream in bytes; None where encoding failed.
+        n_bytes: size of the whole bitstream in bytes, or the estimate of it, rounded up; None
+            where encoding failed.
+        estimated: True where the rate is an estimate and no file was written.
         scores: metric name -> value (``psnr_rgb`` in dB, ``ms_ssim`` in [0, 1]).
-        encode_s, decode_s: wall time of the two calls in seconds; None where not measured.
+        encode_s, decode_s: wall time of the two calls in seconds; None where not measured, and
+            for estimates.
         timed_alone: True where nothing else of this sweep ran meanwhile.
         bitstream_sha256: names the kept bitstream.
         provenance: versions, machine, command, settings of the run.
@@ -433,11 +454,17 @@ class Record:
     settings: tuple[tuple[str, str], ...] = ()
     variable_rate: bool = True
     weights: Weights | None = None
+    estimated: bool = False
 
     @property
     def curve(self) -> CurveKey:
         """The curve that this point belongs to."""
         return CurveKey(self.codec, self.settings, self.fingerprint if self.variable_rate else "")
+
+    @property
+    def stored_bytes(self) -> int | None:
+        """Size of the kept bitstream; None where that is not the rate."""
+        return None if self.estimated else self.n_bytes
 
     @property
     def weights_kind(self) -> WeightsKind:

@@ -12,7 +12,7 @@ from rdbench.errors import DataError, RdbenchWarning
 from rdbench.store import Store
 
 _User = tuple[str, object]
-"""What needs a bitstream, and how many bytes it tells."""
+"""What needs a bitstream, and how many bytes it tells; None where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ def _needed(store: Store, problems: list[str]) -> tuple[dict[str, list[_User]], 
             n_records += 1
             users = needed[record.bitstream_sha256] if record.bitstream_sha256 else []
             if record.error is None:
-                users.append((f"{record.spec} on {record.dataset}/{record.image}", record.n_bytes))
+                name = f"{record.spec} on {record.dataset}/{record.image}"
+                users.append((name, record.stored_bytes))
         for body in store.results("match").values():
             n_results += 1
             name = f"match {body.get('spec')} on {body.get('dataset')}/{body.get('image')}"
@@ -114,7 +115,7 @@ def _faults(store: Store, digest: str, users: Sequence[_User], repair: bool) -> 
             store.set_aside(digest)
         return
     for name, n_bytes in users:
-        if n_bytes != size:
+        if n_bytes not in (None, size):
             reason = f"it tells {n_bytes} bytes, its bitstream has {size}; measure it again"
             yield Fault("damaged", str(store.path), name, reason)
 

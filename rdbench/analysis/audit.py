@@ -182,6 +182,8 @@ def not_in_file(store: Store, records: Sequence[Record]) -> str | None:
     another rate.
     """
     record = min(records, key=lambda r: r.width * r.height)
+    if record.estimated:
+        return "the rate is an estimate; there is no file"
     codec = store.codec_of(record.codec, record.spec, record.fingerprint)
     other = _at_another_rate(codec)
     if other is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rdbench.analysis.measured import operating_points
 from rdbench.columns import Column, Row, side_by_side
-from rdbench.types import Record
+from rdbench.types import Record, with_weights
 
 
 def latent_rows(
@@ -71,7 +71,7 @@ def _point_rows(records: list[Record]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "dataset": first.dataset,
-                "curve": str(first.curve),
+                "curve": with_weights(str(first.curve), "", first.estimated),
                 "rate_parameter": first.rate_parameter,
                 "rate_value": first.rate_value,
                 "segment": segment.name,

@@ -28,6 +28,8 @@ def lossless_rows(
 ) -> list[dict[str, Any]]:
     """One row for every data set and operating point that was exact on all images measured.
 
+    Estimated rates are left out: no file was written that could be exact.
+
     Args:
         records: verified and failed records.
         datasets: data set -> (image's name -> SHA-256), what makes a set complete.
@@ -47,7 +49,7 @@ def lossless_rows(
     rows = [
         _row(good, datasets[good[0].dataset])
         for _, group in groupby(sorted(records, key=point), key=point)
-        if all_exact(good := [r for r in group if r.error is None])
+        if all_exact(good := [r for r in group if r.error is None and not r.estimated])
     ]
     return sorted(rows, key=lambda row: (row["dataset"], row["bpp"] is None, row["bpp"] or 0.0))
 

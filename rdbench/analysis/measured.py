@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rdbench.curve import Curve, Note, PerImage, is_in_db
+from rdbench.curve import ESTIMATED, Curve, Note, PerImage, is_in_db
 from rdbench.errors import DataError
 from rdbench.metrics import METRICS
 from rdbench.types import CurveKey, Record, WeightsKind, join_spec, with_weights
@@ -35,7 +35,7 @@ _KINDS: tuple[WeightsKind, ...] = ("random", "reduced", "other", "published", ""
 
 def notes_on(curve: Curve) -> list[Note]:
     """What makes a curve hard to believe or unfit to compare; every output shows it."""
-    found = list(curve.notes)
+    found = [*([ESTIMATED] if curve.estimated else []), *curve.notes]
     if curve.weights_kind != "random":  # whose images are noise at every rate
         for metric in curve.scores:
             if curve.has(metric):
@@ -54,8 +54,8 @@ def is_lossless(curve: Curve) -> bool:
 
 
 def is_stand_in(curve: Curve) -> bool:
-    """True where a curve is that of other weights than the codec's published ones."""
-    return curve.weights_kind in WEIGHTS_NOTES
+    """True where a curve is an estimate, or of other weights than the codec's published ones."""
+    return curve.estimated or curve.weights_kind in WEIGHTS_NOTES
 
 
 def implausible(bpp: float | None, psnr_db: float | None) -> str | None:
@@ -135,7 +135,7 @@ def measured_curves(
 def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
     """The shortest label that tells a curve from the others of its data set.
 
-    Weights other than the published ones are always named.
+    Weights other than the published ones, and estimated rates, are always named.
     """
     common: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for curve in curves:
@@ -151,7 +151,8 @@ def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
         every = join_spec(curve.codec, settings_of(curve))
         names = [curve.codec, join_spec(curve.codec, differing), every, str(curve.key)]
         return [
-            with_weights(name, curve.weights_kind) for name in (*names, f"{curve.key} ({scored})")
+            with_weights(name, curve.weights_kind, curve.estimated)
+            for name in (*names, f"{curve.key} ({scored})")
         ]
 
     # A label fits where no other curve of the data set could go by it, shorter or longer.
@@ -188,6 +189,7 @@ def _curve(
     table = _table(list(points.values()), tuple(images))
     first = records[0]
     kind = min((r.weights_kind for r in records), key=_KINDS.index)
+    estimated = any(r.estimated for r in records)
     return Curve(
         codec=first.codec,
         key=key,
@@ -200,9 +202,10 @@ def _curve(
         specs=tuple(points),
         variable_rate=first.variable_rate,
         provenance={"records": sum(map(len, points.values()))},
-        protocol=protocol,
+        protocol={**protocol, "rate": "estimated bits, not bytes"} if estimated else protocol,
         per_image=table,
         weights_kind=kind,
+        estimated=estimated,
         notes=(
             *([Note(kind, WEIGHTS_NOTES[kind])] if kind in WEIGHTS_NOTES else []),
             *notes,

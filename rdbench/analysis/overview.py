@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from statistics import fmean
 
@@ -13,6 +13,8 @@ from rdbench.analysis.lossless import LOSSLESS, lossless_rows
 from rdbench.analysis.selection import select
 from rdbench.analysis.summary import POINTS, summarize
 from rdbench.columns import CODEC, DATASET, Column, Row, side_by_side
+from rdbench.plugins import codec_class, codec_file
+from rdbench.spec import split
 from rdbench.store import Store
 from rdbench.timing import TIMES, timings
 
@@ -24,7 +26,7 @@ class Request:
     """What the tables show.
 
     Attributes:
-        codecs: only these, by name or label; () for all.
+        codecs: only these, by name, label or file; () for all.
     """
 
     folder: Path
@@ -36,7 +38,14 @@ class Request:
 
     def wants(self, dataset: str, codec: str) -> bool:
         """Return whether the tables show a codec on a data set."""
-        return self.dataset in (None, dataset) and (not self.codecs or codec in self.codecs)
+        wanted = set(map(_recorded_name, self.codecs))
+        return self.dataset in (None, dataset) and (not wanted or codec in wanted)
+
+
+@cache
+def _recorded_name(name: str) -> str:
+    """What records call a codec that is given by name, or by its file."""
+    return codec_class(split(name)[0]).name if codec_file(name) else name
 
 
 def bd_rates(request: Request) -> tuple[Figures, tuple[str, ...]]:

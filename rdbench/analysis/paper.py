@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rdbench.analysis.bd import bd_rate
 from rdbench.analysis.measured import MIN_POINTS
 from rdbench.analysis.selection import is_enough, measured
-from rdbench.curve import Curve
+from rdbench.curve import ESTIMATED, Curve
 from rdbench.errors import DataError, UsageError, closest
 from rdbench.plugins import plugin, plugin_names
 from rdbench.published import list_curves
@@ -167,6 +167,8 @@ class Evidence:
 
     def objection(self, curve: Curve) -> str | None:
         """Why a measured curve cannot be compared with the paper's; None where it can."""
+        if curve.estimated:
+            return ESTIMATED.message
         if curve.weights_kind in _NOT_OF_THE_PAPER:
             return _NOT_OF_THE_PAPER[curve.weights_kind]
         if curve.specs and get_codec(curve.specs[0]).trained_for == "ms-ssim":
@@ -190,7 +192,8 @@ class Evidence:
 
         Labels and notes name their weights and scores; no table takes their numbers.
         """
-        found = [c for c in self.own(dataset, codec) if c.weights_kind != "random" and is_enough(c)]
+        own = (c for c in self.own(dataset, codec) if not c.estimated and is_enough(c))
+        found = [c for c in own if c.weights_kind != "random"]
         full = [c for c in found if c.weights_kind != "reduced"]
         return sorted(full or found, key=lambda c: -len(c.bpp))
 

@@ -8,8 +8,9 @@ from rdbench.analysis.measured import MIN_POINTS, is_stand_in, measured_curves, 
 from rdbench.curve import Curve
 from rdbench.datasets import describe
 from rdbench.errors import RdbenchError, UsageError, closest
+from rdbench.plugins import codec_class, codec_file
 from rdbench.published import list_curves
-from rdbench.spec import get_codecs, given_settings
+from rdbench.spec import curve_of, get_codec, get_codecs, given_settings, split
 from rdbench.store import Store
 
 
@@ -146,8 +147,30 @@ def is_codec(name: str) -> bool:
 
 
 def _matching(curves: Sequence[Curve], name: str) -> list[Curve]:
+    if codec_file(name):
+        return _of_file(curves, name)
     exact = [c for c in curves if c.is_called(name) or name == _stem(c)]
     return exact or _with_settings(curves, name)
+
+
+def _of_file(curves: Sequence[Curve], name: str) -> list[Curve]:
+    """Measured curves of the codec in a file, as it is now, with the settings that ``name`` gives.
+
+    Raises:
+        RdbenchError: the file describes no codec, or has no such setting.
+    """
+    cls, given = codec_class(split(name)[0]), given_settings(name)
+
+    def is_of_file(curve: Curve) -> bool:
+        if curve.source != "measured" or curve.codec != cls.name or not curve.specs:
+            return False
+        try:
+            now = curve_of(point := get_codec(curve.specs[0], cls), point.fingerprint())
+        except RdbenchError:  # a class of the same name with other settings
+            return False
+        return now == curve.key
+
+    return [c for c in curves if is_of_file(c) and given <= set(settings_of(c))]
 
 
 def _stem(curve: Curve) -> str:

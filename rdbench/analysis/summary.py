@@ -41,7 +41,8 @@ def summarize(
         Rows with ``dataset``, ``codec``, ``setting``, how many images were measured
         (``n_measured``) of how many (``n_images``), means of ``bpp`` and of every metric, medians
         of ``encode_s`` and ``decode_s``, ``exact``, whether all samples of all images came back,
-        ``flag``, that they did or why the point cannot be believed, and ``scored``. A mean over an
+        ``flag``, that they did, that the rate is an estimate, or why the point cannot be believed,
+        and ``scored``. A mean over an
         incomplete set is None, as is all that is not known. Points of one curve follow one another,
         lowest rate first.
     """
@@ -59,6 +60,10 @@ def _row(first: Record, good: Sequence[Record], n_images: int) -> dict[str, Any]
     means = {name: mean_of_all(r.scores.get(name) for r in complete) for name in METRICS}
     means = {"bpp": mean_of_all(r.bpp for r in complete), **means}
     exact = all_exact(good)
+    flags = (
+        "estimated rate" if first.estimated else None,
+        implausible(means["bpp"], means["psnr_rgb"]) or ("lossless" if exact else None),
+    )
     return {
         "dataset": first.dataset,
         "codec": first.codec,
@@ -69,7 +74,7 @@ def _row(first: Record, good: Sequence[Record], n_images: int) -> dict[str, Any]
         "encode_s": median_known(r.encode_s for r in good),
         "decode_s": median_known(r.decode_s for r in good),
         "exact": exact,
-        "flag": implausible(means["bpp"], means["psnr_rgb"]) or ("lossless" if exact else None),
+        "flag": "; ".join(filter(None, flags)) or None,
     }
 
 

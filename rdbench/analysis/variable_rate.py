@@ -129,6 +129,7 @@ def envelope(curves: Sequence[Curve], metric: str = "psnr") -> Curve:
         curves[0],
         protocol={**curves[0].protocol, "scored": " and ".join(scored)},  # a BD-rate warns of it
         codec=" + ".join(dict.fromkeys(curve.codec for curve in curves)),
+        estimated=any(curve.estimated for curve in curves),
         label="envelope of " + ", ".join(curve.label for curve in curves),
         bpp=rates[kept],
         scores={name: scores[kept]},

@@ -13,7 +13,7 @@ from rdbench.testing import run_checks
 
 def check(
     codec: Annotated[
-        str, typer.Argument(help="Codec to check: NAME[:KEY=VALUE,...], or a .toml description.")
+        str, typer.Argument(help="Codec to check: NAME[:KEY=VALUE,...], or a .toml or .py file.")
     ],
     as_json: options.AsJson = False,
 ) -> None:

@@ -12,7 +12,7 @@ from rdbench.files import files_of_spec, output_file, write_bytes
 from rdbench.images import read_image
 from rdbench.metrics import METRICS, score
 from rdbench.rate_control import Found, encode_to
-from rdbench.spec import get_codec, spec_of
+from rdbench.spec import get_codec, require_files, spec_of
 from rdbench.types import Image
 
 
@@ -42,6 +42,7 @@ def encode(
     (spec,) = options.with_settings([codec], device=device, weights=weights)
     point = get_codec(spec)
     point.check()
+    require_files([point])
     default = image_file.with_suffix(f".{point.name}")
     file = output_file(out, default, [image_file, *files_of_spec(spec)], force)
     with progress(f"encoding {image_file.name}"):

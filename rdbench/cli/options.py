@@ -18,7 +18,7 @@ from rdbench.errors import UsageError, closest
 from rdbench.metrics import METRICS
 from rdbench.plugins import codec_class, codec_names
 from rdbench.published import list_curves
-from rdbench.spec import settings_of
+from rdbench.spec import settings_of, split
 
 REPORTS = Path("reports")
 ALL: list[Any] = []
@@ -67,7 +67,7 @@ def _target(name: str, unit: str, about: str) -> Any:
 
 _CODEC: Any = {"metavar": "SPEC", "autocompletion": codec_names}
 _DATASET: Any = {"metavar": "DATASET", "autocompletion": lambda: list(manifests())}
-_SPEC = "Codec, as NAME or NAME:KEY=VALUE,..., or a .toml description."
+_SPEC = "Codec, as NAME or NAME:KEY=VALUE,..., or a .toml or .py file."
 _IMAGES = "Data set or folder of images."
 _CURVE_FILE = "Also use this curve file: JSON, CSV, text or Markdown. Repeatable."
 
@@ -133,14 +133,14 @@ def with_settings(specs: Sequence[str], **settings: str | None) -> list[str]:
         UsageError: no codec has one of the settings.
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    known = [settings_of(codec_class(spec.partition(":")[0])).keys() for spec in specs]
+    known = [settings_of(codec_class(split(spec)[0])).keys() for spec in specs]
     for name in given:
         if not any(name in names for names in known):
             raise UsageError(f"--{name}: none of these codecs has that setting: {', '.join(specs)}")
     result = []
     for spec, names in zip(specs, known, strict=True):
         own = [f"{name}={value}" for name, value in given.items() if name in names]
-        separator = "," if ":" in spec else ":"
+        separator = "," if split(spec)[1] else ":"
         result.append(f"{spec}{separator}{','.join(own)}" if own else spec)
     return result
 

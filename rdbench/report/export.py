@@ -23,8 +23,8 @@ from rdbench.types import Record, join_spec
 if TYPE_CHECKING:
     import pandas as pd
 
-_FIRST = ("codec", "spec", "dataset", "image", "width", "height", "n_bytes", "bpp", *METRICS,
-          "encode_s", "decode_s", "exact", "error", "flag")  # fmt: skip
+_FIRST = ("codec", "spec", "dataset", "image", "width", "height", "n_bytes", "bpp", "estimated",
+          *METRICS, "encode_s", "decode_s", "exact", "error", "flag")  # fmt: skip
 
 
 def flat_row(record: Record) -> dict[str, Any]:
@@ -141,7 +141,8 @@ def _compressai(curve: Curve, by_point: Mapping[tuple[str, str], Sequence[Record
             median_known(getattr(r, column) for r in by_point[curve.dataset, spec])
             for spec in curve.specs
         ]
-    description = f"{curve.dataset}, {curve.protocol.get('scored')}, measured by rdbench"
+    measured = "estimated rate" if curve.estimated else "measured"
+    description = f"{curve.dataset}, {curve.protocol.get('scored')}, {measured} by rdbench"
     body = {
         "name": curve.label,
         "description": description,

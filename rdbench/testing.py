@@ -305,7 +305,7 @@ def _spec_round_trip(subject: _Subject) -> None:
         _require(
             again == point,
             f"the spec {text!r} makes {again!r}: annotate the fields with int, float, bool, str or "
-            "Literal",
+            "Literal, and let None replace an empty text",
         )
 
 

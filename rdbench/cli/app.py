@@ -137,7 +137,8 @@ def _add_all() -> None:
                 listing.command(name)(module.list_)
         if heading == "Learned codecs":
             for name, command in plugins("rdbench.commands"):
-                _add(name, command, heading)
+                own = getattr(getattr(command, "info", None), "rich_help_panel", None)
+                _add(name, command, own if isinstance(own, str) else heading)
     app.add_typer(listing, name="list", hidden=True)
 
 

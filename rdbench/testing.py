@@ -347,7 +347,7 @@ def _another_process_decodes_the_file(subject: _Subject) -> None:
     fix = "decode sees nothing but its bytes: put what it needs into Bitstream.data"
     subject.codec.decode(subject.bitstream.data)  # compiles, and writes caches, where any do
     started_ns = _file_time_ns()
-    data = subject.codec.encode(_image(33, 47)[::-1]).data
+    data = subject.codec.encode(_image(33, 47)[::-1].copy()).data
     # Not the codec itself: what encode left in the object would be pickled with it.
     task = _Task(subject.fresh, data, str(Path.cwd()), (started_ns, _file_time_ns()))
     expected = subject.codec.decode(data)

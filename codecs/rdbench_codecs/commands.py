@@ -20,7 +20,7 @@ from rdbench_codecs.hyperprior.codec import HyperpriorCodec, Qvrf
 from rdbench_codecs.learned import weights as files
 
 weights = typer.Typer(help="List and fetch weights of learned codecs.", no_args_is_help=True)
-new = typer.Typer(help="Start a codec of your own.", no_args_is_help=True, rich_help_panel="Manage")
+new = typer.Typer(help="Start a codec of your own.", no_args_is_help=True)
 qvrf = typer.Typer(help="Analyse and convert networks of QVRF.", no_args_is_help=True)
 
 

@@ -5,7 +5,8 @@
 
 A codec names its stages; ``rdbench timing`` times them. Stages may be nested: the time of a
 stage does not include that of the stages inside it. Names in use: ``transform``,
-``entropy parameters``, ``entropy coding``, ``copies``, ``file``.
+``entropy parameters``, ``entropy coding``, ``copies``, ``file``; of a codec in another process,
+``worker`` is its own time and ``transport`` the rest. A sweep records ``transport``.
 
 Codecs whose entropy coding depends on the scales that a network computes also tell those;
 ``rdbench consistency`` compares them between machines.

@@ -126,11 +126,12 @@ class ForeignCodec(DescribedCodec):
                 return _image(reply)
 
     def check(self) -> None:
-        """Unavailable where no worker starts."""
-        try:
-            self.definition.start().end()
-        except WorkerError as error:
-            raise Unavailable(str(error)) from None
+        """Load the codec once per process; Unavailable where that fails."""
+        if self.definition not in _facts:
+            try:
+                _loaded(self).end()
+            except WorkerError as error:
+                raise Unavailable(str(error)) from None
 
     def prepare(self) -> None:
         """Load the codec."""
@@ -138,17 +139,21 @@ class ForeignCodec(DescribedCodec):
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the codec that was loaded last is on a GPU."""
-        return bool(_told(self).get("on_gpu"))
+        """Whether the codec is on a GPU."""
+        self.check()
+        return bool(_facts[self.definition]["on_gpu"])
 
     @property
     def estimated(self) -> bool:
-        """Whether the codec only estimates its rate, once it was loaded."""
-        return bool(_told(self).get("estimated"))
+        """Whether the codec only estimates its rate."""
+        self.check()
+        return bool(_facts[self.definition]["estimated"])
 
     def versions(self) -> Mapping[str, str]:
-        """Versions of Python and of packages in the other environment, once it was started."""
-        return {f"{self.name} {name}": v for name, v in _told(self).get("versions", {}).items()}
+        """Versions of Python and of packages in the other environment."""
+        self.check()
+        versions = _facts[self.definition]["versions"]
+        return {f"{self.name} {name}": version for name, version in versions.items()}
 
     def fingerprint(self) -> str:
         """SHA-256 of what the file says of the bits, of the code, and of files in settings."""
@@ -192,8 +197,8 @@ def _is_file(value: Any) -> bool:
 _lock = threading.Lock()
 _workers: dict[ForeignCodec, Worker] = {}
 """Those kept loaded, the one used last at the end."""
-_replies: dict[ForeignCodec, dict[str, Any]] = {}
-"""What each worker said of its codec when it loaded it."""
+_facts: dict[Foreign, dict[str, Any]] = {}
+"""What a worker said of its codec when it loaded it: ``estimated``, ``on_gpu``, ``versions``."""
 
 
 def _worker(codec: ForeignCodec) -> Worker:
@@ -226,7 +231,7 @@ def _loaded(codec: ForeignCodec) -> Worker:
     reply["versions"] = {"python": worker.python} | {
         str(name): str(version) for name, version in dict(reply.get("versions", {})).items()
     }
-    _replies[codec] = reply
+    _facts[d] = reply
     return worker
 
 
@@ -237,10 +242,6 @@ def end_workers(n_kept: int = 0) -> None:
 
 
 atexit.register(end_workers)
-
-
-def _told(codec: ForeignCodec) -> dict[str, Any]:
-    return _replies.get(codec, {})
 
 
 # Replies
@@ -262,7 +263,7 @@ def _bitstream(reply: Reply) -> Bitstream:
     estimate = reply.header["estimated_bits"]
     if estimate is None:
         return Bitstream(bytes(data), segments)
-    return Bitstream(bytes(data), segments, _number(estimate))  # type: ignore[call-arg]
+    return Bitstream(bytes(data), segments, _number(estimate))
 
 
 def _segment(name: str, n_bytes: int, ideal_bits: float | None) -> Segment:

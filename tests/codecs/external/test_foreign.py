@@ -94,6 +94,8 @@ def noise(height: int = 33, width: int = 47) -> Any:
 def test_it_codes_in_another_process(tmp_path: Path) -> None:
     file = write(tmp_path, STEPS)
     codec = get_codec(f"{file}:step=16")
+    codec.check()
+    assert not foreign._workers
     bitstream = codec.encode(noise())
     assert bitstream.segments == ()
     decoded = codec.decode(bitstream.data)
@@ -101,6 +103,7 @@ def test_it_codes_in_another_process(tmp_path: Path) -> None:
     versions = {"steps python": sys.version.split()[0], "steps numpy": np.__version__}
     assert codec.versions() == versions
     assert not codec.on_gpu
+    assert not codec.estimated
     assert [getattr(p, "step") for p in get_codecs(str(file))] == [64, 16, 8]  # noqa: B009
 
 
@@ -228,8 +231,9 @@ def test_pythons_that_are_none(tmp_path: Path, python: str, reason: str) -> None
 )
 def test_classes_that_cannot_be_loaded(tmp_path: Path, code: str, reason: str) -> None:
     codec = load(write(tmp_path, STEPS, code))()
-    with pytest.raises(Unavailable, match=reason):
-        codec.prepare()
+    for use in (codec.prepare, codec.check):
+        with pytest.raises(Unavailable, match=reason):
+            use()
     assert not foreign._workers
 
 
@@ -278,6 +282,11 @@ def images(folder: Path, first_samples: list[int]) -> Path:
 
 def require_good(record: Record) -> None:
     assert record.error is None
+    assert record.encode_s
+    assert record.decode_s
+    transport_s = record.provenance["transport_s"]
+    assert 0 < transport_s["encode"] < record.encode_s
+    assert 0 < transport_s["decode"] < record.decode_s
     assert record.exact
     assert record.n_bytes == 4 + 16 * 16 * 3
 

@@ -1,14 +1,14 @@
 """my-codec: a class with the methods of CompressAI's models, compress and decompress.
 
-Its transforms are the 8x8 discrete cosine transform, as convolutions; its entropy coder is zlib.
+Its transforms are the 8x8 discrete cosine transform, as convolutions; its entropy coder is bz2.
 Replace them with your network. Then run
 
     rdbench check FILE
     rdbench run --codec FILE --codec jpeg --dataset sample
 """
 
+import bz2
 import struct
-import zlib
 from typing import Any
 
 import torch
@@ -33,7 +33,7 @@ class MyCodec(nn.Module):
     """
 
     name = "my-codec"
-    title = "8x8 DCT as convolutions, zlib"
+    title = "8x8 DCT as convolutions, bz2"
     rate_parameters = ("step",)
     ladder_values = (0.64, 0.32, 0.16, 0.08, 0.04)  # rising rate
 
@@ -55,12 +55,12 @@ class MyCodec(nn.Module):
             latent. All of them count as rate, and so does the size of the image.
         """
         symbols = torch.round(self.g_a(x - 0.5) / self.step).to(torch.int16)
-        data = zlib.compress(symbols.cpu().numpy().astype("<i2").tobytes(), 9)
+        data = bz2.compress(symbols.cpu().numpy().astype("<i2").tobytes())
         return {"strings": [[STEP.pack(self.step) + data]], "shape": tuple(symbols.shape[2:])}
 
     def decompress(self, strings: list[list[bytes]], shape: tuple[int, int]) -> dict[str, Tensor]:
         """Decode what compress returned, using nothing else."""
         (step,) = STEP.unpack_from(strings[0][0])
-        data = bytearray(zlib.decompress(strings[0][0][STEP.size :]))
+        data = bytearray(bz2.decompress(strings[0][0][STEP.size :]))
         symbols = torch.frombuffer(data, dtype=torch.int16).reshape(1, 192, *shape)
         return {"x_hat": self.g_s(symbols * step) + 0.5}

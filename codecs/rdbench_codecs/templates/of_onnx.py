@@ -1,4 +1,4 @@
-"""my-codec: an encoder and a decoder as ONNX networks; their latent is compressed with zlib.
+"""my-codec: an encoder and a decoder as ONNX networks; their latent is compressed with bz2.
 
     rdbench check FILE
     rdbench run --codec 'FILE:encoder=enc.onnx,decoder=dec.onnx' --dataset sample
@@ -8,8 +8,8 @@ Without the settings encoder and decoder two functions of NumPy take their place
 works before you have networks. ONNX files need `pip install onnxruntime`.
 """
 
+import bz2
 import struct
-import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +29,7 @@ class MyCodec(Codec):
     """One operating point. Its fields are its settings."""
 
     name: ClassVar[str] = "my-codec"
-    title: ClassVar[str] = "ONNX networks, zlib"
+    title: ClassVar[str] = "ONNX networks, bz2"
     rate_parameters: ClassVar[tuple[str, ...]] = ("step",)
     ladder_values: ClassVar[tuple[float, ...]] = (0.32, 0.16, 0.08, 0.04, 0.02)  # rising rate
 
@@ -58,7 +58,7 @@ class MyCodec(Codec):
         latent = run(self.encoder, x) if self.encoder else averages(x)
         symbols = np.rint(latent / self.step).clip(-32768, 32767).astype("<i2")
         header = HEADER.pack(MARKER, height, width, *symbols.shape[1:], self.step)
-        payload = zlib.compress(symbols.tobytes(), 9)  # replace it with your entropy coder
+        payload = bz2.compress(symbols.tobytes())  # replace it with your entropy coder
         segments = Segment("header", len(header)), Segment("latent", len(payload))
         return Bitstream(header + payload, segments)
 
@@ -66,8 +66,8 @@ class MyCodec(Codec):
         """Decode, using nothing but the bytes: all that encode chose must be in them."""
         try:
             marker, height, width, *shape, step = HEADER.unpack_from(data)
-            symbols = np.frombuffer(zlib.decompress(data[HEADER.size :]), "<i2").reshape(1, *shape)
-        except (struct.error, zlib.error, ValueError) as error:
+            symbols = np.frombuffer(bz2.decompress(data[HEADER.size :]), "<i2").reshape(1, *shape)
+        except (struct.error, OSError, ValueError) as error:
             raise BitstreamError(f"not a my-codec file, or cut short: {error}") from None
         if marker != MARKER or not symbols.size:
             raise BitstreamError("not a my-codec file")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -69,7 +69,7 @@ def save(path: Path, baseline: str, n: int, m: int) -> Path:
 
 @pytest.mark.parametrize("baseline", BASELINES)
 @settings(
-    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     n=st.integers(1, 34),
@@ -77,6 +77,8 @@ def save(path: Path, baseline: str, n: int, m: int) -> Path:
     table_size=st.sampled_from([0, 5, 900]),
     is_old=st.booleans(),
 )
+@example(n=5, m=7, table_size=900, is_old=True)
+@example(n=7, m=5, table_size=0, is_old=False)
 def test_any_width_loads_from_every_form_of_file(
     baseline: str, n: int, m: int, table_size: int, is_old: bool, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ class Tensors(nn.Module):
         assert not self.training
         assert not torch.is_grad_enabled()
         self.calls.append(tuple(x.shape))
+        self.corner = x[0, :, -1, -1]
         data = (x * 255).round().byte().numpy().tobytes()
         return {"strings": [[data[:7]], [data[7:]]], "shape": x.shape[2:]}
 
@@ -73,6 +74,7 @@ def test_a_tensor_codec_is_prepared_padded_and_cropped():
     adapted = adapt(codec)
     encoded = adapted.encode(IMAGE)
     assert codec.calls == ["update", (1, 3, 128, 64)]
+    assert np.array_equal(codec.corner * 255, IMAGE[-1, -1])
     assert np.array_equal(np.rint(adapted.decode(encoded.data) * 255), IMAGE)
     assert not adapted.estimated
     assert not adapted.on_gpu
@@ -121,7 +123,7 @@ def test_nested_strings_and_shapes_come_back(shape, strings):
 
 
 class WithTables(Tensors):
-    """Its tables are there, as those of a model that was loaded from a file."""
+    """Has its tables, like a model that was loaded from a file."""
 
     def __init__(self):
         super().__init__()
@@ -292,6 +294,12 @@ def test_modules_next_to_the_file_belong_to_it(tmp_path):
     second = load_class(path)
     assert sys.modules[second.__module__].part_of_mine.value == 2
     assert sys.path[0] != str(tmp_path)
+
+
+def test_a_wrong_module_next_to_the_file_is_named(tmp_path):
+    path = write(tmp_path, mine="import broken_part\n" + CODEC, broken_part="x = 1\ndef (")
+    with pytest.raises(CodecFileError, match=r"broken_part\.py, line 2: SyntaxError"):
+        load_class(path)
 
 
 def test_two_modules_of_one_name_are_never_confused(tmp_path):

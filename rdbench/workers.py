@@ -97,10 +97,7 @@ def in_process(threads: int) -> Iterator[MapTasks]:
     before = cv2.getNumThreads()
     cv2.setNumThreads(threads)
     try:
-        with (
-            threadpool_limits(threads),
-            _environment(dict.fromkeys(THREAD_VARIABLES, str(threads))),
-        ):
+        with threadpool_limits(threads), _environment(variables):
             yield map_tasks
     finally:
         cv2.setNumThreads(before)

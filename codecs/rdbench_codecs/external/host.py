@@ -3,6 +3,7 @@
 docs/worker_protocol.md describes the messages.
 """
 
+import fcntl
 import json
 import math
 import os
@@ -13,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ _MOST_BANNER = 1 << 16
 _LIMITS = Limits(1 << 40)  # a codec may fetch weights of any size; what it prints is limited
 _LOOK_EVERY_MS = 1000
 _EXIT_S = 5.0
+_PIPE_BYTES = 1 << 20  # fewer changes between host and worker than 64 KiB
 
 
 class CodecError(Exception):
@@ -82,6 +84,8 @@ class Worker:
             self._to = stack.enter_context(self._process.stdin).fileno()
             self._from = stack.enter_context(self._process.stdout).fileno()
             os.set_blocking(self._to, False)
+            for pipe in (self._to, self._from):
+                _enlarge(pipe)
             self.python = self._hello()
             self.end = stack.pop_all().close
 
@@ -207,3 +211,10 @@ class Worker:
     def _error(self, what: str) -> WorkerError:
         """What happened, and the end of what the worker printed in this call."""
         return WorkerError(f"{self._name}: {what}: {tail(self._folder.printed())}")
+
+
+def _enlarge(pipe: int) -> None:
+    """Give a pipe a larger buffer, where the system has one."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # over the user's limit for all pipes
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -143,9 +143,7 @@ def test_variables_of_this_python_stay_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     code = CODEC + "import os\nassert 'PYTHONPATH' not in os.environ\n"
-    code += "assert os.environ['OMP_NUM_THREADS'] == '3'\n"
     load(write(tmp_path, STEPS, code))().prepare()
 
 
@@ -344,6 +342,33 @@ def test_nothing_outlives_a_killed_driver(tmp_path: Path, tag: str, temporary: P
     with Store(tmp_path / "out") as store:
         (record,) = store.records()
     require_good(record)
+
+
+@LINUX
+def test_a_worker_in_a_container_leaves_with_its_host(tmp_path: Path, tag: str) -> None:
+    """A container is no child of the host: what it runs must notice the end of its input."""
+    client = tmp_path / "client"
+    inside = f"cd / && exec {sys.executable} $1 {tag}"
+    client.write_text(f"#!/bin/sh\ncat | env -i setsid sh -c '{inside}' sh $1 | cat")
+    client.chmod(0o755)
+    code = CODEC.replace('print("printed")', "import time; time.sleep(600)")
+    keys = STEPS | {"python": "{here}/client", "timeout_s": 5}
+    codec = load(write(tmp_path, keys, code))()
+    codec.prepare()
+    assert sleepers(tag)
+    with pytest.raises(WorkerError, match="was stopped after 5 s"):
+        codec.encode(noise())
+    wait_for(lambda: not sleepers(tag))
+
+
+def test_the_number_of_threads_reaches_a_worker(tmp_path: Path) -> None:
+    line = "import os; assert os.environ['OMP_NUM_THREADS'] == '3'"
+    code = CODEC.replace('print("printed")', line)
+    (record,) = run(
+        f"{write(tmp_path, STEPS, code)}:step=8", str(images(tmp_path / "i", [0])),
+        tmp_path / "out", threads=3,
+    ).records  # fmt: skip
+    assert record.error is None
 
 
 def test_a_worker_that_dies_between_calls_is_replaced(tmp_path: Path) -> None:

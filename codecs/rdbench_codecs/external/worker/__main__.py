@@ -9,7 +9,7 @@ messages. It needs Python 3.7 and numpy, and ends when its input does.
 import json
 import os
 import platform
-import queue
+import select
 import struct
 import sys
 import threading
@@ -79,13 +79,12 @@ def main() -> None:
     """Serve one request after the other."""
     source, target = take_streams()
     import_interfaces()
-    requests = queue.Queue()  # type: queue.Queue[Message]
-    threading.Thread(target=listen, args=(source, requests), daemon=True).start()
+    threading.Thread(target=leave_with_host, args=(source.fileno(),), daemon=True).start()
     version = platform.python_version()
     send(target, {"protocol": PROTOCOL, "python": version, "pid": os.getpid()}, [])
     own, service = os.getpid(), Service()
     while True:
-        request, blobs = requests.get()
+        request, blobs = receive(source)
         try:
             reply, data = getattr(service, request["call"])(request, blobs)
         except BaseException as error:  # sys.exit() too: the next image may be coded
@@ -114,29 +113,28 @@ def import_interfaces() -> None:
     del sys.modules["interfaces"], sys.path[0]
 
 
-def listen(source: BinaryIO, requests: "queue.Queue[Message]") -> None:
-    """Read requests. When the host is gone, end at once, whatever the codec is doing."""
-    try:
-        while True:
-            requests.put(receive(source))
-    except EOFError:
-        os._exit(0)
+def leave_with_host(descriptor: int) -> None:
+    """End this process when the host is gone, whatever the codec is doing."""
+    poll = select.poll()
+    poll.register(descriptor, 0)  # no event but the end
+    poll.poll()
+    os._exit(0)
 
 
 def receive(source: BinaryIO) -> Message:
     """Read one message."""
     if bytes(read(source, len(MAGIC))) != MAGIC:
-        raise EOFError
+        raise ValueError("not a message of the protocol")
     (length,) = LENGTH.unpack(read(source, LENGTH.size))
     header = json.loads(read(source, length).decode())
     return header, [read(source, n_bytes) for n_bytes in header["blobs"]]
 
 
 def read(source: BinaryIO, n_bytes: int) -> bytearray:
-    """Read so many bytes; EOFError where the stream ends before."""
+    """Read so many bytes; where the stream ends before, so does this process."""
     data = bytearray(n_bytes)
     if source.readinto(data) != n_bytes:  # type: ignore[attr-defined]
-        raise EOFError
+        sys.exit(0)
     return data
 
 

@@ -67,7 +67,7 @@ def test_existing_files_are_kept(kind: str, tmp_path: Path) -> None:
         (("jpeg",), "'jpeg' is a registered codec; choose another name"),
         (("a b",), "'a b' cannot name a codec"),
         (("../up",), "cannot name a codec"),
-        (("true",), "a class cannot be named True"),
+        (("true", "--kind", "compressai"), "a class cannot be named True"),
         (("codec",), "a class cannot be named Codec"),
         (("mine", "--kind", "onyx"), "no kind of codec is named 'onyx'; there are: class, compr"),
     ],

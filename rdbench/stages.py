@@ -5,7 +5,8 @@
 
 A codec names its stages; ``rdbench timing`` times them. Stages may be nested: the time of a
 stage does not include that of the stages inside it. Names in use: ``transform``,
-``entropy parameters``, ``entropy coding``, ``copies``, ``file``.
+``entropy parameters``, ``entropy coding``, ``copies``, ``file``; of a codec in another process,
+``worker`` is its own time and ``transport`` the rest. A sweep records ``transport``.
 
 Codecs whose entropy coding depends on the scales that a network computes also tell those;
 ``rdbench consistency`` compares them between machines.
@@ -32,6 +33,13 @@ def stage(name: str) -> AbstractContextManager[None]:
     if watch is None or watch.thread != threading.get_ident():
         return _IDLE
     return watch.stage(name)
+
+
+def tell_seconds(name: str, seconds: float) -> None:
+    """Give a stage time that another process measured, out of that of the current stage."""
+    watch = _watch
+    if watch is not None and watch.thread == threading.get_ident():
+        watch.tell_seconds(name, seconds)
 
 
 @contextmanager
@@ -74,6 +82,12 @@ class Stopwatch:
         finally:
             self._turn()
             self._open.pop()
+
+    def tell_seconds(self, name: str, seconds: float) -> None:
+        """Take time from the innermost stage and give it to another."""
+        self.seconds[name] += seconds
+        if self._open:
+            self.seconds[self._open[-1]] -= seconds
 
     def _turn(self) -> None:
         """Give the time since the last turn to the innermost stage."""

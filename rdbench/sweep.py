@@ -22,6 +22,7 @@ from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.images import read_image
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
 from rdbench.spec import Identity, get_codecs, identified
+from rdbench.stages import listen
 from rdbench.store import Key, Store
 from rdbench.types import Codec, Image, Reconstruction, Record
 from rdbench.workers import check_settings, workers
@@ -199,21 +200,19 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
     """
     results: dict[str, Any] = {}
     bitstream = None
+    transport_s: dict[str, float] = {}
     try:
         image = _read(task.file)
         _prepare(task.codec)
-        started = time.perf_counter()
-        bitstream = task.codec.encode(image)
+        bitstream, encode_s, transport_s["encode"] = _timed(task.codec.encode, image)
         results |= {
-            "encode_s": time.perf_counter() - started,
+            "encode_s": encode_s,
             "n_bytes": bitstream.n_bytes,
             "segments": bitstream.segments,
             "bitstream_sha256": hashlib.sha256(bitstream.data).hexdigest(),
         }
         decoder = replace(task.codec)  # type: ignore[type-var]
-        started = time.perf_counter()
-        decoded = decoder.decode(bitstream.data)
-        decode_s = time.perf_counter() - started
+        decoded, decode_s, transport_s["decode"] = _timed(decoder.decode, bitstream.data)
         if task.codec.lossless:
             _require_equal(image, decoded)
         results |= {"scores": score(image, decoded, task.protocol), "decode_s": decode_s}
@@ -221,7 +220,19 @@ def measure(task: Task) -> tuple[Record, bytes | None]:
             results |= {"encode_s": None, "decode_s": None}
     except Exception as error:
         results["error"] = reason(error)
-    return _record(task, results), bitstream.data if bitstream else None
+    record = _record(task, results)
+    if any(transport_s.values()):
+        record = replace(record, provenance={**record.provenance, "transport_s": transport_s})
+    return record, bitstream.data if bitstream else None
+
+
+def _timed(call: Callable[[Any], Any], value: Any) -> tuple[Any, float, float]:
+    """What a call returns, its seconds, and those of them that moving data to a process took."""
+    with listen() as watch:
+        started = time.perf_counter()
+        result = call(value)
+        seconds = time.perf_counter() - started
+    return result, seconds, watch.seconds["transport"]
 
 
 def _require_equal(image: Image, decoded: Reconstruction) -> None:

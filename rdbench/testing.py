@@ -5,23 +5,35 @@
     def test_my_codec() -> None:
         check_codec("my-codec")          # or an operating point: check_codec(MyCodec(step=8))
 
-``rdbench check my-codec`` prints the same checks as a table. They need no test framework.
+``rdbench check my-codec`` prints the same checks as a table. They need no test framework. One check
+decodes in a process of its own, so a script that calls them needs ``if __name__ == "__main__":``.
 """
 
 import dataclasses
+import itertools
+import os
 import pickle
+import signal
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from functools import cache, cached_property
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from rdbench.errors import BitstreamError, EncoderError, RdbenchError, UsageError
 from rdbench.plugins import codec_class, codec_names
 from rdbench.spec import get_codec, get_codecs, spec_of
 from rdbench.types import Bitstream, Codec, Image, Reconstruction, Weights
+from rdbench.workers import do, unpickled
 
 Status = Literal["pass", "fail", "skip"]
 
@@ -32,6 +44,10 @@ _FEW_SIZES = ((1, 1), (33, 47))
 _SLOW_S = 0.5
 _LEAST_DB = 14.0
 """PSNR that any trained codec reaches on the test image at the middle of its ladder."""
+_SAME_DB = 40.0
+"""PSNR between decodings of one file that differ by nothing but the rounding of other threads."""
+_OTHER_ORDER_DB = 1.0
+"""By how much another order of the channels fits better where they were exchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +162,88 @@ def _image(height: int, width: int) -> Image:
     return pixels.round().clip(0, 255).astype(np.uint8)
 
 
-def _psnr_db(image: Image, decoded: Reconstruction) -> float:
-    levels = decoded * 255.0 if decoded.dtype == np.float32 else decoded.astype(float)
-    return float(10 * np.log10(255**2 / max(np.mean((levels - image) ** 2), 1e-10)))
+def _levels(image: Reconstruction) -> npt.NDArray[np.float64]:
+    """Samples from 0 to 255."""
+    return image.astype(np.float64) * (255.0 if image.dtype == np.float32 else 1.0)
+
+
+def _psnr_db(image: Reconstruction, decoded: Reconstruction) -> float:
+    error = np.mean((_levels(decoded) - _levels(image)) ** 2)
+    return float(10 * np.log10(255**2 / max(float(error), 1e-10)))
+
+
+def _are_alike(one: Reconstruction, other: Reconstruction) -> bool:
+    """Whether two images differ by less than half a level of 255 everywhere."""
+    if one.shape != other.shape:
+        return False
+    return bool(np.abs(_levels(one) - _levels(other)).max() <= 0.5)
+
+
+class _Task(NamedTuple):
+    """What another process is to decode.
+
+    Attributes:
+        folder: working folder, for paths among the codec's settings.
+        encode_ns: when encode started and ended, by the clock of file systems.
+    """
+
+    codec: Codec
+    data: bytes
+    folder: str
+    encode_ns: tuple[int, int]
+
+
+def _decode_alone(task: _Task) -> Reconstruction | str:
+    """Decode in this process, which has encoded no image; the image, or what went wrong."""
+    os.chdir(task.folder)
+    opened = _watch_files()
+    opened.clear()
+    try:
+        found: Reconstruction | str = task.codec.decode(task.data)
+    except BaseException as error:  # SystemExit, too, is an error of the codec
+        found = f"decode fails in another process ({type(error).__name__}: {error})"
+    for path in tuple(opened):
+        with suppress(OSError, ValueError):
+            if task.encode_ns[0] <= Path(path).stat().st_mtime_ns <= task.encode_ns[1]:
+                return f"decode reads {path}, which encode wrote"
+    return found
+
+
+@cache
+def _watch_files() -> list[str]:
+    """A list to which this process adds every file that Python code opens, from now on."""
+    opened: list[str] = []
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str):
+            opened.append(arguments[0])
+
+    sys.addaudithook(note)
+    return opened
+
+
+@cache
+def _decoding_process() -> ProcessPoolExecutor:
+    """The process that decodes for this one, until this one ends; it encodes nothing."""
+    ignore_ctrl_c = (signal.SIGINT, signal.SIG_IGN)
+    return ProcessPoolExecutor(1, get_context("spawn"), signal.signal, ignore_ctrl_c)
+
+
+def _in_decoding_process(function: Callable[[Any], Any], task: Any) -> Any:
+    """The result, or the error where the task cannot be unpickled or the process died."""
+    try:
+        return unpickled(_decoding_process().submit(do, pickle.dumps((function, task))).result())
+    except BrokenExecutor as error:
+        _decoding_process.cache_clear()
+        return error
+    except Exception as error:  # pickling raises what the codec's class raises
+        return error
+
+
+def _file_time_ns() -> int:
+    """Now, by the clock that file systems use, which is coarser than that of `time`."""
+    with tempfile.NamedTemporaryFile() as file:
+        return os.fstat(file.fileno()).st_mtime_ns
 
 
 def _name_and_title(subject: _Subject) -> None:
@@ -210,7 +305,7 @@ def _spec_round_trip(subject: _Subject) -> None:
         _require(
             again == point,
             f"the spec {text!r} makes {again!r}: annotate the fields with int, float, bool, str or "
-            "Literal",
+            "Literal, and let None replace an empty text",
         )
 
 
@@ -247,6 +342,32 @@ def _versions_and_weights(subject: _Subject) -> None:
     )
 
 
+def _another_process_decodes_the_file(subject: _Subject) -> None:
+    """Nothing but the bytes leads from the encoder to the decoder."""
+    fix = "decode sees nothing but its bytes: put what it needs into Bitstream.data"
+    subject.codec.decode(subject.bitstream.data)  # compiles, and writes caches, where any do
+    started_ns = _file_time_ns()
+    data = subject.codec.encode(_image(33, 47)[::-1].copy()).data
+    # Not the codec itself: what encode left in the object would be pickled with it.
+    task = _Task(subject.fresh, data, str(Path.cwd()), (started_ns, _file_time_ns()))
+    expected = subject.codec.decode(data)
+    found = _in_decoding_process(_decode_alone, task)
+    if isinstance(found, BrokenExecutor):
+        raise AssertionError(
+            "the process that decodes died: find out why decode ends it (in a script of your own, "
+            "call the checks under `if __name__ == '__main__':`)"
+        )
+    if isinstance(found, Exception):
+        _require(_are_alike(subject.fresh.decode(data), expected), f"a copy does not decode; {fix}")
+        raise _Skip(
+            f"another process cannot load the codec ({found}); so --jobs does not work with it: "
+            "define its class in a module"
+        )
+    _require(not isinstance(found, str), f"{found}; {fix}")
+    same = found.shape == expected.shape and _psnr_db(found, expected) > _SAME_DB
+    _require(same, f"another process decodes another image; {fix}")
+
+
 def _round_trip_at_every_size(subject: _Subject) -> None:
     for height, width in _FEW_SIZES if subject.is_slow else SIZES:
         size, image = f"{width}x{height} pixels", _image(height, width)
@@ -255,7 +376,7 @@ def _round_trip_at_every_size(subject: _Subject) -> None:
         except EncoderError as error:  # the codec says that it cannot encode that size
             _require(bool(str(error)), "an EncoderError without a message: say why")
             continue
-        decoded = subject.fresh.decode(bitstream.data)
+        decoded = subject.codec.decode(bitstream.data)
         shape, kind = decoded.shape, decoded.dtype
         _require(type(bitstream.data) is bytes, f"{size}: Bitstream.data must be bytes")
         failure = f"{size} came back with shape {shape}: store the size in the bitstream"
@@ -269,7 +390,15 @@ def _round_trip_at_every_size(subject: _Subject) -> None:
 def _the_same_image_comes_back(subject: _Subject) -> None:
     if not subject.is_trained:
         raise _Skip("random weights")
-    image, decoded = _image(33, 47), subject.fresh.decode(subject.bitstream.data)
+    image, decoded = _image(33, 47), subject.codec.decode(subject.bitstream.data)
+    if decoded.shape != image.shape:
+        raise _Skip("an image of another size comes back")
+    order = _best_order_of_channels(image, decoded)
+    _require(
+        order == "RGB",
+        f"the channels come back as {order}: images are RGB; libraries such as OpenCV want BGR, so "
+        "convert with image[..., ::-1] before encoding and after decoding",
+    )
     _require(
         not subject.codec.lossless or bool(np.array_equal(image, decoded)),
         "the codec is lossless, but samples changed: correct it, or leave `lossless` False",
@@ -277,8 +406,19 @@ def _the_same_image_comes_back(subject: _Subject) -> None:
     quality_db = _psnr_db(image, decoded)
     _require(
         quality_db > _LEAST_DB,
-        f"another image comes back ({quality_db:.1f} dB): check the order of axes and channels",
+        f"another image comes back ({quality_db:.1f} dB): check the order of axes and the range of "
+        "values",
     )
+
+
+def _best_order_of_channels(image: Image, decoded: Reconstruction) -> str:
+    """Names of the channels in the order in which ``decoded`` fits best; RGB unless it is clear."""
+    order = "RGB"
+    best_db = max(_LEAST_DB, _psnr_db(image, decoded) + _OTHER_ORDER_DB)
+    for axes in itertools.permutations(range(3)):
+        if (quality_db := _psnr_db(image[..., axes], decoded)) > best_db:
+            order, best_db = "".join("RGB"[axis] for axis in axes), quality_db
+    return order
 
 
 def _segments_sum_to_the_file(subject: _Subject) -> None:
@@ -297,6 +437,7 @@ def _same_image_same_bytes(subject: _Subject) -> None:
     view = large[3:36, 5:52]  # neither contiguous nor writable, as callers may have it
     view.flags.writeable = False
     before = view.copy()
+    subject.codec.encode(before)  # what a codec keeps from the image before has its own check
     first = subject.codec.encode(view).data
     _require(bool(np.array_equal(before, view)), "encode changed its image; work on a copy")
     _require(
@@ -304,6 +445,22 @@ def _same_image_same_bytes(subject: _Subject) -> None:
         "the same image gives other bytes the second time, or from a view of a larger array: "
         "fix threads and seeds, and do not depend on the memory layout",
     )
+
+
+def _the_order_of_images_does_not_matter(subject: _Subject) -> None:
+    fix = "keep nothing between images: no module variable, class attribute or file"
+    codec, image, other = subject.codec, _image(33, 47), 255 - _image(33, 47)[:, ::-1]
+    data = codec.encode(image).data
+    decoded = codec.decode(data)
+    other_data = codec.encode(other).data
+    failure = f"decode gives another image after another image was encoded; {fix}"
+    _require(_are_alike(codec.decode(data), decoded), failure)
+    codec.decode(other_data)
+    failure = f"decode gives another image after another file was decoded; {fix}"
+    _require(_are_alike(codec.decode(data), decoded), failure)
+    codec.encode(other)
+    failure = f"encode gives other bytes after another image was encoded; {fix}"
+    _require(codec.encode(image).data == data, failure)
 
 
 def _rate_rises_along_the_ladder(subject: _Subject) -> None:
@@ -356,10 +513,12 @@ _CHECKS: tuple[Callable[[_Subject], None], ...] = (
     _spec_round_trip,
     _impossible_settings,
     _versions_and_weights,
+    _another_process_decodes_the_file,
     _round_trip_at_every_size,
     _the_same_image_comes_back,
     _segments_sum_to_the_file,
     _same_image_same_bytes,
+    _the_order_of_images_does_not_matter,
     _rate_rises_along_the_ladder,
     _broken_bytes_are_refused,
 )

@@ -9,13 +9,14 @@ import dataclasses
 import datetime
 import functools
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -29,6 +30,9 @@ from rdbench.store import Store
 from rdbench.sweep import machine, remember
 from rdbench.types import Codec, CurveKey, WeightsKind, from_json, with_weights
 from rdbench.workers import processes
+
+if TYPE_CHECKING:
+    import psutil
 
 BUSY = 0.1
 """Number of cores in use by other processes above which a machine is too busy to time on."""
@@ -376,17 +380,28 @@ def _cores() -> list[int]:
 
 
 def _peak_memory_bytes() -> int:
-    """Return the peak memory of this process, or of a program that it ran."""
+    """Return the peak memory of this process, or of a program that it ran or runs."""
     import resource
+
+    import psutil
 
     users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     peak = max(resource.getrusage(who).ru_maxrss for who in users)
-    return peak * (1 if sys.platform == "darwin" else 1024)
+    running = (_memory_bytes(child) for child in psutil.Process().children(recursive=True))
+    return max(peak * (1 if sys.platform == "darwin" else 1024), *running, 0)
+
+
+def _memory_bytes(process: "psutil.Process") -> int:
+    """Return the peak memory of a running process; where that is not known, what it has now."""
+    status = Path(f"/proc/{process.pid}/status")
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text() if status.exists() else "")
+    return 1024 * int(peak[1]) if peak else int(process.memory_info().rss)
 
 
 def _gpu() -> dict[str, Any]:
     """Name of the GPU, and the most memory allocated on it."""
-    import torch
-
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return {"device": "GPU of another process", "peak_gpu_bytes": None}
     peak = int(torch.cuda.max_memory_allocated())
     return {"device": str(torch.cuda.get_device_name()), "peak_gpu_bytes": peak}

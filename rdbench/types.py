@@ -426,7 +426,8 @@ class Record:
             for estimates.
         timed_alone: True where nothing else of this sweep ran meanwhile.
         bitstream_sha256: names the kept bitstream.
-        provenance: versions, machine, command, settings of the run.
+        provenance: versions, machine, command, settings of the run; ``transport_s``, what of
+            encode_s and decode_s went to moving data to the process of the codec and back.
         created: when, ISO 8601, UTC.
         error: None, or why this record failed.
     """

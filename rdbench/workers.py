@@ -93,10 +93,11 @@ def in_process(threads: int) -> Iterator[MapTasks]:
                 result = _as_error(error)
             yield task, result
 
+    variables = dict.fromkeys(THREAD_VARIABLES, str(threads))  # for processes that codecs start
     before = cv2.getNumThreads()
     cv2.setNumThreads(threads)
     try:
-        with threadpool_limits(threads):
+        with threadpool_limits(threads), _environment(variables):
             yield map_tasks
     finally:
         cv2.setNumThreads(before)

@@ -1,5 +1,8 @@
-"""Commands of the learned codecs: ``rdbench weights`` and ``rdbench qvrf``."""
+"""Commands of the codecs: ``rdbench new``, ``rdbench weights`` and ``rdbench qvrf``."""
 
+import keyword
+import re
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +13,84 @@ from rdbench.cli import options
 from rdbench.cli.console import Verbosity, print_rows, progress, say
 from rdbench.columns import Column, plain
 from rdbench.errors import UsageError
-from rdbench.files import files_of_spec, output_file, write_figure
-from rdbench.plugins import codec_class
+from rdbench.files import files_of_spec, output_file, output_files, write_figure, write_text
+from rdbench.plugins import codec_class, codec_names
 from rdbench.spec import get_codec
 from rdbench_codecs.hyperprior.codec import HyperpriorCodec, Qvrf
 from rdbench_codecs.learned import weights as files
 
 weights = typer.Typer(help="List and fetch weights of learned codecs.", no_args_is_help=True)
+new = typer.Typer(help="Start a codec of your own.", no_args_is_help=True)
 qvrf = typer.Typer(help="Analyse and convert networks of QVRF.", no_args_is_help=True)
+
+
+TEMPLATES = {
+    "class": (".py",),
+    "compressai": (".py",),
+    "onnx": (".py",),
+    "command": (".toml", ".py"),
+    "foreign": (".toml", ".py"),
+}
+"""Kinds of codecs that `new_codec` starts: suffixes of the files, that of the codec first."""
+
+_KIND = (
+    "What to start from: class (a Python class), compressai (a class like CompressAI's models), "
+    "onnx (ONNX networks), command (two programs), foreign (a class in another Python environment)."
+)
+
+
+@new.command("codec")
+def new_codec(
+    name: Annotated[str, typer.Argument(help="Name of the codec and of its files.")],
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help=_KIND, autocompletion=lambda: list(TEMPLATES))
+    ] = "class",
+    out: Annotated[Path, options.out("Folder to write to.")] = Path(),
+    force: options.Force = False,
+) -> None:
+    """Write a small codec that works, to replace with your own.
+
+    It passes `rdbench check` as it is. The next commands are printed.
+
+    Example: rdbench new codec mine --kind compressai
+    """
+    suffixes = TEMPLATES.get(kind)
+    if suffixes is None:
+        raise UsageError(f"no kind of codec is named {kind!r}; there are: {', '.join(TEMPLATES)}")
+    class_name = _class_name(name)
+    spec = f"{name}.toml" if ".toml" in suffixes else f"{name}.py:{class_name}"
+    words = {
+        "my-codec": name, "MyCodec": class_name, "MODULE": name, "FILE": spec,
+        "PYTHON": sys.executable,
+    }  # fmt: skip
+    files = {out / f"{name}{suffix}": _template(f"{kind}{suffix}", words) for suffix in suffixes}
+    output_files(files, force=force)
+    for path, text in files.items():
+        write_text(path, text)
+        typer.echo(str(path))
+    codec = out / spec
+    say(f"Check it:   rdbench check {codec}")
+    say(f"Measure it: rdbench run --codec {codec} --codec jpeg --dataset sample")
+
+
+def _class_name(name: str) -> str:
+    """The name of a codec as the name of a class."""
+    if not re.fullmatch(r"[A-Za-z]\w*(-\w+)*", name, re.ASCII):
+        raise UsageError(
+            f"{name!r} cannot name a codec; use a letter, then letters, digits, - and _"
+        )
+    if name in codec_names():
+        raise UsageError(f"{name!r} is a registered codec; choose another name")
+    return "".join(word[:1].upper() + word[1:] for word in re.split("[-_]", name))
+
+
+def _template(file: str, words: dict[str, str]) -> str:
+    """The text of a template with other words in it."""
+    text = (Path(__file__).parent / "templates" / f"of_{file}").read_text()
+    class_name = words["MyCodec"]
+    if keyword.iskeyword(class_name) or re.search(rf"\b{class_name}\b", text):
+        raise UsageError(f"a class cannot be named {class_name} in this file; choose another name")
+    return re.sub("|".join(words), lambda word: words[word[0]], text)
 
 
 def _bundled_names() -> list[str]:

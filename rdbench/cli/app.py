@@ -22,7 +22,7 @@ HEADINGS = {
     "Measure": "run match encode decode timing complexity latents",
     "Compare": "bdrate board plot tables report audit variable-rate-penalty",
     "Papers": "reproduce anchor cite",
-    "Learned codecs": "train",  # where packages add theirs
+    "Codecs": "train",  # where packages add theirs
     "Manage": "codecs datasets curves metrics export rescore verify check consistency doctor",
 }
 """Commands by the heading they have in ``rdbench --help``.
@@ -135,7 +135,7 @@ def _add_all() -> None:
             _add(name, getattr(module, "app", None) or getattr(module, function), heading)
             if name in LISTS:
                 listing.command(name)(module.list_)
-        if heading == "Learned codecs":
+        if heading == "Codecs":
             for name, command in plugins("rdbench.commands"):
                 _add(name, command, heading)
     app.add_typer(listing, name="list", hidden=True)

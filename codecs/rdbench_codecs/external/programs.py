@@ -102,9 +102,10 @@ def find_program(names: Sequence[str], folder: str | None, remedy: str) -> Path:
 class PrivateFolder:
     """A folder for the files of one task, and the programs run in it."""
 
-    def __init__(self, path: Path, watcher: IO[bytes]) -> None:
+    def __init__(self, path: Path, watcher: IO[bytes], log: IO[bytes]) -> None:
         self.path = path
         self._watcher = watcher
+        self._log = log  # opened for appending: it can be emptied while a program writes
 
     def run(self, command: Sequence[str | Path], timeout_s: float, limits: Limits) -> None:
         """Run a program that must end with status 0.
@@ -117,34 +118,57 @@ class PrivateFolder:
         status, printed = self.outcome(command, timeout_s, limits)
         if status:
             how = f"killed by signal {-status}" if status < 0 else f"status {status}"
-            raise ProgramError(f"{Path(command[0]).name} failed ({how}): {_tail(printed)}")
+            raise ProgramError(f"{Path(command[0]).name} failed ({how}): {tail(printed)}")
 
     def outcome(
         self, command: Sequence[str | Path], timeout_s: float, limits: Limits | None = None
     ) -> tuple[int, str]:
         """Run a program; its exit status and the end of what it printed."""
         limits, name = limits or limits_for(0), Path(command[0]).name
-        with (self.path / _LOG).open("w+b") as log:
-            process = subprocess.Popen(
-                limits.wrap(command),
-                cwd=self.path,
-                env={**os.environ, _MARK: str(self.path)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                self._watch(str(process.pid))
-                status = self._wait(process, name, timeout_s, limits)
-            finally:
-                _kill_group(process)
-                self._watch("")  # the number may become that of another group
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 1_000_000))
-            printed = log.read().decode(errors="replace")
+        with self.running(command, limits) as process:
+            status = self._wait(process, name, timeout_s, limits)
+        printed = self.printed()
         if status in (126, 127):  # of a shell or a loader: no program, or none for this machine
-            raise ProgramError(f"{name} cannot be executed: {_tail(printed)}")
+            raise ProgramError(f"{name} cannot be executed: {tail(printed)}")
         return status, printed
+
+    @contextmanager
+    def running(
+        self,
+        command: Sequence[str | Path],
+        limits: Limits,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A program that is killed with its children at the end of the context.
+
+        What it prints goes to a file, see `printed`; its output too, where ``stdout`` is None.
+        """
+        self.forget_printed()
+        process = subprocess.Popen(
+            limits.wrap(command),
+            cwd=self.path,
+            env={**os.environ, _MARK: str(self.path)},
+            stdin=stdin,
+            stdout=self._log if stdout is None else stdout,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        try:
+            self._watch(str(process.pid))
+            yield process
+        finally:
+            _kill_group(process)
+            self._watch("")  # the number may become that of another group
+
+    def printed(self) -> str:
+        """The end of what the program printed, at most 1 MB."""
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 1_000_000))
+        return self._log.read().decode(errors="replace")
+
+    def forget_printed(self) -> None:
+        """Empty the file of what the program printed."""
+        self._log.truncate(0)
 
     def _wait(
         self, process: subprocess.Popen[bytes], name: str, timeout_s: float, limits: Limits
@@ -158,10 +182,10 @@ class PrivateFolder:
             except subprocess.TimeoutExpired:
                 if time.monotonic() >= end:
                     raise ProgramError(f"{name} was stopped after {timeout_s:g} s") from None
-            self._check_written(name, limits)
+            self.check_written(name, limits)
         return status
 
-    def _check_written(self, program: str, limits: Limits) -> None:
+    def check_written(self, program: str, limits: Limits) -> None:
         """ProgramError where a file, or all together, are over the limit."""
         total, most = 0, limits.file_bytes // 512 * 512  # as far as the kernel lets a file grow
         for file, n_bytes in _sizes(self.path):
@@ -203,7 +227,8 @@ def private_folder() -> Iterator[PrivateFolder]:
     )
     assert watcher.stdin is not None
     try:
-        yield PrivateFolder(path, watcher.stdin)
+        with (path / _LOG).open("a+b", buffering=0) as log:
+            yield PrivateFolder(path, watcher.stdin, log)
     finally:
         watcher.stdin.close()
         watcher.wait()
@@ -228,7 +253,7 @@ def _mib(n_bytes: int) -> str:
     return f"{n_bytes / 2**20:.0f} MiB"
 
 
-def _tail(printed: str) -> str:
+def tail(printed: str) -> str:
     """The last lines in one."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     return " | ".join(lines[-3:])[-400:] or "it printed nothing"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rdbench_codecs.training.objective import Objective
 
 _TINY = (16, 24)  # channels n and m
+_OWN = (0, 1_000_000)  # qualities that files of one's own may be numbered with
 
 
 class Baseline(NamedTuple):
@@ -122,6 +123,14 @@ class HyperpriorCodec(LearnedCodec):
         n, m, _ = self.dimensions(path)
         return f"{self.name} N={n} M={m}"
 
+    def check(self) -> None:
+        super().check()
+        path = self.weights_file()
+        if path is not None and self.names_a_file:  # published and bundled files are known to fit
+            from rdbench_codecs.hyperprior.loading import check_file
+
+            check_file(self.baseline, self.method, path)
+
     def is_reduced(self, path: Path) -> bool:
         sizes = zip(self.dimensions(path), self.published(), strict=True)
         return any(own < published for own, published in sizes)
@@ -143,8 +152,8 @@ class FixedRate(HyperpriorCodec):
     """One network per rate.
 
     Attributes:
-        quality: 1 (lowest) to 8, or to 6 for cheng2020. A ``{quality}`` in the path of ``weights``
-            is replaced by it.
+        quality: of a published network, 1 (lowest) to 8, or to 6 for cheng2020. Files of your own
+            may be numbered as you like: ``weights=q{quality}.pth.tar,quality=18,67,250``.
         metric: what the published network was trained for.
     """
 
@@ -156,13 +165,13 @@ class FixedRate(HyperpriorCodec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_range("quality", self.quality, 1, BASELINES[self.baseline].n_qualities)
+        published = (1, BASELINES[self.baseline].n_qualities)
+        self.require_range("quality", self.quality, *(_OWN if self.names_a_file else published))
 
     def ladder(self) -> tuple[Self, ...]:
         """The default sweep: all qualities, or this one where one file of weights was named."""
-        is_random = weights.random_network(self.weights) is not None
-        named_one = not is_random and self.weights not in (weights.PUBLISHED, weights.BUNDLED)
-        return (self,) if named_one and "{quality}" not in self.weights else super().ladder()
+        names_one = self.names_a_file and "{quality}" not in self.weights
+        return (self,) if names_one else super().ladder()
 
     @property
     def trained_for(self) -> str:
@@ -175,9 +184,6 @@ class FixedRate(HyperpriorCodec):
 
     def checkpoint_name(self) -> str:
         return checkpoint_name(self.name, self.quality, self.metric)
-
-    def weights_path(self) -> str:
-        return self.weights.replace("{quality}", str(self.quality))
 
     def parameter(self, model: "Model") -> float:
         return 1.0

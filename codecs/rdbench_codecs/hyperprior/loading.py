@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rdbench.errors import DataError
 from rdbench_codecs.hyperprior import cpu, gpu
 from rdbench_codecs.hyperprior.dimensions import N_LEVELS, Dimensions, dimensions, rename
 from rdbench_codecs.hyperprior.feature_transforms import ADAPTIVE_NETWORKS
 from rdbench_codecs.hyperprior.model import Model, make_model
 from rdbench_codecs.hyperprior.networks import NETWORKS, Network, ScaleHyperprior
-from rdbench_codecs.hyperprior.rates import add_parameters
+from rdbench_codecs.hyperprior.rates import POINTS, add_parameters
 from rdbench_codecs.learned import weights
 
 
@@ -45,12 +46,52 @@ def network_of(baseline: str, method: str, tensors: Mapping[str, Tensor], source
         DataError: they are not of such a network; the message names ``source``.
     """
     tensors = rename(tensors)
-    sizes = dimensions({name: tuple(t.shape) for name, t in tensors.items()}, method, source)
-    # Before any memory is taken.
-    weights.check_shapes(shapes_of(baseline, method, sizes), tensors, source)
+    sizes = _check(baseline, method, tensors, source)  # before any memory is taken
     network = build(baseline, method, *sizes)
     network.load_state_dict(tensors)
     return network
+
+
+def check_file(baseline: str, method: str, path: Path) -> None:
+    """Check that a file holds such a network; its numbers are not used.
+
+    Raises:
+        DataError: it does not; the message names the codecs that load the file, if any.
+    """
+    shapes = rename(weights.describe(path)[0])
+    _check(baseline, method, {n: torch.empty(s, device="meta") for n, s in shapes.items()}, path)
+
+
+def _check(baseline: str, method: str, tensors: Mapping[str, Tensor], source: Path) -> Dimensions:
+    """The dimensions of a network that has these parameters; DataError where they do not fit."""
+    try:
+        return _fitting(baseline, method, tensors, source)
+    except DataError as error:
+        names = [
+            other if how == "fixed" else f"{how}-{other}"
+            for other in NETWORKS
+            for how in POINTS
+            if _fits(other, how, tensors, source)
+        ]
+        hint = f"; it is a file of {' or '.join(names)}" if names else ""
+        raise DataError(f"{error}{hint}") from None
+
+
+def _fits(baseline: str, method: str, tensors: Mapping[str, Tensor], source: Path) -> bool:
+    """Whether a published combination of baseline and method has these parameters."""
+    if baseline == "bmshj2018-factorized" and method != "fixed":
+        return False
+    try:
+        _fitting(baseline, method, tensors, source)
+    except DataError:
+        return False
+    return True
+
+
+def _fitting(baseline: str, method: str, tensors: Mapping[str, Tensor], source: Path) -> Dimensions:
+    sizes = dimensions({name: tuple(t.shape) for name, t in tensors.items()}, method, source)
+    weights.check_shapes(shapes_of(baseline, method, sizes), tensors, source)
+    return sizes
 
 
 def shapes_of(baseline: str, method: str, sizes: Dimensions) -> Network:

@@ -8,7 +8,7 @@ import hashlib
 import re
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -122,6 +122,7 @@ class LearnedCodec(Trainable):
             trained, reduced network that the package includes for some codecs; ``default``, the
             first of these that is available; the path of a file; ``random``, the published network
             with random numbers, which codes noise at the right speed; ``random-tiny`` for tests.
+            A path may be a pattern: ``q{quality}.pth`` is another file for each ``quality``.
         device: ``cpu``, ``cuda`` or ``cuda:N``. Files of one device decode on the others.
         threads: CPU threads, or None for torch's choice. The bytes do not depend on it.
     """
@@ -208,9 +209,21 @@ class LearnedCodec(Trainable):
         """Return how `numpy.pad` extends an image to multiples of STRIDE."""
         return "edge"
 
+    @property
+    def names_a_file(self) -> bool:
+        """Whether ``weights`` is the path of a file, or a pattern of paths."""
+        known = (weights.PUBLISHED, weights.BUNDLED)
+        return self.weights not in known and weights.random_network(self.weights) is None
+
     def weights_path(self) -> str:
-        """Return the setting ``weights`` as the path of a file."""
-        return self.weights
+        """Return the setting ``weights`` with each ``{setting}`` replaced by its value.
+
+        Raises:
+            UsageError: the codec has no such setting, or it is not given.
+        """
+        own = [f for f in fields(self) if f.compare and f.name != "weights"]
+        values = {f.name.rstrip("_"): getattr(self, f.name) for f in own}
+        return weights.fill_pattern(self.weights, values)
 
     # Weights.
 

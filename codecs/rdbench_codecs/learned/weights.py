@@ -210,6 +210,26 @@ def default(name: str, checkpoints: Sequence[Checkpoint]) -> str:
     return BUNDLED if not is_available and bundled(name).is_file() else PUBLISHED
 
 
+def fill_pattern(pattern: str, settings: Mapping[str, object]) -> str:
+    """Return a path with each ``{setting}`` in it replaced by its value.
+
+    Raises:
+        UsageError: a name in braces is not a setting, or that setting has no value.
+    """
+
+    def value(field: re.Match[str]) -> str:
+        name = field[1]
+        if name not in settings:
+            known = ", ".join(f"{{{setting}}}" for setting in settings)
+            raise UsageError(f"weights={pattern}: no setting {name}; a pattern can use {known}")
+        found = settings[name]
+        if found is None:
+            raise UsageError(f"weights={pattern} has a file for each {name}; give {name}=")
+        return str(found).removesuffix(".0") if isinstance(found, float) else str(found)
+
+    return re.sub(r"\{(\w+)\}", value, pattern)
+
+
 def locate(setting: str, name: str, checkpoints: Sequence[Checkpoint]) -> Path:
     """Return the file that the setting ``weights`` of a codec means.
 
@@ -348,7 +368,7 @@ def _read_pickle(path: Path) -> Any:
             "because it can run code; if you trust the file, save the weights alone: "
             'python -c "import '
             f"torch; torch.save(torch.load('{path}', weights_only=False)['state_dict'], "
-            "'weights.pth')\""
+            "'weights.pth')\" (or .state_dict() in place of ['state_dict'], for a whole network)"
         ) from error
     except Exception as error:  # unpickling raises whatever the file asks for
         raise _unreadable(path, error) from error

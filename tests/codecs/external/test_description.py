@@ -14,8 +14,9 @@ from rdbench.errors import BitstreamError, DataError, EncoderError, Unavailable
 from rdbench.spec import get_codecs
 from rdbench.types import Segment
 from rdbench_codecs.conventional.colour import from_yuv444, to_yuv444
-from rdbench_codecs.external import description
-from rdbench_codecs.external.description import CommandCodec, load
+from rdbench_codecs.external import command
+from rdbench_codecs.external.command import CommandCodec
+from rdbench_codecs.external.description import load
 
 STAND_IN = Path(__file__).with_name("stand_in_codec.py")
 IMAGE = np.ascontiguousarray(photograph("astronaut")[60:93, 180:227])
@@ -102,7 +103,7 @@ def test_whole_and_broken_numbers(folder: Path) -> None:
 
 
 def test_the_example_of_the_documentation(folder: Path) -> None:
-    example = textwrap.dedent(description.__doc__.split("::\n")[1].split("``rdbench run")[0])
+    example = textwrap.dedent(command.__doc__.split("::\n")[1].split("``rdbench run")[0])
     (folder / "cjxl.toml").write_text(example)
     cls = load(folder / "cjxl.toml")
     assert (cls.name, cls.title, cls.definition.timeout_s) == ("cjxl", "JPEG XL, cjxl", 600)

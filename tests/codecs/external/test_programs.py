@@ -4,14 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import uuid
-from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
-import psutil
 import pytest
+from processes import new_tag, sleepers, wait_for
 
 from rdbench_codecs.external import programs
 from rdbench_codecs.external.programs import Limits, PrivateFolder, ProgramError, private_folder
@@ -24,29 +21,11 @@ BOMB = "b() { [ $1 -gt 6 ] || { b $(($1 + 1)) & b $(($1 + 1)) & }; sleep {tag}; 
 
 @pytest.fixture
 def tag() -> str:
-    """A number of seconds that no other process on the machine sleeps."""
-    return str(10_000 + uuid.uuid4().int % 10**9)
+    return new_tag()
 
 
 def run(folder: PrivateFolder, script: str, timeout_s: float = 60.0) -> None:
     folder.run([Path("/bin/sh"), "-c", script], timeout_s, LIMITS)
-
-
-def sleepers(tag: str) -> list[int]:
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        words = process.info["cmdline"] or []
-        if words[-1:] == [tag] and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(process.pid)
-    return found
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Fail when it does not come true within 30 s."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "deadline"
-        time.sleep(0.02)
 
 
 @LINUX

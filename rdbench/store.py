@@ -301,13 +301,18 @@ class Store:
         """
         if bitstream is not None:
             self.keep(record.bitstream_sha256, bitstream)
+        self.add_all([record])
+
+    def add_all(self, records: Iterable[Record]) -> None:
+        """Keep records whose bitstreams are in place: all of them or none; see `add`."""
         with self._transaction():
-            row = dataclasses.asdict(record) | {"settings": dict(record.settings)}
-            row |= {column: json.dumps(row[column]) for column in _JSON_COLUMNS}
-            row |= {"key": key_of(record).digest}
-            row["provenance"] = json.dumps(record.provenance, sort_keys=True)
-            self._db.execute("INSERT OR IGNORE INTO runs (body) VALUES (:provenance)", row)
-            self._db.execute(_INSERT, row)
+            for record in records:
+                row = dataclasses.asdict(record) | {"settings": dict(record.settings)}
+                row |= {column: json.dumps(row[column]) for column in _JSON_COLUMNS}
+                row |= {"key": key_of(record).digest}
+                row["provenance"] = json.dumps(record.provenance, sort_keys=True)
+                self._db.execute("INSERT OR IGNORE INTO runs (body) VALUES (:provenance)", row)
+                self._db.execute(_INSERT, row)
 
     def keep(self, digest: str, data: bytes) -> None:
         """Keep a bitstream under its SHA-256, so that a power failure does not take it away."""
@@ -406,9 +411,18 @@ class Store:
     def remember_codec(self, codec: Codec, fingerprint: str) -> None:
         """Keep the file that describes a codec, where there is one."""
         if (described := codec.description()) is not None:
-            row = (codec.name, fingerprint, *described)
-            with self._transaction():
-                self._db.execute("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?, ?)", row)
+            self.remember_description(codec.name, fingerprint, *described)
+
+    def remember_description(self, codec: str, fingerprint: str, path: str, body: str) -> None:
+        """Keep path and text of a file that describes a codec."""
+        row = (codec, fingerprint, path, body)
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?, ?)", row)
+
+    def descriptions(self) -> list[tuple[str, str, str, str]]:
+        """Files that describe codecs: name of the codec, its fingerprint, path, text."""
+        with self._errors("read"):
+            return self._db.execute("SELECT * FROM descriptions ORDER BY 1, 2").fetchall()
 
     def codec_of(self, name: str, spec: str, fingerprint: str) -> Codec:
         """The operating point of a record or another result: what decodes its bitstream.
@@ -552,6 +566,12 @@ class Store:
         query = "SELECT key, body FROM results WHERE kind = ? ORDER BY key"
         found = self._bodies(f"{kind} result", query, kind)
         return {tuple(key.split("\0")): body for key, body in found.items()}
+
+    def kinds(self) -> list[str]:
+        """Kinds of the results other than records."""
+        with self._errors("read"):
+            query = "SELECT DISTINCT kind FROM results ORDER BY kind"
+            return [kind for (kind,) in self._db.execute(query)]
 
     def protocols(self) -> dict[str, dict[str, Any]]:
         """Protocols of this folder: fingerprint -> description."""

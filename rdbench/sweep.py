@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,38 @@ from rdbench.spec import Identity, get_codecs, identified
 from rdbench.store import Key, Store
 from rdbench.types import Codec, Image, Reconstruction, Record
 from rdbench.workers import check_settings, workers
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several shares of a sweep, such as that of one job of a job array.
+
+    The tasks are dealt in turn in the order of the command, whatever is done already. So every job
+    that gets the same command with another number has its own share, and shares differ by one task
+    at most.
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the part that ``3/20`` names.
+
+        Raises:
+            UsageError: it names none.
+        """
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        number, of = map(int, found.groups()) if found else (0, 0)
+        if not 1 <= number <= of:
+            raise UsageError(f"--part {text}: give NUMBER/OF, such as 1/20 to 20/20")
+        return cls(number, of)
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """Return the items that belong to this part."""
+        return items[self.number - 1 :: self.of]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +140,7 @@ def run(
     timeout_s: float | None = None,
     scheduler: str | None = None,
     protocol: Protocol = DEFAULT_PROTOCOL,
+    part: Part | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_message: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
@@ -126,6 +159,7 @@ def run(
         timeout_s: seconds one image may take, or None; needs ``jobs`` of at least 1.
         scheduler: address of a Dask scheduler to work on instead of this machine; its workers,
             not ``jobs``, decide how much runs at a time, and no time limit can be given.
+        part: measure this share of the tasks only; `rdbench.merge` puts the parts together.
         on_progress: called at the start and after every record.
         on_message: called with lines for people: which weights codecs use, what a sweep waits for.
 
@@ -162,6 +196,8 @@ def run(
             for file in data.files
         )  # fmt: skip
         tasks = {task.key: task for task in every}
+        if part:
+            tasks = dict(part.share([*tasks.items()]))
         for codec, identity in points.items():
             store.remember_codec(codec, identity.fingerprint)
         left = [tasks[key] for key in store.left_to_do(tasks)]

@@ -75,6 +75,7 @@ KEYS = {
         "ideal_bpp overhead_percent n_pixels not_in_file problems flag",
     "audit --segments {out}": f"{SEGMENT} coded_bpp overhead_percent",
     "verify {damaged}": "kind what used_by reason",
+    "merge {none}/merged {damaged}": "kind part what reason",
     "variable-rate-penalty -c qvrf-cheng2020-attn --fixed cheng2020-attn-retrained {none}":
         f"{FIGURE} bd_rate_percent fixed mean_of_intervals_percent intervals",
     "encode {image} -c jpeg2000 --bpp 0.5 -o {none}/a.j2k":

@@ -12,7 +12,7 @@ from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say, warn
 from rdbench.errors import Stopped
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
-from rdbench.sweep import Outcome, Progress
+from rdbench.sweep import Outcome, Part, Progress
 from rdbench.sweep import run as run_sweep
 
 SAMPLE = ["sample"]
@@ -32,6 +32,10 @@ def run(
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler to work on, such as tcp://host:8786.")
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Measure the K-th of N shares of the images only."),
     ] = None,
     scored: Annotated[
         Literal["8-bit", "float"],
@@ -57,6 +61,7 @@ def run(
         timeout_s=timeout,
         scheduler=scheduler,
         protocol=Protocol(scored=scored),
+        part=Part.parse(part) if part is not None else None,
     )
     print_rows(POINTS, summarize(outcome.records, outcome.datasets), as_json)
     for curve in measured_curves(outcome.records, outcome.datasets):

@@ -99,6 +99,23 @@ class Key(NamedTuple):
         return hashlib.sha256("\0".join(self).encode()).hexdigest()
 
 
+class PointCost(NamedTuple):
+    """What the verified records of an operating point took, as means per megapixel.
+
+    Attributes:
+        seconds: encoding and decoding.
+        n_bytes: of the bitstream.
+    """
+
+    codec: str
+    spec: str
+    fingerprint: str
+    settings: tuple[tuple[str, str], ...]
+    rate_value: float | None
+    seconds: float
+    n_bytes: float
+
+
 def key_of(record: Record) -> Key:
     """What makes ``record`` the one it is."""
     return Key(*(getattr(record, name) for name in Key._fields))
@@ -499,6 +516,21 @@ class Store:
             return json.loads(body)
         raise LookupError(f"its run {number} is missing")
 
+    def costs(self) -> list[PointCost]:
+        """What the operating points of this folder took."""
+        per_megapixel = "AVG(1e6 * {} / width / height)"
+        query = (
+            "SELECT codec, spec, fingerprint, settings, rate_value, "
+            f"{per_megapixel.format('(encode_s + decode_s)')}, {per_megapixel.format('n_bytes')} "
+            "FROM records WHERE error IS NULL AND encode_s + decode_s IS NOT NULL "
+            "GROUP BY codec, settings, rate_value, spec, fingerprint"
+        )
+        with self._errors("read"):
+            found = self._db.execute(query).fetchall()
+        return [
+            PointCost(*row)._replace(settings=tuple(json.loads(row[3]).items())) for row in found
+        ]
+
     def put_scores(self, record: Record, scores: Mapping[str, float]) -> None:
         """Add scores to a verified record, computed from its kept bitstream."""
         with self._transaction():
@@ -522,8 +554,7 @@ class Store:
             much of its path as it needs (``images``, ``test/images``, ...).
         """
         with self._transaction():
-            rows = self._db.execute("SELECT name, source, images FROM datasets ORDER BY name")
-            known = {taken: (at, json.loads(body)) for taken, at, body in rows}
+            known = self._known_datasets()
             name = _free_name(name, source, images, known)
             # A copy does not take the place of a folder that exists.
             before, _ = known.get(name, ("", {}))
@@ -531,6 +562,16 @@ class Store:
             row = (name, kept, json.dumps(images))
             self._db.execute("INSERT OR REPLACE INTO datasets VALUES (?, ?, ?)", row)
         return name
+
+    def name_of(self, name: str, source: str, images: Mapping[str, str]) -> str:
+        """Return what `remember_dataset` would return; nothing is kept."""
+        with self._errors("read"):
+            return _free_name(name, source, images, self._known_datasets())
+
+    def _known_datasets(self) -> dict[str, tuple[str, Any]]:
+        """Name -> source and images."""
+        rows = self._db.execute("SELECT name, source, images FROM datasets ORDER BY name")
+        return {name: (source, json.loads(images)) for name, source, images in rows}
 
     def source_of(self, dataset: str) -> str:
         """What finds the data set again: its registered name or the path of its folder.

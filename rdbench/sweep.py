@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -174,11 +175,7 @@ def run(
         >>> [(r.image, r.bpp, r.scores["psnr_rgb"]) for r in outcome.records]  # doctest: +SKIP
     """
     check_settings(jobs, threads, timeout_s, scheduler)
-    sets = [d if isinstance(d, Dataset) else load_dataset(d) for d in _listed(datasets)]
-    specs = [get_codecs(c) if isinstance(c, str) else [c] for c in _listed(codecs)]
-    points = identified(point for ladder in specs for point in ladder)
-    if not points:
-        raise UsageError("no codec given (`rdbench codecs list` shows all)")
+    points, sets = chosen(codecs, datasets)
     for remark in dict.fromkeys(filter(None, (codec.remark() for codec in points))):
         on_message(remark)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
@@ -187,17 +184,7 @@ def run(
         store.remember_protocol(protocol.fingerprint, protocol.description)
         sets = [remember(store, data) for data in sets]
         alone = jobs <= 1 and scheduler is None
-        every = (
-            # Paths are absolute, for workers elsewhere.
-            Task(codec, identity, data.name, replace(file, path=file.path.absolute()), protocol,
-                 alone, settings)
-            for data in sets
-            for codec, identity in points.items()
-            for file in data.files
-        )  # fmt: skip
-        tasks = {task.key: task for task in every}
-        if part:
-            tasks = dict(part.share([*tasks.items()]))
+        tasks = tasks_of(points, sets, protocol, part, alone, settings)
         for codec, identity in points.items():
             store.remember_codec(codec, identity.fingerprint)
         left = [tasks[key] for key in store.left_to_do(tasks)]
@@ -216,6 +203,43 @@ def run(
         store.check_place()
         found = tuple(store.records(tasks))
     return Outcome(found, progress.n_made, len(tasks), {d.name: d.images for d in sets})
+
+
+def chosen(
+    codecs: Sequence[Codec | str] | Codec | str, datasets: Sequence[Dataset | str] | Dataset | str
+) -> tuple[dict[Codec, Identity], list[Dataset]]:
+    """Return the operating points, each with its identity, and the data sets of a sweep.
+
+    Raises:
+        UsageError, DataError, Unavailable: as `run`.
+    """
+    sets = [d if isinstance(d, Dataset) else load_dataset(d) for d in _listed(datasets)]
+    specs = [get_codecs(c) if isinstance(c, str) else [c] for c in _listed(codecs)]
+    points = identified(point for ladder in specs for point in ladder)
+    if not points:
+        raise UsageError("no codec given (`rdbench codecs list` shows all)")
+    return points, sets
+
+
+def tasks_of(
+    points: Mapping[Codec, Identity],
+    sets: Sequence[Dataset],
+    protocol: Protocol,
+    part: Part | None = None,
+    alone: bool = True,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[Key, Task]:
+    """Return the tasks of a sweep, or of a part of it, in the order in which they are done."""
+    every = (
+        # Paths are absolute, for workers elsewhere.
+        Task(codec, identity, data.name, replace(file, path=file.path.absolute()), protocol, alone,
+             settings)
+        for data in sets
+        for codec, identity in points.items()
+        for file in data.files
+    )  # fmt: skip
+    tasks = {task.key: task for task in every}
+    return dict(part.share([*tasks.items()])) if part else tasks
 
 
 def remember(store: Store, data: Dataset) -> Dataset:

@@ -37,6 +37,7 @@ KEYS = {
     "run -c jpeg:quality=20,40,60,80 -c null -c qarv:weights=random-tiny,lambda=16 -o {out}":
         f"dataset codec setting n_measured n_images bpp {SCORES} encode_s decode_s exact flag "
         "scored",
+    "plan -c jpeg:quality=50 -o {out}": "jobs makespan_s codecs",
     "bdrate -a vtm18 {out}": f"{FIGURE} bd_rate_percent",
     "bdrate -a webp -d sample --bd-psnr {out}": f"{FIGURE} bd_psnr_db",
     "bdrate -a webp -d sample --per-image {out}":

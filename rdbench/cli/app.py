@@ -19,7 +19,7 @@ from rdbench.errors import RdbenchWarning
 from rdbench.plugins import plugins
 
 HEADINGS = {
-    "Measure": "run match encode decode timing complexity latents",
+    "Measure": "run plan match encode decode timing complexity latents",
     "Compare": "bdrate board plot tables report audit variable-rate-penalty",
     "Papers": "reproduce anchor cite",
     "Learned codecs": "train",  # where packages add theirs

@@ -17,6 +17,14 @@ from rdbench.sweep import run as run_sweep
 
 SAMPLE = ["sample"]
 
+PartOf = Annotated[
+    str | None, typer.Option(metavar="K/N", help="Only share K of N, as in a job array.")
+]
+Scored = Annotated[
+    Literal["8-bit", "float"],
+    options.choice("--scored", ("8-bit", "float"), "Reconstructed images that are scored"),
+]
+
 
 def run(
     codec: options.CodecSpecs,
@@ -33,14 +41,8 @@ def run(
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler to work on, such as tcp://host:8786.")
     ] = None,
-    part: Annotated[
-        str | None,
-        typer.Option(metavar="K/N", help="Measure the K-th of N shares of the images only."),
-    ] = None,
-    scored: Annotated[
-        Literal["8-bit", "float"],
-        options.choice("--scored", ("8-bit", "float"), "Reconstructed images that are scored"),
-    ] = DEFAULT_PROTOCOL.scored,
+    part: PartOf = None,
+    scored: Scored = DEFAULT_PROTOCOL.scored,
     device: options.Device = None,
     weights: options.WeightsOf = None,
     as_json: options.AsJson = False,

@@ -25,7 +25,7 @@ from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, Protocol, score
 from rdbench.spec import Identity, get_codecs, identified
 from rdbench.store import Key, Store
 from rdbench.types import Codec, Image, Reconstruction, Record
-from rdbench.workers import check_settings, workers
+from rdbench.workers import check_settings, visible_gpus, workers
 
 T = TypeVar("T")
 
@@ -71,6 +71,11 @@ class Task:
     protocol: Protocol
     alone: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def needs(self) -> tuple[tuple[str, float], ...]:
+        """What a worker of a cluster must offer."""
+        return (("GPU", 1.0),) if self.codec.on_gpu else ()
 
     @property
     def key(self) -> Key:
@@ -139,7 +144,7 @@ def run(
     jobs: int = 0,
     threads: int = 1,
     timeout_s: float | None = None,
-    scheduler: str | None = None,
+    cluster: str | None = None,
     protocol: Protocol = DEFAULT_PROTOCOL,
     part: Part | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -158,8 +163,9 @@ def run(
         jobs: worker processes; 0 works in this process, so a codec that crashes ends it.
         threads: threads that numerical libraries may use in each process.
         timeout_s: seconds one image may take, or None; needs ``jobs`` of at least 1.
-        scheduler: address of a Dask scheduler to work on instead of this machine; its workers,
-            not ``jobs``, decide how much runs at a time, and no time limit can be given.
+        cluster: a Dask cluster to work on: ``local:N``, ``slurm:N`` or the address of a scheduler,
+            see `rdbench.cluster.dask`; its workers, not ``jobs``, decide how much runs at a time,
+            and no time limit can be given.
         part: measure this share of the tasks only; `rdbench.merge` puts the parts together.
         on_progress: called at the start and after every record.
         on_message: called with lines for people: which weights codecs use, what a sweep waits for.
@@ -174,16 +180,16 @@ def run(
         >>> outcome = run("jpeg:quality=25,75", "sample", "reports/")  # doctest: +SKIP
         >>> [(r.image, r.bpp, r.scores["psnr_rgb"]) for r in outcome.records]  # doctest: +SKIP
     """
-    check_settings(jobs, threads, timeout_s, scheduler)
+    check_settings(jobs, threads, timeout_s, cluster)
     points, sets = chosen(codecs, datasets)
     for remark in dict.fromkeys(filter(None, (codec.remark() for codec in points))):
         on_message(remark)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    settings = {"command": command, "jobs": jobs, "threads": threads, "scheduler": scheduler}
+    settings = {"command": command, "jobs": jobs, "threads": threads, "cluster": cluster}
     with Store(out) as store:
         store.remember_protocol(protocol.fingerprint, protocol.description)
         sets = [remember(store, data) for data in sets]
-        alone = jobs <= 1 and scheduler is None
+        alone = jobs <= 1 and cluster is None
         tasks = tasks_of(points, sets, protocol, part, alone, settings)
         for codec, identity in points.items():
             store.remember_codec(codec, identity.fingerprint)
@@ -191,7 +197,8 @@ def run(
         progress = Progress(len(left))
         on_progress(progress)
         if left:
-            with workers(jobs, threads, timeout_s, scheduler, on_message) as map_tasks:
+            gpus = visible_gpus() if any(codec.on_gpu for codec in points) else []
+            with workers(jobs, threads, timeout_s, cluster, gpus, on_message) as map_tasks:
                 for task, result in map_tasks(measure, left):
                     failed = isinstance(result, BaseException)
                     made = (_record(task, {"error": reason(result)}), None) if failed else result

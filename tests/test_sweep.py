@@ -201,7 +201,7 @@ def test_failed_tasks_do_not_count_as_measured(photos, tmp_path):
 def test_settings_that_a_cluster_cannot_honour_are_refused(photos, tmp_path):
     for settings in ({"jobs": 2}, {"timeout_s": 1.0}):
         with pytest.raises(UsageError, match="do not go together"):
-            run("null", photos, tmp_path / "out", scheduler="tcp://localhost:1", **settings)
+            run("null", photos, tmp_path / "out", cluster="tcp://localhost:1", **settings)
     assert not (tmp_path / "out").exists()
 
 

@@ -38,8 +38,9 @@ def run(
     timeout: Annotated[
         float | None, typer.Option(min=0.001, help="Time limit per image in seconds.")
     ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to work on, such as tcp://host:8786.")
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Dask cluster: local[:N], slurm[:N] or a scheduler (tcp://host:8786)."),
     ] = None,
     part: PartOf = None,
     scored: Scored = DEFAULT_PROTOCOL.scored,
@@ -58,10 +59,10 @@ def run(
         options.with_settings(codec, device=device, weights=weights),
         dataset,
         out,
-        jobs=jobs or (0 if scheduler else 1),
+        jobs=jobs or (0 if cluster else 1),
         threads=threads,
         timeout_s=timeout,
-        scheduler=scheduler,
+        cluster=cluster,
         protocol=Protocol(scored=scored),
         part=Part.parse(part) if part is not None else None,
     )

@@ -119,6 +119,7 @@ def _local(n_workers: int, threads: int, gpus: Sequence[str]) -> Iterator[Any]:
         number: {"cls": Nanny, "options": {**common, **_share(number, gpus)}}
         for number in range(n_workers or CPU_COUNT)
     }
+    scheduler = {"cls": Scheduler, "options": {**host, "dashboard_address": "127.0.0.1:0"}}
     variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) | KEEP_FREED_MEMORY
     settings = {
         "distributed.nanny.pre-spawn-environ": variables,
@@ -127,7 +128,7 @@ def _local(n_workers: int, threads: int, gpus: Sequence[str]) -> Iterator[Any]:
     }
     with (
         dask_library.config.set(settings),
-        SpecCluster(spec, {"cls": Scheduler, "options": host}, silence_logs=False) as started,
+        SpecCluster(spec, scheduler, silence_logs=False) as started,
     ):
         yield started
 

@@ -266,8 +266,8 @@ class Store:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 raise DataError(f"{self.path} is not a report's database: {error}") from None
             raise DataError(
-                f"{self.path} is damaged: {error}; restore it from a copy, or save what "
-                f"`sqlite3 {self.path.name} .recover` finds"
+                f"{self.path} is damaged: {error}; restore it from a copy, or save what can be "
+                f"read with `rdbench repair {self.folder}`"
             ) from None
         except OSError as error:
             if os.path.lexists(self.folder) and not self.folder.is_dir():

@@ -9,6 +9,7 @@ import pickle
 import re
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -36,6 +37,7 @@ KEEP_FREED_MEMORY = {
 
 _MAX_FAILED_STARTS = 5
 _EXIT_S = 5.0
+_LOOK_S = 1.0  # how often to look whether a silent worker is alive
 _MOST_THREADS = 4096
 _LONGEST_S = 1e9
 
@@ -108,7 +110,7 @@ def in_process(threads: int) -> Iterator[MapTasks]:
     def map_tasks(function: Function, tasks: Iterable[Any]) -> Results:
         for task in tasks:
             try:
-                result = function(task)
+                result = _in_this_process(function, task)
             except (Exception, SystemExit) as error:
                 result = _as_error(error)
             yield task, result
@@ -166,9 +168,16 @@ class _Worker:
             theirs.close()
 
     def hear(self, timeout_s: float | None = None) -> bytes:
-        """The next message; TimeoutError where none comes, EOFError or OSError where it died."""
-        if not self.pipe.poll(timeout_s):
-            raise TimeoutError
+        """The next message; TimeoutError where none comes, EOFError or OSError where it died.
+
+        The pipe of a worker that died stays open where its codec left a child behind.
+        """
+        end_s = time.monotonic() + (timeout_s or float("inf"))
+        while not self.pipe.poll(max(0.0, min(_LOOK_S, end_s - time.monotonic()))):
+            if not self.process.is_alive() and not self.pipe.poll():
+                raise EOFError
+            if time.monotonic() >= end_s:
+                raise TimeoutError
         return self.pipe.recv_bytes()
 
     def end(self, patience_s: float = 0.0) -> None:
@@ -299,6 +308,8 @@ def _serve(pipe: "connection.Connection", threads: int, gpu: str | None) -> None
     import cv2
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):
+        os.dup2(2, 1)  # stdout is for results; what codecs print goes to stderr
     cv2.setNumThreads(threads)
     with suppress(EOFError, OSError):
         pipe.send_bytes(b"")
@@ -315,9 +326,19 @@ def do(work: bytes, begin: Callable[[], None] = lambda: None) -> bytes:
     try:
         function, task = pickle.loads(work)
         begin()
-        return pickle.dumps(function(task))
+        return pickle.dumps(_in_this_process(function, task))
     except BaseException as error:
         return pickle.dumps(_as_error(error))
+
+
+def _in_this_process(function: Function, task: Any) -> Any:
+    """Do a task; a child that its codec forks ends here instead of doing the work of its parent."""
+    process = os.getpid()
+    try:
+        return function(task)
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
 
 
 def _as_error(error: BaseException) -> Exception:

@@ -248,10 +248,11 @@ class _Cluster:
             return
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
-            if new := [*(workers.keys() - self._workers.keys())]:
-                self._compare_versions(self._client.run(versions, workers=new, on_error="return"))
-        except (OSError, RuntimeError, TimeoutError, asyncio.CancelledError) as error:
+            new = [*(workers.keys() - self._workers.keys())]
+            theirs = self._client.run(versions, workers=new, on_error="return") if new else {}
+        except (Exception, asyncio.CancelledError) as error:
             raise self._lost() from error
+        self._compare_versions(theirs)
         self._workers = workers
         self._looked_s = time.monotonic()
         for needs, queue in self._queues.items():

@@ -1,6 +1,8 @@
 """A sweep: what is measured, what fails and how, and that nothing is done twice."""
 
 import hashlib
+import os
+import time
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -19,7 +21,7 @@ from rdbench.rescoring import rescore
 from rdbench.store import Store
 from rdbench.sweep import run
 from rdbench.types import Weights
-from rdbench.workers import processes
+from rdbench.workers import processes, visible_gpus
 from rdbench_codecs.conventional.null import Null
 
 
@@ -94,6 +96,59 @@ def test_a_failure_is_a_row_with_a_reason(photos, tmp_path, trouble, says):
     assert (failed.n_bytes is None) == ("encode" in trouble)
     assert [r.error for r in outcome.records if r.image == "30.png"] == [None]
     assert run(Toy(trouble=trouble, width=40), photos, tmp_path).n_made == 1  # tried again
+
+
+def gpu_of(task):
+    return os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid(), time.sleep(0.1)
+
+
+@pytest.mark.parametrize("gpus", [[], ["0", "1"], ["GPU-abc"]])
+def test_worker_processes_see_one_gpu_each(gpus, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all")
+    with processes(2, 1, gpus=gpus) as map_tasks:
+        found = {result[:2] for _, result in map_tasks(gpu_of, range(8))}
+    assert {gpu for gpu, _ in found} == set(gpus or ["all"])
+    assert len(found) == 2
+
+
+def die_and_say_gpu(task):
+    if task == 1:
+        os._exit(1)
+    return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_a_worker_that_is_replaced_keeps_its_gpu():
+    with processes(1, 1, gpus=["3", "4"]) as map_tasks:
+        found = [result for _, result in map_tasks(die_and_say_gpu, range(3))]
+    assert (found[0], found[2]) == ("3", "3")
+
+
+def test_gpus_that_the_environment_names(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-abc")
+    assert visible_gpus() == ["2", "GPU-abc"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    assert visible_gpus() == ["0", "1", "2"]
+
+
+def test_tasks_on_a_gpu_get_the_gpus(photos, tmp_path, monkeypatch):
+    class OnGpu(Toy):
+        on_gpu = True
+
+    given = []
+
+    @contextmanager
+    def workers(jobs, threads, timeout_s, cluster, gpus, on_wait):
+        given.append(gpus)
+        yield lambda function, tasks: ((task, function(task)) for task in tasks)
+
+    monkeypatch.setattr("rdbench.sweep.workers", workers)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6")
+    run(Toy(), photos, tmp_path)
+    run(OnGpu(step=4), photos, tmp_path)
+    assert given == [[], ["5", "6"]]
 
 
 def test_more_jobs_than_tasks(photos, tmp_path):

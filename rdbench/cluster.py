@@ -55,8 +55,8 @@ def dask(
         on_wait: told what the sweep waits for, and what differs between driver and workers.
 
     Raises:
-        Unavailable: Dask is not installed, the cluster does not start, or the scheduler does not
-            answer.
+        Unavailable: Dask is not installed, or the scheduler does not answer.
+        WorkerError: a worker of this machine died as it started.
     """
     try:
         from distributed import Client
@@ -126,11 +126,15 @@ def _local(n_workers: int, threads: int, gpus: Sequence[str]) -> Iterator[Any]:
         # A worker that dies is started again; on a busy machine this takes more than the default.
         "distributed.deploy.lost-worker-timeout": "1 day",
     }
-    with (
-        dask_library.config.set(settings),
-        SpecCluster(spec, scheduler, silence_logs=False) as started,
-    ):
-        yield started
+    with dask_library.config.set(settings):
+        try:
+            started = SpecCluster(spec, scheduler, silence_logs=False)
+        except (OSError, RuntimeError) as error:
+            raise WorkerError(
+                f"the local cluster did not start: {error}; run the same command again"
+            ) from None
+        with started:
+            yield started
 
 
 def _share(number: int, gpus: Sequence[str]) -> dict[str, Any]:

@@ -344,7 +344,7 @@ def _do_located(located: _Located) -> Any:
     """Do a task with its image where this worker has it; a worker keeps what it was sent.
 
     Raises:
-        _ImageMissingError: the image is not here and was not sent.
+        _ImageMissingError: the worker has no such file and was not sent it.
     """
     file = getattr(located.task, "file", None)
     if file is None or file.path.exists():

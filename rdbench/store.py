@@ -14,6 +14,7 @@ import json
 import os
 import shlex
 import sqlite3
+import stat
 import tempfile
 import time
 import warnings
@@ -399,10 +400,10 @@ class Store:
     def has_bitstream(self, digest: str, n_bytes: int | None) -> bool:
         """Return whether a bitstream of that size exists; `bitstream` also checks its content."""
         try:
-            path = self.bitstream_path(digest)
-            return path.is_file() and path.stat().st_size == n_bytes
+            found = self.bitstream_path(digest).stat()
         except OSError:
             return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == n_bytes
 
     def left_to_do(self, keys: Iterable[Key]) -> list[Key]:
         """Return the keys without a verified record whose bitstream is in place, in order.

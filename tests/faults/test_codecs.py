@@ -77,7 +77,7 @@ def test_a_time_limit_stops_what_hangs(photos, tmp_path):
         ("exhaust in decode", "RecursionError"),
     ],
 )
-def test_what_is_no_image_fails_its_own_image(photos, tmp_path, trouble, says, jobs):
+def test_a_codec_that_returns_nothing_fails_its_own_image(photos, tmp_path, trouble, says, jobs):
     outcome = run([Toy(trouble=trouble, width=40), Toy(step=8)], photos, tmp_path, jobs=jobs)
     (failed,) = outcome.failures
     assert (failed.image, len(outcome.records)) == ("40.png", 4)

@@ -310,7 +310,7 @@ def _slots(worker: Mapping[str, Any], needs: Needs) -> int:
 
 @functools.cache
 def versions() -> Mapping[str, str]:
-    """Versions of Python, rdbench and what it requires; runs on workers, too."""
+    """Versions of Python, rdbench and what it requires; runs on workers as well."""
     required = importlib.metadata.requires("rdbench") or []
     names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in required]
     found = {"python": platform.python_version()}

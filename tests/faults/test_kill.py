@@ -129,7 +129,7 @@ def test_a_worker_killed_at_a_random_moment(tmp_path, calm, n_kills, cluster):
         )
         # A cluster whose workers die as they start does not start.
         at_work = partial(n_kept, out) if cluster else partial(all_workers, sweep)
-        wait_until(at_work, sweep)
+        wait_until(at_work, sweep, seconds=240)
         time.sleep(seed.uniform(0, whole_s / 2))
         victims = all_workers(sweep)
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -3,6 +3,7 @@
 import importlib
 import json
 import pkgutil
+import shutil
 
 import pytest
 import typer
@@ -76,6 +77,7 @@ KEYS = {
         "ideal_bpp overhead_percent n_pixels not_in_file problems flag",
     "audit --segments {out}": f"{SEGMENT} coded_bpp overhead_percent",
     "verify {damaged}": "kind what used_by reason",
+    "repair {broken}": "table n_saved complete",
     "merge {none}/merged {damaged}": "kind part what reason",
     "variable-rate-penalty -c qvrf-cheng2020-attn --fixed cheng2020-attn-retrained {none}":
         f"{FIGURE} bd_rate_percent fixed mean_of_intervals_percent intervals",
@@ -111,11 +113,13 @@ def places(tmp_path_factory):
     for name in ("out", "damaged"):
         words = ("run", "-c", "jpeg:quality=50", "-c", "webp:quality=20,40,60,80", "-o")
         assert CliRunner().invoke(app, [*words, str(folder / name)]).exit_code == 0
+    database = shutil.copytree(folder / "damaged", folder / "broken") / "records.sqlite"
+    database.write_bytes(database.read_bytes()[:-4096])
     with Store(folder / "damaged") as store:
         store.bitstream_path(next(iter(store.records())).bitstream_sha256).unlink()
     (folder / "none").mkdir()
     image = load_dataset("sample").files[0].path
-    return {name: folder / name for name in ("out", "damaged", "none")} | {"image": image}
+    return {name: folder / name for name in ("out", "damaged", "broken", "none")} | {"image": image}
 
 
 @pytest.mark.parametrize("command", KEYS)

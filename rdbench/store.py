@@ -14,6 +14,7 @@ import json
 import os
 import shlex
 import sqlite3
+import stat
 import tempfile
 import time
 import warnings
@@ -97,6 +98,23 @@ class Key(NamedTuple):
     def digest(self) -> str:
         """The key as the database keeps it."""
         return hashlib.sha256("\0".join(self).encode()).hexdigest()
+
+
+class PointCost(NamedTuple):
+    """What the verified records of an operating point took, as means per megapixel.
+
+    Attributes:
+        seconds: encoding and decoding.
+        n_bytes: of the bitstream.
+    """
+
+    codec: str
+    spec: str
+    fingerprint: str
+    settings: tuple[tuple[str, str], ...]
+    rate_value: float | None
+    seconds: float
+    n_bytes: float
 
 
 def key_of(record: Record) -> Key:
@@ -249,8 +267,8 @@ class Store:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 raise DataError(f"{self.path} is not a report's database: {error}") from None
             raise DataError(
-                f"{self.path} is damaged: {error}; restore it from a copy, or save what "
-                f"`sqlite3 {self.path.name} .recover` finds"
+                f"{self.path} is damaged: {error}; restore it from a copy, or save what can be "
+                f"read with `rdbench repair {self.folder}`"
             ) from None
         except OSError as error:
             if os.path.lexists(self.folder) and not self.folder.is_dir():
@@ -301,13 +319,18 @@ class Store:
         """
         if bitstream is not None:
             self.keep(record.bitstream_sha256, bitstream)
+        self.add_all([record])
+
+    def add_all(self, records: Iterable[Record]) -> None:
+        """Keep records whose bitstreams are in place: all of them or none; see `add`."""
         with self._transaction():
-            row = dataclasses.asdict(record) | {"settings": dict(record.settings)}
-            row |= {column: json.dumps(row[column]) for column in _JSON_COLUMNS}
-            row |= {"key": key_of(record).digest}
-            row["provenance"] = json.dumps(record.provenance, sort_keys=True)
-            self._db.execute("INSERT OR IGNORE INTO runs (body) VALUES (:provenance)", row)
-            self._db.execute(_INSERT, row)
+            for record in records:
+                row = dataclasses.asdict(record) | {"settings": dict(record.settings)}
+                row |= {column: json.dumps(row[column]) for column in _JSON_COLUMNS}
+                row |= {"key": key_of(record).digest}
+                row["provenance"] = json.dumps(record.provenance, sort_keys=True)
+                self._db.execute("INSERT OR IGNORE INTO runs (body) VALUES (:provenance)", row)
+                self._db.execute(_INSERT, row)
 
     def keep(self, digest: str, data: bytes) -> None:
         """Keep a bitstream under its SHA-256, so that a power failure does not take it away."""
@@ -381,10 +404,10 @@ class Store:
             n_bytes: the size it must have; None for any.
         """
         try:
-            path = self.bitstream_path(digest)
-            return path.is_file() and n_bytes in (None, path.stat().st_size)
+            found = self.bitstream_path(digest).stat()
         except OSError:
             return False
+        return stat.S_ISREG(found.st_mode) and n_bytes in (None, found.st_size)
 
     def left_to_do(self, keys: Iterable[Key]) -> list[Key]:
         """Return the keys without a verified record whose bitstream is in place, in order.
@@ -410,9 +433,18 @@ class Store:
     def remember_codec(self, codec: Codec, fingerprint: str) -> None:
         """Keep the file that describes a codec, where there is one."""
         if (described := codec.description()) is not None:
-            row = (codec.name, fingerprint, *described)
-            with self._transaction():
-                self._db.execute("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?, ?)", row)
+            self.remember_description(codec.name, fingerprint, *described)
+
+    def remember_description(self, codec: str, fingerprint: str, path: str, body: str) -> None:
+        """Keep path and text of a file that describes a codec."""
+        row = (codec, fingerprint, path, body)
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?, ?)", row)
+
+    def descriptions(self) -> list[tuple[str, str, str, str]]:
+        """Files that describe codecs: name of the codec, its fingerprint, path, text."""
+        with self._errors("read"):
+            return self._db.execute("SELECT * FROM descriptions ORDER BY 1, 2").fetchall()
 
     def codec_of(self, name: str, spec: str, fingerprint: str) -> Codec:
         """The operating point of a record or another result: what decodes its bitstream.
@@ -489,6 +521,21 @@ class Store:
             return json.loads(body)
         raise LookupError(f"its run {number} is missing")
 
+    def costs(self) -> list[PointCost]:
+        """What the operating points of this folder took."""
+        per_megapixel = "AVG(1e6 * {} / width / height)"
+        query = (
+            "SELECT codec, spec, fingerprint, settings, rate_value, "
+            f"{per_megapixel.format('(encode_s + decode_s)')}, {per_megapixel.format('n_bytes')} "
+            "FROM records WHERE error IS NULL AND encode_s + decode_s IS NOT NULL "
+            "GROUP BY codec, settings, rate_value, spec, fingerprint"
+        )
+        with self._errors("read"):
+            found = self._db.execute(query).fetchall()
+        return [
+            PointCost(*row)._replace(settings=tuple(json.loads(row[3]).items())) for row in found
+        ]
+
     def put_scores(self, record: Record, scores: Mapping[str, float]) -> None:
         """Add scores to a verified record, computed from its kept bitstream."""
         with self._transaction():
@@ -512,8 +559,7 @@ class Store:
             much of its path as it needs (``images``, ``test/images``, ...).
         """
         with self._transaction():
-            rows = self._db.execute("SELECT name, source, images FROM datasets ORDER BY name")
-            known = {taken: (at, json.loads(body)) for taken, at, body in rows}
+            known = self._known_datasets()
             name = _free_name(name, source, images, known)
             # A copy does not take the place of a folder that exists.
             before, _ = known.get(name, ("", {}))
@@ -521,6 +567,16 @@ class Store:
             row = (name, kept, json.dumps(images))
             self._db.execute("INSERT OR REPLACE INTO datasets VALUES (?, ?, ?)", row)
         return name
+
+    def name_of(self, name: str, source: str, images: Mapping[str, str]) -> str:
+        """Return what `remember_dataset` would return; nothing is kept."""
+        with self._errors("read"):
+            return _free_name(name, source, images, self._known_datasets())
+
+    def _known_datasets(self) -> dict[str, tuple[str, Any]]:
+        """Name -> source and images."""
+        rows = self._db.execute("SELECT name, source, images FROM datasets ORDER BY name")
+        return {name: (source, json.loads(images)) for name, source, images in rows}
 
     def source_of(self, dataset: str) -> str:
         """What finds the data set again: its registered name or the path of its folder.
@@ -556,6 +612,12 @@ class Store:
         query = "SELECT key, body FROM results WHERE kind = ? ORDER BY key"
         found = self._bodies(f"{kind} result", query, kind)
         return {tuple(key.split("\0")): body for key, body in found.items()}
+
+    def kinds(self) -> list[str]:
+        """Kinds of the results other than records."""
+        with self._errors("read"):
+            query = "SELECT DISTINCT kind FROM results ORDER BY kind"
+            return [kind for (kind,) in self._db.execute(query)]
 
     def protocols(self) -> dict[str, dict[str, Any]]:
         """Protocols of this folder: fingerprint -> description."""

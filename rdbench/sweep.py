@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -25,7 +26,39 @@ from rdbench.spec import Identity, get_codecs, identified
 from rdbench.stages import listen
 from rdbench.store import Key, Store
 from rdbench.types import Codec, Image, Reconstruction, Record
-from rdbench.workers import check_settings, workers
+from rdbench.workers import check_settings, visible_gpus, workers
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several shares of a sweep, such as that of one job of a job array.
+
+    The tasks are dealt in turn in the order of the command, whatever is done already. So every job
+    that gets the same command with another number has its own share, and shares differ by one task
+    at most.
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the part that ``3/20`` names.
+
+        Raises:
+            UsageError: it names none.
+        """
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        number, of = map(int, found.groups()) if found else (0, 0)
+        if not 1 <= number <= of:
+            raise UsageError(f"--part {text}: give NUMBER/OF, such as 1/20 to 20/20")
+        return cls(number, of)
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """Return the items that belong to this part."""
+        return items[self.number - 1 :: self.of]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +72,11 @@ class Task:
     protocol: Protocol
     alone: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def needs(self) -> tuple[tuple[str, float], ...]:
+        """What a worker of a cluster must offer."""
+        return (("GPU", 1.0),) if self.codec.on_gpu else ()
 
     @property
     def key(self) -> Key:
@@ -107,8 +145,9 @@ def run(
     jobs: int = 0,
     threads: int = 1,
     timeout_s: float | None = None,
-    scheduler: str | None = None,
+    cluster: str | None = None,
     protocol: Protocol = DEFAULT_PROTOCOL,
+    part: Part | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_message: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
@@ -125,8 +164,10 @@ def run(
         jobs: worker processes; 0 works in this process, so a codec that crashes ends it.
         threads: threads that numerical libraries may use in each process.
         timeout_s: seconds one image may take, or None; needs ``jobs`` of at least 1.
-        scheduler: address of a Dask scheduler to work on instead of this machine; its workers,
-            not ``jobs``, decide how much runs at a time, and no time limit can be given.
+        cluster: a Dask cluster to work on: ``local:N``, ``slurm:N`` or the address of a scheduler,
+            see `rdbench.cluster.dask`; its workers, not ``jobs``, decide how much runs at a time,
+            and no time limit can be given.
+        part: measure this share of the tasks only; `rdbench.merge` puts the parts together.
         on_progress: called at the start and after every record.
         on_message: called with lines for people: which weights codecs use, what a sweep waits for.
 
@@ -140,36 +181,25 @@ def run(
         >>> outcome = run("jpeg:quality=25,75", "sample", "reports/")  # doctest: +SKIP
         >>> [(r.image, r.bpp, r.scores["psnr_rgb"]) for r in outcome.records]  # doctest: +SKIP
     """
-    check_settings(jobs, threads, timeout_s, scheduler)
-    sets = [d if isinstance(d, Dataset) else load_dataset(d) for d in _listed(datasets)]
-    specs = [get_codecs(c) if isinstance(c, str) else [c] for c in _listed(codecs)]
-    points = identified(point for ladder in specs for point in ladder)
-    if not points:
-        raise UsageError("no codec given (`rdbench codecs list` shows all)")
+    check_settings(jobs, threads, timeout_s, cluster)
+    points, sets = chosen(codecs, datasets)
     for remark in dict.fromkeys(filter(None, (codec.remark() for codec in points))):
         on_message(remark)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    settings = {"command": command, "jobs": jobs, "threads": threads, "scheduler": scheduler}
+    settings = {"command": command, "jobs": jobs, "threads": threads, "cluster": cluster}
     with Store(out) as store:
         store.remember_protocol(protocol.fingerprint, protocol.description)
         sets = [remember(store, data) for data in sets]
-        alone = jobs <= 1 and scheduler is None
-        every = (
-            # Paths are absolute, for workers elsewhere.
-            Task(codec, identity, data.name, replace(file, path=file.path.absolute()), protocol,
-                 alone, settings)
-            for data in sets
-            for codec, identity in points.items()
-            for file in data.files
-        )  # fmt: skip
-        tasks = {task.key: task for task in every}
+        alone = jobs <= 1 and cluster is None
+        tasks = tasks_of(points, sets, protocol, part, alone, settings)
         for codec, identity in points.items():
             store.remember_codec(codec, identity.fingerprint)
         left = [tasks[key] for key in store.left_to_do(tasks)]
         progress = Progress(len(left))
         on_progress(progress)
         if left:
-            with workers(jobs, threads, timeout_s, scheduler, on_message) as map_tasks:
+            gpus = visible_gpus() if any(codec.on_gpu for codec in points) else []
+            with workers(jobs, threads, timeout_s, cluster, gpus, on_message) as map_tasks:
                 for task, result in map_tasks(measure, left):
                     failed = isinstance(result, BaseException)
                     made = (_record(task, {"error": reason(result)}), None) if failed else result
@@ -181,6 +211,43 @@ def run(
         store.check_place()
         found = tuple(store.records(tasks))
     return Outcome(found, progress.n_made, len(tasks), {d.name: d.images for d in sets})
+
+
+def chosen(
+    codecs: Sequence[Codec | str] | Codec | str, datasets: Sequence[Dataset | str] | Dataset | str
+) -> tuple[dict[Codec, Identity], list[Dataset]]:
+    """Return the operating points, each with its identity, and the data sets of a sweep.
+
+    Raises:
+        UsageError, DataError, Unavailable: as `run`.
+    """
+    sets = [d if isinstance(d, Dataset) else load_dataset(d) for d in _listed(datasets)]
+    specs = [get_codecs(c) if isinstance(c, str) else [c] for c in _listed(codecs)]
+    points = identified(point for ladder in specs for point in ladder)
+    if not points:
+        raise UsageError("no codec given (`rdbench codecs list` shows all)")
+    return points, sets
+
+
+def tasks_of(
+    points: Mapping[Codec, Identity],
+    sets: Sequence[Dataset],
+    protocol: Protocol,
+    part: Part | None = None,
+    alone: bool = True,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[Key, Task]:
+    """Return the tasks of a sweep, or of a part of it, in the order in which they are done."""
+    every = (
+        # Paths are absolute, for workers elsewhere.
+        Task(codec, identity, data.name, replace(file, path=file.path.absolute()), protocol, alone,
+             settings)
+        for data in sets
+        for codec, identity in points.items()
+        for file in data.files
+    )  # fmt: skip
+    tasks = {task.key: task for task in every}
+    return dict(part.share([*tasks.items()])) if part else tasks
 
 
 def remember(store: Store, data: Dataset) -> Dataset:

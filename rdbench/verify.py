@@ -40,12 +40,17 @@ FAULTS = plain("kind", "what", "used_by", "reason")
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """How much was checked, and what is wrong."""
+    """How much was checked, and what is wrong.
+
+    Attributes:
+        database_damaged: whether SQLite finds the database damaged, see `rdbench.repair`.
+    """
 
     n_records: int
     n_results: int
     n_bitstreams: int
     faults: tuple[Fault, ...]
+    database_damaged: bool = False
 
 
 def verify(
@@ -65,6 +70,7 @@ def verify(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", RdbenchWarning)
             problems = store.damage()
+            damaged = bool(problems)
             needed, n_records, n_results = _needed(store, problems)
         problems += [str(w.message) for w in caught]
         faults = [Fault("damaged", str(store.path), "", text) for text in problems]
@@ -74,7 +80,7 @@ def verify(
             if users:
                 faults += _faults(store, digest, users, repair)
         faults += _strays(store, found, needed.keys())
-        return Verified(n_records, n_results, len(found), tuple(faults))
+        return Verified(n_records, n_results, len(found), tuple(faults), damaged)
 
 
 def _needed(store: Store, problems: list[str]) -> tuple[dict[str, list[_User]], int, int]:

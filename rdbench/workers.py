@@ -6,9 +6,12 @@ or error) in the order of completion. A worker that dies fails its own task and 
 
 import os
 import pickle
+import re
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing import connection, get_context, resource_tracker
@@ -26,7 +29,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 # glibc gives arrays of over 128 KiB back to the system when they are freed and has every page
 # zeroed again at the next: 10,000 page faults per Kodak image, more than JPEG and PSNR together.
-_KEEP_FREED_MEMORY = {
+KEEP_FREED_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(1 << 26),
@@ -34,6 +37,7 @@ _KEEP_FREED_MEMORY = {
 
 _MAX_FAILED_STARTS = 5
 _EXIT_S = 5.0
+_LOOK_S = 1.0  # how often to look whether a silent worker is alive
 _MOST_THREADS = 4096
 _LONGEST_S = 1e9
 
@@ -42,23 +46,27 @@ def workers(
     jobs: int,
     threads: int,
     timeout_s: float | None,
-    scheduler: str | None,
+    cluster: str | None,
+    gpus: Sequence[str] = (),
     on_wait: Say = lambda _: None,
 ) -> AbstractContextManager[MapTasks]:
     """Return the workers that the settings of a sweep ask for; ``jobs=0`` is this very process.
 
+    Args:
+        gpus: GPUs that worker processes of this machine take in turn; see `visible_gpus`.
+
     Raises:
         UsageError: see `check_settings`.
     """
-    check_settings(jobs, threads, timeout_s, scheduler)
-    if scheduler:
+    check_settings(jobs, threads, timeout_s, cluster)
+    if cluster:
         from rdbench.cluster import dask
 
-        return dask(scheduler, threads, on_wait)
-    return processes(jobs, threads, timeout_s) if jobs else in_process(threads)
+        return dask(cluster, threads, gpus, on_wait)
+    return processes(jobs, threads, timeout_s, gpus) if jobs else in_process(threads)
 
 
-def check_settings(jobs: int, threads: int, timeout_s: float | None, scheduler: str | None) -> None:
+def check_settings(jobs: int, threads: int, timeout_s: float | None, cluster: str | None) -> None:
     """Refuse settings that do not fit together.
 
     Raises:
@@ -68,15 +76,29 @@ def check_settings(jobs: int, threads: int, timeout_s: float | None, scheduler: 
         raise UsageError(f"jobs must be 0 or more and threads 1 to {_MOST_THREADS}")
     if timeout_s is not None and not 0 < timeout_s <= _LONGEST_S:
         raise UsageError(f"a time limit is over 0 and at most {_LONGEST_S:g} seconds")
-    if scheduler and jobs:
+    if cluster and not re.fullmatch(r"(local|slurm)(:[1-9]\d{0,5})?|.+://.+", cluster):
         raise UsageError(
-            "--jobs and --scheduler do not go together: the cluster decides how many workers there "
-            "are (`dask worker ADDRESS --nworkers N --nthreads 1`)"
+            f"--cluster {cluster}: give local, local:N, slurm, slurm:N or the address of a "
+            "scheduler, such as tcp://host:8786"
         )
-    if scheduler and timeout_s is not None:
-        raise UsageError("--timeout and --scheduler do not go together: Dask cannot stop a task")
+    if cluster and jobs:
+        raise UsageError(
+            "--jobs and --cluster do not go together: the cluster decides how many workers there "
+            "are (local:N, slurm:N, or `dask worker ADDRESS --nworkers N --nthreads 1`)"
+        )
+    if cluster and timeout_s is not None:
+        raise UsageError("--timeout and --cluster do not go together: Dask cannot stop a task")
     if timeout_s is not None and jobs == 0:
         raise UsageError("a time limit needs a process of its own: give jobs=1 or more")
+
+
+def visible_gpus() -> list[str]:
+    """Return what CUDA_VISIBLE_DEVICES names, or else the numbers of all GPUs."""
+    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu.strip() for gpu in given.split(",") if gpu.strip()]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]
 
 
 @contextmanager
@@ -88,7 +110,7 @@ def in_process(threads: int) -> Iterator[MapTasks]:
     def map_tasks(function: Function, tasks: Iterable[Any]) -> Results:
         for task in tasks:
             try:
-                result = function(task)
+                result = _in_this_process(function, task)
             except (Exception, SystemExit) as error:
                 result = _as_error(error)
             yield task, result
@@ -104,17 +126,20 @@ def in_process(threads: int) -> Iterator[MapTasks]:
 
 
 @contextmanager
-def processes(jobs: int, threads: int, timeout_s: float | None = None) -> Iterator[MapTasks]:
+def processes(
+    jobs: int, threads: int, timeout_s: float | None = None, gpus: Sequence[str] = ()
+) -> Iterator[MapTasks]:
     """Work in ``jobs`` processes of this machine.
 
     Args:
         timeout_s: seconds after which a task is stopped together with its process.
+        gpus: GPUs that the processes take in turn: each sees one, which is ``cuda`` to it.
     """
     if hasattr(signal, "pthread_sigmask"):
         resource_tracker.ensure_running()  # it would unblock SIGINT when it is first started
-    variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) | _KEEP_FREED_MEMORY
+    variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) | KEEP_FREED_MEMORY
     with _environment(variables):
-        pool = _Pool(jobs, threads, timeout_s)
+        pool = _Pool(jobs, threads, timeout_s, gpus)
         try:
             yield pool.map_tasks
         except BaseException:
@@ -131,10 +156,10 @@ class _Worker:
     result. No pipe or lock is shared with other workers, so its death harms none of them.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, gpu: str | None = None) -> None:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, threads))
+        self.process = context.Process(target=_serve, args=(theirs, threads, gpu))
         try:
             self.process.start()
         except BaseException:
@@ -144,9 +169,16 @@ class _Worker:
             theirs.close()
 
     def hear(self, timeout_s: float | None = None) -> bytes:
-        """The next message; TimeoutError where none comes, EOFError or OSError where it died."""
-        if not self.pipe.poll(timeout_s):
-            raise TimeoutError
+        """The next message; TimeoutError where none comes, EOFError or OSError where it died.
+
+        The pipe of a worker that died stays open where its codec left a child behind.
+        """
+        end_s = time.monotonic() + (timeout_s or float("inf"))
+        while not self.pipe.poll(max(0.0, min(_LOOK_S, end_s - time.monotonic()))):
+            if not self.process.is_alive() and not self.pipe.poll():
+                raise EOFError
+            if time.monotonic() >= end_s:
+                raise TimeoutError
         return self.pipe.recv_bytes()
 
     def end(self, patience_s: float = 0.0) -> None:
@@ -173,7 +205,10 @@ class _Pool:
     that it is blocked.
     """
 
-    def __init__(self, jobs: int, threads: int, timeout_s: float | None) -> None:
+    def __init__(
+        self, jobs: int, threads: int, timeout_s: float | None, gpus: Sequence[str]
+    ) -> None:
+        self._gpus = deque(gpus[number % len(gpus)] for number in range(jobs) if gpus)
         self._executor = ThreadPoolExecutor(jobs, initializer=_block_ctrl_c)
         self._own = threading.local()
         self._threads = threads
@@ -230,7 +265,7 @@ class _Pool:
         """
         while True:
             try:
-                worker = _Worker(self._threads)
+                worker = _Worker(self._threads, self._gpu())
                 self._workers.add(worker)
                 if self._killed:
                     worker.process.kill()
@@ -250,6 +285,13 @@ class _Pool:
                     "processes needs `if __name__ == '__main__':`), then run again to resume"
                 )
 
+    def _gpu(self) -> str | None:
+        """The GPU of this thread's workers."""
+        if not hasattr(self._own, "gpu"):
+            self._own.gpu = self._gpus.popleft() if self._gpus else None
+        gpu: str | None = self._own.gpu
+        return gpu
+
     def _remove(self, worker: _Worker) -> None:
         self._workers.discard(worker)
         worker.end()
@@ -260,11 +302,15 @@ def _block_ctrl_c() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _serve(pipe: "connection.Connection", threads: int) -> None:
+def _serve(pipe: "connection.Connection", threads: int, gpu: str | None) -> None:
     """What a worker process does until its pipe closes, which the end of its parent does too."""
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before CUDA is first used
     import cv2
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):
+        os.dup2(2, 1)  # stdout is for results; what codecs print goes to stderr
     cv2.setNumThreads(threads)
     with suppress(EOFError, OSError):
         pipe.send_bytes(b"")
@@ -281,9 +327,19 @@ def do(work: bytes, begin: Callable[[], None] = lambda: None) -> bytes:
     try:
         function, task = pickle.loads(work)
         begin()
-        return pickle.dumps(function(task))
+        return pickle.dumps(_in_this_process(function, task))
     except BaseException as error:
         return pickle.dumps(_as_error(error))
+
+
+def _in_this_process(function: Function, task: Any) -> Any:
+    """Do a task; a child that its codec forks ends here instead of doing the work of its parent."""
+    process = os.getpid()
+    try:
+        return function(task)
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
 
 
 def _as_error(error: BaseException) -> Exception:

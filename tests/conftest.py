@@ -13,6 +13,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="folder of conformance vectors (*.npz, recipe.py) to hold the networks to",
     )
     parser.addoption(
+        "--faults-long",
+        action="store_true",
+        help="try tests/faults many times: kills at random moments, gigabytes of output",
+    )
+    parser.addoption(
         "--fuzz-streams",
         type=int,
         default=1000,

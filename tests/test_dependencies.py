@@ -22,6 +22,7 @@ PACKAGES = [
 ]
 MODULES = {
     "cvvdp": "pycvvdp",
+    "dask-jobqueue": "dask_jobqueue",
     "flip-evaluator": "flip_evaluator",
     "imageio-ffmpeg": "imageio_ffmpeg",
     "opencv-python-headless": "cv2",

@@ -3,6 +3,7 @@
 import importlib
 import json
 import pkgutil
+import shutil
 
 import pytest
 import typer
@@ -37,6 +38,7 @@ KEYS = {
     "run -c jpeg:quality=20,40,60,80 -c null -c qarv:weights=random-tiny,lambda=16 -o {out}":
         f"dataset codec setting n_measured n_images bpp {SCORES} encode_s decode_s exact flag "
         "scored",
+    "plan -c jpeg:quality=50 -o {out}": "jobs makespan_s codecs",
     "bdrate -a vtm18 {out}": f"{FIGURE} bd_rate_percent",
     "bdrate -a webp -d sample --bd-psnr {out}": f"{FIGURE} bd_psnr_db",
     "bdrate -a webp -d sample --per-image {out}":
@@ -75,6 +77,8 @@ KEYS = {
         "ideal_bpp overhead_percent n_pixels not_in_file problems flag",
     "audit --segments {out}": f"{SEGMENT} coded_bpp overhead_percent",
     "verify {damaged}": "kind what used_by reason",
+    "repair {broken}": "table n_saved complete",
+    "merge {none}/merged {damaged}": "kind part what reason",
     "variable-rate-penalty -c qvrf-cheng2020-attn --fixed cheng2020-attn-retrained {none}":
         f"{FIGURE} bd_rate_percent fixed mean_of_intervals_percent intervals",
     "encode {image} -c jpeg2000 --bpp 0.5 -o {none}/a.j2k":
@@ -109,11 +113,13 @@ def places(tmp_path_factory):
     for name in ("out", "damaged"):
         words = ("run", "-c", "jpeg:quality=50", "-c", "webp:quality=20,40,60,80", "-o")
         assert CliRunner().invoke(app, [*words, str(folder / name)]).exit_code == 0
+    database = shutil.copytree(folder / "damaged", folder / "broken") / "records.sqlite"
+    database.write_bytes(database.read_bytes()[:-4096])
     with Store(folder / "damaged") as store:
         store.bitstream_path(next(iter(store.records())).bitstream_sha256).unlink()
     (folder / "none").mkdir()
     image = load_dataset("sample").files[0].path
-    return {name: folder / name for name in ("out", "damaged", "none")} | {"image": image}
+    return {name: folder / name for name in ("out", "damaged", "broken", "none")} | {"image": image}
 
 
 @pytest.mark.parametrize("command", KEYS)

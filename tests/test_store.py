@@ -2,8 +2,6 @@
 
 import dataclasses
 import sqlite3
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -149,43 +147,6 @@ def test_folders_that_cannot_be_used(tmp_path):
     db.close()
     with pytest.raises(DataError, match=r"older rdbench.*measure again in another folder"):
         Store(newer, create=False)
-
-
-FILL_THE_DISK = """
-import resource, signal, sys
-sys.path.insert(0, {tests!r})
-from made_up import DATA, record
-from rdbench.errors import DataError
-from rdbench.store import Store
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-with Store({folder!r}) as store:
-    store.add(record("first.png"), DATA)
-    resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-    try:
-        for i in range(5000):
-            store.add(record(f"{{i}}.png"), DATA)
-    except DataError as error:
-        print(error)
-        sys.exit(3)
-"""
-
-
-@pytest.mark.parametrize("limit", [90_000, 200_000])
-def test_a_full_disk_is_reported_and_loses_nothing(tmp_path, limit):
-    import pathlib
-
-    code = FILL_THE_DISK.format(
-        tests=str(pathlib.Path(__file__).parent), folder=str(tmp_path), limit=limit
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 3, done.stderr
-    assert "what was written before is kept" in done.stdout
-    with Store(tmp_path) as store:
-        kept = list(store.records())
-        assert kept[0].image in ("0.png", "first.png")
-        assert all(store.bitstream(r.bitstream_sha256) == DATA for r in kept)
-        store.add(record("after.png"), DATA)
-        assert len(list(store.records())) == len(kept) + 1
 
 
 def test_the_command_that_makes_records_makes_some(tmp_path):

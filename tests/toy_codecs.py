@@ -55,6 +55,8 @@ class Toy(Codec):
 
     def encode(self, image):
         if self.width in (0, image.shape[1]):
+            if self.trouble == "nothing in encode":
+                return None
             self.misbehave("encode", image)
         stream = Null().encode(image // self.step * self.step)
         return Bitstream(stream.data, (Segment("all", len(stream.data), 8.0 * len(stream.data)),))
@@ -64,6 +66,10 @@ class Toy(Codec):
         if self.width in (0, pixels.shape[1]):
             if self.trouble == "shape":
                 return pixels[:-1]
+            if self.trouble == "nothing in decode":
+                return None
+            if self.trouble == "another in decode":
+                return 255 - pixels
             if self.trouble == "nan":
                 return np.full(pixels.shape, np.nan, np.float32)
             if self.trouble == "float64":
@@ -86,6 +92,19 @@ class Toy(Codec):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.trouble == f"exit in {where}":
             sys.exit(3)
+        if self.trouble == f"memory in {where}":
+            np.empty(1 << 60, np.uint8)
+        if self.trouble == f"exhaust in {where}":
+            self.misbehave(where, pixels)
+        if self.trouble == f"fork in {where}":
+            os.fork()
+        if self.trouble == f"leave a child and die in {where}" and os.fork():
+            os._exit(7)
+        elif self.trouble == f"leave a child and die in {where}":
+            time.sleep(120)
+        if self.trouble == f"print in {where}":
+            for _ in range(int(os.environ["TOY_MEGABYTES"])):
+                os.write(1, bytes(1 << 20))
         if self.trouble == f"raise foreign in {where}":
             raise Foreign("a", "b")
         if self.trouble == f"hang in {where}":

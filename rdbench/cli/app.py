@@ -19,11 +19,12 @@ from rdbench.errors import RdbenchWarning
 from rdbench.plugins import plugins
 
 HEADINGS = {
-    "Measure": "run match encode decode timing complexity latents",
+    "Measure": "run plan match encode decode timing complexity latents",
     "Compare": "bdrate board plot tables report audit variable-rate-penalty",
     "Papers": "reproduce anchor cite",
     "Codecs": "train",  # where packages add theirs
-    "Manage": "codecs datasets curves metrics export rescore verify check consistency doctor",
+    "Manage": "codecs datasets curves metrics export rescore merge verify repair check consistency "
+    "doctor",
 }
 """Commands by the heading they have in ``rdbench --help``.
 

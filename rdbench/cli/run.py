@@ -12,10 +12,18 @@ from rdbench.cli import options
 from rdbench.cli.console import print_rows, progress, say, warn
 from rdbench.errors import Stopped
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
-from rdbench.sweep import Outcome, Progress
+from rdbench.sweep import Outcome, Part, Progress
 from rdbench.sweep import run as run_sweep
 
 SAMPLE = ["sample"]
+
+PartOf = Annotated[
+    str | None, typer.Option(metavar="K/N", help="Only share K of N, as in a job array.")
+]
+Scored = Annotated[
+    Literal["8-bit", "float"],
+    options.choice("--scored", ("8-bit", "float"), "Reconstructed images that are scored"),
+]
 
 
 def run(
@@ -30,13 +38,12 @@ def run(
     timeout: Annotated[
         float | None, typer.Option(min=0.001, help="Time limit per image in seconds.")
     ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to work on, such as tcp://host:8786.")
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Dask cluster: local[:N], slurm[:N] or a scheduler (tcp://host:8786)."),
     ] = None,
-    scored: Annotated[
-        Literal["8-bit", "float"],
-        options.choice("--scored", ("8-bit", "float"), "Reconstructed images that are scored"),
-    ] = DEFAULT_PROTOCOL.scored,
+    part: PartOf = None,
+    scored: Scored = DEFAULT_PROTOCOL.scored,
     device: options.Device = None,
     weights: options.WeightsOf = None,
     as_json: options.AsJson = False,
@@ -52,11 +59,12 @@ def run(
         options.with_settings(codec, device=device, weights=weights),
         dataset,
         out,
-        jobs=jobs or (0 if scheduler else 1),
+        jobs=jobs or (0 if cluster else 1),
         threads=threads,
         timeout_s=timeout,
-        scheduler=scheduler,
+        cluster=cluster,
         protocol=Protocol(scored=scored),
+        part=Part.parse(part) if part is not None else None,
     )
     print_rows(POINTS, summarize(outcome.records, outcome.datasets), as_json)
     for curve in measured_curves(outcome.records, outcome.datasets):

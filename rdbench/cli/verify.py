@@ -31,6 +31,8 @@ def verify(
         f"{found.n_records} records and {found.n_results} other results, "
         f"{found.n_bitstreams} bitstreams, {len(found.faults)} faults: {folder}"
     )
+    if found.database_damaged:
+        say(f"`rdbench repair {folder}` saves what can be read of the database")
     kinds = {fault.kind for fault in found.faults}
     if "damaged" in kinds and not repair:
         say(f"`rdbench verify --repair {folder}` moves damaged bitstreams to {folder}/damaged")

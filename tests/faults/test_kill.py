@@ -1,10 +1,8 @@
-"""A sweep killed at any moment loses nothing, doubles nothing, and ends like an undisturbed one.
-
-RDBENCH_KILLS=50 kills that many times; the default keeps the suite short.
-"""
+"""A sweep killed at any moment loses nothing, doubles nothing, and ends like an undisturbed one."""
 
 import contextlib
 import csv
+import importlib.util
 import io
 import os
 import random
@@ -13,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -21,7 +20,6 @@ from program import PROGRAM, rdbench, start, wait_until, worker_processes
 
 from rdbench.store import Store
 
-KILLS = int(os.environ.get("RDBENCH_KILLS", "6"))
 TIMES = {"encode_s", "decode_s", "created", "provenance", "timed_alone"}
 
 
@@ -63,14 +61,26 @@ def n_kept(out):
         return sum(1 for _ in store.records())
 
 
+@pytest.fixture(scope="module")
+def n_kills(request):
+    """How often the driver, or a worker, is killed."""
+    return 20 if request.config.getoption("--faults-long") else 3
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """What an undisturbed sweep measures, and how long it takes."""
+    out, started = tmp_path_factory.mktemp("calm"), time.monotonic()
+    subprocess.run(command(out), check=True, capture_output=True, timeout=120)
+    return table(out), time.monotonic() - started
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
-def test_kill_minus_nine(tmp_path):
-    started = time.monotonic()
-    subprocess.run(command(tmp_path / "calm"), check=True, capture_output=True, timeout=120)
-    whole_s = time.monotonic() - started
+def test_kill_minus_nine(tmp_path, calm, n_kills):
+    undisturbed, whole_s = calm
     out, seed = tmp_path / "killed", random.Random(0)
     there = 0
-    for _ in range(KILLS):
+    for _ in range(n_kills):
         sweep = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(seed.uniform(0, whole_s))
         family = psutil.Process(sweep.pid).children(recursive=True)
@@ -84,7 +94,54 @@ def test_kill_minus_nine(tmp_path):
             Path(out).rename(tmp_path / f"done-{time.monotonic_ns()}")
             there = 0
     subprocess.run(command(out), check=True, capture_output=True, timeout=120)
-    assert table(out) == table(tmp_path / "calm")
+    assert table(out) == undisturbed
+
+
+CLUSTERS = [
+    (),
+    pytest.param(
+        ("--cluster", "local:2"),
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("distributed") is None, reason="needs rdbench[cluster]"
+        ),
+    ),
+]
+
+
+def all_workers(process):
+    """Processes that do tasks; those of a cluster are children of its nannies or of the driver."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+        return [child for child in family if "spawn_main" in " ".join(child.cmdline())]
+    return []
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS, ids=["processes", "cluster"])
+def test_a_worker_killed_at_a_random_moment(tmp_path, calm, n_kills, cluster):
+    """Its task is measured by another worker or by the next run; nothing else is lost."""
+    undisturbed, whole_s = calm
+    seed = random.Random(1)
+    words = command("out")[:-4] if cluster else command("out")[:-2]
+    for number in range(n_kills if not cluster or n_kills > 3 else 1):
+        out = tmp_path / str(number)
+        sweep = subprocess.Popen(
+            [*words, *cluster, "--out", out], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        # A cluster whose workers die as they start does not start.
+        at_work = partial(n_kept, out) if cluster else partial(all_workers, sweep)
+        wait_until(at_work, sweep, seconds=240)
+        time.sleep(seed.uniform(0, whole_s / 2))
+        victims = all_workers(sweep)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            seed.choice(victims).kill() if victims else None
+        status = sweep.wait(120)
+        with Store(out, create=False) as store:
+            failed = [r for r in store.records() if r.error is not None]
+        assert len(failed) <= (0 if cluster else 1)
+        assert status == bool(failed)
+        again = rdbench(*words[len(PROGRAM) :], "--out", out)
+        assert again[0] == 0, again
+        assert table(out) == undisturbed
 
 
 def test_ctrl_c_says_how_to_resume(tmp_path):
@@ -175,10 +232,11 @@ def test_workers_that_always_die_as_they_start_end_the_sweep(tmp_path):
     assert check_whole(tmp_path) == 0  # no image is blamed
 
 
-def test_two_sweeps_into_one_folder(tmp_path):
+def test_several_sweeps_into_one_folder(tmp_path, request):
+    n = 3 if request.config.getoption("--faults-long") else 2
     sweeps = [
         subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(2)
+        for _ in range(n)
     ]
-    assert [sweep.wait(120) for sweep in sweeps] == [0, 0]
+    assert [sweep.wait(240) for sweep in sweeps] == [0] * n
     assert check_whole(tmp_path) == 33

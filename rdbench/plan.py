@@ -1,0 +1,292 @@
+"""Plan a sweep: what is left to do, how long it takes, how much disk and memory it needs.
+
+Seconds per megapixel come from the records of the report folder: of the same operating point, or
+interpolated in the rate parameter between points of the same curve. Otherwise they are those that
+the package of the codec ships in ``costs.json``: codec, with the configuration of its weights ->
+``seconds_per_megapixel`` (encoding and decoding), ``bytes_per_megapixel``, ``prepare_s`` and
+``peak_memory_bytes``. What is in neither is None.
+"""
+
+import heapq
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rdbench.columns import Column, plain
+from rdbench.datasets import Dataset
+from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
+from rdbench.spec import Identity
+from rdbench.store import PointCost, Store, key_of
+from rdbench.sweep import Part, Task, chosen, tasks_of
+from rdbench.types import Codec
+
+START_S = 1.5
+"""Seconds until a worker process is ready."""
+READ_S_PER_MEGAPIXEL = 0.05
+"""Seconds to read and check an image, which a worker does once for small images."""
+TASK_S = 0.008
+"""Seconds per task for all but the codec, the image and the metrics."""
+_LARGE = 2**21  # pixels: larger images are read for every task
+_RECORD_BYTES = 1500  # of the database
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an operating point costs; None for what is not known.
+
+    Attributes:
+        seconds, n_bytes: encoding and decoding, and bitstream, per megapixel.
+        prepare_s: seconds to load and compile, once in each worker.
+        source: where the times come from; "" where they are not known.
+    """
+
+    seconds: float | None = None
+    n_bytes: float | None = None
+    prepare_s: float = 0.0
+    peak_memory_bytes: int | None = None
+    source: Literal["", "measured", "interpolated", "typical"] = ""
+
+
+@dataclass(slots=True)
+class Row:
+    """What is left of one curve."""
+
+    codec: str
+    n_tasks: int = 0
+    n_done: int = 0
+    megapixels: float = 0.0
+    worker_s: float = 0.0
+    n_bytes: float = 0.0
+    known: bool = True
+    peak_memory_bytes: int | None = None
+    sources: set[str] = field(default_factory=set)
+
+    def row(self) -> dict[str, Any]:
+        """One row of a table; see PLANS."""
+        return {
+            "codec": self.codec,
+            "n_tasks": self.n_tasks,
+            "n_done": self.n_done,
+            "n_left": self.n_tasks - self.n_done,
+            "megapixels": self.megapixels,
+            "worker_s": self.worker_s if self.known else None,
+            "n_bytes": round(self.n_bytes) if self.known else None,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "times": sorted(self.sources - {""}) or None,
+        }
+
+
+PLANS = (
+    Column("codec"),
+    Column("n_tasks", "tasks"),
+    Column("n_done", "done"),
+    Column("n_left", "left"),
+    Column("megapixels", "left", "MP", 1),
+    Column("worker_s", "CPU time", "h", 3, scale=1 / 3600),
+    Column("n_bytes", "disk", "MiB", 1, scale=2**-20),
+    Column("peak_memory_bytes", "peak memory", "MiB", 0, scale=2**-20),
+    *plain("times"),
+)
+"""How people see `Row.row`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a sweep will take.
+
+    Attributes:
+        makespan_s: seconds until the last of the workers is done, by simulation; codecs whose times
+            are not known are left out.
+    """
+
+    rows: tuple[Row, ...]
+    jobs: int
+    makespan_s: float
+
+    @property
+    def unknown(self) -> list[str]:
+        """Curves with tasks left whose times are not known."""
+        return [row.codec for row in self.rows if not row.known]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A task as the simulation sees it.
+
+    Attributes:
+        point: what has to be prepared first, which takes ``prepare_s`` once in each worker.
+        image: what has to be read first, which takes ``read_s`` once in each worker.
+    """
+
+    seconds: float
+    point: object = None
+    prepare_s: float = 0.0
+    image: object = None
+    read_s: float = 0.0
+
+
+def plan(
+    codecs: Sequence[Codec | str] | Codec | str,
+    datasets: Sequence[Dataset | str] | Dataset | str = "sample",
+    out: str | Path = "reports",
+    *,
+    jobs: int = 1,
+    protocol: Protocol = DEFAULT_PROTOCOL,
+    part: Part | None = None,
+) -> Plan:
+    """Say what `rdbench.sweep.run` will take with the same arguments; nothing is written.
+
+    Args:
+        jobs: workers, with one thread each.
+
+    Raises:
+        UsageError, DataError, Unavailable: as `rdbench.sweep.run`.
+    """
+    points, sets = chosen(codecs, datasets)
+    exists = (Path(out) / "records.sqlite").is_file()
+    with Store(out, create=False) if exists else nullcontext() as store:
+        if store:
+            sets = [replace(d, name=store.name_of(d.name, d.source, d.images)) for d in sets]
+        tasks = tasks_of(points, sets, protocol, part)
+        done = set() if store is None else {
+            key_of(r) for r in store.records(tasks)
+            if r.error is None and store.has_bitstream(r.bitstream_sha256, r.n_bytes)
+        }  # fmt: skip
+        known = _costs(points, store)
+    left = [task for key, task in tasks.items() if key not in done]
+    rows = _rows(tasks.values(), known)
+    for key in done:
+        rows[tasks[key].identity.curve.spec].n_done += 1
+    scoring = _scoring_s(protocol)
+    steps = []
+    for task in left:
+        step = _step(task, known[task.codec], scoring)
+        _add(rows[task.identity.curve.spec], task, known[task.codec], step)
+        steps += [step] if step else []
+    return Plan(tuple(rows.values()), jobs, makespan_s(steps, jobs))
+
+
+def makespan_s(steps: Iterable[Step], jobs: int) -> float:
+    """Return when the last step ends if each worker takes the next one as soon as it is free."""
+    end = 0.0
+    free = [(START_S, number) for number in range(jobs)]
+    ready: list[set[object]] = [set() for _ in range(jobs)]
+    for step in steps:
+        now, number = heapq.heappop(free)
+        first = {step.point: step.prepare_s, step.image: step.read_s}
+        now += step.seconds + sum(s for what, s in first.items() if what not in ready[number])
+        ready[number].update(first)
+        end = max(end, now)
+        heapq.heappush(free, (now, number))
+    return end
+
+
+def _rows(tasks: Iterable[Task], known: Mapping[Codec, Cost]) -> dict[str, Row]:
+    """Return a row for each curve, with its tasks counted."""
+    rows: dict[str, Row] = {}
+    for task in tasks:
+        name = task.identity.curve.spec
+        row = rows.setdefault(name, Row(name))
+        row.n_tasks += 1
+        memory = known[task.codec].peak_memory_bytes
+        row.peak_memory_bytes = max(filter(None, (row.peak_memory_bytes, memory)), default=None)
+    return rows
+
+
+def _add(row: Row, task: Task, cost: Cost, step: Step | None) -> None:
+    """Add a task that is left to the row of its curve."""
+    megapixels = _megapixels(task)
+    row.megapixels += megapixels
+    row.n_bytes += _RECORD_BYTES + megapixels * (cost.n_bytes or 0.0)
+    row.known &= step is not None
+    row.worker_s += step.seconds if step else 0.0
+    row.sources.add(cost.source)
+
+
+def _step(task: Task, cost: Cost, scoring_s: float) -> Step | None:
+    """Return a task for the simulation; None where its time is not known."""
+    if cost.seconds is None:
+        return None
+    megapixels = _megapixels(task)
+    read_s, large = READ_S_PER_MEGAPIXEL * megapixels, megapixels * 1e6 > _LARGE
+    seconds = TASK_S + megapixels * (cost.seconds + scoring_s) + read_s * large
+    return Step(seconds, task.codec, cost.prepare_s, task.file.sha256, read_s * (not large))
+
+
+def _megapixels(task: Task) -> float:
+    return task.file.width * task.file.height / 1e6
+
+
+def _scoring_s(protocol: Protocol) -> float:
+    """Seconds per megapixel to score a reconstruction."""
+    costs = json.loads(files("rdbench.metrics").joinpath("costs.json").read_text("utf-8"))
+    per_metric: dict[str, float] = costs["ms_per_megapixel"]
+    return sum(per_metric.get(name, 0.0) for name in protocol.metrics) / 1000
+
+
+def _costs(points: Mapping[Codec, Identity], store: Store | None) -> dict[Codec, Cost]:
+    """What each operating point costs, by the records and timings of a folder or as shipped."""
+    measured = store.costs() if store else []
+    by_point = {(found.spec, found.fingerprint): found for found in measured}
+    by_curve: dict[tuple[Any, ...], list[PointCost]] = defaultdict(list)
+    for found in measured:
+        if found.rate_value is not None:
+            by_curve[found.codec, found.settings].append(found)
+    memory: dict[str, int] = defaultdict(int)
+    for body in store.results("timing").values() if store else ():
+        memory[body["codec"]] = max(memory[body["codec"]], body["peak_memory_bytes"])
+    costs = {}
+    for codec, identity in points.items():
+        cost = _typical(codec, identity)
+        if same := by_point.get((identity.spec, identity.fingerprint)):
+            cost = replace(cost, seconds=same.seconds, n_bytes=same.n_bytes, source="measured")
+        elif near := by_curve.get((codec.name, identity.curve.settings)):
+            cost = _interpolated(cost, near, identity.rate_value)
+        costs[codec] = replace(cost, peak_memory_bytes=memory[codec.name] or cost.peak_memory_bytes)
+    return costs
+
+
+def _interpolated(cost: Cost, near: Sequence[PointCost], rate_value: float | None) -> Cost:
+    """Return the cost between measured points of the curve, or of the nearest one at its ends."""
+    if rate_value is None:
+        return cost
+    points = sorted((p.rate_value or 0.0, p.seconds, p.n_bytes) for p in near)
+    rates, seconds, n_bytes = np.array(points).T
+    return replace(
+        cost,
+        seconds=float(np.interp(rate_value, rates, seconds)),
+        n_bytes=float(np.interp(rate_value, rates, n_bytes)),
+        source="interpolated",
+    )
+
+
+def _typical(codec: Codec, identity: Identity) -> Cost:
+    """Return the cost that the package of a codec ships."""
+    configuration = identity.weights.configuration if identity.weights else ""
+    known = _shipped(type(codec).__module__.partition(".")[0])
+    found = known.get(f"{codec.name} {configuration}".strip())
+    if found is None or codec.on_gpu:
+        return Cost()
+    return Cost(
+        found["seconds_per_megapixel"], found["bytes_per_megapixel"], found["prepare_s"],
+        found["peak_memory_bytes"], "typical",
+    )  # fmt: skip
+
+
+@cache
+def _shipped(package: str) -> Mapping[str, Any]:
+    """Return the costs that a package of codecs ships; {} where it ships none."""
+    try:
+        found = json.loads(files(package).joinpath("costs.json").read_text("utf-8"))
+    except (OSError, TypeError):  # TypeError: a single file, not a package
+        return {}
+    codecs: Mapping[str, Any] = found["codecs"]
+    return codecs

@@ -55,7 +55,7 @@ class Board:
 
 def board(
     selection: Selection,
-    anchor: str = "vtm18",
+    anchor: str = "",
     codecs: Sequence[str] = (),
     metric: str = "psnr",
     method: Method = "poly3",

@@ -7,12 +7,13 @@ from pathlib import Path
 from statistics import fmean
 
 from rdbench.analysis.bd import BdRate, bd_rate
-from rdbench.analysis.comparison import Figures, Rows, compare, figures
+from rdbench.analysis.comparison import Figures, Rows, anchors_text, compare, figures
 from rdbench.analysis.delta import Method
 from rdbench.analysis.lossless import LOSSLESS, lossless_rows
-from rdbench.analysis.selection import select
+from rdbench.analysis.selection import select, shown_by
 from rdbench.analysis.summary import POINTS, summarize
 from rdbench.columns import CODEC, DATASET, Column, Row, side_by_side
+from rdbench.curve import Curve
 from rdbench.store import Store
 from rdbench.timing import TIMES, timings
 
@@ -24,35 +25,41 @@ class Request:
     """What the tables show.
 
     Attributes:
+        anchor: name of a curve; "" for the default of each data set.
         codecs: only these, by name or label; () for all.
+        published: published curves that the BD-rates show, see `shown_by`.
+        imported: curves from files.
     """
 
     folder: Path
-    anchor: str = "vtm18"
+    anchor: str = ""
     dataset: str | None = None
     metric: str = "psnr"
     method: Method = "poly3"
     codecs: Sequence[str] = ()
+    published: Sequence[str] = ()
+    imported: Sequence[Curve] = ()
 
     def wants(self, dataset: str, codec: str) -> bool:
         """Return whether the tables show a codec on a data set."""
         return self.dataset in (None, dataset) and (not self.codecs or codec in self.codecs)
 
 
-def bd_rates(request: Request) -> tuple[Figures, tuple[str, ...]]:
+def bd_rates(request: Request) -> tuple[Figures, tuple[str, ...], str]:
     """Compute the BD-rate of every codec on every data set, and the average over all of them.
 
     Own codecs come first, then the best. What cannot be compared is None; an average needs all
     data sets.
 
     Returns:
-        The table, and a line for each anchor whose name matches several curves.
+        The table, a line for each anchor that is not plain from its name, and the anchors' names.
 
     Raises:
         UsageError: a name that no curve has, no such metric, or nothing at all to compare.
     """
-    selection = select(request.folder, request.dataset)
-    comparison = compare(selection, request.anchor, request.codecs, request.metric)
+    selection = select(request.folder, request.dataset, request.imported)
+    wanted = shown_by(request.published)
+    comparison = compare(selection, request.anchor, request.codecs, request.metric, wanted)
     compute = partial(bd_rate, metric=request.metric, method=request.method, n_resamples=0)
     computed = figures(comparison, compute)
     by_label: dict[str, dict[str, BdRate]] = {}
@@ -61,7 +68,7 @@ def bd_rates(request: Request) -> tuple[Figures, tuple[str, ...]]:
     datasets = sorted({dataset for row in by_label.values() for dataset in row})
     groups = sorted((_bd_rows(label, row, datasets) for label, row in by_label.items()), key=_order)
     rows = [row for group in groups for row in group]
-    return replace(computed, rows=rows), comparison.notes
+    return replace(computed, rows=rows), comparison.notes, anchors_text(comparison.pairs)
 
 
 def _order(group: Rows) -> tuple[bool, float]:

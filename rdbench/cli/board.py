@@ -7,7 +7,7 @@ from typing import Annotated
 from rdbench.analysis.board import BOARD, Board
 from rdbench.analysis.board import board as rank
 from rdbench.analysis.comparison import Rows
-from rdbench.analysis.selection import select
+from rdbench.analysis.selection import DEFAULT_ANCHOR, select, shown_by
 from rdbench.cli import options
 from rdbench.cli.console import grouped, print_rows, progress, say, warn
 from rdbench.curve import VARIABLE_RATE, Curve
@@ -18,7 +18,7 @@ from rdbench.report.tables import FORMS, csv_text, table
 
 
 def board(
-    anchor: options.Anchor = "vtm18",
+    anchor: options.Anchor = "",
     dataset: options.ImageSet = "kodak",
     codec: options.CurveNames = options.ALL,
     year: options.Years = "",
@@ -27,9 +27,7 @@ def board(
     ] = options.ALL,
     metric: options.Metric = "psnr",
     method: options.Method = "poly3",
-    published: Annotated[
-        str, options.choice("--published", ("all", "none"), "Published curves")
-    ] = "all",
+    published: options.Published = options.ALL,
     form: Annotated[str, options.choice("--format", ("table", *FORMS, "csv"), "Format")] = "table",
     out: Annotated[
         Path | None, options.out("Folder for a figure: BD-rate over year and complexity.")
@@ -48,15 +46,16 @@ def board(
     Example: rdbench board --dataset kodak --anchor vtm18 --year 2022-2026 --out figures
     """
     first, last = options.years(year)
+    is_shown = shown_by(options.published_names(published))
 
     def wanted(curve: Curve) -> bool:
         in_years = not year or first <= (curve.year or 0) <= last
-        shown = published == "all" or curve.source != "published"
-        return in_years and shown and (not kind or curve.kind in kind)
+        return in_years and is_shown(curve) and (not kind or curve.kind in kind)
 
     selection = select(folder, dataset, import_curves(files, dataset))
     with progress("board"):
         found = rank(selection, anchor, codec, metric, method, wanted)
+    anchor = found.rows[0]["anchor"] if found.rows else anchor or DEFAULT_ANCHOR
     title = f"BD-rate against {anchor} on {dataset}, {metric}, {method}"
     if found.rows:
         _print(found.rows, "json" if as_json else form, title)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from rdbench.analysis.selection import shown_by
 from rdbench.cli import options
 from rdbench.cli.console import progress, warn
 from rdbench.datasets import files_of, names_of_list
@@ -28,6 +29,7 @@ def report(
     bpp: Annotated[
         str, typer.Option(help="Rates to show them at: bits per pixel separated by commas.")
     ] = "0.25,0.5,1",
+    published: options.Published = options.ALL,
     files: options.CurveFiles = options.ALL,
 ) -> None:
     """Write one HTML page that needs no network.
@@ -54,6 +56,7 @@ def report(
             int(wanted) if wanted.isdigit() else [n.strip() for n in names_of_list(wanted)],
             rates,
             lambda what, done, n: advance(done, n, what),
+            shown_by(options.published_names(published)),
         )
     warn(*page.missing)
     write_page(page, target)

@@ -4,9 +4,11 @@ import sys
 from typing import Annotated
 
 from rdbench.analysis.overview import TABLES, Request, bd_rates
+from rdbench.analysis.selection import DEFAULT_ANCHOR
 from rdbench.cli import options
 from rdbench.cli.console import grouped, progress, say, warn
 from rdbench.errors import RdbenchError
+from rdbench.importers import import_curves
 from rdbench.report.tables import FORMS, csv_text, table
 
 
@@ -16,11 +18,13 @@ def tables(
     name: Annotated[
         list[str], options.choice("--table", TABLES, "Only this table; default: all", "-t")
     ] = options.ALL,
-    anchor: options.Anchor = "vtm18",
+    anchor: options.Anchor = "",
     dataset: options.OnlyDataset = None,
     codec: options.CurveNames = options.ALL,
+    published: options.Published = options.ALL,
     metric: options.Metric = "psnr",
     method: options.Method = "poly3",
+    files: options.CurveFiles = options.ALL,
 ) -> None:
     """Print tables for a paper.
 
@@ -28,14 +32,18 @@ def tables(
 
     Example: rdbench tables reports --format latex --table bdrate
     """
-    request = Request(folder, anchor, dataset, metric, method, codec)
-    texts, own_is_compared = [], True
+    request = Request(
+        folder, anchor, dataset, metric, method, codec, options.published_names(published),
+        import_curves(files, dataset),
+    )  # fmt: skip
+    texts, own_is_compared, against = [], True, anchor or DEFAULT_ANCHOR
     for one in name or TABLES:
         caption, rows_of, shown = TABLES[one]
         if one == "bdrate":
             with progress(one):
-                found, choices = bd_rates(request)
-            caption = f"{caption} against {anchor}, {metric}, {method}"
+                found, choices, anchors = bd_rates(request)
+            against = anchors or against
+            caption = f"{caption} against {against}, {metric}, {method}"
             warn(*choices, *grouped(found.notes))
             rows, own_is_compared = found.rows, found.own_is_compared
         else:
@@ -46,4 +54,4 @@ def tables(
         texts.append(csv_text(rows) if form == "csv" else table(*shown(rows), form, caption))
     sys.stdout.write("\n".join(texts))
     if not own_is_compared:
-        raise RdbenchError(f"no BD-rate against {anchor!r} of your own curves: see above")
+        raise RdbenchError(f"no BD-rate against {against!r} of your own curves: see above")

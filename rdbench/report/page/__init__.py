@@ -52,8 +52,12 @@ def make_page(
     images: Wanted = 0,
     rates_bpp: Sequence[float] = RATES_BPP,
     on_progress: Progress = lambda what, done, n: None,
+    wanted: Callable[[Curve], bool] = lambda curve: True,
 ) -> Page:
     """Compute what a page shows.
+
+    Args:
+        wanted: whether a curve is shown.
 
     Raises:
         DataError: the folder holds no records.
@@ -62,7 +66,7 @@ def make_page(
     album, datasets = Album(), []
     timed, imported = timings(folder), list(imported)
     with Store(folder, create=False) as store:
-        found = comparisons(store, imported)
+        found = comparisons(store, imported, wanted)
         missing = _elsewhere(imported, [comparison.dataset for comparison in found])
         check_names(images, found)
         for comparison in found:

@@ -118,11 +118,11 @@ def test_published_means_the_same_everywhere(own, tmp_path, command):
         options = [word for name in published for word in ("--published", name)]
         status, text, said = call(command, "-d", "kodak", *words, *options, folder)
         assert status == 0, said
-        return {name for name in ("webp", "jpeg", "DCAE", "qarv", "ELIC") if name in text}
+        return {name for name in ("webp", "jpeg", "DCAE", "FTIC", "ELIC") if name in text}
 
     assert shown("none") == {"webp", "jpeg"}
-    assert shown("DCAE,qarv") == shown("DCAE", "qarv") == {"webp", "jpeg", "DCAE", "qarv"}
-    assert shown() == shown("all") == {"webp", "jpeg", "DCAE", "qarv", "ELIC"}
+    assert shown("DCAE,FTIC") == shown("DCAE", "FTIC") == {"webp", "jpeg", "DCAE", "FTIC"}
+    assert shown() == shown("all") == {"webp", "jpeg", "DCAE", "FTIC", "ELIC"}
     status, _, said = call(command, "-d", "kodak", "--published", "webpp", folder)
     assert status == 1
     assert "did you mean 'webp'" in said

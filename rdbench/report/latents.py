@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rdbench.report.export import file_names
-from rdbench.report.plots import PAGE_IN, STYLE, save
+from rdbench.report.plots import save
+from rdbench.report.style import PAGE_IN, STYLE
 from rdbench.types import Image
 
 if TYPE_CHECKING:

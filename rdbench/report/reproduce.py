@@ -11,7 +11,8 @@ from typing import Any
 from rdbench.analysis.paper import Finding, Item, Paper, Value
 from rdbench.columns import Column, plain
 from rdbench.files import output_files, write_text
-from rdbench.report.plots import FORMATS, STYLE, save
+from rdbench.report.plots import FORMATS, save
+from rdbench.report.style import STYLE
 from rdbench.report.tables import latex_escape, table
 
 Found = Sequence[tuple[Item, Finding]]

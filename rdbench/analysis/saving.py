@@ -19,7 +19,7 @@ class Saving:
         quality: (n,).
         percent: of the anchor's rate at equal quality, (n,); positive is less rate.
         band: ends of the 95 % interval by paired bootstrap over the images, both (n,), NaN where
-            too few draws reach the quality; None where either side lacks the scores of each image.
+            not all draws reach the quality; None where either side lacks the scores of each image.
     """
 
     anchor: Curve
@@ -83,8 +83,8 @@ def _interval(
         for table in (images.anchor, images.test)
     ]
     percent = _percent(stacks[0], stacks[1], quality, method)
-    enough = np.isfinite(percent).mean(axis=0) >= CONFIDENCE
+    reached = np.isfinite(percent).all(axis=0)
     ends = np.full((2, len(quality)), np.nan)
     shares = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
-    ends[:, enough] = np.nanquantile(percent[:, enough], shares, axis=0)
+    ends[:, reached] = np.quantile(percent[:, reached], shares, axis=0)
     return ends[0], ends[1]

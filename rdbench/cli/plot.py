@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rdbench.analysis.bd import bd_rate
-from rdbench.analysis.comparison import Comparison, Figures, compare, figures
+from rdbench.analysis.comparison import Comparison, Figures, anchors_text, compare, figures
 from rdbench.analysis.delta import Method
 from rdbench.analysis.measured import notes_on
 from rdbench.analysis.saving import rate_saving
@@ -24,6 +24,7 @@ from rdbench.importers import import_curves
 from rdbench.metrics import METRICS
 from rdbench.published import list_curves
 from rdbench.report.diagrams import LEGENDS, Design, Diagram, Key
+from rdbench.report.names import printed_name
 from rdbench.report.plots import (
     ALL_FORMATS,
     FORMATS,
@@ -203,7 +204,7 @@ class _Wanted:
     def panels(self, curves: Sequence[Curve]) -> list[Panel]:
         """Return a panel for each data set and metric."""
         metrics = [metric_name(metric) for metric in self.metrics]
-        return list(panels_of(curves, metrics))
+        return list(panels_of(curves, metrics, self.datasets))
 
     def _how_to_measure(self, known: Sequence[str]) -> str:
         if self.datasets and known:
@@ -238,13 +239,16 @@ def _curves(
     drawn: list[Drawn] = []
     found_any = False
     for panel in panels:
-        found = _bd_rates(comparison(panel), panel, method)
+        pairs = comparison(panel)
+        found = _bd_rates(pairs, panel, method)
         found_any |= bool(found.found)
         beside = {
             (c.label, is_own(c)): f"{figure.bd_rate_percent:+.1f} %".replace("-", "\u2212")
             for c, figure in found.found
         }
-        drawn.append((panel, panel.diagram(), replace(design, beside=beside)))
+        name = anchors_text(pairs.pairs)
+        note = f"in parentheses: BD-rate against {printed_name(name, name)}"
+        drawn.append((panel, panel.diagram(), replace(design, beside=beside, note=note)))
     if not found_any:
         raise RdbenchError("no BD-rate to print: see above")
     return drawn

@@ -187,7 +187,8 @@ def _name_points(axes: "Axes", rows: Rows, key: str) -> list[str]:
     nameless = []
     for row, spot in zip(here, spots, strict=True):
         name = axes.annotate(
-            _name(row), _place(row, key), (0, 0), textcoords="offset points", fontsize=_SIZE, ha="center", va="center", color="#222222", zorder=5,
+            _name(row), _place(row, key), (0, 0), textcoords="offset points",
+            fontsize=_SIZE, ha="center", va="center", color="#222222", zorder=5,
             fontweight="bold" if _is_own(row) else "normal",
             arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "#999999", "shrinkA": 0.5,
                         "shrinkB": 1.5},

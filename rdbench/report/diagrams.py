@@ -34,7 +34,8 @@ LEGENDS = ("auto", "direct", "below", "right", "none")
 
 DASHES = (0, (4, 2))
 _MOST_DIRECT = 6  # names next to lines, unless asked for more
-_MOST_MARKERS = 12  # per line
+_SPARSE = 1.4  # marker sizes: between the markers of a line at least
+_SMALL_IN = 3.0  # inches: narrower diagrams have smaller markers
 _EDGE = 1.5  # points between a marker and the edge of the axes
 
 
@@ -88,6 +89,7 @@ class Design:
         legend: one of LEGENDS.
         inset: range of x, or of x and y, that is also shown enlarged; () for none.
         beside: line -> printed behind its name, such as a BD-rate.
+        note: on what is printed there; above the legend.
         n_columns: of diagrams; 0 for three at most.
     """
 
@@ -100,6 +102,7 @@ class Design:
     legend: str = "auto"
     inset: tuple[float, ...] = ()
     beside: Mapping[Key, str] = field(default_factory=dict)
+    note: str = ""
     n_columns: int = 0
 
     def name(self, curve: Curve) -> str:
@@ -120,7 +123,8 @@ def draw(diagrams: Sequence[Diagram], design: Design) -> "Figure":
     Own curves come first in the legend, then the best.
     """
     n_lines = len(keys_of(diagrams))
-    may_be_direct = len(diagrams) == 1 and n_lines <= _MOST_DIRECT and not design.inset
+    is_plain = len(diagrams) == 1 and not design.inset and not design.note
+    may_be_direct = is_plain and n_lines <= _MOST_DIRECT
     direct = design.legend == "direct" or (design.legend == "auto" and may_be_direct)
     figure = _drawn(diagrams, design, "none") if direct else None
     if figure is not None and _named_in_place(figure, diagrams, design):
@@ -143,7 +147,8 @@ def number_of(key: Key, keys: Sequence[Key]) -> int:
 def _drawn(diagrams: Sequence[Diagram], design: Design, legend: str) -> "Figure":
     from matplotlib.figure import Figure
 
-    n_columns = design.n_columns or min(3, len(diagrams))
+    design = replace(design, n_columns=design.n_columns or min(3, len(diagrams)))
+    n_columns = design.n_columns
     n_rows = math.ceil(len(diagrams) / n_columns)
     keys = keys_of(diagrams)
     handles = _handles(diagrams, keys, design) if legend in ("below", "right") else []
@@ -165,6 +170,8 @@ def _drawn(diagrams: Sequence[Diagram], design: Design, legend: str) -> "Figure"
             handles=handles,
             loc="outside lower center" if legend == "below" else "outside right upper",
             ncols=per_line if legend == "below" else 1,
+            title=printable(design.note) or None,
+            title_fontsize="small",
             handlelength=2.6,
             columnspacing=1.2,
             labelspacing=0.35,
@@ -195,10 +202,13 @@ def _handles(diagrams: Sequence[Diagram], keys: Sequence[Key], design: Design) -
     from matplotlib.lines import Line2D
 
     curves = {series.key: series for diagram in diagrams for series in diagram.series}
+    size = marker_size(design.width_in / design.n_columns)
     handles = [
-        Line2D([], [], label=design.name(curves[key].curve), **look(curves[key], keys))
+        Line2D(
+            [], [], label=design.name(curves[key].curve), **look(curves[key], keys), markersize=size
+        )
         for key in _best_first(diagrams)
-    ]
+    ]  # fmt: skip
     return [*handles, *(Line2D([], [], **marks) for marks in explanations(curves.values()))]
 
 
@@ -221,10 +231,22 @@ def look(series: Series, keys: Sequence[Key]) -> dict[str, Any]:
         "color": colour,
         "linestyle": DASHES if series.curve.variable_rate is False else "-",
         "marker": marker if series.is_marked else "",
-        "markerfacecolor": colour if series.key[1] else "white",
+        "markerfacecolor": colour if series.key[1] or is_all_published(keys) else "white",
         "markeredgecolor": colour,
         "markeredgewidth": 0.9,
     }
+
+
+def is_all_published(keys: Iterable[Key]) -> bool:
+    """Whether a figure has no own curve, so that markers need not tell published ones."""
+    return not any(is_own for _, is_own in keys)
+
+
+def marker_size(width_in: float) -> float:
+    """Size of markers in points, in a diagram of this width."""
+    import matplotlib as mpl
+
+    return float(mpl.rcParams["lines.markersize"]) * (0.8 if width_in < _SMALL_IN else 1.0)
 
 
 def _best_first(diagrams: Sequence[Diagram]) -> list[Key]:
@@ -244,8 +266,9 @@ def _draw_axes(axes: "Axes", diagram: Diagram, keys: Sequence[Key], design: Desi
 
     if diagram.zero:
         axes.axhline(0, color="#555555", linewidth=0.8, zorder=1)
+    size = marker_size(design.width_in / design.n_columns)
     for series in diagram.series:
-        _draw_series(axes, series, keys)
+        _draw_series(axes, series, keys, size)
     axes.set_xlabel(diagram.x_title)
     axes.set_ylabel(diagram.y_title)
     axes.set_title(design.title_of(diagram), loc="left", fontweight="bold")
@@ -257,14 +280,16 @@ def _draw_axes(axes: "Axes", diagram: Diagram, keys: Sequence[Key], design: Desi
     _set_limits(axes, *limits(diagram, design))
 
 
-def _draw_series(axes: "Axes", series: Series, keys: Sequence[Key]) -> None:
+def _draw_series(axes: "Axes", series: Series, keys: Sequence[Key], size: float) -> None:
     """A line that ends at the axes, and markers that do not; `_limit` chooses which are shown."""
     style = look(series, keys)
     if series.band is not None:
         axes.fill_between(series.x, *series.band, color=style["color"], alpha=0.18, linewidth=0)
     axes.plot(series.x, series.y, **{**style, "marker": ""})
     if series.is_marked:
-        axes.plot(series.x, series.y, **{**style, "linestyle": ""}, clip_on=False, zorder=3)
+        style |= {"linestyle": "", "markersize": size, "clip_on": False, "zorder": 3}
+        (markers,) = axes.plot(series.x, series.y, **style)
+        markers.set_in_layout(False)  # some are outside of the axes, and not shown
 
 
 def limits(diagram: Diagram, design: Design) -> tuple[Range, Range]:
@@ -283,6 +308,7 @@ def limits(diagram: Diagram, design: Design) -> tuple[Range, Range]:
     ys = np.concatenate([_visible(one, low, high) for one in diagram.series])
     if not len(ys):
         ys = np.concatenate([one.y for one in diagram.series])
+    ys = np.append(ys, [0.0] if diagram.zero else [])
     return (low, high), (float(ys.min()), float(ys.max()))
 
 
@@ -304,9 +330,8 @@ def _set_limits(axes: "Axes", xlim: Range, ylim: Range) -> None:
 
 def _limit(axes: "Axes", diagram: Diagram, design: Design) -> None:
     """Widen the axes so that no marker is cut; mark the points that they show."""
-    import matplotlib as mpl
-
-    radius = mpl.rcParams["lines.markersize"] * 0.75 + _EDGE  # the largest shapes are wider
+    size = max((line.get_markersize() for line in axes.get_lines()), default=0.0)
+    radius = size * 0.75 + _EDGE  # the largest shapes are wider than the size says
     pixels = radius * axes.figure.dpi / 72
     if design.xlim is None:
         share = pixels / max(axes.bbox.width - 2 * pixels, 1.0)
@@ -324,8 +349,19 @@ def _limit(axes: "Axes", diagram: Diagram, design: Design) -> None:
         inside = np.flatnonzero((x >= left) & (x <= right) & (y >= bottom) & (y <= top))
         if design.xlim is None:
             inside = inside[_whole(axes, x[inside], y[inside], pixels)]
-        step = max(1, math.ceil(len(inside) / _MOST_MARKERS))
-        line.set_markevery([int(place) for place in inside[::step]])
+        line.set_markevery(_sparse(axes, x, y, inside, _SPARSE * size))
+
+
+def _sparse(
+    axes: "Axes", x: FloatArray, y: FloatArray, places: Iterable[int], distance: float
+) -> list[int]:
+    """Points that are at least ``distance`` points apart; the last one is always among them."""
+    spots = axes.transData.transform(np.column_stack([x, y])) * 72 / axes.figure.dpi
+    kept: list[int] = []
+    for place in reversed([int(place) for place in places]):
+        if not kept or np.hypot(*(spots[place] - spots[kept[-1]])) >= distance:
+            kept.append(place)
+    return kept[::-1]
 
 
 def _whole(axes: "Axes", x: FloatArray, y: FloatArray, radius: float) -> Any:
@@ -352,7 +388,7 @@ def _draw_inset(axes: "Axes", diagram: Diagram, keys: Sequence[Key], design: Des
     part = replace(design, xlim=window, ylim=height, inset=())
     inset = axes.inset_axes((0.56, 0.1, 0.42, 0.4))
     for series in diagram.series:
-        _draw_series(inset, series, keys)
+        _draw_series(inset, series, keys, marker_size(0))
     (left, right), (bottom, top) = limits(diagram, part)
     margin = 0.06 * (top - bottom)
     _set_limits(inset, (left, right), (bottom - margin, top + margin))

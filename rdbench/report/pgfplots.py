@@ -5,7 +5,17 @@ import re
 from collections.abc import Iterator, Sequence
 
 from rdbench.decibel import FloatArray
-from rdbench.report.diagrams import Design, Diagram, Key, Series, keys_of, limits, look, number_of
+from rdbench.report.diagrams import (
+    Design,
+    Diagram,
+    Key,
+    Series,
+    is_all_published,
+    keys_of,
+    limits,
+    look,
+    number_of,
+)
 from rdbench.report.tables import latex_escape
 
 _MARKS = {
@@ -99,7 +109,8 @@ def _series(series: Series, keys: Sequence[Key], design: Design, legend: bool) -
         yield (f"\\addplot[rd{number}, opacity=0.18, forget plot] "
                f"fill between[of=low{number} and high{number}];")  # fmt: skip
     marker = style["marker"]
-    fill = f"rd{number}" if series.key[1] else "white"
+    is_filled = series.key[1] or is_all_published(keys)
+    fill = f"rd{number}" if is_filled else "white"
     turn = f", rotate={_TURNS[marker]}" if marker in _TURNS else ""
     mark = f"mark={_MARKS.get(marker, '*')}" if marker else "mark=none"
     options = [f"rd{number}", "thick", mark, f"mark options={{solid, fill={fill}{turn}}}"]

@@ -168,9 +168,11 @@ def _paths(
     return paths
 
 
-def panels_of(curves: Sequence[Curve], metrics: Sequence[str] = ()) -> Iterator[Panel]:
-    """A panel for each data set and metric that was measured, or that is asked for."""
-    for dataset in sorted({curve.dataset for curve in curves}):
+def panels_of(
+    curves: Sequence[Curve], metrics: Sequence[str] = (), datasets: Sequence[str] = ()
+) -> Iterator[Panel]:
+    """A panel for each data set and metric that has curves, or those of them asked for."""
+    for dataset in datasets or sorted({curve.dataset for curve in curves}):
         here = [c for c in curves if c.dataset == dataset]
         for metric in metrics or METRICS:
             panel = Panel(dataset, metric, here)

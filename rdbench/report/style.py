@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "d", "p")
 """Shapes that stay apart in print. Seven colours and twelve shapes give 84 pairs, of which any
 twelve in a row differ in shape."""
 
-_PAIRS = {
-    name: list(islice(cycle(values), len(COLOURS) * len(MARKERS)))
-    for name, values in (("color", COLOURS), ("marker", MARKERS))
-}
-
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 8,
     "text.parse_math": False,  # a name may have a dollar sign
-    "axes.prop_cycle": f"cycler(color={_PAIRS['color']}, marker={_PAIRS['marker']})",
+    "axes.prop_cycle": f"cycler(color={list(COLOURS)})",
     "axes.titlesize": 8,
     "axes.labelsize": 8,
     "axes.linewidth": 0.7,

@@ -60,7 +60,7 @@ def bd_rates(request: Request) -> tuple[Figures, tuple[str, ...], str]:
     selection = select(request.folder, request.dataset, request.imported)
     wanted = shown_by(request.published)
     comparison = compare(selection, request.anchor, request.codecs, request.metric, wanted)
-    compute = partial(bd_rate, metric=request.metric, method=request.method, n_resamples=0)
+    compute = partial(bd_rate, metric=request.metric, method=request.method)
     computed = figures(comparison, compute)
     by_label: dict[str, dict[str, BdRate]] = {}
     for test, figure in computed.found:
@@ -87,6 +87,8 @@ def _bd_rows(label: str, figures: Mapping[str, BdRate], datasets: Sequence[str])
             "codec": label,
             "dataset": dataset,
             "bd_rate_percent": figures[dataset].bd_rate_percent if dataset in figures else None,
+            "ci_low": figures[dataset].ci_low if dataset in figures else None,
+            "ci_high": figures[dataset].ci_high if dataset in figures else None,
             "average_percent": average,
             "source": sources,
         }
@@ -95,11 +97,31 @@ def _bd_rows(label: str, figures: Mapping[str, BdRate], datasets: Sequence[str])
 
 
 def bd_table(rows: Rows) -> Shown:
-    """BD-rates for people: a row for each codec, a column for each data set."""
-    average, source = Column("average_percent", "average", "%", 3), Column("source")
-    value = Column("bd_rate_percent", unit="%", digits=3)
+    """BD-rates for people: a row for each codec, a column for each data set, and for intervals."""
+    source = Column("source")
+    average = Column("average_percent", "average", "%", 3, paper_digits=2, better="lower")
+    value = Column("bd_rate_percent", unit="%", digits=3, paper_digits=2, better="lower")
     columns, wide = side_by_side(rows, [CODEC, average, source], "dataset", value)
-    return [CODEC, *columns, average, source], wide
+    ends = [
+        row | {"dataset": f"{row['dataset']}, 95 % interval", "interval": _interval(row)}
+        for row in rows
+    ]
+    intervals, more = side_by_side(
+        ends, [CODEC, average, source], "dataset", Column("interval", unit="%")
+    )
+    pairs = [pair for pairs in zip(columns, _or_none(intervals, more), strict=True)
+             for pair in pairs if pair is not None]  # fmt: skip
+    joined = [{**one, **two} for one, two in zip(wide, more, strict=True)]
+    return [CODEC, *pairs, average, source], joined
+
+
+def _or_none(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column | None]:
+    """Columns, and None for those that hold nothing."""
+    return [c if any(row.get(c.key) is not None for row in rows) else None for c in columns]
+
+
+def _interval(row: Row) -> str | None:
+    return None if row["ci_low"] is None else f"[{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"
 
 
 def points(request: Request) -> Rows:

@@ -14,7 +14,8 @@ from rdbench.curve import VARIABLE_RATE, Curve
 from rdbench.errors import RdbenchError
 from rdbench.files import output_files
 from rdbench.importers import import_curves
-from rdbench.report.tables import FORMS, csv_text, table
+from rdbench.report.names import printed_name
+from rdbench.report.tables import FORMS, PAPER_FORMS, csv_text, table
 
 
 def board(
@@ -74,7 +75,9 @@ def _print(rows: Rows, form: str, title: str) -> None:
     if form == "csv":
         sys.stdout.write(csv_text([_flat(row) for row in rows]))
     elif form in FORMS:
-        sys.stdout.write(table(BOARD, marked, form, title))
+        named = [row | {"label": printed_name(row["codec"], row["label"])} for row in marked]
+        paper = named if form in PAPER_FORMS else marked
+        sys.stdout.write(table(BOARD, paper, form, title, "tab:board"))
     else:
         print_rows(BOARD, rows if form == "json" else marked, form == "json")
 

@@ -24,7 +24,7 @@ from rdbench.importers import import_curves
 from rdbench.metrics import METRICS
 from rdbench.published import list_curves
 from rdbench.report.diagrams import LEGENDS, Design, Diagram, Key
-from rdbench.report.names import printed_name
+from rdbench.report.names import printed_label
 from rdbench.report.plots import (
     ALL_FORMATS,
     FORMATS,
@@ -247,7 +247,7 @@ def _curves(
             for c, figure in found.found
         }
         name = anchors_text(pairs.pairs)
-        note = f"in parentheses: BD-rate against {printed_name(name, name)}"
+        note = f"in parentheses: BD-rate against {printed_label(name)}"
         drawn.append((panel, panel.diagram(), replace(design, beside=beside, note=note)))
     if not found_any:
         raise RdbenchError("no BD-rate to print: see above")

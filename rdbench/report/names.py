@@ -28,6 +28,11 @@ def printed_name(codec: str, label: str) -> str:
     return f"{known}{rest}"
 
 
+def printed_label(label: str) -> str:
+    """Return the name of a measured curve, or of an anchor, as a paper prints it."""
+    return printed_name(re.split("[: ]", label)[0], label)
+
+
 def name_of(curve: Curve) -> str:
     """Return the name of a curve as a paper prints it."""
     return printed_name(curve.codec, curve.label)

@@ -162,7 +162,7 @@ def _latex_list(title: str, remarks: Sequence[str]) -> str:
 def latex(paper: Paper, found: Found) -> str:
     """Tables and figures as a document to be compiled, or cut from."""
     parts = [
-        "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx,longtable}\n"
+        "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,siunitx,graphicx,longtable}\n"
         "\\usepackage{caption}\n\\usepackage[margin=2cm]{geometry}\n"
         "\\captionsetup{labelformat=empty}\n"
         f"\\title{{{latex_escape(paper.title)}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n"

@@ -10,11 +10,14 @@ from rdbench.errors import UsageError
 COLUMN_IN, PAGE_IN = 3.5, 7.16
 """Widths in inches of a column and of a page in two columns (IEEE transactions)."""
 
-# Okabe and Ito, "Color Universal Design" (2008), without its yellow, which does not print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito, "Color Universal Design" (2008), without its yellow, which does not print; then
+# dark colours of Tol, "Colour schemes" (2021), and grey.
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
+    "#882255", "#332288", "#999933", "#661100", "#888888",
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "d", "p")
-"""Shapes that stay apart in print. Seven colours and twelve shapes give 84 pairs, of which any
-twelve in a row differ in shape."""
+"""Shapes that stay apart in print and for the colour-blind, where colours may not."""
 
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -92,10 +95,14 @@ def _known(style: str) -> str:
 
 
 def pair(number: int) -> tuple[str, str]:
-    """Return colour and marker of a figure's curve by its number, in the style in use."""
+    """Return colour and marker of a figure's curve by its number, in the style in use.
+
+    Any twelve in a row differ in both, and the first 144 in one of them.
+    """
     import matplotlib as mpl
 
     properties = mpl.rcParams["axes.prop_cycle"].by_key()
     colours = properties.get("color", COLOURS)
     markers = properties.get("marker", MARKERS)
-    return colours[number % len(colours)], markers[number % len(markers)]
+    turn = number + number // len(colours) if len(colours) == len(markers) else number
+    return colours[number % len(colours)], markers[turn % len(markers)]

@@ -15,6 +15,7 @@ import numpy as np
 from rdbench.curve import Curve
 from rdbench.decibel import FloatArray
 from rdbench.errors import printable
+from rdbench.report.fonts import quiet_fonts
 from rdbench.report.labels import name_lines
 from rdbench.report.names import name_of
 from rdbench.report.style import PAGE_IN, pair
@@ -122,6 +123,11 @@ def draw(diagrams: Sequence[Diagram], design: Design) -> "Figure":
 
     Own curves come first in the legend, then the best.
     """
+    with quiet_fonts():
+        return _draw(diagrams, design)
+
+
+def _draw(diagrams: Sequence[Diagram], design: Design) -> "Figure":
     n_lines = len(keys_of(diagrams))
     is_plain = len(diagrams) == 1 and not design.inset and not design.note
     may_be_direct = is_plain and n_lines <= _MOST_DIRECT
@@ -207,7 +213,7 @@ def _handles(diagrams: Sequence[Diagram], keys: Sequence[Key], design: Design) -
         Line2D(
             [], [], label=design.name(curves[key].curve), **look(curves[key], keys), markersize=size
         )
-        for key in _best_first(diagrams)
+        for key in best_first(diagrams)
     ]  # fmt: skip
     return [*handles, *(Line2D([], [], **marks) for marks in explanations(curves.values()))]
 
@@ -249,7 +255,7 @@ def marker_size(width_in: float) -> float:
     return float(mpl.rcParams["lines.markersize"]) * (0.8 if width_in < _SMALL_IN else 1.0)
 
 
-def _best_first(diagrams: Sequence[Diagram]) -> list[Key]:
+def best_first(diagrams: Sequence[Diagram]) -> list[Key]:
     """Own lines first, then by mean height in the middle of each diagram."""
     heights: dict[Key, list[float]] = {}
     for diagram in diagrams:

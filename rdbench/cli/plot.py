@@ -23,7 +23,7 @@ from rdbench.files import output_files
 from rdbench.importers import import_curves
 from rdbench.metrics import METRICS
 from rdbench.published import list_curves
-from rdbench.report.diagrams import LEGENDS, Design, Diagram, Key
+from rdbench.report.diagrams import LEGENDS, Design, Diagram, Key, in_order, key_of
 from rdbench.report.names import printed_label
 from rdbench.report.plots import (
     ALL_FORMATS,
@@ -147,6 +147,7 @@ def plot(
     own = [*imported, *measured(folder)]
     wanted = _Wanted(folder, dataset, codec, options.published_names(published), metric)
     curves = wanted.choose(own)
+    design = replace(design, keys=tuple(sorted(map(key_of, curves), key=in_order)))
     replace_files, target = force or out is None, out or folder / "figures"
     output_files([target], kept_in(folder), force=True)
     comparison = partial(_compare, wanted, imported, anchor, curves)
@@ -243,7 +244,7 @@ def _curves(
         found = _bd_rates(pairs, panel, method)
         found_any |= bool(found.found)
         beside = {
-            (c.label, is_own(c)): f"{figure.bd_rate_percent:+.1f} %".replace("-", "\u2212")
+            key_of(c): f"{figure.bd_rate_percent:+.1f} %".replace("-", "\u2212")
             for c, figure in found.found
         }
         name = anchors_text(pairs.pairs)

@@ -58,7 +58,7 @@ class Series:
 
     @property
     def key(self) -> Key:
-        return self.curve.label, self.curve.source != "published"
+        return key_of(self.curve)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +92,7 @@ class Design:
         beside: line -> printed behind its name, such as a BD-rate.
         note: on what is printed there; above the legend.
         n_columns: of diagrams; 0 for three at most.
+        keys: lines of all figures that are to share colours; () for those of the figure.
     """
 
     width_in: float = PAGE_IN
@@ -105,11 +106,12 @@ class Design:
     beside: Mapping[Key, str] = field(default_factory=dict)
     note: str = ""
     n_columns: int = 0
+    keys: Sequence[Key] = ()
 
     def name(self, curve: Curve) -> str:
         """Return what a figure prints for a curve."""
         name = self.names.get(curve.label) or self.names.get(curve.codec) or name_of(curve)
-        beside = self.beside.get((curve.label, curve.source != "published"))
+        beside = self.beside.get(key_of(curve))
         return printable(f"{name} ({beside})" if beside else name)
 
     def title_of(self, diagram: Diagram) -> str:
@@ -128,7 +130,7 @@ def draw(diagrams: Sequence[Diagram], design: Design) -> "Figure":
 
 
 def _draw(diagrams: Sequence[Diagram], design: Design) -> "Figure":
-    n_lines = len(keys_of(diagrams))
+    n_lines = len(diagrams[0].series)
     is_plain = len(diagrams) == 1 and not design.inset and not design.note
     may_be_direct = is_plain and n_lines <= _MOST_DIRECT
     direct = design.legend == "direct" or (design.legend == "auto" and may_be_direct)
@@ -139,10 +141,20 @@ def _draw(diagrams: Sequence[Diagram], design: Design) -> "Figure":
     return _drawn(diagrams, design, legend)
 
 
-def keys_of(diagrams: Iterable[Diagram]) -> list[Key]:
+def keys_of(diagrams: Iterable[Diagram], design: Design) -> list[Key]:
     """Lines of diagrams in the order that decides colour and marker: own ones first, by label."""
-    every = {series.key for diagram in diagrams for series in diagram.series}
-    return sorted(every, key=lambda key: (not key[1], key[0]))
+    every = {*design.keys, *(series.key for diagram in diagrams for series in diagram.series)}
+    return sorted(every, key=in_order)
+
+
+def in_order(key: Key) -> tuple[bool, str]:
+    """Sort lines: own ones first, then by label."""
+    return not key[1], key[0]
+
+
+def key_of(curve: Curve) -> Key:
+    """Identity of a curve in a figure."""
+    return curve.label, curve.source != "published"
 
 
 def number_of(key: Key, keys: Sequence[Key]) -> int:
@@ -156,7 +168,7 @@ def _drawn(diagrams: Sequence[Diagram], design: Design, legend: str) -> "Figure"
     design = replace(design, n_columns=design.n_columns or min(3, len(diagrams)))
     n_columns = design.n_columns
     n_rows = math.ceil(len(diagrams) / n_columns)
-    keys = keys_of(diagrams)
+    keys = keys_of(diagrams, design)
     handles = _handles(diagrams, keys, design) if legend in ("below", "right") else []
     longest = max([_width(str(handle.get_label())) for handle in handles] or [0])
     entry_in = 0.62 + 0.056 * longest  # a line and a label of 7 points
@@ -224,6 +236,8 @@ def explanations(every: Iterable[Series]) -> Iterator[dict[str, Any]]:
     grey = {"color": "#555555", "linewidth": 1.0, "markersize": 4}
     if {one.curve.variable_rate is False for one in series} == {True, False}:
         yield {**grey, "linestyle": DASHES, "label": "dashed: a model for each rate"}
+    if any(one.band is not None for one in series):
+        yield {**grey, "linewidth": 6, "alpha": 0.3, "label": "band: 95 % interval"}
     marked = [one for one in series if one.is_marked]
     if len({one.key[1] for one in marked}) > 1:
         yield {**grey, "linestyle": "", "marker": "o", "markerfacecolor": "white",
@@ -407,7 +421,7 @@ def _draw_inset(axes: "Axes", diagram: Diagram, keys: Sequence[Key], design: Des
 
 def _named_in_place(figure: "Figure", diagrams: Sequence[Diagram], design: Design) -> bool:
     """Write names next to the lines; False if one has no room."""
-    keys = keys_of(diagrams)
+    keys = keys_of(diagrams, design)
     for axes, diagram in zip(figure.axes, diagrams, strict=False):
         series = sorted(diagram.series, key=lambda one: not one.key[1])
         lines = [(one.x, one.y) for one in series]

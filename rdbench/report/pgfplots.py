@@ -34,7 +34,7 @@ def pgfplots_text(diagrams: Sequence[Diagram], design: Design) -> str:
     It needs ``\\usepackage{pgfplots}``, for several diagrams also
     ``\\usepgfplotslibrary{groupplots}``, and for bands ``\\usepgfplotslibrary{fillbetween}``.
     """
-    keys = keys_of(diagrams)
+    keys = keys_of(diagrams, design)
     n_columns = design.n_columns or min(3, len(diagrams))
     lines = [
         "% needs \\usepackage{pgfplots}"

@@ -7,8 +7,9 @@ import numpy as np
 
 from rdbench.analysis.bd import BdRate
 from rdbench.curve import Curve
+from rdbench.decibel import FloatArray
 from rdbench.errors import printable
-from rdbench.report.diagrams import Design
+from rdbench.report.diagrams import Design, in_order, key_of, number_of
 from rdbench.report.labels import free_place
 from rdbench.report.names import name_of
 from rdbench.report.style import pair
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROW_IN = 0.42
+_ROW_IN = 0.45
 _NAME = 5.5  # points: of the names of images
 _RADIUS = 2.5  # points: of an image
 
@@ -37,31 +38,35 @@ def strips_figure(found: Sequence[Found], title: str, anchor: Curve, design: Des
     figure = Figure(figsize=(design.width_in, 0.75 + _ROW_IN * len(found)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(0, color="#555555", linewidth=0.8, zorder=1)
-    labels = list(dict.fromkeys(curve.label for curve, _ in found))
+    keys = sorted({*design.keys, *map(key_of, (curve for curve, _ in found))}, key=in_order)
     for row, (curve, figures) in enumerate(found):
-        colour, _ = pair(labels.index(curve.label))
+        colour, _ = pair(number_of(key_of(curve), keys))
         known = np.array([value for _, value in figures.per_image if value is not None])
         axes.plot(known, np.full(len(known), row), "o", color=colour, alpha=0.45,
                   markersize=2 * _RADIUS, markeredgewidth=0)  # fmt: skip
         if figures.ci_low is not None and figures.ci_high is not None:
             axes.plot([figures.ci_low, figures.ci_high], [row, row], color="black", linewidth=1.4)
         axes.plot([figures.bd_rate_percent], [row], "D", color="black", markersize=4)
-    axes.set_yticks(range(len(found)), [design.name(curve) for curve, _ in found])
-    axes.set_ylim(-0.6, len(found) - 0.4)
+    axes.set_yticks([])
+    axes.set_ylim(-0.5, len(found) - 0.3)
     axes.margins(x=0.06)
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
     axes.set_xlabel(f"BD-rate against {printable(name_of(anchor))} (%)")
     text = design.names.get(title, title) if design.title is None else design.title
     axes.set_title(printable(text), loc="left", fontweight="bold")
+    names = [
+        axes.text(0.005, row + 0.36, design.name(curve), transform=axes.get_yaxis_transform(),
+                  fontsize=7, fontweight="bold", va="center")
+        for row, (curve, _) in enumerate(found)
+    ]  # fmt: skip
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    _name_images(axes, found)
+    _name_images(axes, found, [np.array(name.get_window_extent().extents) for name in names])
     return figure
 
 
-def _name_images(axes: "Axes", found: Sequence[Found]) -> None:
-    """Name the best and the worst image of each strip where there is room."""
+def _name_images(axes: "Axes", found: Sequence[Found], boxes: Sequence[FloatArray]) -> None:
+    """Name the best and the worst image of each strip where ``boxes`` leave room."""
     pixels = axes.figure.dpi / 72
     spots = [
         axes.transData.transform((value, row))
@@ -69,11 +74,17 @@ def _name_images(axes: "Axes", found: Sequence[Found]) -> None:
         for _, value in figures.per_image
         if value is not None
     ]
-    taken = np.vstack([np.hstack([s - _RADIUS * pixels, s + _RADIUS * pixels]) for s in spots])
+    discs = [np.hstack([spot - _RADIUS * pixels, spot + _RADIUS * pixels]) for spot in spots]
+    spans = [
+        axes.transData.transform([(f.ci_low, row), (f.ci_high, row)]).ravel()
+        for row, (_, f) in enumerate(found)
+        if f.ci_low is not None and f.ci_high is not None
+    ]
+    taken = np.vstack([*discs, *spans, *boxes])
     frame = np.array(axes.bbox.extents)
     for row, (_, figures) in enumerate(found):
         known = [(value, name) for name, value in figures.per_image if value is not None]
-        for value, name in {min(known), max(known)} if len(known) > 1 else ():
+        for value, name in (min(known), max(known)) if len(known) > 1 else ():
             text = axes.annotate(
                 printable(name.rpartition(".")[0] or name), (value, row), (0, 0),
                 textcoords="offset points", fontsize=_NAME, ha="center", va="center",

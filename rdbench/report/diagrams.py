@@ -5,8 +5,9 @@ model for all rates, a dashed line a model for each rate.
 """
 
 import math
+import textwrap
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ LEGENDS = ("auto", "direct", "below", "right", "none")
 
 DASHES = (0, (4, 2))
 _MOST_DIRECT = 6  # names next to lines, unless asked for more
+_LETTER_IN = 0.056  # inches: width of a letter of a legend
 _SPARSE = 1.4  # marker sizes: between the markers of a line at least
 _SMALL_IN = 3.0  # inches: narrower diagrams have smaller markers
 _EDGE = 1.5  # points between a marker and the edge of the axes
@@ -171,10 +173,13 @@ def _drawn(diagrams: Sequence[Diagram], design: Design, legend: str) -> "Figure"
     keys = keys_of(diagrams, design)
     handles = _handles(diagrams, keys, design) if legend in ("below", "right") else []
     longest = max([_width(str(handle.get_label())) for handle in handles] or [0])
-    entry_in = 0.62 + 0.056 * longest  # a line and a label of 7 points
+    entry_in = 0.62 + _LETTER_IN * longest  # a line and a label
     per_line = max(1, int(design.width_in / entry_in))
     across = design.width_in - (entry_in if legend == "right" else 0)
-    n_lines = math.ceil(len(handles) / per_line) if legend == "below" else 0
+    note = "; ".join([*explanations(diagrams), *filter(None, [printable(design.note)])])
+    across_in = design.width_in if legend == "below" else entry_in
+    notes = textwrap.wrap(note, max(10, int(across_in / _LETTER_IN)))
+    n_lines = math.ceil(len(handles) / per_line) + len(notes) if legend == "below" else 0
     height_in = n_rows * min(0.78 * across / n_columns, 3.4) + 0.15 * n_lines + 0.2
     figure = Figure(figsize=(design.width_in, height_in), layout="constrained")
     every = list(figure.subplots(n_rows, n_columns, squeeze=False).ravel())
@@ -188,7 +193,7 @@ def _drawn(diagrams: Sequence[Diagram], design: Design, legend: str) -> "Figure"
             handles=handles,
             loc="outside lower center" if legend == "below" else "outside right upper",
             ncols=per_line if legend == "below" else 1,
-            title=printable(design.note) or None,
+            title="\n".join(notes) or None,
             title_fontsize="small",
             handlelength=2.6,
             columnspacing=1.2,
@@ -216,32 +221,30 @@ def _share_titles(every: Sequence["Axes"], n_columns: int) -> None:
 
 
 def _handles(diagrams: Sequence[Diagram], keys: Sequence[Key], design: Design) -> "list[Line2D]":
-    """Entries of the legend: own curves first, then the best; at last what the marks mean."""
+    """Entries of the legend: own curves first, then the best."""
     from matplotlib.lines import Line2D
 
     curves = {series.key: series for diagram in diagrams for series in diagram.series}
     size = marker_size(design.width_in / design.n_columns)
-    handles = [
+    return [
         Line2D(
             [], [], label=design.name(curves[key].curve), **look(curves[key], keys), markersize=size
         )
         for key in best_first(diagrams)
     ]  # fmt: skip
-    return [*handles, *(Line2D([], [], **marks) for marks in explanations(curves.values()))]
 
 
-def explanations(every: Iterable[Series]) -> Iterator[dict[str, Any]]:
-    """What dashes and hollow markers mean, where a figure has both kinds."""
-    series = list(every)
-    grey = {"color": "#555555", "linewidth": 1.0, "markersize": 4}
+def explanations(diagrams: Sequence[Diagram]) -> list[str]:
+    """What dashes, hollow markers and bands mean, where a figure has both kinds."""
+    series = [one for diagram in diagrams for one in diagram.series]
+    lines = []
     if {one.curve.variable_rate is False for one in series} == {True, False}:
-        yield {**grey, "linestyle": DASHES, "label": "dashed: a model for each rate"}
+        lines.append("dashed: a model for each rate")
+    if len({one.key[1] for one in series if one.is_marked}) > 1:
+        lines.append("hollow: published")
     if any(one.band is not None for one in series):
-        yield {**grey, "linewidth": 6, "alpha": 0.3, "label": "band: 95 % interval"}
-    marked = [one for one in series if one.is_marked]
-    if len({one.key[1] for one in marked}) > 1:
-        yield {**grey, "linestyle": "", "marker": "o", "markerfacecolor": "white",
-               "label": "hollow: published"}  # fmt: skip
+        lines.append("band: 95 % interval")
+    return lines
 
 
 def look(series: Series, keys: Sequence[Key]) -> dict[str, Any]:
@@ -403,6 +406,8 @@ def _widened(limits: Range, share: float, log: bool) -> Range:
 
 def _draw_inset(axes: "Axes", diagram: Diagram, keys: Sequence[Key], design: Design) -> None:
     """Show a part of a diagram enlarged in the corner that rate-distortion curves leave free."""
+    from matplotlib.ticker import MaxNLocator
+
     window: Range = (design.inset[0], design.inset[1])
     height: Range | None = (design.inset[2], design.inset[3]) if design.inset[2:] else None
     part = replace(design, xlim=window, ylim=height, inset=())
@@ -413,6 +418,8 @@ def _draw_inset(axes: "Axes", diagram: Diagram, keys: Sequence[Key], design: Des
     margin = 0.06 * (top - bottom)
     _set_limits(inset, (left, right), (bottom - margin, top + margin))
     _limit(inset, diagram, replace(part, ylim=inset.get_ylim()))
+    inset.xaxis.set_major_locator(MaxNLocator(4, prune="lower"))
+    inset.yaxis.set_major_locator(MaxNLocator(4, prune="lower"))
     inset.spines[:].set_visible(True)
     inset.tick_params(labelsize=5.5, length=2, pad=1.5)
     inset.set_facecolor("white")
@@ -427,6 +434,7 @@ def _named_in_place(figure: "Figure", diagrams: Sequence[Diagram], design: Desig
         lines = [(one.x, one.y) for one in series]
         names = [design.name(one.curve) for one in series]
         colours = [look(one, keys)["color"] for one in series]
-        if not name_lines(axes, lines, names, colours):
+        zero = [axes.transData.transform((0, 0))[1]] if diagram.zero else []
+        if not name_lines(axes, lines, names, colours, zero):
             return False
     return True

@@ -61,12 +61,13 @@ def touching(boxes: FloatArray, box: FloatArray) -> Any:
 
 def name_lines(
     axes: "Axes", lines: Sequence[tuple[FloatArray, FloatArray]], names: Sequence[str],
-    colours: Sequence[Any], size: float = 7.0,
+    colours: Sequence[Any], levels: Sequence[float] = (), size: float = 7.0,
 ) -> bool:  # fmt: skip
     """Write the name of each line next to it, where it is nearer to it than to any other.
 
     Args:
         lines: x and y of each, in data.
+        levels: heights of horizontal lines, in pixels.
         size: of the letters, in points.
 
     Returns:
@@ -79,7 +80,8 @@ def name_lines(
     paths = [_path(axes, x, y) for x, y in lines]
     radius = 3 * pixels
     taken = np.vstack([np.hstack([path - radius / 2, path + radius / 2]) for path in paths])
-    taken = np.vstack([taken, *_marker_boxes(axes, lines, radius)])
+    across = [np.array([[frame[0], level - 1, frame[2], level + 1]]) for level in levels]
+    taken = np.vstack([taken, *_marker_boxes(axes, lines, radius), *across])
     written: list[Text] = []
     for path, name, colour in zip(paths, names, colours, strict=True):
         text = axes.text(0, 0, name, fontsize=size, color=colour, ha="center", va="center",

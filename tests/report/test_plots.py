@@ -2,19 +2,25 @@
 
 import itertools
 import re
+import shlex
 import warnings
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Text
+from typer.testing import CliRunner
 
+from rdbench import run
 from rdbench.analysis.bd import bd_rate
 from rdbench.analysis.saving import rate_saving
+from rdbench.cli.app import app
 from rdbench.curve import Curve, PerImage
-from rdbench.errors import RdbenchWarning, UsageError
+from rdbench.errors import RdbenchError, RdbenchWarning, UsageError
 from rdbench.published import list_curves
 from rdbench.report import fonts
 from rdbench.report.diagrams import Design
@@ -388,6 +394,101 @@ def test_strips_have_a_point_for_each_image():
     discs = [line for line in axes.get_lines() if line.get_marker() == "o"]
     for line, (_, figures) in zip(discs, found, strict=True):
         assert np.allclose(line.get_xdata(), [value for _, value in figures.per_image])
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["b", "c"]
+    assert [t.get_text() for t in axes.texts][:2] == ["b", "c"]
     extremes = {min(f.per_image, key=lambda p: p[1])[0].removesuffix(".png") for _, f in found}
     assert extremes <= {t.get_text() for t in axes.texts}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A report folder with three codecs on two images of one's own."""
+    data, out = tmp_path_factory.mktemp("data") / "own", tmp_path_factory.mktemp("reports")
+    data.mkdir()
+    ramp = np.linspace(0, 200, 64)[:, None, None] + np.zeros((64, 64, 3))
+    for seed in range(2):
+        noise = np.random.default_rng(seed).normal(0, 8, ramp.shape)
+        PIL.Image.fromarray((ramp + noise).clip(0, 255).astype(np.uint8)).save(data / f"{seed}.png")
+    ladder = "quality=20,40,60,80"
+    run([f"jpeg:{ladder}", f"webp:{ladder}", f"avif:{ladder}"], str(data), out)
+    return out
+
+
+def plot(*words):
+    """(exit status, names of the files, what was said)."""
+    done = CliRunner().invoke(app, ["plot", *map(str, words)])
+    assert done.exception is None or isinstance(done.exception, RdbenchError | SystemExit)
+    said = f"{done.stderr}\n{done.exception or ''}"
+    return done.exit_code, [Path(line).name for line in done.stdout.splitlines()], said
+
+
+def svg_of(out, *words):
+    """The text of the only figure that a command draws."""
+    status, files, said = plot(*words, "--format", "svg", "--force", "--out", out)
+    assert status == 0, said
+    (file,) = files
+    return (out / file).read_text()
+
+
+def test_a_figure_with_bd_rates(measured, tmp_path):
+    words = (measured, "-m", "psnr", "--bd-rate", "-a", "jpeg", "--name", "webp=Ours")
+    text = svg_of(tmp_path, *words)
+    assert re.search(r">Ours \((\u2212|\+)\d+\.\d %\)</text>", text)
+    assert ">JPEG</text>" in text
+    assert "in parentheses: BD-rate against JPEG" in text
+    status, _, said = plot(measured, "--bd-rate", "-a", "vtm18", "--out", tmp_path, "--force")
+    assert status == 1
+    assert "own: no vtm18; anchors there: avif, jpeg, webp" in said
+
+
+def test_figures_of_rate_saved_and_of_images(measured, tmp_path):
+    words = (measured, "-m", "psnr", "-a", "jpeg")
+    assert "Rate saved against JPEG (%)" in svg_of(tmp_path, *words, "--figure", "saving")
+    text = svg_of(tmp_path, *words, "--figure", "images", "-c", "webp", "-c", "jpeg")
+    assert "BD-rate against JPEG (%)" in text
+    assert ">WebP</text>" in text
+    assert ">AVIF</text>" not in text
+    status, _, said = plot(*words, "--figure", "images", "--format", "tex", "--out", tmp_path)
+    assert (status, "only curves and savings" in said) == (1, True)
+
+
+def test_a_grid_is_one_figure(measured, tmp_path):
+    words = ("--dataset", "kodak", "--dataset", "tecnick", "-c", "qarv", "-c", "vtm18")
+    text = svg_of(tmp_path, "nowhere", *words, "--grid", "-m", "psnr", "--bd-rate")
+    assert text.index(">kodak</text>") < text.index(">tecnick</text>")
+    assert ">QARV (\u22125.9 %, \u22128.9 %)</text>" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--xlim", "1"), "--xlim takes LOW,HIGH, not '1'"),
+        (("--xlim", "2,1"), "--xlim takes LOW,HIGH"),
+        (("--ylim", "1,nan"), "--ylim takes LOW,HIGH"),
+        (("--inset", "1,2,3,4,5,6"), "--inset takes LOW,HIGH or"),
+        (("--name", "qarv"), "--name takes CURVE=TEXT, not 'qarv'"),
+        (("--style", "x"), "no style 'x'"),
+        (("-c", "jpag"), "did you mean 'jpeg'"),
+        (("--published", "vtm81"), "did you mean 'vtm18'"),
+    ],
+)
+def test_what_plot_refuses(measured, tmp_path, words, says):
+    status, files, said = plot(measured, "--out", tmp_path / "out", *words)
+    assert (status, files) == (1, [])
+    assert says in said
+    assert not (tmp_path / "out").exists()
+
+
+GALLERY = Path(__file__).parents[2] / "docs/gallery"
+PAGE = (GALLERY / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_command_of_the_gallery_parses_and_every_image_is_there():
+    blocks = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) > 10
+    for line in lines:
+        command, (_, *words) = typer.main.get_command(app), shlex.split(line)
+        command, words = command.commands[words[0]], words[1:]
+        command.make_context(command.name, words)
+    for name in re.findall(r"!\[.+?\]\((\S+)\)", PAGE):
+        assert (GALLERY / name).stat().st_size < 60_000

@@ -100,7 +100,7 @@ def test_default_anchors():
     assert default_anchors([narrow, wide], "ms_ssim") == {}
 
 
-def test_weights_that_are_not_the_published_ones_are_no_default_anchor():
+def test_other_weights_than_the_published_ones_do_not_become_the_default_anchor():
     rates = [0.1, 0.2, 0.4, 0.8]
     noise = dataclasses.replace(made_up("n", rates, [28, 33, 38, 43]), weights_kind="reduced")
     other = made_up("o", rates, [29, 30, 31, 32])

@@ -196,7 +196,7 @@ def _how_to_score(curve: Curve, metric: str, folder: Path) -> str:
 
 
 def _not_there(test: Curve, anchor: str) -> str:
-    """Why a curve that was not measured here has no anchor."""
+    """Why a published or imported curve has no anchor."""
     if test.source != "imported":
         return f"no {anchor} on {test.dataset}"
     file = Path(test.provenance["path"]).name
@@ -256,7 +256,7 @@ def anchors_text(pairs: Sequence[tuple[Curve, Curve]]) -> str:
 
 
 def _choice(anchor: str, found: Sequence[Curve]) -> str:
-    """Return a line on the anchor if it is your own and its name does not tell which it is."""
+    """Return a line on the anchor if it is your own and its name is not enough."""
     first, *others = found
     if not anchor:
         is_default = first.is_called(DEFAULT_ANCHOR)

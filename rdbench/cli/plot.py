@@ -243,13 +243,13 @@ def _curves(
         pairs = comparison(panel)
         found = _bd_rates(pairs, panel, method)
         found_any |= bool(found.found)
-        beside = {
+        suffixes = {
             key_of(c): f"{figure.bd_rate_percent:+.1f} %".replace("-", "\u2212")
             for c, figure in found.found
         }
         name = anchors_text(pairs.pairs)
         note = f"in parentheses: BD-rate against {printed_label(name)}"
-        drawn.append((panel, panel.diagram(), replace(design, beside=beside, note=note)))
+        drawn.append((panel, panel.diagram(), replace(design, suffixes=suffixes, note=note)))
     if not found_any:
         raise RdbenchError("no BD-rate to print: see above")
     return drawn
@@ -313,16 +313,16 @@ def _pages(
     is_full = len(ordered) == n_datasets * len(metrics)
     design = replace(
         ordered[0][2],
-        beside=_all_beside([design.beside for _, _, design in ordered]),
+        suffixes=_all_suffixes([design.suffixes for _, _, design in ordered]),
         n_columns=n_datasets if is_full else 0,
     )
     return {("grid", figure): ([diagram for _, diagram, _ in ordered], design)}
 
 
-def _all_beside(texts: Sequence[Mapping[Key, str]]) -> dict[Key, str]:
-    """What is printed behind a name that stands for the lines of several diagrams."""
-    keys = dict.fromkeys(key for beside in texts for key in beside)
-    return {key: ", ".join(beside.get(key, "\u2013") for beside in texts) for key in keys}
+def _all_suffixes(texts: Sequence[Mapping[Key, str]]) -> dict[Key, str]:
+    """What is printed behind a name that is shared by lines of several diagrams."""
+    keys = dict.fromkeys(key for suffixes in texts for key in suffixes)
+    return {key: ", ".join(suffixes.get(key, "\u2013") for suffixes in texts) for key in keys}
 
 
 def _pair(text: str) -> tuple[str, str]:

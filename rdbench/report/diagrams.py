@@ -91,7 +91,7 @@ class Design:
         log: whether the horizontal axis is logarithmic.
         legend: one of LEGENDS.
         inset: range of x, or of x and y, that is also shown enlarged; () for none.
-        beside: line -> printed behind its name, such as a BD-rate.
+        suffixes: line -> text that follows its name, such as a BD-rate.
         note: on what is printed there; above the legend.
         n_columns: of diagrams; 0 for three at most.
         keys: lines of all figures that are to share colours; () for those of the figure.
@@ -105,7 +105,7 @@ class Design:
     log: bool = False
     legend: str = "auto"
     inset: tuple[float, ...] = ()
-    beside: Mapping[Key, str] = field(default_factory=dict)
+    suffixes: Mapping[Key, str] = field(default_factory=dict)
     note: str = ""
     n_columns: int = 0
     keys: Sequence[Key] = ()
@@ -113,8 +113,8 @@ class Design:
     def name(self, curve: Curve) -> str:
         """Return what a figure prints for a curve."""
         name = self.names.get(curve.label) or self.names.get(curve.codec) or name_of(curve)
-        beside = self.beside.get(key_of(curve))
-        return printable(f"{name} ({beside})" if beside else name)
+        suffix = self.suffixes.get(key_of(curve))
+        return printable(f"{name} ({suffix})" if suffix else name)
 
     def title_of(self, diagram: Diagram) -> str:
         """Return the title of a diagram."""

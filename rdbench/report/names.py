@@ -13,7 +13,7 @@ def printed_name(codec: str, label: str) -> str:
 
     Args:
         codec: of the curve.
-        label: of the curve; what it says besides the codec's name stays, in parentheses.
+        label: of the curve; whatever it has in addition to the codec's name stays, in parentheses.
     """
     known = facts(codec).get("name")
     if known is None or not label.startswith(codec):

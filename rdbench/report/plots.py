@@ -120,8 +120,8 @@ def write_diagrams(
     paths = _paths(figures, out, datasets, formats, force)
     written: list[Path] = []
     for key, (diagrams, design) in figures.items():
-        pictures = [one for one in formats if one != "tex"]
-        written += save(draw(diagrams, design), paths[key], pictures) if pictures else []
+        images = [one for one in formats if one != "tex"]
+        written += save(draw(diagrams, design), paths[key], images) if images else []
         for file in _files(paths[key], ["tex"] if "tex" in formats else []):
             write_text(file, pgfplots_text(diagrams, design))
             written.append(file)

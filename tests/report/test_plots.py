@@ -198,6 +198,17 @@ def test_no_points_make_a_marker_leave_the_axes(points, log):
         assert (spots + radius <= [right + 0.01, top + 0.01]).all()
 
 
+def test_a_published_point_in_the_margin_has_a_whole_marker_or_none():
+    n_shown = set()
+    for factor in (1.001, 1.004, 1.008, 1.012, 1.05):
+        _, axes = drawn([rd("own"), rd("other", factor, "published")], legend="below")
+        *_, right, _ = axes.bbox.extents
+        for _, spots, radius in markers(axes):
+            assert (spots[:, 0] + radius <= right).all()
+            n_shown.add(len(spots))
+    assert n_shown == {4, 5}
+
+
 def test_what_is_beyond_the_axes_has_no_marker():
     _, axes = drawn([rd("a"), rd("b", 1.1)], xlim=(0.15, 0.9), legend="below")
     (_, first, _), _ = markers(axes)
@@ -273,7 +284,7 @@ def test_no_text_leaves_the_figure_or_touches_another_or_a_marker(where, width):
         for _, spots, radius in markers(axes):
             assert not any(box.padded(radius).contains(*spot) for spot in spots)
         inside = [c for c in box.corners() if axes.bbox.contains(*c)]
-        assert len(inside) in (0, 4), f"{name} lies on the edge of the axes"
+        assert len(inside) in (0, 4), f"{name} crosses the edge of the axes"
 
 
 def test_names_are_next_to_lines_where_there_is_room():
@@ -414,7 +425,7 @@ def measured(tmp_path_factory):
 
 
 def plot(*words):
-    """(exit status, names of the files, what was said)."""
+    """(exit status, names of the files, messages)."""
     done = CliRunner().invoke(app, ["plot", *map(str, words)])
     assert done.exception is None or isinstance(done.exception, RdbenchError | SystemExit)
     said = f"{done.stderr}\n{done.exception or ''}"

@@ -314,7 +314,7 @@ def _pages(
     design = replace(
         ordered[0][2],
         suffixes=_all_suffixes([design.suffixes for _, _, design in ordered]),
-        n_columns=n_datasets if is_full else 0,
+        n_columns=n_datasets if is_full and n_datasets > 1 else 0,
     )
     return {("grid", figure): ([diagram for _, diagram, _ in ordered], design)}
 

@@ -97,7 +97,7 @@ def plot_bit_maps(
         for axes in panels:
             axes.set_axis_off()
         panels[0].imshow(image)
-        panels[0].set_title(title, fontsize=7)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=7)
         for axes, (name, values) in zip(panels[1:], per_pixel.items(), strict=False):
             shown = axes.imshow(values, cmap="magma", norm=scale)
             axes.set_title(f"{name}: {values.mean():.4f} bpp", fontsize=7)

@@ -80,8 +80,10 @@ def _name_images(axes: "Axes", found: Sequence[Found], boxes: Sequence[FloatArra
         for row, (_, f) in enumerate(found)
         if f.ci_low is not None and f.ci_high is not None
     ]
-    taken = np.vstack([*discs, *spans, *boxes])
     frame = np.array(axes.bbox.extents)
+    zero = axes.transData.transform((0, 0))[0]
+    line = np.array([zero - 1, frame[1], zero + 1, frame[3]])
+    taken = np.vstack([*discs, *spans, *boxes, line])
     for row, (_, figures) in enumerate(found):
         known = [(value, name) for name, value in figures.per_image if value is not None]
         for value, name in (min(known), max(known)) if len(known) > 1 else ():

@@ -26,6 +26,7 @@ class Column:
         paper_digits: decimals in tables for papers, where published tables are compared by more.
         signed: whether positive numbers have a plus sign.
         scale: factor from the value to the number shown, such as 1e-6 for millions.
+        better: ``lower`` or ``higher`` where the best of all rows is marked in tables for papers.
         template: for a column that shows several values of a row at once: their format string, such
             as ``{encode_s_low:.4f}-{encode_s_high:.4f}``.
     """
@@ -37,6 +38,7 @@ class Column:
     paper_digits: int | None = None
     signed: bool = False
     scale: float = 1.0
+    better: str = ""
     template: str = ""
 
     @property
@@ -74,7 +76,7 @@ def plain(*keys: str) -> tuple[Column, ...]:
 
 DATASET = Column("dataset", "data set")
 CODEC = Column("codec")
-BPP = Column("bpp", "rate", "bpp", 3, paper_digits=6)
+BPP = Column("bpp", "rate", "bpp", 3)
 FLAG = Column("flag", "remark")
 
 

@@ -2,6 +2,7 @@
 figure, with a command that helps."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -13,8 +14,9 @@ import pytest
 from folders import as_kodak
 from typer.testing import CliRunner
 
-from rdbench.analysis.selection import anchors_of, named, select
+from rdbench.analysis.selection import anchors_of, default_anchors, named, select
 from rdbench.cli.app import app
+from rdbench.curve import Curve
 from rdbench.errors import RdbenchError, UsageError
 
 LADDER = "quality=20,40,60,80"
@@ -53,17 +55,77 @@ def own(images, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "command", [("bdrate",), ("bdrate", "-d", "my data"), ("tables", "-t", "bdrate")]
-)
+    "command",
+    [("bdrate", "-a", "vtm18"), ("bdrate", "-a", "vtm18", "-d", "my data"),
+     ("tables", "-a", "vtm18", "-t", "bdrate")],
+)  # fmt: skip
 def test_a_missing_anchor_is_reported_with_what_to_do(own, images, command):
     status, text, said = call(*command, own)
     assert status == 1
     assert ("qarv" in text) == ("-d" not in command)
-    assert "no vtm18 on my data: measure it with `rdbench run --codec vtm18" in said
+    assert (
+        "my data: no vtm18; anchors there: jpeg:subsampling=420, jpeg:subsampling=444, webp; "
+        in (said)
+    )
     (hint,) = re.findall(r"`(rdbench run [^`]*)`", said)
     assert shlex.split(hint)[-4:] == ["--dataset", str(images), "--out", str(own)]
-    assert "choose --anchor among jpeg:subsampling=420, jpeg:subsampling=444, webp" in said
     assert said.strip().splitlines()[-1].endswith("your own curves: see above")
+
+
+def test_the_default_anchor_has_most_points_in_common(own):
+    """One with a narrow range comes first in the alphabet; webp reaches least of the others."""
+    for command in ("bdrate", "tables"):
+        words = ("-t", "bdrate") if command == "tables" else ()
+        status, text, said = call(command, own, "-d", "my data", *words)
+        assert status == 0
+        assert "webp" in text
+        assert "my data: the anchor is jpeg:subsampling=420 (the most points in common" in said
+
+
+def made_up(codec, bpp, psnr, dataset="d", source="measured"):
+    scores = {"psnr_rgb": np.array(psnr, float)}
+    return Curve(codec=codec, dataset=dataset, source=source, bpp=np.array(bpp), scores=scores)
+
+
+def test_default_anchors():
+    rates = [0.1, 0.2, 0.4, 0.8]
+    narrow = made_up("aaa", rates, [40, 41, 42, 43])
+    wide, middle = made_up("mid", rates, [28, 33, 38, 43]), made_up("z", rates, [29, 34, 37, 42])
+    short = made_up("short", rates[:3], [20, 30, 40])
+    found = default_anchors([narrow, wide, middle, short], "psnr")
+    assert {d: c.codec for d, (c,) in found.items()} == {"d": "mid"}
+    vtm = made_up("vtm18", rates, [1, 2, 3, 4], source="published")
+    assert default_anchors([narrow, wide, vtm], "psnr")["d"] == [vtm]
+    assert default_anchors([made_up("a", rates, rates, source="published")], "psnr") == {}
+    assert default_anchors([narrow, wide], "ms_ssim") == {}
+
+
+def test_other_weights_than_the_published_ones_do_not_become_the_default_anchor():
+    rates = [0.1, 0.2, 0.4, 0.8]
+    noise = dataclasses.replace(made_up("n", rates, [28, 33, 38, 43]), weights_kind="reduced")
+    other = made_up("o", rates, [29, 30, 31, 32])
+    assert default_anchors([noise, other], "psnr")["d"] == [other]
+
+
+@pytest.mark.parametrize("command", ["bdrate", "tables", "board"])
+def test_published_means_the_same_everywhere(own, tmp_path, command):
+    folder = tmp_path / "kodak"
+    as_kodak(own, folder)
+    words = {"tables": ("-t", "bdrate", "--format", "csv"), "bdrate": ("--json",),
+             "board": ("--json",)}[command]  # fmt: skip
+
+    def shown(*published):
+        options = [word for name in published for word in ("--published", name)]
+        status, text, said = call(command, "-d", "kodak", *words, *options, folder)
+        assert status == 0, said
+        return {name for name in ("webp", "jpeg", "DCAE", "FTIC", "ELIC") if name in text}
+
+    assert shown("none") == {"webp", "jpeg"}
+    assert shown("DCAE,FTIC") == shown("DCAE", "FTIC") == {"webp", "jpeg", "DCAE", "FTIC"}
+    assert shown() == shown("all") == {"webp", "jpeg", "DCAE", "FTIC", "ELIC"}
+    status, _, said = call(command, "-d", "kodak", "--published", "webpp", folder)
+    assert status == 1
+    assert "did you mean 'webp'" in said
 
 
 def test_the_hints_help(own, images, tmp_path):

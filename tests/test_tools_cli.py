@@ -35,7 +35,10 @@ def test_tables(folder):
     assert text.count(r"\begin{table}") == 1
     assert "quality=20" in text
     rows = call("tables", folder, "--format", "csv", "-t", "bdrate", "-c", "qarv").stdout
-    assert rows.splitlines()[0] == "codec,dataset,bd_rate_percent,average_percent,source"
+    assert (
+        rows.splitlines()[0]
+        == "codec,dataset,bd_rate_percent,ci_low,ci_high,average_percent,source"
+    )
     assert [line.split(",")[1] for line in rows.splitlines()[1:]] == [
         "clic2022-test",
         "kodak",

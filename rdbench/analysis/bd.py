@@ -188,7 +188,7 @@ def _compare(
         )
     if method not in METHODS:
         raise UsageError(f"no method {method!r}; there are {', '.join(METHODS)}")
-    averaging, of_test = _averagings(anchor, test, metric, averaging)
+    averaging, of_test = averagings(anchor, test, metric, averaging)
     points = points_of(kind, anchor, metric, averaging), points_of(kind, test, metric, of_test)
     value = delta(kind, *points, method)
     overlap = overlap_of(kind, *points)
@@ -233,7 +233,7 @@ def _compare(
     }
 
 
-def _averagings(
+def averagings(
     anchor: Curve, test: Curve, metric: str, wanted: Averaging | None
 ) -> tuple[Averaging, Averaging]:
     """How the points of each curve are averaged: alike, where one has the scores of each image."""
@@ -295,7 +295,7 @@ def _warnings(anchor: Curve, test: Curve, overlap: Overlap, metric: str) -> list
         rate = curve.protocol.get("rate", "")
         if rate and "bytes" not in rate:
             found.append(f"rate of {curve.label}: {rate}")
-    of_anchor, of_test = _averagings(anchor, test, metric, None)
+    of_anchor, of_test = averagings(anchor, test, metric, None)
     if of_anchor != of_test:
         how = f"{of_test} ({test.label}), {of_anchor} ({anchor.label})"
         found.append(f"averaged over images differently: {how}")

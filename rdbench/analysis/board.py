@@ -22,7 +22,7 @@ BOARD = (
     Column("own"),
     Column("label", "codec"),
     *plain("year", "kind", "trained_for"),
-    Column("bd_rate_percent", "BD-rate", "%", 2, signed=True),
+    Column("bd_rate_percent", "BD-rate", "%", 2, signed=True, better="lower"),
     Column("ci_low", "95 % interval", template="{ci_low:+.2f} {ci_high:+.2f}"),
     Column("overlap", "overlap", "%", 0, scale=100),
     Column("parameters", "parameters", "M", 2, scale=1e-6),
@@ -55,7 +55,7 @@ class Board:
 
 def board(
     selection: Selection,
-    anchor: str = "vtm18",
+    anchor: str = "",
     codecs: Sequence[str] = (),
     metric: str = "psnr",
     method: Method = "poly3",

@@ -71,7 +71,7 @@ def bootstrap(
     if images is None or len(images.images) < 2 or n_resamples < 1:
         return None, None
     anchor, test = (
-        _resampled(table, images.images, images.metric, averaging, n_resamples, seed)
+        resampled(table, images.images, images.metric, averaging, n_resamples, seed)
         for table in (images.anchor, images.test)
     )
     figures = deltas(kind, anchor, test, method)
@@ -92,7 +92,7 @@ def _single(table: PerImage, images: tuple[str, ...], metric: str) -> Stack:
 
 
 @_keep
-def _resampled(
+def resampled(
     table: PerImage,
     images: tuple[str, ...],
     metric: str,

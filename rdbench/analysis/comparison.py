@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from rdbench.analysis.measured import LOSSLESS, MIN_POINTS, is_lossless
-from rdbench.analysis.selection import Selection, anchors_of, is_codec, is_enough, named
+from rdbench.analysis.selection import (
+    DEFAULT_ANCHOR,
+    Selection,
+    anchors_of,
+    default_anchors,
+    is_codec,
+    is_enough,
+    is_own,
+    named,
+)
 from rdbench.curve import Curve, metric_name
-from rdbench.datasets import describe, manifests
+from rdbench.datasets import describe
 from rdbench.errors import DataError, UsageError
 from rdbench.metrics import DEFAULT_PROTOCOL, METRICS, why_not
 from rdbench.published import facts, list_curves
@@ -88,48 +97,57 @@ def figures(
     )
 
 
-def is_own(curve: Curve) -> bool:
-    """Return whether a curve is your own: measured with rdbench or read from a file."""
-    return curve.source != "published"
-
-
-def compare(selection: Selection, anchor: str, codecs: Sequence[str], metric: str) -> Comparison:
+def compare(
+    selection: Selection,
+    anchor: str,
+    codecs: Sequence[str],
+    metric: str,
+    wanted: Callable[[Curve], bool] = lambda curve: True,
+) -> Comparison:
     """Pair every curve with the anchor on its data set.
 
     Args:
+        anchor: name of a curve; "" for `default_anchors`.
         codecs: names of the curves wanted; () for all.
+        wanted: whether a curve is compared; any may be the anchor.
 
     Raises:
         UsageError: a name that no curve has, no such metric, or nothing at all to compare.
     """
     curves = selection.curves
     name = metric_name(metric)
-    anchors = anchors_of(curves, anchor)
-    tests = named(curves, codecs) if codecs else list(curves)
+    anchors = anchors_of(curves, anchor) if anchor else default_anchors(curves, name)
+    tests = [c for c in (named(curves, codecs) if codecs else curves) if wanted(c)]
     tests.sort(key=lambda c: not is_own(c))
     pairs: list[tuple[Curve, Curve]] = []
     reasons: list[Reason] = []
     unpaired: list[Reason] = []
+    anchorless: dict[str, str] = {}
     for test in tests:
         reference = next(iter(anchors.get(test.dataset, [])), None)
         if test is reference:
             continue
-        gap = _gap(test, reference, anchor, selection, name)
+        if reference is None and test.source == "measured":
+            line = _no_anchor(test.dataset, anchor or DEFAULT_ANCHOR, selection, name)
+            anchorless.setdefault(test.dataset, line)
+            continue
+        gap = _gap(test, reference, anchor, name, selection.folder)
         if gap is None and reference is not None:
             pairs.append((reference, test))
         elif gap is not None:
             (reasons if is_own(test) else unpaired).append(Reason(test, gap))
     compared = {test.dataset for _, test in pairs}
-    gaps = {reason.curve.dataset for reason in reasons}
+    gaps = {reason.curve.dataset for reason in reasons} | anchorless.keys()
     reasons += [
         Reason(test, f"it is the anchor, and there is no other curve on {test.dataset}")
         for test in tests
         if is_own(test) and test.dataset not in compared | gaps
     ]
     reasons += _set_aside(selection, codecs)
-    if not pairs and not reasons:
-        raise UsageError(_nothing(tests, anchor))
-    notes = [_choice(anchor, found) for d, found in anchors.items() if d in compared]
+    if not pairs and not reasons and not anchorless:
+        raise UsageError(_nothing(tests, anchor or DEFAULT_ANCHOR))
+    notes = [f"{dataset}: {line}" for dataset, line in anchorless.items()]
+    notes += [_choice(anchor, found) for d, found in anchors.items() if d in compared]
     notes += [_origin(found[0]) for d, found in anchors.items() if d in compared]
     own = tuple(c for c in tests if is_own(c))
     said = tuple(n for n in notes if n)
@@ -150,12 +168,10 @@ def _set_aside(selection: Selection, codecs: Sequence[str]) -> list[Reason]:
     return reasons + [Reason(c, only) for c in elsewhere]
 
 
-def _gap(
-    test: Curve, anchor: Curve | None, name: str, selection: Selection, metric: str
-) -> str | None:
+def _gap(test: Curve, anchor: Curve | None, name: str, metric: str, folder: Path) -> str | None:
     """Why a curve cannot be compared, as far as that is known beforehand."""
     if anchor is None:
-        return _no_anchor(test, name, selection, metric)
+        return _not_there(test, name or DEFAULT_ANCHOR)
     if is_lossless(test) or is_lossless(anchor):
         return LOSSLESS.message
     for curve in (test, anchor):
@@ -164,7 +180,7 @@ def _gap(
             return f"{curve.label} on {curve.dataset} has no complete point: {why}"
         if not curve.has(metric):
             missing = f"{curve.label} ({curve.source}) on {curve.dataset} has no {metric}"
-            return missing + _how_to_score(curve, metric, selection.folder)
+            return missing + _how_to_score(curve, metric, folder)
     return None
 
 
@@ -179,27 +195,26 @@ def _how_to_score(curve: Curve, metric: str, folder: Path) -> str:
     return f"; compute it with `rdbench rescore {shlex.quote(str(folder))} --metric {metric}`"
 
 
-def _no_anchor(test: Curve, anchor: str, selection: Selection, metric: str) -> str:
-    if test.source == "imported":
-        file = Path(test.provenance["path"]).name
-        return (
-            f"no {anchor} on {test.dataset}, the data set that {file} or its folder names; if that "
-            "is wrong, give the right one with --dataset"
-        )
-    ways = []
-    if test.source == "measured":
-        source = selection.sources.get(test.dataset, "")
-    else:
-        source = test.dataset if test.dataset in manifests() else ""
-    if source and is_codec(anchor):
-        ways.append(f"measure it with `{run_command(anchor, source, selection.folder)}`")
-    here = [
-        c for c in selection.curves if c.dataset == test.dataset and c.has(metric) and is_enough(c)
-    ]
-    if any(c is not test for c in here):
-        ways.append(f"choose --anchor among {', '.join(sorted({c.label for c in here}))}")
-    advice = ", or ".join(ways) or "nothing else was measured there"
-    return f"no {anchor} on {test.dataset}: {advice}"
+def _not_there(test: Curve, anchor: str) -> str:
+    """Why a published or imported curve has no anchor."""
+    if test.source != "imported":
+        return f"no {anchor} on {test.dataset}"
+    file = Path(test.provenance["path"]).name
+    return (
+        f"no {anchor} on {test.dataset}, the data set that {file} or its folder names; if that "
+        "is wrong, give the right one with --dataset"
+    )
+
+
+def _no_anchor(dataset: str, anchor: str, selection: Selection, metric: str) -> str:
+    """Return what is missing on a data set with measurements, and what to do about it."""
+    here = [c for c in selection.curves if c.dataset == dataset and c.has(metric) and is_enough(c)]
+    here.sort(key=lambda c: not is_own(c))
+    names = ", ".join(dict.fromkeys(c.label for c in here)) or "none"
+    source = selection.sources.get(dataset, "")
+    command = run_command(anchor, source, selection.folder) if source and is_codec(anchor) else ""
+    advice = f"; measure it with `{command}`" if command else ""
+    return f"no {anchor}; anchors there: {names}{advice}"
 
 
 def _nothing(tests: Sequence[Curve], anchor: str) -> str:
@@ -232,9 +247,21 @@ def other_anchors(selection: Selection, anchor: Curve, metric: str) -> list[Curv
     ]
 
 
+def anchors_text(pairs: Sequence[tuple[Curve, Curve]]) -> str:
+    """Name the anchors of pairs: one name, or one per data set if they differ; "" for no pairs."""
+    by_dataset = {anchor.dataset: anchor.label for anchor, _ in pairs}
+    if len(set(by_dataset.values())) <= 1:
+        return "".join(set(by_dataset.values()))
+    return ", ".join(f"{label} ({dataset})" for dataset, label in by_dataset.items())
+
+
 def _choice(anchor: str, found: Sequence[Curve]) -> str:
-    """Return a line on the choice of the anchor if its name matches several of your curves."""
+    """Return a line on the anchor if it is your own and its name is not enough."""
     first, *others = found
+    if not anchor:
+        is_default = first.is_called(DEFAULT_ANCHOR)
+        why = f"the most points in common with the measured curves; no {DEFAULT_ANCHOR} there"
+        return "" if is_default else f"{first.dataset}: the anchor is {first.label} ({why})"
     rest = ", ".join(c.label for c in others if is_own(c) and c.label != first.label)
     if not rest or anchor == first.label:
         return ""

@@ -257,6 +257,13 @@ class Cubics:
             turn = np.nan_to_num(-second / (3 * third)).clip(*ends)
         return _is_rise(np.polyval(slope[:, None], np.stack([*ends, turn])))
 
+    def values(self, x: FloatArray) -> FloatArray:
+        """Values at ``x``, (n,), of each curve, (n_curves, n)."""
+        ends = np.broadcast_to(x[:, None], (len(x), len(self.low)))
+        scaled = self._scaled(ends, ends)[0]
+        cubic = self.primitives.T[:4] * [[4], [3], [2], [1]]
+        return np.asarray(np.polyval(cubic[:, None], scaled).T)
+
     def _scaled(self, low: FloatArray, high: FloatArray) -> FloatArray:
         """``low`` and ``high`` where the points of each curve lie from -1 to 1, (2, n_curves)."""
         centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
@@ -278,6 +285,14 @@ class Stack:
 @functools.lru_cache(maxsize=256)
 def _cubics(kind: Kind, stack: Stack) -> Cubics:
     return Cubics.through(*kind.to_xy((stack.bpp, stack.quality)))
+
+
+def values_at(kind: Kind, stack: Stack, at: FloatArray, method: Method) -> FloatArray:
+    """Return y of each curve at ``at``, (n,), as a method joins its points; (n_curves, n)."""
+    if method == "poly3":
+        return _cubics(kind, stack).values(at)
+    pairs = (kind.to_xy(points) for points in zip(stack.bpp, stack.quality, strict=True))
+    return np.stack([_joined(x, y, method)(at) for x, y in pairs])
 
 
 def deltas(kind: Kind, anchor: Stack, test: Stack, method: Method) -> list[float | None]:

@@ -7,12 +7,13 @@ from pathlib import Path
 from statistics import fmean
 
 from rdbench.analysis.bd import BdRate, bd_rate
-from rdbench.analysis.comparison import Figures, Rows, compare, figures
+from rdbench.analysis.comparison import Figures, Rows, anchors_text, compare, figures
 from rdbench.analysis.delta import Method
 from rdbench.analysis.lossless import LOSSLESS, lossless_rows
-from rdbench.analysis.selection import select
+from rdbench.analysis.selection import select, shown_by
 from rdbench.analysis.summary import POINTS, summarize
 from rdbench.columns import CODEC, DATASET, Column, Row, side_by_side
+from rdbench.curve import Curve
 from rdbench.plugins import codec_class, codec_file
 from rdbench.spec import split
 from rdbench.store import Store
@@ -26,15 +27,20 @@ class Request:
     """What the tables show.
 
     Attributes:
+        anchor: name of a curve; "" for the default of each data set.
         codecs: only these, by name, label or file; () for all.
+        published: published curves that the BD-rates show, see `shown_by`.
+        imported: curves from files.
     """
 
     folder: Path
-    anchor: str = "vtm18"
+    anchor: str = ""
     dataset: str | None = None
     metric: str = "psnr"
     method: Method = "poly3"
     codecs: Sequence[str] = ()
+    published: Sequence[str] = ()
+    imported: Sequence[Curve] = ()
 
     def wants(self, dataset: str, codec: str) -> bool:
         """Return whether the tables show a codec on a data set."""
@@ -48,21 +54,22 @@ def _recorded_name(name: str) -> str:
     return codec_class(split(name)[0]).name if codec_file(name) else name
 
 
-def bd_rates(request: Request) -> tuple[Figures, tuple[str, ...]]:
+def bd_rates(request: Request) -> tuple[Figures, tuple[str, ...], str]:
     """Compute the BD-rate of every codec on every data set, and the average over all of them.
 
     Own codecs come first, then the best. What cannot be compared is None; an average needs all
     data sets.
 
     Returns:
-        The table, and a line for each anchor whose name matches several curves.
+        The table, a line for each anchor that is not plain from its name, and the anchors' names.
 
     Raises:
         UsageError: a name that no curve has, no such metric, or nothing at all to compare.
     """
-    selection = select(request.folder, request.dataset)
-    comparison = compare(selection, request.anchor, request.codecs, request.metric)
-    compute = partial(bd_rate, metric=request.metric, method=request.method, n_resamples=0)
+    selection = select(request.folder, request.dataset, request.imported)
+    wanted = shown_by(request.published)
+    comparison = compare(selection, request.anchor, request.codecs, request.metric, wanted)
+    compute = partial(bd_rate, metric=request.metric, method=request.method)
     computed = figures(comparison, compute)
     by_label: dict[str, dict[str, BdRate]] = {}
     for test, figure in computed.found:
@@ -70,7 +77,7 @@ def bd_rates(request: Request) -> tuple[Figures, tuple[str, ...]]:
     datasets = sorted({dataset for row in by_label.values() for dataset in row})
     groups = sorted((_bd_rows(label, row, datasets) for label, row in by_label.items()), key=_order)
     rows = [row for group in groups for row in group]
-    return replace(computed, rows=rows), comparison.notes
+    return replace(computed, rows=rows), comparison.notes, anchors_text(comparison.pairs)
 
 
 def _order(group: Rows) -> tuple[bool, float]:
@@ -89,6 +96,8 @@ def _bd_rows(label: str, figures: Mapping[str, BdRate], datasets: Sequence[str])
             "codec": label,
             "dataset": dataset,
             "bd_rate_percent": figures[dataset].bd_rate_percent if dataset in figures else None,
+            "ci_low": figures[dataset].ci_low if dataset in figures else None,
+            "ci_high": figures[dataset].ci_high if dataset in figures else None,
             "average_percent": average,
             "source": sources,
         }
@@ -97,11 +106,31 @@ def _bd_rows(label: str, figures: Mapping[str, BdRate], datasets: Sequence[str])
 
 
 def bd_table(rows: Rows) -> Shown:
-    """BD-rates for people: a row for each codec, a column for each data set."""
-    average, source = Column("average_percent", "average", "%", 3), Column("source")
-    value = Column("bd_rate_percent", unit="%", digits=3)
+    """BD-rates for people: a row for each codec, a column for each data set, and for intervals."""
+    source = Column("source")
+    average = Column("average_percent", "average", "%", 3, paper_digits=2, better="lower")
+    value = Column("bd_rate_percent", unit="%", digits=3, paper_digits=2, better="lower")
     columns, wide = side_by_side(rows, [CODEC, average, source], "dataset", value)
-    return [CODEC, *columns, average, source], wide
+    ends = [
+        row | {"dataset": f"{row['dataset']}, 95 % interval", "interval": _interval(row)}
+        for row in rows
+    ]
+    intervals, more = side_by_side(
+        ends, [CODEC, average, source], "dataset", Column("interval", unit="%")
+    )
+    pairs = [pair for pairs in zip(columns, _or_none(intervals, more), strict=True)
+             for pair in pairs if pair is not None]  # fmt: skip
+    joined = [{**one, **two} for one, two in zip(wide, more, strict=True)]
+    return [CODEC, *pairs, average, source], joined
+
+
+def _or_none(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column | None]:
+    """Columns, and None for those that hold nothing."""
+    return [c if any(row.get(c.key) is not None for row in rows) else None for c in columns]
+
+
+def _interval(row: Row) -> str | None:
+    return None if row["ci_low"] is None else f"[{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"
 
 
 def points(request: Request) -> Rows:

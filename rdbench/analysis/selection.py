@@ -1,11 +1,11 @@
 """Select the curves of each codec: measured ones if they are complete, else published ones."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rdbench.analysis.measured import MIN_POINTS, is_stand_in, measured_curves, settings_of
-from rdbench.curve import Curve
+from rdbench.curve import Curve, metric_name
 from rdbench.datasets import describe
 from rdbench.errors import RdbenchError, UsageError, closest
 from rdbench.plugins import codec_class, codec_file
@@ -114,6 +114,61 @@ def named(curves: Sequence[Curve], names: Iterable[str]) -> list[Curve]:
             raise UsageError(_no_curve(curves, name))
         chosen += [c for c in found if c not in chosen]
     return chosen
+
+
+def is_own(curve: Curve) -> bool:
+    """Return whether a curve is your own: measured with rdbench or read from a file."""
+    return curve.source != "published"
+
+
+def shown_by(published: Sequence[str]) -> Callable[[Curve], bool]:
+    """Return what tells whether a curve is shown: own ones are, and some of the published ones.
+
+    Args:
+        published: ``none``, ``all``, or names of published curves; () for all.
+
+    Raises:
+        UsageError: a name that no published curve has.
+    """
+    names = [name for name in published if name not in ("none", "all")]
+    if "all" in published or not published:
+        return lambda curve: True
+    chosen = {(curve.dataset, curve.codec) for curve in named(list_curves(), names)}
+    return lambda curve: is_own(curve) or (curve.dataset, curve.codec) in chosen
+
+
+DEFAULT_ANCHOR = "vtm18"
+
+
+def default_anchors(curves: Sequence[Curve], metric: str) -> dict[str, list[Curve]]:
+    """Return the anchor of each data set if none is asked for, in a list of one.
+
+    It is vtm18 where there is one with enough points. On other data sets with own curves it is the
+    curve that has the most points in common with these.
+    """
+    usable = [c for c in curves if is_enough(c) and c.has(metric_name(metric))]
+    anchors = {c.dataset: [c] for c in usable if c.is_called(DEFAULT_ANCHOR)}
+    for dataset in sorted({c.dataset for c in curves if is_own(c)} - anchors.keys()):
+        here = [c for c in usable if c.dataset == dataset]
+        own = [c for c in here if is_own(c)]
+        if own:
+            best = max(here, key=lambda c: (not is_stand_in(c), _in_common(c, own, metric)))
+            anchors[dataset] = [best]
+    return anchors
+
+
+def _in_common(curve: Curve, others: Iterable[Curve], metric: str) -> int:
+    """Points of a curve and of others, where both have points of the same quality."""
+    qualities = curve.points(metric)[1]
+    n_points = 0
+    for other in (c for c in others if c is not curve):
+        theirs = other.points(metric)[1]
+        if not len(qualities) or not len(theirs):
+            continue
+        low, high = max(qualities.min(), theirs.min()), min(qualities.max(), theirs.max())
+        both = (qualities, theirs)
+        n_points += sum(int(((values >= low) & (values <= high)).sum()) for values in both)
+    return n_points
 
 
 def anchors_of(curves: Sequence[Curve], name: str) -> dict[str, list[Curve]]:

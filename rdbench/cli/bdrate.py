@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from rdbench.analysis.bd import BdPsnr, BdRate, bd_psnr, bd_rate
-from rdbench.analysis.comparison import Rows, compare, figures, other_anchors
-from rdbench.analysis.selection import Selection, select
+from rdbench.analysis.comparison import Rows, anchors_text, compare, figures, other_anchors
+from rdbench.analysis.selection import DEFAULT_ANCHOR, Selection, select, shown_by
 from rdbench.analysis.sensitivity import sensitivity
 from rdbench.cli import options
 from rdbench.cli.console import grouped, print_rows, progress, warn
@@ -20,8 +20,9 @@ from rdbench.importers import import_curves
 
 
 def bdrate(
-    anchor: options.Anchor = "vtm18",
+    anchor: options.Anchor = "",
     codec: options.CurveNames = options.ALL,
+    published: options.Published = options.ALL,
     dataset: options.OnlyDataset = None,
     metric: options.Metric = "psnr",
     method: options.Method = "poly3",
@@ -46,7 +47,9 @@ def bdrate(
     """
     imported = import_curves(files, dataset)
     selection = select(folder, dataset, imported)
-    comparison = compare(selection, anchor, codec, metric)
+    wanted = shown_by(options.published_names(published))
+    comparison = compare(selection, anchor, codec, metric, wanted)
+    against = repr(anchor or anchors_text(comparison.pairs) or DEFAULT_ANCHOR)
     compute = partial(
         bd_psnr if psnr else bd_rate, metric=metric, method="poly3" if spread else method
     )
@@ -56,9 +59,9 @@ def bdrate(
     columns = VARIANTS if spread else IMAGES if per_image else FIGURES
     _print(columns, found.rows, [*comparison.notes, *grouped(found.notes)], as_json)
     if not found.own_is_compared:
-        raise RdbenchError(f"no figure against {anchor!r} of your own curves: see above")
+        raise RdbenchError(f"no figure against {against} of your own curves: see above")
     if not found.rows:
-        raise RdbenchError(f"no figure against {anchor!r}: see above")
+        raise RdbenchError(f"no figure against {against}: see above")
 
 
 def _rows(

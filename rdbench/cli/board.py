@@ -7,18 +7,19 @@ from typing import Annotated
 from rdbench.analysis.board import BOARD, Board
 from rdbench.analysis.board import board as rank
 from rdbench.analysis.comparison import Rows
-from rdbench.analysis.selection import select
+from rdbench.analysis.selection import DEFAULT_ANCHOR, select, shown_by
 from rdbench.cli import options
 from rdbench.cli.console import grouped, print_rows, progress, say, warn
 from rdbench.curve import VARIABLE_RATE, Curve
 from rdbench.errors import RdbenchError
 from rdbench.files import output_files
 from rdbench.importers import import_curves
-from rdbench.report.tables import FORMS, csv_text, table
+from rdbench.report.names import printed_name
+from rdbench.report.tables import FORMS, PAPER_FORMS, csv_text, table
 
 
 def board(
-    anchor: options.Anchor = "vtm18",
+    anchor: options.Anchor = "",
     dataset: options.ImageSet = "kodak",
     codec: options.CurveNames = options.ALL,
     year: options.Years = "",
@@ -27,9 +28,7 @@ def board(
     ] = options.ALL,
     metric: options.Metric = "psnr",
     method: options.Method = "poly3",
-    published: Annotated[
-        str, options.choice("--published", ("all", "none"), "Published curves")
-    ] = "all",
+    published: options.Published = options.ALL,
     form: Annotated[str, options.choice("--format", ("table", *FORMS, "csv"), "Format")] = "table",
     out: Annotated[
         Path | None, options.out("Folder for a figure: BD-rate over year and complexity.")
@@ -48,15 +47,16 @@ def board(
     Example: rdbench board --dataset kodak --anchor vtm18 --year 2022-2026 --out figures
     """
     first, last = options.years(year)
+    is_shown = shown_by(options.published_names(published))
 
     def wanted(curve: Curve) -> bool:
         in_years = not year or first <= (curve.year or 0) <= last
-        shown = published == "all" or curve.source != "published"
-        return in_years and shown and (not kind or curve.kind in kind)
+        return in_years and is_shown(curve) and (not kind or curve.kind in kind)
 
     selection = select(folder, dataset, import_curves(files, dataset))
     with progress("board"):
         found = rank(selection, anchor, codec, metric, method, wanted)
+    anchor = found.rows[0]["anchor"] if found.rows else anchor or DEFAULT_ANCHOR
     title = f"BD-rate against {anchor} on {dataset}, {metric}, {method}"
     if found.rows:
         _print(found.rows, "json" if as_json else form, title)
@@ -75,7 +75,9 @@ def _print(rows: Rows, form: str, title: str) -> None:
     if form == "csv":
         sys.stdout.write(csv_text([_flat(row) for row in rows]))
     elif form in FORMS:
-        sys.stdout.write(table(BOARD, marked, form, title))
+        named = [row | {"label": printed_name(row["codec"], row["label"])} for row in marked]
+        paper = named if form in PAPER_FORMS else marked
+        sys.stdout.write(table(BOARD, paper, form, title, "tab:board"))
     else:
         print_rows(BOARD, rows if form == "json" else marked, form == "json")
 

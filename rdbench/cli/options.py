@@ -13,7 +13,7 @@ from typer import Argument, BadParameter, Option
 from rdbench.analysis.delta import METHODS
 from rdbench.analysis.delta import Method as _Method
 from rdbench.curve import metric_name
-from rdbench.datasets import manifests
+from rdbench.datasets import manifests, names_of_list
 from rdbench.errors import UsageError, closest
 from rdbench.metrics import METRICS
 from rdbench.plugins import codec_class, codec_names
@@ -78,7 +78,21 @@ CurveNames = Annotated[
     curves("--codec", "-c", help="Only this codec or curve; default: all. Repeatable."),
 ]
 Anchor = Annotated[
-    str, curves("--anchor", "-a", help="Codec or curve to compare with, also with settings.")
+    str,
+    curves(
+        "--anchor",
+        "-a",
+        help="Codec or curve to compare with, also with settings; default: vtm18, or where there "
+        "is none the one with most points in common with the measured curves.",
+    ),
+]
+Published = Annotated[
+    list[str],
+    curves(
+        "--published",
+        help="Published curves to show: none, all, or names separated by commas; an anchor may be "
+        "any. Default: all.",
+    ),
 ]
 ImageSet = Annotated[str, Option("--dataset", "-d", help=_IMAGES, **_DATASET)]
 ImageSets = Annotated[
@@ -143,6 +157,11 @@ def with_settings(specs: Sequence[str], **settings: str | None) -> list[str]:
         separator = "," if split(spec)[1] else ":"
         result.append(f"{spec}{separator}{','.join(own)}" if own else spec)
     return result
+
+
+def published_names(given: Sequence[str]) -> list[str]:
+    """Return the words of what was given for `Published`."""
+    return [word.strip() for text in given for word in names_of_list(text) if word.strip()]
 
 
 def target_of(quality: str = "", **given: float | None) -> tuple[str, float] | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from rdbench.analysis.selection import shown_by
 from rdbench.cli import options
 from rdbench.cli.console import progress, warn
 from rdbench.datasets import files_of, names_of_list
@@ -32,6 +33,7 @@ def report(
     note: Annotated[
         Path | None, typer.Option(help="Markdown file with your words on the results.")
     ] = None,
+    published: options.Published = options.ALL,
     files: options.CurveFiles = options.ALL,
 ) -> None:
     """Write one HTML page that needs no network.
@@ -61,6 +63,7 @@ def report(
             lambda what, done, n: advance(done, n, what),
             title,
             words,
+            shown_by(options.published_names(published)),
         )
     warn(*page.missing)
     write_page(page, target)

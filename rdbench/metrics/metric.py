@@ -98,10 +98,10 @@ class Metric:
         """The column of its scores in tables."""
         title = self.title.partition(" (")[0]
         if self.unit == "dB":
-            return Column(self.name, title, "dB", 2, paper_digits=5)
+            return Column(self.name, title, "dB", 2)
         if max(map(abs, filter(math.isfinite, (self.worst, self.best)))) > 1:
-            return Column(self.name, title, digits=2, paper_digits=4)
-        return Column(self.name, title, digits=4, paper_digits=6)
+            return Column(self.name, title, digits=2)
+        return Column(self.name, title, digits=4)
 
 
 def needs(title: str, extra: str, *modules: str) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 from rdbench.analysis.comparison import Rows
 from rdbench.columns import Row
 from rdbench.curve import VARIABLE_RATE
-from rdbench.decibel import FloatArray
 from rdbench.errors import printable
-from rdbench.report.plots import COLOURS, FORMATS, PAGE_IN, STYLE, save
+from rdbench.report.labels import DISC, free_place
+from rdbench.report.names import printed_name
+from rdbench.report.plots import FORMATS, save
+from rdbench.report.style import COLOURS, PAGE_IN, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,12 +34,8 @@ _COLOURS = dict(zip(VARIABLE_RATE, (COLOURS[i] for i in (6, 1, 2, 0, 3)), strict
 
 _OTHER = "#777777"
 _SIZE = 5.5  # points: of the names
-_DISC = 2.0  # points: radius of a point
-_DISTANCES = (4.0, 7.0, 11.0, 16.0, 22.0, 29.0)  # points: from a codec to its name
-_ANGLES = (0, 180, 30, -30, 150, -150, 60, -60, 120, -120, 90, -90)  # degrees, the best first
 _STAR = 4.5  # points: radius of the star of an own codec
 _WIDE = 20  # complexities that differ by more have fewer ticks per decade
-_LEADER = 9.0  # points: from here on, a line leads from a codec to its name
 
 
 def write_board(
@@ -111,6 +109,10 @@ def _place(row: Row, key: str) -> tuple[float, float]:
     return float(x), float(row["bd_rate_percent"])
 
 
+def _name(row: Row) -> str:
+    return printable(printed_name(row.get("codec", ""), row["label"]))
+
+
 def _is_own(row: Row) -> bool:
     return bool(row["source"] != "published")
 
@@ -135,8 +137,9 @@ def _draw_points(axes: "Axes", rows: Rows, key: str, title: str) -> None:
         axes.axhline(0, color="#555555", linewidth=0.8, zorder=1)
     for (kind, own), places in groups.items():
         axes.scatter(*zip(*places, strict=True), **_style(kind, own))
+    anchor = rows[0]["anchor"]
     axes.set_xlabel(title)
-    axes.set_ylabel(f"BD-rate against {printable(rows[0]['anchor'])} (%)")
+    axes.set_ylabel(f"BD-rate against {printable(printed_name(anchor, anchor))} (%)")
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:+.3g}".replace("-", "\u2212") if y else "0")
     if key == "year":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=20))
@@ -177,14 +180,14 @@ def _name_points(axes: "Axes", rows: Rows, key: str) -> list[str]:
     here = sorted((row for row in rows if row[key] is not None), key=lambda r: not _is_own(r))
     pixels = axes.figure.dpi / 72  # per point
     spots = axes.transData.transform([_place(row, key) for row in here])
-    radii = pixels * np.array([[_STAR if _is_own(row) else _DISC] for row in here])
+    radii = pixels * np.array([[_STAR if _is_own(row) else DISC] for row in here])
     taken = np.hstack([spots - radii, spots + radii])
     zero, frame = axes.get_yaxis_transform().transform((0, 0))[1], np.array(axes.bbox.extents)
     taken = np.vstack([taken, [frame[0], zero, frame[2], zero]])  # the anchor's line
     nameless = []
     for row, spot in zip(here, spots, strict=True):
         name = axes.annotate(
-            printable(row["label"]), _place(row, key), (0, 0), textcoords="offset points",
+            _name(row), _place(row, key), (0, 0), textcoords="offset points",
             fontsize=_SIZE, ha="center", va="center", color="#222222", zorder=5,
             fontweight="bold" if _is_own(row) else "normal",
             arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "#999999", "shrinkA": 0.5,
@@ -192,7 +195,7 @@ def _name_points(axes: "Axes", rows: Rows, key: str) -> list[str]:
         )  # fmt: skip
         extent = Text.get_window_extent(name)
         size = np.array([extent.width, extent.height])
-        found = _free_place(spot, size, taken, frame, pixels)
+        found = free_place(spot, size, taken, frame, pixels)
         if found is None:
             name.remove()
             nameless.append(row["label"])
@@ -203,41 +206,3 @@ def _name_points(axes: "Axes", rows: Rows, key: str) -> list[str]:
             name.arrow_patch.set_visible(len(boxes) > 1)
         taken = np.vstack([taken, boxes])
     return nameless
-
-
-def _free_place(
-    spot: FloatArray, size: FloatArray, taken: FloatArray, frame: FloatArray, pixels: float
-) -> tuple[FloatArray, FloatArray] | None:
-    """Find the nearest free place of a name.
-
-    Args:
-        spot, size: where its point is, and its width and height, in pixels.
-        taken: boxes (left, bottom, right, top) that it must not touch, (n, 4).
-        frame: the box that it must not leave.
-
-    Returns:
-        How far the middle of the name is from the point, and the boxes of the name and of the line
-        to it, if there is one; None where no place is free.
-    """
-    others = taken[~_touching(taken, np.hstack([spot, spot])[None])]
-    for distance in _DISTANCES:
-        for angle in np.deg2rad(_ANGLES):
-            way = np.array([np.cos(angle), np.sin(angle)])
-            offset = way * (distance * pixels + size / 2 * np.abs(np.round(way)))
-            box = np.hstack([spot + offset - size / 2, spot + offset + size / 2])
-            steps = np.arange(_DISC, distance, 1.5)[:, None] * pixels * way
-            line = np.hstack([spot + steps, spot + steps]) if distance >= _LEADER else steps[:0]
-            boxes = np.vstack([box[None], line.reshape(-1, 4)])
-            inside = (box[:2] >= frame[:2]).all() and (box[2:] <= frame[2:]).all()
-            if inside and not _touching(taken, box[None]).any() and not _hit(others, line):
-                return offset, boxes
-    return None
-
-
-def _hit(boxes: FloatArray, line: FloatArray) -> bool:
-    return any(_touching(boxes, step[None]).any() for step in line)
-
-
-def _touching(boxes: FloatArray, box: FloatArray) -> Any:
-    """Whether each of the boxes and one box have a point in common, (n,)."""
-    return ((boxes[:, :2] <= box[:, 2:]) & (boxes[:, 2:] >= box[:, :2])).all(axis=1)

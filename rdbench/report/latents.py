@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rdbench.report.export import file_names
-from rdbench.report.plots import PAGE_IN, STYLE, save
+from rdbench.report.plots import save
+from rdbench.report.style import PAGE_IN, STYLE
 from rdbench.types import Image
 
 if TYPE_CHECKING:
@@ -80,20 +81,27 @@ def plot_bit_maps(
         maps: name of a latent -> ideal bits at each of its positions, (h, w).
     """
     import matplotlib as mpl
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
+    height, width = image.shape[:2]
+    per_pixel = {name: bits * bits.size / (height * width) for name, bits in maps.items()}
+    highest = max(float(values.max()) for values in per_pixel.values())
+    scale = PowerNorm(0.5, 0, highest or 1.0)  # the root: latents differ by orders of magnitude
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         n_columns = min(4, len(maps) + 1)
         n_rows = -(-(len(maps) + 1) // n_columns)
-        height, width = image.shape[:2]
         figure = Figure(figsize=(PAGE_IN, PAGE_IN / n_columns * height / width * n_rows * 1.25),
                         layout="constrained")  # fmt: skip
         panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
         for axes in panels:
             axes.set_axis_off()
         panels[0].imshow(image)
-        panels[0].set_title(title, fontsize=7)
-        for axes, (name, bits) in zip(panels[1:], maps.items(), strict=False):
-            axes.imshow(bits, cmap="magma", vmin=0)
-            axes.set_title(f"{name}: {bits.sum() / (height * width):.4f} bpp", fontsize=7)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=7)
+        for axes, (name, values) in zip(panels[1:], per_pixel.items(), strict=False):
+            shown = axes.imshow(values, cmap="magma", norm=scale)
+            axes.set_title(f"{name}: {values.mean():.4f} bpp", fontsize=7)
+        bar = figure.colorbar(shown, ax=list(panels), shrink=0.8, pad=0.01, aspect=30)
+        bar.set_label("Bits per pixel", fontsize=7)
+        bar.ax.tick_params(labelsize=6)
         return save(figure, path)

@@ -11,7 +11,8 @@ from typing import Any
 from rdbench.analysis.paper import Finding, Item, Paper, Value
 from rdbench.columns import Column, plain
 from rdbench.files import output_files, write_text
-from rdbench.report.plots import FORMATS, STYLE, save
+from rdbench.report.plots import FORMATS, save
+from rdbench.report.style import STYLE
 from rdbench.report.tables import latex_escape, table
 
 Found = Sequence[tuple[Item, Finding]]
@@ -161,7 +162,7 @@ def _latex_list(title: str, remarks: Sequence[str]) -> str:
 def latex(paper: Paper, found: Found) -> str:
     """Tables and figures as a document to be compiled, or cut from."""
     parts = [
-        "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx,longtable}\n"
+        "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,siunitx,graphicx,longtable}\n"
         "\\usepackage{caption}\n\\usepackage[margin=2cm]{geometry}\n"
         "\\captionsetup{labelformat=empty}\n"
         f"\\title{{{latex_escape(paper.title)}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n"

@@ -1,10 +1,11 @@
-"""Rows as tables for a page, a paper or a spreadsheet: Markdown, LaTeX with booktabs, HTML, CSV."""
+"""Rows as tables for a page, a paper or a spreadsheet: Markdown, LaTeX, Typst, HTML, CSV."""
 
 import csv
 import html
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from rdbench.columns import Column, Row, is_numeric, shown
@@ -41,21 +42,61 @@ def _no_formula(value: Any) -> Any:
     return value if is_number else f"'{value}"
 
 
-def table(columns: Sequence[Column], rows: Sequence[Row], form: str, caption: str = "") -> str:
+@dataclass(frozen=True)
+class Layout:
+    """A table as texts.
+
+    Attributes:
+        is_number: of each column.
+        ranks: of each cell: 1 for the best of its column, 2 for the second, 0 for the others.
+        label: what LaTeX and Typst refer to it by; "" for nothing.
+    """
+
+    heads: Sequence[str]
+    cells: "Cells"
+    is_number: Sequence[bool]
+    ranks: Sequence[Sequence[int]]
+    caption: str
+    label: str
+
+
+def table(
+    columns: Sequence[Column], rows: Sequence[Row], form: str, caption: str = "", label: str = ""
+) -> str:
     """Rows as marked-up text with the digits of papers; "" where there are no rows.
 
     Args:
         columns: those that hold nothing but None are left out.
-        form: a key of FORMS: ``markdown``; ``latex``, a ``table`` that needs the package booktabs,
-            or a ``longtable`` where it takes more than a page; ``html``, a ``table`` element.
+        form: a key of FORMS: ``markdown``; ``latex``, a ``table`` that needs the packages booktabs
+            and siunitx, or a ``longtable`` where it takes more than a page; ``typst``, a figure;
+            ``html``, a ``table`` element.
+        label: for references in LaTeX and Typst.
     """
     columns = shown(columns, rows)
     if not columns:
         return ""
-    right = [is_numeric(column, rows) for column in columns]
-    heads = [printable(column.heading) for column in columns]
     cells = [[printable(column.text(row, for_paper=True)) for column in columns] for row in rows]
-    return FORMS[form](heads, cells, right, printable(caption))
+    by_column = [_ranks(column, rows, cells_of) for column, cells_of in
+                 zip(columns, zip(*cells, strict=True), strict=True)]  # fmt: skip
+    layout = Layout(
+        [printable(column.heading) for column in columns],
+        cells,
+        [is_numeric(column, rows) for column in columns],
+        list(zip(*by_column, strict=True)),
+        printable(caption),
+        label,
+    )
+    return FORMS[form](layout)
+
+
+def _ranks(column: Column, rows: Sequence[Row], texts: Sequence[str]) -> list[int]:
+    """Rank of each cell of a column; cells that look alike have the same."""
+    if not column.better or column.template:
+        return [0] * len(rows)
+    known = {text: row[column.key] for text, row in zip(texts, rows, strict=True)
+             if row[column.key] is not None}  # fmt: skip
+    best_first = sorted(known, key=lambda text: known[text], reverse=column.better == "higher")
+    return [best_first.index(text) + 1 if text in best_first[:2] else 0 for text in texts]
 
 
 Cells = Sequence[Sequence[str]]
@@ -66,60 +107,152 @@ def markdown_escape(text: str) -> str:
     return re.sub(r"([\\`*|<$~])", r"\\\1", text)
 
 
-def _markdown(heads: Sequence[str], cells: Cells, right: Sequence[bool], caption: str) -> str:
+def _markdown(layout: Layout) -> str:
     """Return a pipe table, with padded columns so that it is also readable as text."""
-    lines = [[markdown_escape(cell) for cell in line] for line in (heads, *cells)]
+    right = layout.is_number
+    lines = [[markdown_escape(cell) for cell in line] for line in (layout.heads, *layout.cells)]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
     texts = [
         [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)]
         for line in lines
     ]
     rule = ["-" * (w - 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)]
-    title = f"**{markdown_escape(caption)}**\n\n" if caption else ""
+    title = f"**{markdown_escape(layout.caption)}**\n\n" if layout.caption else ""
     return title + "".join(f"| {' | '.join(line)} |\n" for line in (texts[0], rule, *texts[1:]))
 
 
-def _latex(heads: Sequence[str], cells: Cells, right: Sequence[bool], caption: str) -> str:
-    """A table with true minus signs and dashes."""
-
-    def cell(text: str, is_number: bool) -> str:
-        if text == "-":
-            return "--"
-        escaped = latex_escape(text)
-        return re.sub(r"(^|\()-(?=\d)", r"\1$-$", escaped) if is_number else escaped
-
-    lines = [" & ".join(map(cell, line, right)) + r" \\" for line in cells]
-    begin = f"{{{''.join('r' if r else 'l' for r in right)}}}"
-    body = [r"\toprule", " & ".join(map(latex_escape, heads)) + r" \\", r"\midrule", *lines,
-            r"\bottomrule"]  # fmt: skip
-    title = [f"\\caption{{{latex_escape(caption)}}}"] if caption else []
+def _latex(layout: Layout) -> str:
+    """A table whose columns of numbers are siunitx's, aligned at the decimal point."""
+    columns = list(zip(*layout.cells, strict=True))
+    formats = [
+        _number_format(texts) if is_number else ""
+        for texts, is_number in zip(columns, layout.is_number, strict=True)
+    ]
+    marks = zip(layout.cells, layout.ranks, strict=True)
+    lines = [" & ".join(map(_latex_cell, cells, formats, ranks)) + r" \\" for cells, ranks in marks]
+    heads = [
+        f"{{{latex_escape(head)}}}" if form else latex_escape(head)
+        for head, form in zip(layout.heads, formats, strict=True)
+    ]
+    kinds = "".join(
+        f"S[table-format={form}]" if form else "r" if is_number else "l"
+        for form, is_number in zip(formats, layout.is_number, strict=True)
+    )
+    body = [r"\toprule", " & ".join(heads) + r" \\", r"\midrule", *lines, r"\bottomrule"]
+    label = f"\\label{{{layout.label}}}" if layout.label else ""
+    title = [f"\\caption{{{latex_escape(_caption(layout))}}}{label}"] if layout.caption else []
+    signs = [r"\sisetup{detect-weight, mode=text, retain-explicit-plus}"] * any(formats)
+    needs = ["% needs \\usepackage{booktabs,siunitx}"] * any(formats)
     if len(lines) > _LINES_OF_A_PAGE:
         title = [line + r"\\" for line in title]
-        parts = [rf"\begin{{longtable}}{begin}", *title, *body, r"\end{longtable}"]
+        parts = [*needs, r"{", *signs, rf"\begin{{longtable}}{{{kinds}}}", *title, *body,
+                 r"\end{longtable}", r"}"]  # fmt: skip
     else:
-        parts = [r"\begin{table}", r"\centering", *title, rf"\begin{{tabular}}{begin}", *body,
-                 r"\end{tabular}", r"\end{table}"]  # fmt: skip
+        parts = [*needs, r"\begin{table}", r"\centering", *signs, *title,
+                 rf"\begin{{tabular}}{{{kinds}}}", *body, r"\end{tabular}",
+                 r"\end{table}"]  # fmt: skip
     return "\n".join([*parts, ""])
 
 
-def _html(heads: Sequence[str], cells: Cells, right: Sequence[bool], caption: str) -> str:
+def _caption(layout: Layout) -> str:
+    """The caption, and what bold and underlined numbers are."""
+    is_marked = any(rank for ranks in layout.ranks for rank in ranks)
+    return f"{layout.caption}. Best in bold, second underlined." if is_marked else layout.caption
+
+
+_NUMBER = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?")
+
+
+def _number_format(texts: Sequence[str]) -> str:
+    """What siunitx must know of a column of numbers, such as ``+2.2``; "" for another column."""
+    found = [_NUMBER.fullmatch(text) for text in texts if text != "-"]
+    numbers = [match for match in found if match is not None]
+    if len(numbers) < len(found) or not numbers:
+        return ""
+    sign = "+" if any(match[1] for match in numbers) else ""
+    digits = [max(len(match[part] or "") for match in numbers) for part in (2, 3)]
+    return f"{sign}{digits[0]}.{digits[1]}" if digits[1] else f"{sign}{digits[0]}"
+
+
+def _latex_cell(text: str, form: str, rank: int) -> str:
+    if text == "-":
+        return "{--}" if form else "--"
+    if not form:
+        return latex_escape(_true_minus(text)).replace("\u2212", "$-$")
+    if rank == 1:
+        return rf"\bfseries {text}"
+    return rf"{{\underline{{\tablenum[table-format={form}]{{{text}}}}}}}" if rank == 2 else text
+
+
+def _true_minus(text: str) -> str:
+    """``text`` with minus signs for the hyphens before numbers, where it holds nothing else."""
+    is_numbers = re.fullmatch(r"[-+\d.,:/; \[\]()%]+", text) is not None
+    return re.sub(r"(^|[(\[ ])-(?=\d)", "\\1\u2212", text) if is_numbers else text
+
+
+def _typst(layout: Layout) -> str:
+    """A figure with a table."""
+
+    def cell(text: str, rank: int) -> str:
+        shown_text = "\u2013" if text == "-" else text
+        shown_text = _true_minus(shown_text)
+        wrap = {1: "#strong[{}]", 2: "#underline[{}]"}.get(rank, "{}")
+        return f"[{wrap.format(typst_escape(shown_text))}]"
+
+    align = ", ".join("right" if number else "left" for number in layout.is_number)
+    heads = ", ".join(f"[*{typst_escape(head)}*]" for head in layout.heads)
+    lines = [
+        "    " + ", ".join(map(cell, cells, ranks)) + ","
+        for cells, ranks in zip(layout.cells, layout.ranks, strict=True)
+    ]
+    label = f" <{layout.label}>" if layout.label else ""
+    caption = [f"  caption: [{typst_escape(_caption(layout))}],"] if layout.caption else []
+    parts = [
+        "#figure(",
+        "  table(",
+        f"    columns: {len(layout.heads)},",
+        f"    align: ({align},),",
+        "    stroke: none,",
+        "    table.hline(),",
+        f"    table.header({heads}),",
+        "    table.hline(),",
+        *lines,
+        "    table.hline(),",
+        "  ),",
+        *caption,
+        f"){label}",
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def typst_escape(text: str) -> str:
+    """``text`` as Typst prints it."""
+    return re.sub(r"([\\#*_`$<>@\[\]~\"'=/-])", r"\\\1", text)
+
+
+def _html(layout: Layout) -> str:
     def line(texts: Sequence[str], tag: str) -> str:
-        styles = [' style="text-align: right;"' if r else "" for r in right]
+        styles = [' style="text-align: right;"' if r else "" for r in layout.is_number]
         parts = zip(texts, styles, strict=True)
         return "<tr>" + "".join(f"<{tag}{s}>{html.escape(t)}</{tag}>" for t, s in parts) + "</tr>\n"
 
-    title = f"<caption>{html.escape(caption)}</caption>\n" if caption else ""
-    body = "".join(line(texts, "td") for texts in cells)
-    head = f"<thead>\n{line(heads, 'th')}</thead>\n"
+    title = f"<caption>{html.escape(layout.caption)}</caption>\n" if layout.caption else ""
+    body = "".join(line(texts, "td") for texts in layout.cells)
+    head = f"<thead>\n{line(layout.heads, 'th')}</thead>\n"
     return f"<table>\n{title}{head}<tbody>\n{body}</tbody>\n</table>\n"
 
 
-FORMS: Mapping[str, Callable[[Sequence[str], Cells, Sequence[bool], str], str]] = {
+FORMS: Mapping[str, Callable[[Layout], str]] = {
     "markdown": _markdown,
     "latex": _latex,
+    "typst": _typst,
     "html": _html,
 }
-"""Forms by name, and the function that writes headings, cells, what is numeric, and a caption."""
+"""Forms by name, and the function that writes a table."""
+
+PAPER_FORMS = ("latex", "typst")
+"""Forms for a paper: names are as papers print them."""
 
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rdbench.curve import Curve
-from rdbench.report.plots import PAGE_IN, STYLE
+from rdbench.report.style import PAGE_IN, STYLE
 from rdbench.spec import get_codec
 from rdbench_codecs.hyperprior.codec import Qvrf
 

@@ -105,6 +105,6 @@ def test_tables_say_which_weights_and_which_anchor(tmp_path):
          "webp:method=6,quality=20,40,60,80"],
         str(folder), tmp_path / "out",
     )  # fmt: skip
-    found, choices = bd_rates(Request(tmp_path / "out", anchor="webp", dataset="set"))
+    found, choices, _ = bd_rates(Request(tmp_path / "out", anchor="webp", dataset="set"))
     assert ("qarv (reduced network)", "a reduced network, not the published one") in found.notes
     assert "--anchor may also be webp:method=6" in choices[0]

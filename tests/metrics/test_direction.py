@@ -11,8 +11,9 @@ from rdbench.curve import Curve
 from rdbench.errors import EncoderError, UsageError
 from rdbench.metrics import METRICS
 from rdbench.rate_control import TARGETS, encode_to
+from rdbench.report.diagrams import best_first
 from rdbench.report.page.data import metrics_json, metrics_of
-from rdbench.report.plots import Panel, _best_first, rd_figure
+from rdbench.report.plots import Panel, rd_figure
 from rdbench_codecs.conventional.jpeg2000 import Jpeg2000
 
 RATES = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
@@ -52,10 +53,7 @@ def test_less_rate_for_equal_scores_is_a_gain(metric):
 def test_figures_put_the_best_first_and_rise(metric):
     curves = [curve("worse", metric), curve("better", metric, 0.5)]
     panel = Panel("d", metric, curves)
-    assert [label for label, _ in _best_first([panel], {(c.label, False) for c in curves})] == [
-        "better",
-        "worse",
-    ]
+    assert [label for label, _ in best_first([panel.diagram()])] == ["better", "worse"]
     (axes,) = rd_figure([panel]).axes
     assert axes.get_ylabel() == METRICS[metric].quality_title
     assert all((np.diff(line.get_ydata()) > 0).all() for line in axes.get_lines())

@@ -33,9 +33,49 @@ def test_markdown_has_a_dash_for_none_and_no_empty_column():
 
 def test_latex_escapes_text_and_has_true_minus_signs():
     text = table(COLUMNS, ROWS, "latex", "50 % of a_b")
-    for part in (r"\toprule", r"\bottomrule", r"a\_b \& c", "$-$5.8990", "$-$1", r"50 \% of a\_b"):
+    for part in (r"\toprule", r"\bottomrule", r"a\_b \& c", "& -5.8990 &", r"50 \% of a\_b"):
         assert part in text
+    assert "lS[table-format=+1.4]S[table-format=+1]" in text
+    assert "r{$-$1/3}" not in text
     assert text.count("--") == 2  # the name and the missing number
+
+
+INTERVALS = (
+    Column("codec"),
+    Column("bd_rate_percent", "BD-rate", "%", 2, better="lower"),
+    Column("gain", better="higher"),
+    Column("interval"),
+    Column("n", template="{n:.1f}/{m:.1f}"),
+)
+FIGURES = [
+    {"codec": name, "bd_rate_percent": rate, "gain": -rate, "interval": f"[{rate:+.2f}, -1.00]",
+     "n": rate, "m": 1.0}
+    for name, rate in (("one", 4.0), ("two-2", -12.5), ("three", -3.104), ("four", -3.1),
+                       ("five", 9.0))
+]  # fmt: skip
+
+
+def test_latex_marks_the_best_and_the_second_and_aligns_numbers():
+    lines = table(INTERVALS, FIGURES, "latex", "Rates", "tab:x").splitlines()
+    assert r"\caption{Rates. Best in bold, second underlined.}\label{tab:x}" in lines
+    assert "{lS[table-format=+2.2]S[table-format=+2.4]lr}" in lines[5]
+    rows = {line.split(" &")[0]: line for line in lines if " & " in line}
+    assert r"& \bfseries -12.50 & \bfseries 12.5000 & [$-$12.50, $-$1.00] &" in rows["two-2"]
+    second = r"{\underline{\tablenum[table-format=+2.2]{-3.10}}}"
+    assert second in rows["three"]
+    assert second in rows["four"]  # they look alike
+    assert r"underline{\tablenum[table-format=+2.4]{3.1040}" in rows["three"]
+    assert "bfseries" not in rows["one"] + rows["three"] + rows["four"] + rows["five"]
+    assert "$-$3.1/1.0" in rows["four"]
+
+
+def test_typst():
+    text = table(INTERVALS, [*FIGURES, dict.fromkeys(FIGURES[0])], "typst", "50 % of #x", "tab:x")
+    assert "[two\\-2], [#strong[\u221212.50]], [#strong[12.5000]], [\\[\u221212.50, " in text
+    assert text.count("#underline[\u22123.10]") == 2
+    assert "[\u2013], [\u2013]" in text
+    assert "caption: [50 % of \\#x. Best in bold, second underlined.]," in text
+    assert text.endswith(") <tab:x>\n")
 
 
 def test_html_escapes():

@@ -13,7 +13,8 @@ from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Paper, Plot
 from rdbench.curve import Curve
 from rdbench.errors import Unavailable
 from rdbench.report.latents import shares_figure
-from rdbench.report.plots import PAGE_IN, Panel
+from rdbench.report.plots import Panel
+from rdbench.report.style import PAGE_IN
 from rdbench.spec import get_codec
 from rdbench.timing import Timing, highest_rate, n_cores
 from rdbench_literature.papers.common import (

@@ -12,7 +12,8 @@ from rdbench.analysis.paper import Evidence, Finding, Item, Missing, Paper, Plot
 from rdbench.analysis.variable_rate import variable_rate_penalty
 from rdbench.curve import Curve
 from rdbench.errors import DataError, Unavailable, UsageError
-from rdbench.report.plots import COLUMN_IN, Panel
+from rdbench.report.plots import Panel
+from rdbench.report.style import COLUMN_IN
 from rdbench.spec import get_codec
 from rdbench.types import Record
 from rdbench_literature.papers.common import (

@@ -7,7 +7,7 @@ import numpy as np
 
 from rdbench.datasets import load_dataset
 from rdbench.images import read_image
-from rdbench.report.plots import PAGE_IN
+from rdbench.report.style import PAGE_IN
 from rdbench.types import Image
 
 if TYPE_CHECKING:

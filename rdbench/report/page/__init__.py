@@ -56,12 +56,14 @@ def make_page(
     on_progress: Progress = lambda what, done, n: None,
     title: str = "",
     note: str = "",
+    wanted: Callable[[Curve], bool] = lambda curve: True,
 ) -> Page:
     """Compute what a page shows.
 
     Args:
         title: heading; "" for the name of the folder.
         note: Markdown shown below the heading. HTML in it is shown as text.
+        wanted: whether a curve is shown.
 
     Raises:
         DataError: the folder holds no records.
@@ -70,7 +72,7 @@ def make_page(
     album, datasets = Album(), []
     timed, imported = timings(folder), list(imported)
     with Store(folder, create=False) as store:
-        found = comparisons(store, imported)
+        found = comparisons(store, imported, wanted)
         missing = _elsewhere(imported, [comparison.dataset for comparison in found])
         check_names(images, found)
         for comparison in found:

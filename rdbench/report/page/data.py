@@ -53,11 +53,16 @@ class Comparison:
     records: Mapping[str, Sequence[Record]]
 
 
-def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison]:
+def comparisons(
+    store: Store,
+    imported: Iterable[Curve] = (),
+    wanted: Callable[[Curve], bool] = lambda curve: True,
+) -> list[Comparison]:
     """Return the measured curves of a report folder, with imported and published ones.
 
     Args:
         imported: curves from files; those on other data sets are left out.
+        wanted: whether a curve is shown.
 
     Raises:
         DataError: the folder holds no records.
@@ -77,7 +82,7 @@ def comparisons(store: Store, imported: Iterable[Curve] = ()) -> list[Comparison
     for dataset, images in datasets.items():
         curves: dict[str, Curve] = {}
         for curve in every:
-            if curve.dataset == dataset:
+            if curve.dataset == dataset and wanted(curve):
                 curves[_key(curve, curves)] = _aligned(curve, list(images))
         behind = {
             key: groups[dataset, curve.key, curve.protocol["fingerprint"]]

@@ -148,7 +148,7 @@ def _share(number: int, gpus: Sequence[str]) -> dict[str, Any]:
 @contextmanager
 def _slurm(n_jobs: int) -> Iterator[Any]:
     try:
-        from dask_jobqueue import SLURMCluster
+        from dask_jobqueue.slurm import SLURMCluster
     except ImportError:
         raise Unavailable(_INSTALL) from None
     try:

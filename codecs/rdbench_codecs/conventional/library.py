@@ -36,7 +36,8 @@ class LibraryCodec(RangedCodec):
         """One file."""
         self.check()
         with encoding(image):
-            return Bitstream(bytes(self.compress(image)))
+            # Libraries read rows, or all of an image, as one piece of memory.
+            return Bitstream(bytes(self.compress(np.ascontiguousarray(image))))
 
     def decode(self, data: bytes) -> Image:
         """The pixels."""

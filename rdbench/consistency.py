@@ -24,8 +24,9 @@ from rdbench.datasets import load_dataset
 from rdbench.errors import UsageError, closest
 from rdbench.images import read_image
 from rdbench.metrics.protocol import to_8bit
-from rdbench.spec import get_codec, get_codecs, spec_of
+from rdbench.spec import get_codec, get_codecs, require_files, split, values_of
 from rdbench.stages import EntropyParameters, collect_entropy_parameters
+from rdbench.types import join_spec
 
 COLUMNS = (
     *plain("codec"),
@@ -147,7 +148,12 @@ def check_consistency(
         UsageError: an environment cannot be started.
     """
     images = [str(file.path) for file in load_dataset(dataset).files]
-    specs = [spec_of(point) for codec in codecs for point in get_codecs(codec)]
+    points = {codec: get_codecs(codec) for codec in codecs}
+    require_files(point for some in points.values() for point in some)
+    # Another process finds a codec of a file by the file.
+    specs = [
+        join_spec(split(codec)[0], values_of(point)) for codec in codecs for point in points[codec]
+    ]
     reference, *others = environments
     pairs = [pair for other in others for pair in ((reference, other), (other, reference))]
     n_tasks = len(images) * len(specs) * (len(environments) + len(pairs))
@@ -181,7 +187,7 @@ def _tasks(
     return [
         {
             "action": action,
-            "name": spec.partition(":")[0],
+            "name": split(spec)[0],
             "spec": _with(spec, environment.settings),
             "image": image,
             "file": f"{folder}/{encoder.name.replace('/', '_')}-{i}-{j}",
@@ -192,7 +198,7 @@ def _tasks(
 
 
 def _with(spec: str, settings: str) -> str:
-    return f"{spec}{',' if ':' in spec else ':'}{settings}" if settings else spec
+    return f"{spec}{',' if split(spec)[1] else ':'}{settings}" if settings else spec
 
 
 def _row(codec: str, encoder: str, decoder: str, results: Sequence[Decoded]) -> dict[str, Any]:

@@ -173,7 +173,7 @@ def codec_file(name: str) -> Path | None:
 def _class_of_file(name: str) -> type[Codec]:
     path = codec_file(name)
     if path is None or not path.is_file():
-        raise DataError(f"no codec description at {str(path)!r}")
+        raise DataError(f"no codec description at {str(path)!r}; check the path")
     made = described_class(name, None)
     if made.name in _registered():
         raise DataError(

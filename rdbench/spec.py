@@ -188,7 +188,9 @@ class Identity:
 
 def identify(codec: Codec) -> Identity:
     """Return the identity of an operating point; Unavailable where its weights are missing."""
-    weights, fingerprint = codec.identify_weights(), codec.fingerprint()
+    weights = codec.identify_weights()
+    is_all = weights and not codec.description()  # then weights are hashed once
+    fingerprint = weights.sha256 if weights and is_all else codec.fingerprint()
     return Identity(
         spec_of(codec), curve_of(codec, fingerprint), *rate_of(codec), fingerprint, weights
     )

@@ -85,8 +85,8 @@ class Bitstream:
     Attributes:
         data: all that the decoder gets.
         segments: shares of ``data`` in file order, or () where the codec does not tell.
-        estimated_bits: rate in bits of a codec that only estimates it (`Codec.estimated`), whose
-            ``data`` is no rate; None for a codec that writes what it counts.
+        estimated_bits: rate in bits of a codec that only estimates it (`Codec.estimated`), where
+            the size of ``data`` means nothing; None for a codec that writes what it counts.
     """
 
     data: bytes

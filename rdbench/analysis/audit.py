@@ -58,7 +58,7 @@ class Audit:
     Attributes:
         curve: settings without the rate, and the weights.
         rate: the setting that gives the rate, as in a spec.
-        header_bytes: of what carries no latent; None where the codec tells no segments.
+        header_bytes: of the segment ``header``; None where the codec tells no segments.
         unaccounted_bytes: of the file, in no segment; None as above.
         coded_bpp, ideal_bpp: of the segments that are entropy-coded; None where there are none.
     """
@@ -152,7 +152,7 @@ def _audit(records: Sequence[Record], not_in_file: str | None, problems: tuple[s
     told = all(r.segments for r in records)
     coded = [[s for s in r.segments if s.ideal_bits is not None] for r in records]
     n_pixels = [r.width * r.height for r in records]
-    header = [sum(s.n_bytes for s in r.segments if s.ideal_bits is None) for r in records]
+    header = [sum(s.n_bytes for s in r.segments if s.name == "header") for r in records]
     spare = [(r.n_bytes or 0) - sum(s.n_bytes for s in r.segments) for r in records]
     rates = [
         (8 * sum(s.n_bytes for s in c) / n, sum(s.ideal_bits or 0.0 for s in c) / n)

@@ -41,6 +41,7 @@ from rdbench_codecs.external.worker.interfaces import REQUIRED, Adapted, CodecFi
 RATE_NAMES = ("quality", "q", "qp", "lambda_", "lmbda", "step", "rate")
 """Settings that are taken for the rate parameter of a class that names none."""
 
+_RESERVED = ("name", "title", "source", "factory")
 _HOW_TO_RUN = ("device", "threads")
 _KINDS = {"int": int, "float": float, "bool": bool, "str": str}
 _N_OBJECTS = 4  # those of two operating points: an encoder and a decoder each
@@ -249,7 +250,7 @@ def _name_of(factory: Callable[..., Any], source: Source) -> str:
 def _field(
     name: str, kind: str, default: Any, source: Source
 ) -> tuple[str, Any, dataclasses.Field[Any]]:
-    if hasattr(AdaptedCodec, name) or name in ("name", "title"):
+    if hasattr(AdaptedCodec, name) or name in _RESERVED:
         raise CodecFileError(
             f"{source.path}: {source.member} cannot have a setting {name!r}; rename the argument"
         )

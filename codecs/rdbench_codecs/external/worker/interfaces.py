@@ -133,6 +133,7 @@ def _module(path: str, sha256: str) -> Any:
     if (path, sha256) in _loaded:
         return _loaded[path, sha256]
     _forget_siblings(path)
+    _imported.update((n, f) for n, f in _siblings(path).items() if n not in sys.modules)
     name = f"codec_file_{sha256}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -146,13 +147,12 @@ def _module(path: str, sha256: str) -> Any:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise failed(path, error) from None
-    _imported.update((n, f) for n, f in _siblings(path).items() if n in sys.modules)
     _loaded[path, sha256] = module
     return module
 
 
 def _forget_siblings(path: str) -> None:
-    """Have the modules next to a file imported anew: they may have changed since."""
+    """Have the modules next to a file imported again: they may have changed since."""
     for name, file in _siblings(path).items():
         module = sys.modules.get(name)
         if module is None:
@@ -184,9 +184,10 @@ def failed(path: str, error: BaseException) -> CodecFileError:
         return error
     steps = traceback.extract_tb(error.__traceback__)
     lines = [step.lineno for step in steps if step.filename == path]
-    line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+    line, text = (lines or [None])[-1], str(error)
+    if isinstance(error, SyntaxError):  # maybe of a module next to the file
+        path, line, text = error.filename or path, error.lineno, error.msg
     where = f"{path}, line {line}" if line else path
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
     text = " ".join(text.split())[:300] or "no reason given"
     return CodecFileError(f"{where}: {type(error).__name__}: {text}")
 
@@ -276,7 +277,7 @@ def is_estimate(codec: Any) -> bool:
     """Return whether a class, or an object, only estimates its rate.
 
     Raises:
-        CodecFileError: it is no codec.
+        CodecFileError: it is not a codec.
     """
     if _pair(codec):
         return False

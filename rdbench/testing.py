@@ -433,8 +433,8 @@ def _segments_sum_to_the_file(subject: _Subject) -> None:
 
 
 def _same_image_same_bytes(subject: _Subject) -> None:
-    large = _image(40, 60)
-    view = large[3:36, 5:52]  # neither contiguous nor writable, as callers may have it
+    large = _image(40, 60)[::-1]
+    view = large[3:36, 5:52]  # neither contiguous nor writable, and upside down, as callers have it
     view.flags.writeable = False
     before = view.copy()
     subject.codec.encode(before)  # what a codec keeps from the image before has its own check

@@ -346,7 +346,7 @@ def test_nothing_outlives_a_killed_driver(tmp_path: Path, tag: str, temporary: P
 
 @LINUX
 def test_a_worker_in_a_container_leaves_with_its_host(tmp_path: Path, tag: str) -> None:
-    """A container is no child of the host: what it runs must notice the end of its input."""
+    """What runs in a container is not a child of the host: it must notice the end of its input."""
     client = tmp_path / "client"
     inside = f"cd / && exec {sys.executable} $1 {tag}"
     client.write_text(f"#!/bin/sh\ncat | env -i setsid sh -c '{inside}' sh $1 | cat")

@@ -81,7 +81,7 @@ def main() -> None:
     import_interfaces()
     threading.Thread(target=leave_with_host, args=(source.fileno(),), daemon=True).start()
     version = platform.python_version()
-    send(target, {"protocol": PROTOCOL, "python": version, "pid": os.getpid()}, [])
+    send(target, {"protocol": PROTOCOL, "python": version}, [])
     own, service = os.getpid(), Service()
     while True:
         request, blobs = receive(source)

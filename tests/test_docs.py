@@ -7,6 +7,7 @@ an output is any text, and columns of seconds are not compared. After ``<!-- not
 a block is checked for its syntax only.
 """
 
+import ast
 import contextlib
 import doctest
 import io
@@ -146,7 +147,9 @@ def test_a_page_runs(page, folder, monkeypatch):
     assert status == 0, page
 
 
-@pytest.mark.parametrize(("block", "line"), COMMANDS, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("block", "line"), COMMANDS, ids=[f"{block.page}: {line}" for block, line in COMMANDS]
+)
 def test_every_command_parses(block, line):
     words = shlex.split(line.replace("\\\n", " "), comments=True)
     if (block.reason and words[0] in UNCHECKED) or line == "echo $?":
@@ -202,6 +205,35 @@ def test_every_variable_of_the_environment_is_named():
     assert {name for pair in variables for name in pair if name} <= set(
         re.findall(r"`([A-Z_]+)`", page)
     )
+
+
+def messages() -> str:
+    """Every text in the code, one per line, with a gap where a value goes."""
+    found = []
+    for folder in ("rdbench", "codecs"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.JoinedStr):
+                    parts = [part.value if isinstance(part, ast.Constant) else "..."
+                             for part in node.values]  # fmt: skip
+                    found.append("".join(map(str, parts)))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+    return "\n".join(text.replace("\n", " ") for text in found)
+
+
+def test_errors_that_are_explained_exist():
+    page = PAGES["troubleshooting.md"].read_text(encoding="utf-8")
+    cells = re.findall(r"(?m)^\| (\*[^|]+\*) \|", page)
+    quotes = [quote for cell in cells for quote in re.findall(r"\*([^*]+)\*", cell)]
+    code = messages()
+    unknown = [
+        quote
+        for quote in quotes
+        if not re.search(re.sub(r"(\\\.){3}|\b[NX]\b|'cuda'", ".*?", re.escape(quote)), code)
+    ]
+    assert len(quotes) > 30
+    assert not unknown
 
 
 def test_every_column_of_the_store_is_described(tmp_path):

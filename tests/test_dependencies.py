@@ -25,6 +25,7 @@ MODULES = {
     "dask-jobqueue": "dask_jobqueue",
     "flip-evaluator": "flip_evaluator",
     "imageio-ffmpeg": "imageio_ffmpeg",
+    "markdown-it-py": "markdown_it",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "pillow-heif": "pillow_heif",
@@ -101,7 +102,9 @@ def test_versions_are_pinned() -> None:
     pinned = {normal(line.partition("==")[0]) for line in lines if "==" in line}
     extras = PROJECT["optional-dependencies"]
     wanted = PROJECT["dependencies"] + [
-        line for name in ("test", "cluster", "codecs", "export", "ffmpeg") for line in extras[name]
+        line
+        for name in ("test", "cluster", "codecs", "docs", "export", "ffmpeg")
+        for line in extras[name]
     ]
     assert {normal(name) for name in names(wanted)} <= pinned
 

@@ -34,6 +34,8 @@ MODULES = {
 """Distribution -> module, where the names differ."""
 INDIRECT = {"torchvision": "torchmetrics reads the networks of LPIPS and DISTS through it"}
 """Declared without an import of ours, and why."""
+ELSEWHERE = {"templates", "worker"}
+"""Folders of code that runs in environments of others, or begins codecs of others."""
 WITH_TORCH = {"triton"}
 """Comes with torch where torch is built for GPUs."""
 OPTIONAL_GROUPS = ("cluster", "codecs", "export", "ffmpeg", "metrics", "perceptual")
@@ -56,7 +58,8 @@ def imports() -> dict[str, set[str]]:
     """Third-party module -> where it is imported: ``FILE:LINE``, a ``*`` behind it if lazily."""
     found = defaultdict(set)
     ours = {path.name for path in PACKAGES}
-    for file in (file for package in PACKAGES for file in package.rglob("*.py")):
+    files = (file for package in PACKAGES for file in package.rglob("*.py"))
+    for file in (file for file in files if file.parent.name not in ELSEWHERE):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         lazy = {
             id(inner)

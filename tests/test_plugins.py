@@ -171,7 +171,7 @@ def test_the_package_of_the_guide_passes_the_check(tmp_path):
     (tmp_path / "steps_codec.py").write_text(module)
     status, table, note = rdbench("check", "steps", PYTHONPATH=str(tmp_path))
     assert status == 0, table
-    assert "steps: 14 passed, 1 skipped, 0 failed" in note
+    assert "steps: 16 passed, 1 skipped, 0 failed" in note
 
 
 @pytest.mark.parametrize("module", ["rdbench_codecs.commands", "rdbench.cli.console"])

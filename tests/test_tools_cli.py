@@ -157,7 +157,7 @@ def test_an_anchor_may_have_settings(two_jpegs):
     (row,) = json.loads(call(*words, two_jpegs, "--json").stdout)
     assert row["bd_rate_percent"] > 3
     text = call("tables", "-t", "bdrate", "-a", "jpeg:optimize=true", two_jpegs).stdout
-    assert "against jpeg:optimize=true" in text
+    assert "against jpeg:optimize=True" in text
     assert "jpeg:optimize=False" in text
 
 

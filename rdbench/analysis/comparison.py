@@ -139,7 +139,7 @@ def compare(
     compared = {test.dataset for _, test in pairs}
     gaps = {reason.curve.dataset for reason in reasons} | anchorless.keys()
     reasons += [
-        Reason(test, f"it is the anchor, and there is no other curve on {test.dataset}")
+        Reason(test, f"it is the anchor, and there is no other curve on {_dataset_of(test)}")
         for test in tests
         if is_own(test) and test.dataset not in compared | gaps
     ]
@@ -171,7 +171,7 @@ def _set_aside(selection: Selection, codecs: Sequence[str]) -> list[Reason]:
 def _gap(test: Curve, anchor: Curve | None, name: str, metric: str, folder: Path) -> str | None:
     """Why a curve cannot be compared, as far as that is known beforehand."""
     if anchor is None:
-        return _not_there(test, name or DEFAULT_ANCHOR)
+        return f"no {name or DEFAULT_ANCHOR} on {_dataset_of(test)}"
     if is_lossless(test) or is_lossless(anchor):
         return LOSSLESS.message
     for curve in (test, anchor):
@@ -195,14 +195,14 @@ def _how_to_score(curve: Curve, metric: str, folder: Path) -> str:
     return f"; compute it with `rdbench rescore {shlex.quote(str(folder))} --metric {metric}`"
 
 
-def _not_there(test: Curve, anchor: str) -> str:
-    """Why a published or imported curve has no anchor."""
-    if test.source != "imported":
-        return f"no {anchor} on {test.dataset}"
-    file = Path(test.provenance["path"]).name
+def _dataset_of(curve: Curve) -> str:
+    """The data set of a curve; for one from a file, how it is known."""
+    if curve.source != "imported":
+        return curve.dataset
+    file = Path(curve.provenance["path"]).name
     return (
-        f"no {anchor} on {test.dataset}, the data set that {file} or its folder names; if that "
-        "is wrong, give the right one with --dataset"
+        f"{curve.dataset}, the data set that {file} or its folder names; if that is wrong, give "
+        "the right one with --dataset"
     )
 
 

@@ -68,7 +68,7 @@ def compressai(tmp_path: Path) -> Path:
     (package / "__init__.py").write_text("from compressai.zoo.image import *")
     shapes = {"g_a.0.weight": (5, 3, 2, 2), "g_a.0.bias": (5,), "g_a.6.weight": (7, 5, 2, 2)}
     tensors = {k: np.zeros(v, np.float32) for k, v in {**shapes, "g_a.6.bias": (7,)}.items()}
-    save_file(tensors, folder / "fixed.safetensors")
+    save_file(tensors, folder / "fixed-0.safetensors")
     python = f"env PYTHONPATH={folder}/packages {sys.executable}"
     for file in folder.glob("*.toml"):
         text = file.read_text().replace("{here}/env/bin/python", python)

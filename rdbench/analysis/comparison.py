@@ -196,7 +196,7 @@ def _how_to_score(curve: Curve, metric: str, folder: Path) -> str:
 
 
 def _dataset_of(curve: Curve) -> str:
-    """The data set of a curve; for one from a file, how it is known."""
+    """The data set of a curve, and how it is known where the curve was read from a file."""
     if curve.source != "imported":
         return curve.dataset
     file = Path(curve.provenance["path"]).name

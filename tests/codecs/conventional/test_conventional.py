@@ -144,6 +144,14 @@ def test_jpegxr_says_what_it_cannot_code(capfd: pytest.CaptureFixture[str]) -> N
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("codec", [c for c in FILES.values() if c.lossless], ids=lambda c: c.name)
+def test_noise_is_larger_than_its_pixels_and_comes_back(codec: Codec) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
+    data = available(codec).encode(noise).data
+    assert len(data) > 0.99 * noise.size
+    assert np.array_equal(codec.decode(data), noise)
+
+
 @pytest.mark.parametrize(
     "name",
     ["jpegxr.jxr", "jpegxr-lossless.jxr", "jpegls.jls", "qoi.qoi", "htj2k.j2k", "mozjpeg.jpg"],

@@ -8,11 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from cluster_tasks import Needy, WithFile, die, die_once, double, gpu_of, number_of, read_twice
 from program import rdbench, start, wait_until
 
 from rdbench.cluster import _Cluster, _slots, dask, versions
@@ -53,20 +52,6 @@ class FakeClient:
 
 CPU = {"nthreads": 1, "resources": {}}
 GPU = {"nthreads": 4, "resources": {"GPU": 2.0}}
-
-
-def double(number):
-    return 2 * number
-
-
-@dataclasses.dataclass(frozen=True)
-class Needy:
-    number: int
-    needs: tuple = ()
-
-
-def number_of(task):
-    return task.number
 
 
 def test_tasks_wait_for_workers():
@@ -158,29 +143,12 @@ def local():
         yield map_tasks
 
 
-def gpu_of(task):
-    return os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid(), time.sleep(0.05)
-
-
 @needs_dask
 def test_local_workers_see_one_gpu_each(local):
     tasks = [Needy(n, (("GPU", 1.0),)) for n in range(20)]
     found = {result[:2] for _, result in local(gpu_of, tasks)}
     assert {gpu for gpu, _ in found} == {"3", "GPU-abc"}
     assert len(found) == 2
-
-
-def die_once(task):
-    """Kill the worker, but not again."""
-    mark = Path(task)
-    if not mark.exists():
-        mark.write_text("")
-        os.kill(os.getpid(), 9)
-    return "done"
-
-
-def die(task):
-    os.kill(os.getpid(), 9)
 
 
 @needs_dask
@@ -190,16 +158,6 @@ def test_a_lost_worker_costs_only_its_tasks(local, tmp_path):
     ((_, error),) = local(die, [0])
     assert "the worker process died, and so did the others" in str(error)
     assert sorted(local(double, range(50))) == [(n, 2 * n) for n in range(50)]
-
-
-def read_twice(task):
-    return task.file.path.read_bytes(), task.file.path.name
-
-
-@dataclasses.dataclass(frozen=True)
-class WithFile:
-    number: int
-    file: ImageFile
 
 
 @needs_dask

@@ -1,0 +1,49 @@
+"""Tasks for workers of a cluster, which import this module: its folder is on their path."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+from rdbench.datasets import ImageFile
+
+
+def double(number):
+    return 2 * number
+
+
+@dataclasses.dataclass(frozen=True)
+class Needy:
+    number: int
+    needs: tuple = ()
+
+
+def number_of(task):
+    return task.number
+
+
+def gpu_of(task):
+    return os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid(), time.sleep(0.05)
+
+
+def die_once(task):
+    """Kill the worker, but not again."""
+    mark = Path(task)
+    if not mark.exists():
+        mark.write_text("")
+        os.kill(os.getpid(), 9)
+    return "done"
+
+
+def die(task):
+    os.kill(os.getpid(), 9)
+
+
+def read_twice(task):
+    return task.file.path.read_bytes(), task.file.path.name
+
+
+@dataclasses.dataclass(frozen=True)
+class WithFile:
+    number: int
+    file: ImageFile

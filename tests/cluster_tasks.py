@@ -1,4 +1,4 @@
-"""Tasks for workers of a cluster, which import this module: its folder is on their path."""
+"""Tasks for worker processes, which import this module: its folder is on their path."""
 
 import dataclasses
 import os
@@ -23,7 +23,7 @@ def number_of(task):
 
 
 def gpu_of(task):
-    return os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid(), time.sleep(0.05)
+    return os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid(), time.sleep(0.1)
 
 
 def die_once(task):
@@ -47,3 +47,9 @@ def read_twice(task):
 class WithFile:
     number: int
     file: ImageFile
+
+
+def die_and_say_gpu(task):
+    if task == 1:
+        os._exit(1)
+    return os.environ["CUDA_VISIBLE_DEVICES"]

@@ -1,14 +1,13 @@
 """A sweep: what is measured, what fails and how, and that nothing is done twice."""
 
 import hashlib
-import os
-import time
 from contextlib import contextmanager
 from typing import ClassVar
 
 import numpy as np
 import PIL.Image
 import pytest
+from cluster_tasks import die_and_say_gpu, gpu_of
 from toy_codecs import Toy, unsendable
 from typer.testing import CliRunner
 
@@ -98,10 +97,6 @@ def test_a_failure_is_a_row_with_a_reason(photos, tmp_path, trouble, says):
     assert run(Toy(trouble=trouble, width=40), photos, tmp_path).n_made == 1  # tried again
 
 
-def gpu_of(task):
-    return os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid(), time.sleep(0.1)
-
-
 @pytest.mark.parametrize("gpus", [[], ["0", "1"], ["GPU-abc"]])
 def test_worker_processes_see_one_gpu_each(gpus, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all")
@@ -109,12 +104,6 @@ def test_worker_processes_see_one_gpu_each(gpus, monkeypatch):
         found = {result[:2] for _, result in map_tasks(gpu_of, range(8))}
     assert {gpu for gpu, _ in found} == set(gpus or ["all"])
     assert len(found) == 2
-
-
-def die_and_say_gpu(task):
-    if task == 1:
-        os._exit(1)
-    return os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 def test_a_worker_that_is_replaced_keeps_its_gpu():

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 
 
@@ -23,3 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1000,
         help="mutated files that the decoders of each learned family are tried with",
     )
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of two images, 40x20 and 30x20."""
+    folder = tmp_path_factory.mktemp("photos")
+    for width in (40, 30):
+        pixels = np.random.default_rng(width).integers(0, 256, (20, width, 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(folder / f"{width}.png")
+    return str(folder)

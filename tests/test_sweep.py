@@ -24,16 +24,6 @@ from rdbench.workers import processes, visible_gpus
 from rdbench_codecs.conventional.null import Null
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """A folder of two images, 40x20 and 30x20."""
-    folder = tmp_path_factory.mktemp("photos")
-    for width in (40, 30):
-        pixels = np.random.default_rng(width).integers(0, 256, (20, width, 3), dtype=np.uint8)
-        PIL.Image.fromarray(pixels).save(folder / f"{width}.png")
-    return str(folder)
-
-
 def test_a_record_says_everything(photos, tmp_path):
     outcome = run(Toy(step=16), photos, tmp_path)
     record = outcome.records[0]

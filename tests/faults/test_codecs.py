@@ -6,22 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-import PIL.Image
 import pytest
 from toy_codecs import Toy
 
 from rdbench.sweep import run
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """A folder of two images, 40x20 and 30x20."""
-    folder = tmp_path_factory.mktemp("photos")
-    for width in (40, 30):
-        pixels = np.random.default_rng(width).integers(0, 256, (20, width, 3), dtype=np.uint8)
-        PIL.Image.fromarray(pixels).save(folder / f"{width}.png")
-    return str(folder)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

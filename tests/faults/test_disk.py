@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import PIL.Image
 import pytest
 from made_up import DATA, record
 from toy_codecs import Toy
@@ -17,17 +15,6 @@ from rdbench.merge import merge
 from rdbench.store import Store
 from rdbench.sweep import run
 from rdbench.verify import verify
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """A folder of two images, 40x20 and 30x20."""
-    folder = tmp_path_factory.mktemp("photos")
-    for width in (40, 30):
-        pixels = np.random.default_rng(width).integers(0, 256, (20, width, 3), dtype=np.uint8)
-        PIL.Image.fromarray(pixels).save(folder / f"{width}.png")
-    return str(folder)
-
 
 FILL_THE_DISK = """
 import resource, signal, sys

@@ -103,7 +103,7 @@ class EntropyParameters:
 
     Attributes:
         symbols: the integers.
-        scales: the scale that the network gave for each.
+        scales: the scale that the network gave for each, within the range of the tables.
         tables: the probability table that was used for each.
     """
 

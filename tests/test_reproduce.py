@@ -392,7 +392,7 @@ def test_the_bundled_weights_fill_no_cell(tmp_path):
     words = [word for codec in codecs for word in ("--codec", codec)]
     runner = CliRunner()
     out = ["--out", str(tmp_path)]
-    assert runner.invoke(app, ["run", *words, *out, "--scored", "float"]).exit_code == 0
+    assert runner.invoke(app, ["run", *words, *out, "--dataset", "sample[chelsea]", "--scored", "float"]).exit_code == 0
     with Store(tmp_path) as store:
         records = [dataclasses.replace(r, dataset="kodak") for r in store.records()]
         images = store.datasets()["sample"]

@@ -266,12 +266,20 @@ def test_what_a_column_cannot_hold_is_named_and_measured_again(photos, measured,
     db.execute(f"UPDATE records SET {change} WHERE codec = 'jpeg' AND image = '1.png'")
     db.commit()
     db.close()
-    for command in ("export", "plot", "audit", "tables"):
-        assert "Traceback" not in rdbench(command, measured)[2]
+    assert "Traceback" not in rdbench("export", measured)[2]
     status, printed, said = rdbench("verify", measured)
     assert (status, "jpeg:quality=50" in printed) == (1, True), printed + said
     assert run("jpeg:quality=50", str(photos), measured).n_made == 1
     assert rdbench("verify", measured)[0] == 0
+
+
+def test_no_command_stumbles_over_a_damaged_record(measured):
+    db = sqlite3.connect(measured / "records.sqlite")
+    db.execute("UPDATE records SET n_bytes = 'abc' WHERE codec = 'jpeg' AND image = '1.png'")
+    db.commit()
+    db.close()
+    for command in ("export", "plot", "audit", "tables", "bdrate", "report", "rescore"):
+        assert "Traceback" not in rdbench(command, measured)[2]
 
 
 @pytest.mark.filterwarnings("default::rdbench.errors.RdbenchWarning")

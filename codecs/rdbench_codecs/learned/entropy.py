@@ -155,6 +155,20 @@ class ScaleTables(CategoricalTables):
         positions *= np.float32(1 / self._step)
         return positions
 
+    def tell(
+        self,
+        latent: str,
+        symbols: Symbols,
+        scales: npt.NDArray[np.float32],
+        indexes: npt.NDArray[np.integer],
+    ) -> None:
+        """Tell listeners what was coded, all (n,).
+
+        Scales are told within the range that boundaries can have: beyond it, any drift is harmless.
+        """
+        lowest, highest = self.boundaries[0], self.boundaries[-1] ** 2 / self.boundaries[-2]
+        tell_entropy_parameters(latent, symbols, np.clip(scales, lowest, highest), indexes)
+
     def indexes(
         self, positions: npt.NDArray[np.float32], steps: npt.ArrayLike = 0
     ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
@@ -447,7 +461,7 @@ class ScaleEncoder:
         for (symbols, _), part in zip(self._calls, np.split(indexes, ends[:-1]), strict=True):
             encoder.put(symbols, part)
         symbols = np.concatenate([symbols for symbols, _ in self._calls])
-        tell_entropy_parameters(self._latent, symbols, scales, indexes)
+        self._tables.tell(self._latent, symbols, scales, indexes)
         return encoder.finish()
 
 
@@ -477,7 +491,7 @@ class ScaleDecoder(SymbolDecoder):
             self._scale_tables.positions(scales), self._steps[part]
         )
         symbols = self.get(indexes)
-        tell_entropy_parameters(self._latent, symbols, scales, indexes)
+        self._scale_tables.tell(self._latent, symbols, scales, indexes)
         return symbols
 
     def factors_of_blocks(self) -> npt.NDArray[np.float32]:
@@ -487,7 +501,7 @@ class ScaleDecoder(SymbolDecoder):
     def tell(self, symbols: Symbols, scales: npt.NDArray[np.float32]) -> None:
         """Tell listeners all symbols and their scales, where not `get_scaled` decoded them."""
         indexes = self._scale_tables.indexes(self._scale_tables.positions(scales), self._steps)
-        tell_entropy_parameters(self._latent, symbols, scales, indexes)
+        self._scale_tables.tell(self._latent, symbols, scales, indexes)
 
 
 def _parts(ends: npt.NDArray[np.integer]) -> Iterator[tuple[int, slice]]:

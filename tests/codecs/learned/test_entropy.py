@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from rdbench.errors import BitstreamError
+from rdbench.stages import collect_entropy_parameters
 from rdbench_codecs.learned.entropy import (
     CategoricalTables,
     GaussianTables,
@@ -192,6 +193,16 @@ def near_boundaries(n, rng):
     """Scales of which most lie as near to a boundary as float32 allows."""
     scales = SCALES[rng.integers(0, 63, n)] * np.exp(rng.normal(0, 3 * MARGIN, n))
     return scales.astype(np.float32)
+
+
+def test_scales_are_told_within_the_range_of_the_boundaries():
+    """A network's error is absolute: at 1e-6, it is large but selects the same table."""
+    scales = np.array([1e-6, 0.11, 1.0, 21.0, 1e3], np.float32)
+    with collect_entropy_parameters() as found:
+        data = scaled([(np.zeros(5, np.int32), scales)])
+        ScaleDecoder("y", data, GAUSSIAN, 5).get_scaled(scales)
+    for told in found["y"].scales:
+        np.testing.assert_allclose(told, [0.11, 0.11, 1.0, 20.0, 20.0], rtol=1e-5)
 
 
 @given(

@@ -27,7 +27,7 @@ from rdbench_codecs.learned.entropy import ScaleDecoder, ScaleEncoder, Symbols
 from rdbench_codecs.learned.graphs import PerSize, fetch, fetch_all, wait
 from rdbench_codecs.learned.runtime import threads
 
-_MARGIN, _LARGEST_MARGIN = 3e-5, 1.1e-4
+_LARGEST_MARGIN = 1.1e-4  # a little less than half a step of the boundaries
 
 
 class Model(ABC):
@@ -92,13 +92,13 @@ class Model(ABC):
         """
 
 
-def margin_of(regulator: float) -> float:
+def margin_of(network: ScaleHyperprior, regulator: float) -> float:
     """Return how much of log scale is left between encoder and decoder; see docs/format.md.
 
     Scales are multiplied by the regulator, and so are their errors, which hardly depend on the
     scale: the larger the regulator, the larger the drift where the tables change.
     """
-    return min(_MARGIN * math.sqrt(max(1.0, regulator)), _LARGEST_MARGIN)
+    return min(network.drift_margin * math.sqrt(max(1.0, regulator)), _LARGEST_MARGIN)
 
 
 def make_model(network: Network, method: str, device: str) -> Model:
@@ -161,7 +161,8 @@ class HyperpriorModel(Model):
                 y = fetch_all([*steps.y, steps.symbols, steps.scales], self._device)
         coded_z, (rounded, bits, values, symbols, scales) = self._z.code(*z), y
         with stage("entropy coding"):
-            encoder = ScaleEncoder("y", self._y_tables, margin_of(float(point.regulator)))
+            margin = margin_of(self.network, float(point.regulator))
+            encoder = ScaleEncoder("y", self._y_tables, margin)
             ends = np.cumsum(steps.sizes)[:-1]
             for part in zip(np.split(symbols, ends), np.split(scales, ends), strict=True):
                 encoder.put(*part)

@@ -13,7 +13,7 @@ SIZE = struct.Struct("<2H")
 
 
 class Qarv:
-    """``weights``: "random", a ``.pt`` file of the authors, or a ``.safetensors`` file of rdbench."""
+    """``weights``: "random", a ``.pt`` file of the authors, a ``.safetensors`` file of rdbench."""
 
     def __init__(self, lmb: float = 512.0, weights: str = "random"):
         torch.manual_seed(0)

@@ -9,7 +9,8 @@ from safetensors import safe_open
 
 Block = common.ConvNeXtBlockAdaLN
 TAPS = [f"enc_s{pixels}" for pixels in (64, 32, 16, 8)]
-OTHERS = {"im_shift": -0.4546259594901961, "im_scale": 3.67572653978347, "max_stride": 64}
+IMAGE = {"im_shift": -0.4546259594901961, "im_scale": 3.67572653978347}
+OTHERS = {**IMAGE, "max_stride": 64, "sin_period": 64}
 
 
 def network(path):
@@ -19,9 +20,9 @@ def network(path):
         state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     width = config["embedding_channels"]
     Block.default_embedding_dim = VRLVBlockBase.default_embedding_dim = width
-    embedding = {"lmb_embed_dim": (256, width), "sin_period": 64, "lmb_range": config["lambda_range"]}
+    control = {"lmb_embed_dim": (256, width), "lmb_range": config["lambda_range"]}
     blocks = {"enc_blocks": encoder(config), "dec_blocks": decoder(config)}
-    made = VariableRateLossyVAE({**blocks, **embedding, **OTHERS})
+    made = VariableRateLossyVAE({**blocks, **control, **OTHERS})
     tables = {k: v for k, v in made.state_dict().items() if "discrete_gaussian" in k}
     made.load_state_dict({**tables, **state})
     return made
@@ -44,7 +45,8 @@ def decoder(config):
     """Blocks from features of 64x64 pixels to the image."""
     widths, blocks = config["decoder_widths"], []
     for i, width in enumerate(widths):
-        options = {"kernel_size": config["decoder_kernels"][i], "mlp_ratio": config["decoder_ratios"][i]}
+        kernel, ratio = config["decoder_kernels"][i], config["decoder_ratios"][i]
+        options = {"kernel_size": kernel, "mlp_ratio": ratio}
         block = partial(Block, width, **options)
         blocks += [block() for _ in range(config["blocks_before"][i])]
         if i < len(TAPS):

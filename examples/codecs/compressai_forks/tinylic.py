@@ -7,15 +7,12 @@ from runpy import run_path
 from types import ModuleType
 
 import torch
-from codec import network as network_of_a_clone
 
-NATTEN = "compressai.layers.natten"
+if not torch.cuda.is_available():
+    file = Path(find_spec("compressai").origin).parent / "layers" / "natten" / "nattentorch.py"
+    sys.modules["compressai.layers.natten"] = natten = ModuleType("natten")
+    natten.NeighborhoodAttention = run_path(str(file))["LegacyNeighborhoodAttention"]
 
+from codec import network  # noqa: E402
 
-def network(**settings):
-    """Return what ``codec.network`` returns; it has the same arguments."""
-    if not torch.cuda.is_available() and NATTEN not in sys.modules:
-        file = Path(find_spec("compressai").origin).parent / "layers" / "natten" / "nattentorch.py"
-        sys.modules[NATTEN] = natten = ModuleType(NATTEN)
-        natten.NeighborhoodAttention = run_path(str(file))["LegacyNeighborhoodAttention"]
-    return network_of_a_clone(**settings)
+__all__ = ["network"]

@@ -110,7 +110,7 @@ def forks(tmp_path: Path) -> Path:
         shutil.copy(file, folder)
     package = folder / "checkout" / "TinyLIC" / "compressai"
     (package / "layers" / "natten").mkdir(parents=True)
-    (package / "__init__.py").touch()
+    (package / "__init__.py").write_text("import compressai.layers.natten")
     (package / "ops.py").write_text("quantize_ste = round")
     shutil.copy(STAND_IN, package / "networks.py")
     (package / "models.py").write_text(

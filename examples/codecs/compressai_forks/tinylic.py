@@ -13,6 +13,6 @@ if not torch.cuda.is_available():
     sys.modules["compressai.layers.natten"] = natten = ModuleType("natten")
     natten.NeighborhoodAttention = run_path(str(file))["LegacyNeighborhoodAttention"]
 
-from codec import network  # noqa: E402
+from codec import network
 
 __all__ = ["network"]

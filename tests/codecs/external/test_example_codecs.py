@@ -19,6 +19,7 @@ from rdbench.types import Image
 from rdbench_codecs.external import foreign
 from rdbench_codecs.external.description import load
 from rdbench_codecs.external.worker.interfaces import load_class
+from rdbench_codecs.learned.weights import bundled
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="other programs run on POSIX only")
 EXAMPLES = Path(__file__).parents[3] / "examples" / "codecs"
@@ -143,6 +144,15 @@ def forks(tmp_path: Path) -> Path:
 def test_clones_with_a_stand_in(forks: Path, crop: Image) -> None:
     codec = get_codecs(str(forks / "tinylic.toml"))[0]
     assert 20 < psnr_db(crop, codec.decode(codec.encode(crop).data)) < 40
+
+
+def test_the_bundled_weights_fit_blocks_of_lossy_vae(monkeypatch: pytest.MonkeyPatch) -> None:
+    load_class(str(Path(__file__).with_name("stand_in_lvae.py")), "install")(monkeypatch)
+    network = load_class(str(EXAMPLES / "lossy_vae" / "reduced.py"), "network")(bundled("qarv"))
+    keys = [module.name for module in network.encoder["enc_blocks"] if hasattr(module, "name")]
+    assert keys == ["enc_s8", "enc_s16", "enc_s32", "enc_s64"]
+    taps = [module.tap for module in network.dec_blocks if hasattr(module, "tap")]
+    assert taps == ["enc_s64", "enc_s32", "enc_s16", "enc_s16", "enc_s8", "enc_s8", "enc_s8"]
 
 
 def test_an_estimate_is_recorded_as_one(tmp_path: Path, crop: Image) -> None:

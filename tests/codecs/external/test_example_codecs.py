@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as PilImage
 from safetensors.numpy import save_file
 from sample import photograph
@@ -17,6 +18,8 @@ from rdbench.spec import get_codecs
 from rdbench.types import Image
 from rdbench_codecs.external import foreign
 from rdbench_codecs.external.description import load
+from rdbench_codecs.external.worker.interfaces import load_class
+from rdbench_codecs.learned.weights import bundled
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="other programs run on POSIX only")
 EXAMPLES = Path(__file__).parents[3] / "examples" / "codecs"
@@ -45,11 +48,25 @@ def test_descriptions_are_valid(file: Path) -> None:
     assert (file.parent / "requirements.txt").is_file()
 
 
-@pytest.mark.parametrize("name", ["compressai/random.toml", "onnx/codec.toml"])
+INSTALLED = {
+    "compressai/random.toml": "env",
+    "onnx/codec.toml": "env",
+    "lossy_vae/bundled.toml": "checkout/lvae",
+    "compressai_forks/stf.toml": "checkout/STF",
+    "compressai_forks/tinylic.toml": "checkout/TinyLIC",
+    "compressai_forks/mlicpp.toml": "checkout/MLIC",
+    "compressai_forks/dcae.toml": "checkout/DCAE",
+    "compressai_forks/invcompress.toml": "checkout/InvCompress",
+}
+"""Descriptions, and what is next to them where they are installed."""
+
+
+@pytest.mark.parametrize("name", INSTALLED)
 def test_examples_code_where_they_are_installed(name: str, crop: Image) -> None:
     file = EXAMPLES / name
-    if not (file.parent / "env").exists():
-        pytest.skip(f"no environment at {file.parent / 'env'}; see its requirements.txt")
+    for needed in ("env", INSTALLED[name]):
+        if not (file.parent / needed).exists():
+            pytest.skip(f"{file.parent / needed} not found; see requirements.txt there")
     codec = get_codecs(str(file))[0]
     codec.check()
     assert codec.decode(codec.encode(crop).data).shape == crop.shape
@@ -83,6 +100,59 @@ def test_compressai_example_with_a_stand_in(compressai: Path, name: str, crop: I
     assert [s.name for s in bitstream.segments] == ["header", "strings[0]", "strings[1]"]
     assert sum(s.n_bytes for s in bitstream.segments) == len(bitstream.data)
     assert 20 < psnr_db(crop, codec.decode(bitstream.data)) < 40
+
+
+@pytest.fixture
+def forks(tmp_path: Path) -> Path:
+    """The example of clones, with a stand-in for TinyLIC and a checkpoint of a wrapped network."""
+    folder = tmp_path / "example"
+    folder.mkdir()
+    for file in (EXAMPLES / "compressai_forks").glob("*.*"):
+        shutil.copy(file, folder)
+    package = folder / "checkout" / "TinyLIC" / "compressai"
+    (package / "layers" / "natten").mkdir(parents=True)
+    (package / "__init__.py").write_text("import compressai.layers.natten")
+    (package / "ops.py").write_text("quantize_ste = round")
+    shutil.copy(STAND_IN, package / "networks.py")
+    (package / "models.py").write_text(
+        "from compressai.layers.natten import NeighborhoodAttention\n"
+        "from compressai.networks import Network\n"
+        "from compressai.ops import ste_round\n"
+        "class TinyLIC(Network):\n"
+        "    def compress(self, x):\n"
+        "        assert min(x.shape[2:]) >= 192 and NeighborhoodAttention().in_torch\n"
+        "        assert float(self.g_a['0'].bias.detach().sum()) == 12\n"
+        "        return super().compress(x)\n"
+    )
+    (package / "layers" / "__init__.py").touch()
+    (package / "layers" / "natten" / "__init__.py").write_text("raise OSError('no CUDA')")
+    (package / "layers" / "natten" / "nattentorch.py").write_text(
+        "class LegacyNeighborhoodAttention:\n    in_torch = True\n"
+    )
+    network = load_class(str(STAND_IN), "Network")()
+    network.g_a["0"].bias.data.fill_(3)
+    torch.save(
+        {"state_dict": {f"module.{name}": value for name, value in network.state_dict().items()}},
+        folder / "net-0.05.pth",
+    )
+    text = (folder / "tinylic.toml").read_text().replace("{here}/env/bin/python", sys.executable)
+    text = text.replace('"random"', '"{here}/net-%g.pth"').replace('"timm"', "")
+    (folder / "tinylic.toml").write_text(text + "ladder = {lmbda = [0.05]}\n")
+    return folder
+
+
+def test_clones_with_a_stand_in(forks: Path, crop: Image) -> None:
+    codec = get_codecs(str(forks / "tinylic.toml"))[0]
+    assert 20 < psnr_db(crop, codec.decode(codec.encode(crop).data)) < 40
+
+
+def test_the_bundled_weights_fit_blocks_of_lossy_vae(monkeypatch: pytest.MonkeyPatch) -> None:
+    load_class(str(Path(__file__).with_name("stand_in_lvae.py")), "install")(monkeypatch)
+    network = load_class(str(EXAMPLES / "lossy_vae" / "reduced.py"), "network")(bundled("qarv"))
+    keys = [module.name for module in network.encoder["enc_blocks"] if hasattr(module, "name")]
+    assert keys == ["enc_s8", "enc_s16", "enc_s32", "enc_s64"]
+    taps = [module.tap for module in network.dec_blocks if hasattr(module, "tap")]
+    assert taps == ["enc_s64", "enc_s32", "enc_s16", "enc_s16", "enc_s8", "enc_s8", "enc_s8"]
 
 
 def test_an_estimate_is_recorded_as_one(tmp_path: Path, crop: Image) -> None:

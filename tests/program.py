@@ -23,7 +23,7 @@ def rdbench(*words, cwd=None, **environment):
     """Run the program; (exit status, stdout, stderr)."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = Path(folder, "stdout"), Path(folder, "stderr")
-        arguments = [*map(str, words)], cwd or os.getcwd(), {**os.environ, **environment}, outputs
+        arguments = [*map(str, words)], cwd or Path.cwd(), {**os.environ, **environment}, outputs
         process = _FORKS.Process(target=_run, args=arguments)
         process.start()
         process.join(120)

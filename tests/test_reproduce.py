@@ -391,8 +391,8 @@ def test_the_bundled_weights_fill_no_cell(tmp_path):
     codecs = ("qarv:lambda=16,64,256,1024", "qvrf-cheng2020-attn:index=0,3,5,7")
     words = [word for codec in codecs for word in ("--codec", codec)]
     runner = CliRunner()
-    out = ["--out", str(tmp_path)]
-    assert runner.invoke(app, ["run", *words, *out, "--dataset", "sample[chelsea]", "--scored", "float"]).exit_code == 0
+    words += ["--dataset", "sample[chelsea]", "--out", str(tmp_path), "--scored", "float"]
+    assert runner.invoke(app, ["run", *words]).exit_code == 0
     with Store(tmp_path) as store:
         records = [dataclasses.replace(r, dataset="kodak") for r in store.records()]
         images = store.datasets()["sample"]

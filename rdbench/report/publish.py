@@ -113,10 +113,9 @@ def _listed(out: Path) -> dict[str, list[str]]:
 
 def _is_inside(out: Path, name: str) -> bool:
     """Whether a name leads to a place in the folder, through no link."""
-    parts = PurePosixPath(name).parts
-    return ".." not in parts and (out / name).parent.resolve() == out.resolve().joinpath(
-        *parts[:-1]
-    )
+    path = PurePosixPath(name)
+    is_plain = not path.is_absolute() and ".." not in path.parts
+    return is_plain and (out / name).parent.resolve() == out.resolve() / path.parent
 
 
 def _write(
@@ -126,7 +125,7 @@ def _write(
     allowed = {name: [*known.get(name, ()), file.sha256] for name, file in files.items()}
     there = {name: _sha256(out / name) for name in files}
     for name, digest in there.items():
-        if digest not in (None, *allowed[name]):
+        if digest not in (None, *allowed[name]) or not _is_inside(out, name):
             raise UsageError(
                 f"{out / name} is not the file that was published; move it away, or publish into "
                 "another folder"

@@ -52,7 +52,7 @@ function draw() {
 const days = ({ first, last }) => [...new Set([first, last].map((day) => day.slice(0, 10)))].join(" to ");
 
 function versions({ versions: used, weights }) {
-  const words = Object.entries(used).map(([name, value]) => `${name} ${value}`);
+  const words = Object.entries(used).map(([name, v]) => (v.startsWith(name) ? v : `${name} ${v}`));
   return [...words, ...weights.map((sha256) => `weights ${sha256.slice(0, 12)}`)].join(", ") || null;
 }
 

@@ -15,7 +15,7 @@ def publish(
         Path | None, typer.Argument(help="Folder to write.", show_default="FOLDER/public")
     ] = None,
     bitstreams: Annotated[
-        bool, typer.Option("--bitstreams", help="Publish the bitstream of every record, too.")
+        bool, typer.Option("--bitstreams", help="Also publish the bitstream of every record.")
     ] = False,
     images: options.Images = None,
     bpp: options.Rates = RATES,

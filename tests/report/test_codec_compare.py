@@ -95,7 +95,7 @@ def changed(tmp_path, change):
     return read_batch(files["kodak-jpeg.json"])
 
 
-def test_what_a_row_lacks_is_no_zero(tmp_path):
+def test_what_a_row_lacks_is_left_out(tmp_path):
     _, rows = changed(tmp_path, {"decode_s": None, "scores": {"psnr_rgb": 30.0}})
     assert set(rows[0]) - {"spec"} == RECOGNIZED - {"decoding_time", "msssim"}
 

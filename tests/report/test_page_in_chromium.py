@@ -225,7 +225,7 @@ def test_a_copied_link_shows_the_same_view(open_page):
     tab.get_by_text("Copied.").wait_for()
     link = tab.evaluate("navigator.clipboard.readText()").partition("#")[2]
     named = {k: v[0] for k, v in parse_qs(link).items()}
-    assert named["anchor"] == "jpeg"  # what nobody chose is named, too
+    assert named["anchor"] == "jpeg"  # a default is named as well
     other = open_page(link)
     assert other.locator("#viewer-right-choice").input_value() == "webp"
     assert other.locator("#viewer").get_attribute("data-mode") == "difference"

@@ -105,7 +105,7 @@ def test_a_refresh_leaves_files_of_others(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["records.csv", "codec-compare/kodak-jpeg.json"])
-def test_a_file_that_somebody_changed_stays(folder, tmp_path, name):
+def test_a_file_that_was_changed_stays(folder, tmp_path, name):
     publish(folder, tmp_path)
     (tmp_path / name).write_text("mine")
     before = contents(tmp_path)

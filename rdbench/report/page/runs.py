@@ -49,7 +49,7 @@ class Run:
 
 @dataclass(frozen=True)
 class _Part:
-    """A curve of one folder and the records behind it."""
+    """A curve of one folder and its records."""
 
     folder: str
     curve: Curve

@@ -170,6 +170,7 @@ def test_folders_of_others_are_filled_but_nothing_is_replaced(reports, folder):
         ("plot", reports, "--published", "none", "--out", folder / "plot"),
         ("reproduce", "qvrf", reports, "--out", folder / "paper"),
         ("export", reports, "--format", "compressai", "--out", folder / "curves"),
+        ("export", reports, "--format", "codec-compare", "--out", folder / "batches"),
     ):
         done(*words)
         before = contents(folder)
@@ -183,6 +184,7 @@ def test_what_is_the_reports_own_is_refreshed(reports):
         ("plot", reports, "--published", "none"),
         ("report", reports, "--images", "0"),
         ("reproduce", "qvrf", reports),
+        ("publish", reports, "--images", "0", "--published", "none"),
     ):
         done(*words)
         done(*words)

@@ -20,11 +20,11 @@ from rdbench.plugins import plugins
 
 HEADINGS = {
     "Measure": "run plan match encode decode timing complexity latents",
-    "Compare": "bdrate board plot tables report publish audit variable-rate-penalty",
+    "Compare": "bdrate board plot tables report audit variable-rate-penalty",
     "Papers": "reproduce anchor cite",
     "Codecs": "train",  # where packages add theirs
-    "Manage": "codecs datasets curves metrics export rescore merge verify repair check consistency "
-    "doctor",
+    "Manage": "codecs datasets curves metrics export publish rescore merge verify repair check "
+    "consistency doctor",
 }
 """Commands by the heading they have in ``rdbench --help``.
 

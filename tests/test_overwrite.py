@@ -184,7 +184,6 @@ def test_what_is_the_reports_own_is_refreshed(reports):
         ("plot", reports, "--published", "none"),
         ("report", reports, "--images", "0"),
         ("reproduce", "qvrf", reports),
-        ("publish", reports, "--images", "0", "--published", "none"),
     ):
         done(*words)
         done(*words)

@@ -93,7 +93,8 @@ def _batch(curve: Curve, records: Sequence[Record]) -> str:
 def _constants(curve: Curve, records: Sequence[Record]) -> dict[str, str]:
     runs = [r.provenance for r in records]
     machines = [run["machine"] for run in runs if run.get("machine")]
-    versions = [f"{name} {v}" for run in runs for name, v in run.get("versions", {}).items()]
+    used = [pair for run in runs for pair in run.get("versions", {}).items()]
+    versions = [value if value.startswith(name) else f"{name} {value}" for name, value in used]
     first = records[0]
     values = {
         "name": curve.label,

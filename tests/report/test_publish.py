@@ -19,7 +19,7 @@ from rdbench.store import Store
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("reports")
-    fill(path, n_images=2)
+    fill(path, n_images=1, n_rates=2)
     return path
 
 
@@ -98,7 +98,7 @@ def test_a_refresh_leaves_files_of_others(folder, tmp_path):
     (tmp_path / "CNAME").write_text("example.org")
     (tmp_path / "codec-compare" / "notes.txt").write_text("mine")
     fewer = tmp_path.with_name("fewer")
-    fill(fewer, codecs=("alpha",), n_images=2)
+    fill(fewer, codecs=("alpha",), n_images=1, n_rates=2)
     publish(fewer, tmp_path)
     assert {"CNAME", "codec-compare/notes.txt"} <= contents(tmp_path).keys()
     assert [p.name for p in (tmp_path / "codec-compare").glob("kodak-*")] == ["kodak-alpha.json"]
@@ -112,7 +112,9 @@ def test_a_file_that_was_changed_stays(folder, tmp_path, name):
     with pytest.raises(UsageError, match="is not the file that was published"):
         publish(folder, tmp_path)
     assert contents(tmp_path) == before
-    fill(tmp_path.with_name("other"), codecs=("alpha",), n_images=2)  # without that curve
+    fill(
+        tmp_path.with_name("other"), codecs=("alpha",), n_images=1, n_rates=2
+    )  # without that curve
     if name == "codec-compare/kodak-jpeg.json":
         publish(tmp_path.with_name("other"), tmp_path)
         assert (tmp_path / name).read_text() == "mine"
@@ -138,7 +140,7 @@ def test_the_list_reaches_nothing_outside(folder, tmp_path):
 def test_a_refresh_that_was_interrupted_is_completed(folder, tmp_path, monkeypatch):
     publish(folder, tmp_path)
     changed = tmp_path.with_name("changed")
-    fill(changed, codecs=("alpha", "gamma"), n_images=2)
+    fill(changed, codecs=("alpha", "gamma"), n_images=1, n_rates=2)
     write, written = module.write_bytes, []
 
     def fails(path, data):

@@ -131,6 +131,15 @@ MatchRate = Annotated[
         help="Encode them at the rate of the anchor, within 1 % where the codec can.",
     ),
 ]
+PageAnchor = Annotated[
+    str,
+    curves(
+        "--anchor",
+        "-a",
+        help="Codec or curve that the page begins with as the anchor, whatever --published says; "
+        "default: vtm18, or else the first curve.",
+    ),
+]
 Title = Annotated[str, Option(help="Heading; default: the folder's name.")]
 PageNote = Annotated[
     Path | None, Option("--note", help="Markdown file with your words on the results.")

@@ -12,7 +12,8 @@ from rdbench.cli.report import RATES, Request
 def publish(
     folder: options.Folder = options.REPORTS,
     out: Annotated[
-        Path | None, typer.Argument(help="Folder to write.", show_default="FOLDER/public")
+        Path | None,
+        typer.Argument(metavar="OUT", help="Folder to write.", show_default="FOLDER/public"),
     ] = None,
     bitstreams: Annotated[
         bool, typer.Option("--bitstreams", help="Also publish the bitstream of every record.")
@@ -22,7 +23,7 @@ def publish(
     match_rate: options.MatchRate = False,
     title: options.Title = "",
     note: options.PageNote = None,
-    anchor: options.Anchor = "",
+    anchor: options.PageAnchor = "",
     published: options.Published = options.ALL,
     files: options.CurveFiles = options.ALL,
     earlier: options.Earlier = options.ALL,

@@ -31,7 +31,7 @@ def report(
     match_rate: options.MatchRate = False,
     title: options.Title = "",
     note: options.PageNote = None,
-    anchor: options.Anchor = "",
+    anchor: options.PageAnchor = "",
     published: options.Published = options.ALL,
     files: options.CurveFiles = options.ALL,
     earlier: options.Earlier = options.ALL,

@@ -5,6 +5,7 @@ a default name                            refused where something has that name,
 a file named with --out                   replaced, unless it is a folder
 files in a folder named with --out        refused where one exists, without --force
 FOLDER/figures, report.html, reproduce-*  the report's own: replaced
+a published folder                        what ``published.json`` names, unchanged: replaced
 ========================================  ========================================================
 
 An input of the command is never replaced, with --force neither, and nothing is put among what a

@@ -167,6 +167,30 @@ def match_codecs(
     return [replace(found[task.key], image=task.file.name) for task in wanted]
 
 
+def match_image(
+    store: Store, codec: Codec, dataset: str, file: ImageFile, target: str, value: float
+) -> Match:
+    """Code one image to a target with one codec, or return what the report folder holds of it.
+
+    Args:
+        codec: any operating point.
+        dataset: the name of the image's data set in the folder.
+        target, value: see `match_codecs`.
+
+    Raises:
+        RdbenchError: the target cannot be met, or the folder cannot be written.
+    """
+    (identity,) = identified([codec]).values()
+    task = _Task(codec, identity, dataset, file, target, value)
+    known = store.results("match").get(task.key)
+    match = known and _kept(store, known)
+    if not match:
+        match, bitstream = _match(task)
+        store.keep(match.bitstream_sha256, bitstream)
+        store.put_result("match", task.key, match.as_json())
+    return replace(match, image=file.name)
+
+
 def match_of(body: Mapping[str, Any]) -> Match | None:
     """A match as the store keeps it; None where it is damaged."""
     fields = {name: value for name, value in body.items() if name != "codec"}

@@ -170,6 +170,7 @@ def test_folders_of_others_are_filled_but_nothing_is_replaced(reports, folder):
         ("plot", reports, "--published", "none", "--out", folder / "plot"),
         ("reproduce", "qvrf", reports, "--out", folder / "paper"),
         ("export", reports, "--format", "compressai", "--out", folder / "curves"),
+        ("export", reports, "--format", "codec-compare", "--out", folder / "batches"),
     ):
         done(*words)
         before = contents(folder)

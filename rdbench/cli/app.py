@@ -23,8 +23,8 @@ HEADINGS = {
     "Compare": "bdrate board plot tables report audit variable-rate-penalty",
     "Papers": "reproduce anchor cite",
     "Codecs": "train",  # where packages add theirs
-    "Manage": "codecs datasets curves metrics export rescore merge verify repair check consistency "
-    "doctor",
+    "Manage": "codecs datasets curves metrics export publish rescore merge verify repair check "
+    "consistency doctor",
 }
 """Commands by the heading they have in ``rdbench --help``.
 

@@ -8,23 +8,26 @@ from rdbench.analysis.measured import measured_curves
 from rdbench.cli import options
 from rdbench.errors import UsageError
 from rdbench.files import output_file, output_files, write_text
+from rdbench.report.codec_compare import codec_compare_files
 from rdbench.report.export import compressai_files, to_csv, to_json, to_parquet
 from rdbench.store import Store, kept_in
 
-FORMS = ("csv", "json", "parquet", "compressai")
+FORMS = ("csv", "json", "parquet", "compressai", "codec-compare")
+_FOLDERS = {"compressai": compressai_files, "codec-compare": codec_compare_files}
 
 
 def export(
     folder: options.Folder = options.REPORTS,
     form: Annotated[str, options.choice("--format", FORMS, "Format")] = "csv",
     out: Annotated[
-        Path | None, options.out("File to write (for compressai: folder); default: stdout.")
+        Path | None,
+        options.out("File to write (compressai, codec-compare: folder); default: stdout."),
     ] = None,
     force: options.Force = False,
 ) -> None:
     """Print or write every record.
 
-    One row per record; compressai writes one file per curve.
+    One row per record; compressai and codec-compare write one file per curve.
 
     Example: rdbench export reports --format csv
     """
@@ -40,7 +43,7 @@ def export(
     elif form == "parquet":
         to_parquet(records, _file(_needed(out, "FILE.parquet"), folder))
     else:
-        target, texts = _needed(out, "FOLDER"), compressai_files(curves, records)
+        target, texts = _needed(out, "FOLDER"), _FOLDERS[form](curves, records)
         output_files([target / name for name in texts], kept_in(folder), force)
         for name, text in texts.items():
             write_text(target / name, text)

@@ -116,6 +116,43 @@ OutFolder = Annotated[
 ]
 Jobs = Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Processes.")]
 Threads = Annotated[int, Option("--threads", min=1, metavar="N", help="Threads per process.")]
+Images = Annotated[
+    str | None,
+    Option(
+        help="Images to show: names separated by commas, or a number per data set.",
+        show_default="1",
+    ),
+]
+Rates = Annotated[str, Option("--bpp", help="Rates to show them at: bpp separated by commas.")]
+MatchRate = Annotated[
+    bool,
+    Option(
+        "--match-rate",
+        help="Encode them at the rate of the anchor, within 1 % where the codec can.",
+    ),
+]
+PageAnchor = Annotated[
+    str,
+    curves(
+        "--anchor",
+        "-a",
+        help="Codec or curve that the page begins with as the anchor, whatever --published says; "
+        "default: vtm18, or else the first curve.",
+    ),
+]
+Title = Annotated[str, Option(help="Heading; default: the folder's name.")]
+PageNote = Annotated[
+    Path | None, Option("--note", help="Markdown file with your words on the results.")
+]
+Earlier = Annotated[
+    list[Path],
+    Option(
+        "--earlier",
+        metavar="FOLDER",
+        help="Report folder of an earlier run of the same codecs, to show what changed. "
+        "Repeatable.",
+    ),
+]
 ToBpp = Annotated[float | None, _target("bpp", "BPP", "Rate to meet.")]
 ToPsnr = Annotated[float | None, _target("psnr", "DB", "PSNR to meet.")]
 ToMsSsim = Annotated[float | None, _target("ms-ssim", "X", "MS-SSIM to meet.")]

@@ -1,8 +1,10 @@
 """``rdbench report``: everything a folder holds as one page."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,26 +17,24 @@ from rdbench.files import output_file
 from rdbench.importers import import_curves
 from rdbench.store import Store, kept_in
 
+if TYPE_CHECKING:
+    from rdbench.report.page import Page
+
+RATES = "0.25,0.5,1"
+
 
 def report(
     folder: options.Folder = options.REPORTS,
     out: Annotated[Path | None, options.out("File to write; default: FOLDER/report.html.")] = None,
-    images: Annotated[
-        str | None,
-        typer.Option(
-            help="Images to show: names separated by commas, or a number per data set.",
-            show_default="1",
-        ),
-    ] = None,
-    bpp: Annotated[
-        str, typer.Option(help="Rates to show them at: bits per pixel separated by commas.")
-    ] = "0.25,0.5,1",
-    title: Annotated[str, typer.Option(help="Heading; default: the folder's name.")] = "",
-    note: Annotated[
-        Path | None, typer.Option(help="Markdown file with your words on the results.")
-    ] = None,
+    images: options.Images = None,
+    bpp: options.Rates = RATES,
+    match_rate: options.MatchRate = False,
+    title: options.Title = "",
+    note: options.PageNote = None,
+    anchor: options.PageAnchor = "",
     published: options.Published = options.ALL,
     files: options.CurveFiles = options.ALL,
+    earlier: options.Earlier = options.ALL,
 ) -> None:
     """Write one HTML page that needs no network.
 
@@ -44,35 +44,76 @@ def report(
 
     Example: rdbench report reports --images kodim03,kodim20
     """
-    from rdbench.report.page import make_page, write_page
+    from rdbench.report.page import write_page
 
-    rates, wanted = _rates(bpp), images or "1"
-    with Store(folder, create=False) as store:
-        sets = {store.source_of(name): names for name, names in store.datasets().items()}
-    shown = [file for source, names in sets.items() for file in files_of(source, names)]
-    read = [*kept_in(folder), *shown, *files, *([note] if note else [])]
-    target = output_file(out, folder / "report.html", read, force=True)
-    imported = import_curves(files)
-    words = _note(note) if note else ""
-    with progress("report") as advance:
-        page = make_page(
-            folder,
-            imported,
-            int(wanted) if wanted.isdigit() else [n.strip() for n in names_of_list(wanted)],
-            rates,
-            lambda what, done, n: advance(done, n, what),
-            title,
-            words,
-            shown_by(options.published_names(published)),
-        )
-    warn(*page.missing)
+    request = Request(
+        folder, images, bpp, match_rate, title, note, anchor, published, files, earlier
+    )
+    target = output_file(out, folder / "report.html", request.inputs(), force=True)
+    page = request.make()
     write_page(page, target)
     typer.echo(target)
-    if images and any(dataset["missing"] for dataset in page.data["datasets"]):
-        raise typer.Exit(1)
+    request.check(page)
 
 
-def _note(path: Path) -> str:
+@dataclass(frozen=True)
+class Request:
+    """What a page shows, as it was asked for; see the options of `report`."""
+
+    folder: Path
+    images: str | None
+    bpp: str
+    match_rate: bool
+    title: str
+    note: Path | None
+    anchor: str
+    published: Sequence[str]
+    files: Sequence[Path]
+    earlier: Sequence[Path]
+
+    def inputs(self) -> list[Path]:
+        """What is read, and must not be replaced."""
+        with Store(self.folder, create=False) as store:
+            sets = {store.source_of(name): names for name, names in store.datasets().items()}
+        shown = [file for source, names in sets.items() for file in files_of(source, names)]
+        kept = [path for folder in (self.folder, *self.earlier) for path in kept_in(folder)]
+        return [*kept, *shown, *self.files, *([self.note] if self.note else [])]
+
+    def make(self) -> "Page":
+        """Compute the page, and print what it lacks.
+
+        Raises:
+            RdbenchError: a wrong option, or a file or folder that cannot be read.
+        """
+        from rdbench.report.page import make_page
+
+        rates, wanted = _rates(self.bpp), self.images or "1"
+        imported = import_curves(self.files)
+        words = _words(self.note) if self.note else ""
+        with progress("report") as advance:
+            page = make_page(
+                self.folder,
+                imported,
+                int(wanted) if wanted.isdigit() else [n.strip() for n in names_of_list(wanted)],
+                rates,
+                lambda what, done, n: advance(done, n, what),
+                self.title,
+                words,
+                shown_by(options.published_names(self.published)),
+                self.anchor,
+                self.earlier,
+                self.match_rate,
+            )
+        warn(*page.missing)
+        return page
+
+    def check(self, page: "Page") -> None:
+        """Exit with status 1 where images that were asked for are not on the page."""
+        if self.images and any(dataset["missing"] for dataset in page.data["datasets"]):
+            raise typer.Exit(1)
+
+
+def _words(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,5 +1,6 @@
 """The report's data agrees with the commands, and its page asks nothing of a network."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from rdbench import run
 from rdbench.analysis.complexity import Complexity, Work, complexity
+from rdbench.analysis.selection import is_own
 from rdbench.cli.app import app
 from rdbench.errors import DataError, UsageError
 from rdbench.match import match_codecs
@@ -289,3 +291,86 @@ def test_a_curve_on_another_data_set_is_reported(tmp_path, folder):
     result = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "r.html")])
     assert result.exit_code == 0
     assert "X is not shown: it is on elsewhere, and the page on" in result.stderr
+
+
+def test_an_anchor_asked_for_by_name_stays(folder):
+    page = make_page(folder, wanted=is_own, anchor="bpg444").data
+    published = [c for c in kodak(page)["curves"] if c["source"] == "published"]
+    assert [(c["key"], c["may_anchor"], c["shown_by_default"]) for c in published] == [
+        ("bpg444", True, True)
+    ]
+    assert (page["anchor"], kodak(page)["anchor"]) == ("bpg444", "bpg444")
+    words = ("-a", "bpg444", "-d", "kodak", "--published", "none", "--json")
+    rows = json.loads(rdbench("bdrate", folder, *words))
+    figures = kodak(page)["bd_rates"]["psnr_rgb"]["bpg444"]
+    assert {row["label"]: row["bd_rate_percent"] for row in rows} == {
+        key: figure["bd_rate"] for key, figure in figures.items()
+    }
+
+
+def test_an_anchor_that_is_not_there_is_one_line(tmp_path):
+    run("jpeg:quality=50", "sample", tmp_path)
+    words = ["report", str(tmp_path), "--images", "0", "--published", "none", "--anchor", "vtm18"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0
+    assert "there is no vtm18 on sample" in result.stderr
+
+
+def test_rates_are_matched_to_the_anchor(tmp_path, monkeypatch):
+    run(["jpeg:quality=10,90", "jpeg2000:bpp=0.2,2", "null"], "sample[chelsea]", tmp_path)
+    wanted = {"images": ["chelsea"], "rates_bpp": [0.5], "anchor": "jpeg", "match_rate": True}
+    page = make_page(tmp_path, **wanted)
+    assert not page.missing
+    (image,) = page.data["datasets"][0]["viewer"]
+    jpeg, jpeg2000, null = image["views"]
+    assert (jpeg["key"], jpeg["aim"]) == ("jpeg", 0.5)
+    assert "quality=10," in jpeg["spec"]
+    assert jpeg2000["aim"] == jpeg["bpp"]
+    assert jpeg2000["bpp"] == pytest.approx(jpeg["bpp"], rel=0.01)
+    assert null["bpp"] > 20
+    monkeypatch.setattr("rdbench.match.encode_to", lambda *_: pytest.fail("encoded again"))
+    assert make_page(tmp_path, **wanted).data["datasets"][0]["viewer"] == [image]
+
+
+def test_a_rate_that_cannot_be_matched_is_reported(tmp_path):
+    run(["jpeg:quality=50", "webp:quality=50"], "sample", tmp_path)
+    with Store(tmp_path) as store:
+        (record,) = [r for r in store.records() if (r.codec, r.image) == ("jpeg", "coffee.png")]
+        store.remember_dataset("sample", "sample", store.datasets()["sample"])
+        more = {"spec": "jpeg:quality=1", "n_bytes": 100}
+        store.add(dataclasses.replace(record, **more))
+    wanted = {"images": ["coffee"], "rates_bpp": [0.001], "anchor": "jpeg", "match_rate": True}
+    page = make_page(tmp_path, **wanted)
+    assert any("webp on coffee.png" in line and "cannot be met" in line for line in page.missing)
+
+
+def test_runs_of_one_codec_are_shown_over_time(folder, tmp_path):
+    old, elsewhere = tmp_path / "old", tmp_path / "elsewhere"
+    fill(elsewhere, codecs=("gamma",))
+    with Store(folder, create=False) as source, Store(old) as store:
+        store.remember_dataset("kodak", "kodak", source.datasets()["kodak"])
+        for fingerprint, description in source.protocols().items():
+            store.remember_protocol(fingerprint, description)
+        for record in source.records(codec="beta"):
+            changes = {"rdbench": "0.0.9", "beta": "1.2"}
+            store.add(
+                dataclasses.replace(
+                    record,
+                    created=record.created.replace("2026", "2025"),
+                    n_bytes=round(1.25 * record.n_bytes),
+                    provenance={**record.provenance, "versions": changes},
+                )
+            )
+    page = make_page(folder, wanted=is_own, earlier=[old, elsewhere])
+    newest, earlier = page.data["runs"]
+    assert {run["key"] for run in (newest, earlier)} == {"beta"}
+    assert [run["is_newest"] for run in (newest, earlier)] == [True, False]
+    assert [run["last"][:4] for run in (newest, earlier)] == ["2026", "2025"]
+    assert earlier["bd_rates"]["psnr_rgb"]["bd_rate"] == pytest.approx(25, abs=0.01)
+    assert (newest["versions"], earlier["versions"]) == ({"rdbench": "0.1.0"}, {"rdbench": "0.0.9"})
+    assert newest["times"]["encode_s"][1] == pytest.approx(0.04)
+    assert page.missing == ("elsewhere has no run of a codec shown here on the same images",)
+    json.dumps(page.data, allow_nan=False)
+    swapped = make_page(old, wanted=is_own, earlier=[folder]).data["runs"]
+    assert [run["is_newest"] for run in swapped] == [True, False]
+    assert swapped[0]["last"].startswith("2026")

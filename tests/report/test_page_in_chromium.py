@@ -40,8 +40,9 @@ CODECS = (
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """A page of two data sets: a large one without images, a small one with images."""
-    folder = tmp_path_factory.mktemp("reports")
+    folder, earlier = tmp_path_factory.mktemp("reports"), tmp_path_factory.mktemp("earlier")
     fill(folder)
+    fill(earlier, codecs=("alpha", "beta"), title="Another machine")
     images = tmp_path_factory.mktemp("data") / "small"
     images.mkdir()
     y, x = np.mgrid[:176, :240] / 240
@@ -54,7 +55,12 @@ def report(tmp_path_factory):
         cost = Complexity(1, 7, {"total": 7}, Work(2.0, 0.0), Work(3.0, 0.0))
         patch.setattr("rdbench.report.page.data.complexity", lambda codec: cost)  # takes seconds
         page = make_page(
-            folder, images=2, rates_bpp=(0.5, 1.0), title="Three codecs", note="With *care* & <b>"
+            folder,
+            images=2,
+            rates_bpp=(0.5, 1.0),
+            title="Three codecs",
+            note="With *care* & <b>",
+            earlier=[earlier],
         )
     write_page(page, out)
     return out.as_uri()
@@ -192,6 +198,50 @@ def test_an_address_typed_in_is_followed(open_page):
     tab.evaluate("location.hash = '#metric=psnr_rgb&axis=log'")
     tab.wait_for_function("document.querySelector('[data-state=axis][value=log]').checked")
     assert tab.locator("[data-state=metric][value=psnr_rgb]").is_checked()
+
+
+def test_the_back_button_returns_to_the_view_before(open_page):
+    tab = open_page("dataset=kodak")
+    tab.locator("[data-state=metric][value=ms_ssim]").check()
+    tab.locator("#anchor").select_option("beta")
+    tab.locator("[data-state=from]").fill("0.2")  # no entry of its own
+    assert state(tab)["anchor"] == "beta"
+    tab.go_back()
+    assert tab.locator("#anchor").input_value() == "alpha"
+    assert state(tab) == {"dataset": "kodak", "metric": "ms_ssim"}
+    tab.go_back()
+    assert tab.locator("[data-state=metric][value=psnr_rgb]").is_checked()
+    tab.go_forward()
+    assert tab.locator("[data-state=metric][value=ms_ssim]").is_checked()
+
+
+def test_a_copied_link_shows_the_same_view(open_page):
+    tab = open_page("dataset=small", permissions=["clipboard-read", "clipboard-write"])
+    tab.locator("#viewer-right-choice").select_option("webp")
+    tab.locator("#viewer-mode [value=difference]").check()
+    tab.locator("[data-curve=jpeg]").uncheck()
+    tab.locator("#images").evaluate("section => section.scrollIntoView()")
+    tab.locator("#copy-link").evaluate("button => button.click()")
+    tab.get_by_text("Copied.").wait_for()
+    link = tab.evaluate("navigator.clipboard.readText()").partition("#")[2]
+    named = {k: v[0] for k, v in parse_qs(link).items()}
+    assert named["anchor"] == "jpeg"  # a default is named as well
+    other = open_page(link)
+    assert other.locator("#viewer-right-choice").input_value() == "webp"
+    assert other.locator("#viewer").get_attribute("data-mode") == "difference"
+    assert not other.locator("[data-curve=jpeg]").is_checked()
+    assert other.evaluate("scrollY") > 0
+
+
+def test_runs_over_time(open_page):
+    tab = open_page("dataset=kodak")
+    rows = tab.locator("#runs-table tbody tr")
+    assert rows.count() == 4
+    assert "Another machine" in tab.locator("#runs-table").inner_text()
+    tab.locator("[data-curve=beta]").uncheck()
+    assert rows.count() == 2
+    tab.locator("#dataset").select_option("small")
+    assert rows.count() == 0
 
 
 def test_a_section_is_a_place_and_keeps_the_state(open_page):

@@ -8,21 +8,22 @@ an import map holds each as a ``data:`` address, so there is no bundler and noth
 import datetime
 import json
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from rdbench.curve import Curve
 from rdbench.errors import RdbenchWarning
 from rdbench.files import output_file, write_text
-from rdbench.report.page.album import Album, Wanted, check_names, image_json
+from rdbench.report.page.album import Album, Looks, Wanted, check_names, image_json
 from rdbench.report.page.data import Json, comparison_json, comparisons, costs_of, metrics_json
-from rdbench.report.plots import LANDMARKS
+from rdbench.report.page.runs import runs_over_time
 from rdbench.store import Store, kept_in
 from rdbench.timing import timings
 
@@ -57,6 +58,9 @@ def make_page(
     title: str = "",
     note: str = "",
     wanted: Callable[[Curve], bool] = lambda curve: True,
+    anchor: str = "",
+    earlier: Sequence[str | Path] = (),
+    match_rate: bool = False,
 ) -> Page:
     """Compute what a page shows.
 
@@ -64,17 +68,25 @@ def make_page(
         title: heading; "" for the name of the folder.
         note: Markdown shown below the heading. HTML in it is shown as text.
         wanted: whether a curve is shown.
+        anchor: name of the curve that the page begins with as the anchor, shown in any case.
+        earlier: report folders of earlier runs of the same codecs.
+        match_rate: encode images at the rate of the anchor, see `image_json`.
 
     Raises:
-        DataError: the folder holds no records.
-        UsageError: no data set has an image of that name.
+        DataError: a folder holds no records.
+        UsageError: no data set has an image of that name, or no curve that of the anchor.
     """
     album, datasets = Album(), []
     timed, imported = timings(folder), list(imported)
     with Store(folder, create=False) as store:
-        found = comparisons(store, imported, wanted)
+        found = comparisons(store, imported, wanted, anchor)
         missing = _elsewhere(imported, [comparison.dataset for comparison in found])
+        missing += [
+            f"there is no {anchor} on {c.dataset}" for c in found if anchor and not c.anchor
+        ]
         check_names(images, found)
+        runs, others = runs_over_time(folder, found, earlier)
+        missing += others
         for comparison in found:
             name = comparison.dataset
             counting, comparing, showing = (
@@ -83,7 +95,8 @@ def make_page(
             )
             costs = costs_of(store, comparison, counting)
             figures = comparison_json(comparison, timed, costs, comparing)
-            shown, lacking = image_json(store, comparison, images, rates_bpp, album, showing)
+            looks = Looks(images, rates_bpp, match_rate)
+            shown, lacking = image_json(store, comparison, looks, album, showing)
             datasets.append({**figures, "viewer": shown, "missing": lacking})
             missing += lacking
     data = {
@@ -91,7 +104,8 @@ def make_page(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "rdbench": version("rdbench"),
         "metrics": metrics_json(found),
-        "landmarks": LANDMARKS,
+        "anchor": anchor,
+        "runs": [asdict(run) for run in runs],
         "datasets": datasets,
     }
     return Page(data, album, tuple(missing), _html(note))
@@ -114,8 +128,12 @@ def _elsewhere(curves: Iterable[Curve], datasets: Sequence[str]) -> list[str]:
     ]
 
 
-def render(page: Page) -> str:
-    """The page as HTML."""
+def render(page: Page, downloads: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The page as HTML.
+
+    Args:
+        downloads: files next to the page, to which it links -> what it calls them.
+    """
     import jinja2
 
     assets = files("rdbench.report.page").joinpath("assets")
@@ -136,6 +154,7 @@ def render(page: Page) -> str:
         data=page.data,
         note=page.note,
         album=page.album.images,
+        downloads=downloads,
         style=texts["page.css"],
         vendor=vendor,
         imports={"imports": imports},

@@ -4,18 +4,21 @@ import base64
 import hashlib
 import io
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from rdbench.analysis.selection import DEFAULT_ANCHOR
 from rdbench.curve import to_quality
 from rdbench.datasets import ImageFile, load_dataset
 from rdbench.errors import RdbenchError, UsageError, closest
 from rdbench.images import read_image
-from rdbench.match import Match, match_of
+from rdbench.match import Match, match_image, match_of
 from rdbench.metrics.protocol import to_8bit
 from rdbench.report.page.data import Comparison, Json
 from rdbench.store import Store
@@ -61,6 +64,19 @@ Wanted = int | Sequence[str]
 """Images to look at: so many of each data set, or by name, with or without suffix."""
 
 
+@dataclass(frozen=True)
+class Looks:
+    """Which images are looked at, and at which rates.
+
+    Attributes:
+        match_rate: encode at the rate of the anchor what can be encoded at any rate.
+    """
+
+    images: Wanted
+    rates_bpp: Sequence[float]
+    match_rate: bool = False
+
+
 def images_of(wanted: Wanted, images: Iterable[str]) -> list[str]:
     """Names of the images of a data set that are asked for."""
     if isinstance(wanted, int):
@@ -79,28 +95,27 @@ def check_names(wanted: Wanted, comparisons: Iterable[Comparison]) -> None:
 def image_json(
     store: Store,
     comparison: Comparison,
-    wanted: Wanted,
-    rates_bpp: Sequence[float],
+    looks: Looks,
     album: Album,
     on_progress: Callable[[int, int], None] = lambda done, n: None,
 ) -> tuple[list[Json], list[str]]:
     """What the viewer shows of a data set.
 
     For every image, measured curve and rate, what is nearest to the rate is decoded from its kept
-    bitstream: a record, or what `rdbench match` found.
+    bitstream: a record, or what `rdbench match` found. To match rates, the point of the anchor
+    that is nearest sets the rate, the others are encoded at it, and the folder keeps the results.
+    The rate stays as it is where the anchor was not measured.
 
     Returns:
         An entry for each image, and a line for each thing that could not be shown.
     """
-    names = images_of(wanted, comparison.images)
+    names = images_of(looks.images, comparison.images)
     if not names:
         return [], []
     try:
         files = {p.name: p for p in load_dataset(store.source_of(comparison.dataset)).files}
     except RdbenchError as error:
         return [], [f"no images of {comparison.dataset}: {error}"]
-    bodies = store.results("match").values()
-    matches = [m for body in bodies if (m := match_of(body)) is not None]
     changed = [n for n in names if n in files and files[n].sha256 != comparison.images[n]]
     gone = [n for n in names if n not in files]
     names = [n for n in names if n not in {*changed, *gone}]
@@ -108,16 +123,18 @@ def image_json(
     same = {
         n: {m for m, s in comparison.images.items() if s == comparison.images[n]} for n in names
     }
-    chosen = [
-        (name, key, rate, point)
-        for name in names
-        for key, records in comparison.records.items()
-        for rate in rates_bpp
-        if (point := nearest([*records, *_of(comparison, key, matches)], same[name], rate))
-    ]
     entries = {name: _entry(files[name], album) for name in names}
     missing = [f"{n} was changed since it was measured" for n in changed]
     missing += [f"{n} is no longer in its data set" for n in gone]
+    aims = _aims(comparison, same, looks)
+    if looks.match_rate:
+        missing += _match(store, comparison, aims, files, same, on_progress)
+    points = _points(store, comparison)
+    chosen = [
+        (name, key, rate, point)
+        for name, rate, key in aims
+        if (point := nearest(points[key], same[name], aims[name, rate, key]))
+    ]
     views: dict[tuple[str, str, str], Json] = {}
     for done, (name, key, rate, point) in enumerate(chosen):
         on_progress(done, len(chosen))
@@ -127,14 +144,67 @@ def image_json(
         except RdbenchError as error:
             missing.append(f"{key} on {name}: {error}")
             continue
-        entries[name]["views"].append({"key": key, "target": rate, **view})
+        aim = aims[name, rate, key]
+        entries[name]["views"].append({"key": key, "target": rate, "aim": aim, **view})
     return list(entries.values()), list(dict.fromkeys(missing))
 
 
-def _of(comparison: Comparison, key: str, matches: Iterable[Match]) -> list[Match]:
-    """The matches that belong to a measured curve."""
-    wanted = comparison.dataset, comparison.curves[key].key
-    return [m for m in matches if (m.dataset, m.curve) == wanted]
+def _points(store: Store, comparison: Comparison) -> dict[str, list[Point]]:
+    """Records and matches of each measured curve."""
+    matches = [m for body in store.results("match").values() if (m := match_of(body)) is not None]
+    found: dict[str, list[Point]] = {}
+    for key, records in comparison.records.items():
+        wanted = comparison.dataset, comparison.curves[key].key
+        found[key] = [*records, *(m for m in matches if (m.dataset, m.curve) == wanted)]
+    return found
+
+
+_Aims = Mapping[tuple[str, float, str], float]
+"""(Image, rate asked for, key of a curve) -> the rate at which it is looked at."""
+
+
+def _aims(comparison: Comparison, same: Mapping[str, Collection[str]], looks: Looks) -> _Aims:
+    """The rate of every image: that of the anchor's nearest record, for the others to match."""
+    aims: dict[tuple[str, float, str], float] = {}
+    for name, rate in product(same, looks.rates_bpp):
+        aims |= {(name, rate, key): rate for key in comparison.records}
+        reference = _reference(comparison)
+        if looks.match_rate and reference is not None:
+            point = nearest(comparison.records[reference], same[name], rate)
+            others = comparison.records.keys() - {reference}
+            aims |= {(name, rate, key): point.bpp for key in others if point and point.bpp}
+    return aims
+
+
+def _reference(comparison: Comparison) -> str | None:
+    """The measured curve whose rates others match: the anchor; None where it was not measured."""
+    names = (comparison.anchor or DEFAULT_ANCHOR,)
+    return next((key for key in names if key in comparison.records), None)
+
+
+def _match(
+    store: Store,
+    comparison: Comparison,
+    aims: _Aims,
+    files: Mapping[str, ImageFile],
+    same: Mapping[str, Collection[str]],
+    on_progress: Callable[[int, int], None],
+) -> list[str]:
+    """Encode images at their rates with all codecs that have one; a line for each failure."""
+    problems = []
+    for done, ((name, _, key), aim) in enumerate(aims.items()):
+        on_progress(done, len(aims))
+        curve, records = comparison.curves[key], comparison.records[key]
+        start = nearest(records, same[name], aim)
+        is_variable = curve.variable_rate and curve.rate_parameter and key != _reference(comparison)
+        if not is_variable or start is None:
+            continue
+        try:
+            codec = store.codec_of(start.codec, start.spec, start.fingerprint)
+            match_image(store, codec, comparison.dataset, files[name], "bpp", aim)
+        except RdbenchError as error:
+            problems.append(f"{key} on {name} at {aim:.4g} bpp: {error}")
+    return problems
 
 
 def nearest(points: Iterable[Point], images: Collection[str], rate_bpp: float) -> Point | None:

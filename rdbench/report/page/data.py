@@ -24,6 +24,7 @@ from rdbench.analysis.board import with_facts
 from rdbench.analysis.complexity import complexity
 from rdbench.analysis.latents import latent_rows
 from rdbench.analysis.measured import measured_curves, notes_on
+from rdbench.analysis.selection import anchors_of, is_own
 from rdbench.curve import Curve, is_in_db, quality_title, to_quality
 from rdbench.decibel import FloatArray
 from rdbench.errors import DataError, RdbenchError, UsageError
@@ -45,27 +46,40 @@ class Comparison:
         images: image's name -> SHA-256.
         curves: key -> curve; measured ones first, then imported, then published.
         records: key of a measured curve -> its records, including failed ones.
+        anchor: key of the anchor that was asked for; None for none, or none on this data set.
     """
 
     dataset: str
     images: Mapping[str, str]
     curves: Mapping[str, Curve]
     records: Mapping[str, Sequence[Record]]
+    anchor: str | None = None
+
+    def may_anchor(self, key: str) -> bool:
+        """Whether the page offers a curve as the anchor."""
+        return key == self.anchor or may_anchor(self.curves[key])
+
+    def is_shown_by_default(self, key: str) -> bool:
+        """Whether the page shows a curve until people choose: own ones, landmarks, the anchor."""
+        return is_own(self.curves[key]) or key in (*LANDMARKS, self.anchor)
 
 
 def comparisons(
     store: Store,
     imported: Iterable[Curve] = (),
     wanted: Callable[[Curve], bool] = lambda curve: True,
+    anchor: str = "",
 ) -> list[Comparison]:
     """Return the measured curves of a report folder, with imported and published ones.
 
     Args:
         imported: curves from files; those on other data sets are left out.
         wanted: whether a curve is shown.
+        anchor: name of the anchor, which is shown in any case; "" for none in particular.
 
     Raises:
         DataError: the folder holds no records.
+        UsageError: no curve and no codec has the anchor's name.
     """
     records, datasets = list(store.records()), store.datasets()
     if not records:
@@ -78,19 +92,26 @@ def comparisons(
         *imported,
         *list_curves(),
     ]
+    anchors = (
+        {name: best for name, (best, *_) in anchors_of(every, anchor).items()} if anchor else {}
+    )
     found = []
     for dataset, images in datasets.items():
         curves: dict[str, Curve] = {}
+        anchor_key = None
         for curve in every:
-            if curve.dataset == dataset and wanted(curve):
-                curves[_key(curve, curves)] = _aligned(curve, list(images))
+            is_anchor = curve is anchors.get(dataset)
+            if curve.dataset == dataset and (is_anchor or wanted(curve)):
+                key = _key(curve, curves)
+                curves[key] = _aligned(curve, list(images))
+                anchor_key = key if is_anchor else anchor_key
         behind = {
             key: groups[dataset, curve.key, curve.protocol["fingerprint"]]
             for key, curve in curves.items()
             if curve.source == "measured"
         }
         if behind:
-            found.append(Comparison(dataset, images, curves, behind))
+            found.append(Comparison(dataset, images, curves, behind, anchor_key))
     return found
 
 
@@ -152,7 +173,11 @@ def comparison_json(
     sizes = np.array([by_file.get(sha256, np.nan) for sha256 in known], np.float64)
     curves = [
         _curve(key, curve, comparison.records.get(key, ()), sizes)
-        | {"complexity": costs.get(key, curve.complexity)}
+        | {
+            "complexity": costs.get(key, curve.complexity),
+            "may_anchor": comparison.may_anchor(key),
+            "shown_by_default": comparison.is_shown_by_default(key),
+        }
         for key, curve in comparison.curves.items()
     ]
     return {
@@ -160,7 +185,8 @@ def comparison_json(
         "images": list(comparison.images),
         "pixels": _rounded(sizes, 0),
         "curves": curves,
-        "bd_rates": bd_rates(comparison.curves, on_progress),
+        "anchor": comparison.anchor,
+        "bd_rates": bd_rates(comparison, on_progress),
         "latents": _latents(comparison),
         "timings": [_timing(t, comparison) for t in timings if t.dataset == comparison.dataset],
     }
@@ -217,7 +243,6 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "source": curve.source,
         "year": curve.year,
         "kind": curve.kind or None,
-        "may_anchor": may_anchor(curve),
         "variable_rate": curve.variable_rate,
         "rate_parameter": curve.rate_parameter,
         "rate_values": list(curve.rate_values),
@@ -228,8 +253,8 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "per_image": per_image,
         "weights": sorted({r.fingerprint for r in records if r.fingerprint}),
         "notes": [{"kind": a.kind, "message": a.message} for a in notes_on(curve)],
-        "times": _times(records) if records else None,
-        "point_times": [_times(r for r in records if r.spec == spec) for spec in curve.specs],
+        "times": times_of(records) if records else None,
+        "point_times": [times_of(r for r in records if r.spec == spec) for spec in curve.specs],
         "provenance": {**curve.provenance, "curve": str(curve.key or ""), **_made_by(records)},
         "protocol": dict(curve.protocol),
     }
@@ -242,7 +267,7 @@ def _rounded(values: FloatArray, digits: int) -> list[Any]:
     return list(rounded.tolist())
 
 
-def _times(records: Iterable[Record]) -> Json:
+def times_of(records: Iterable[Record]) -> Json:
     """Median and quartiles over all images and rates, in seconds."""
     good = [r for r in records if r.error is None]
     return {
@@ -285,19 +310,20 @@ def may_anchor(curve: Curve) -> bool:
 
 
 def bd_rates(
-    curves: Mapping[str, Curve], on_progress: Callable[[int, int], None] = lambda done, n: None
+    comparison: Comparison, on_progress: Callable[[int, int], None] = lambda done, n: None
 ) -> Json:
-    """BD-rates of every curve against every one that `may_anchor`.
+    """BD-rates of every curve against every one that may be the anchor.
 
     Returns:
         metric -> anchor's key -> test's key -> the figure, or ``{"error": why there is none}``.
     """
+    curves = comparison.curves
     metrics = metrics_of(_own(curves.values()))
     pairs = [
         (metric, anchor, test)
         for metric in metrics
         for anchor, test in permutations([k for k in curves if curves[k].has(metric)], 2)
-        if may_anchor(curves[anchor])
+        if comparison.may_anchor(anchor)
     ]
     found: Json = {metric: defaultdict(dict) for metric in metrics}
     for done, (metric, anchor, test) in enumerate(pairs):

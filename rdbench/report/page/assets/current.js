@@ -7,10 +7,12 @@ export const currentSet = () => dataset(get("dataset"));
 
 export const currentMetric = () => metric(get("metric"));
 
-// The chosen anchor if this data set has it; otherwise VTM, or the first curve with the metric.
+// The chosen anchor if this data set has it; otherwise the one that the page was made with, VTM, or
+// the first curve with the metric.
 export function anchorKey() {
-  const { byKey, curves } = currentSet();
+  const { anchor, byKey, curves } = currentSet();
   if (byKey.get(get("anchor"))?.may_anchor) return get("anchor");
+  if (anchor) return anchor;
   const measured = curves.filter((curve) => curve.may_anchor && curve.quality[currentMetric().key]);
   return (measured.find((curve) => curve.key === "vtm18") ?? measured[0] ?? curves[0])?.key;
 }

@@ -3,7 +3,7 @@
 import { swatch } from "chart.js";
 import { anchorKey, currentMetric, currentSet } from "current.js";
 import { el, fixed, percent } from "format.js";
-import { bdRow } from "report.js";
+import { bdRow, report } from "report.js";
 import { on } from "state.js";
 
 const MOST = 8;
@@ -26,8 +26,11 @@ function draw() {
     found.length
       ? `Rate at equal ${name} against ${anchor} (BD-rate, negative values save bits).${more}`
       : `Nothing here has a BD-rate (${name}) against ${anchor}.`,
+    report.anchor && !set.anchor ? `There is no ${report.anchor} on ${set.name}.` : "",
     made(set.curves),
-  ].join(" ");
+  ]
+    .filter(Boolean)
+    .join(" ");
   document
     .getElementById("findings")
     .replaceChildren(

@@ -9,6 +9,8 @@ import { el, plural } from "format.js";
 import * as latents from "latents.js";
 import * as provenance from "provenance.js";
 import { report } from "report.js";
+import * as runs from "runs.js";
+import * as share from "share.js";
 import { bindControls, get, on, reflect } from "state.js";
 import * as timing from "timing.js";
 import * as viewer from "viewer.js";
@@ -54,7 +56,7 @@ on(["dataset", "metric", "anchor"], () => {
   document.getElementById("anchor").value = anchorKey();
 });
 
-for (const part of [findings, curves, bd, viewer, latents, complexity, timing, provenance]) part.start();
+for (const part of [findings, curves, bd, viewer, latents, complexity, timing, runs, provenance, share]) part.start();
 bindControls();
 document.getElementById("dataset").value = currentSet().name;
 document.getElementById("anchor").value = anchorKey();

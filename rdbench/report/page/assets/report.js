@@ -5,7 +5,7 @@ export const report = JSON.parse(document.getElementById("report").textContent);
 const SYMBOLS = ["circle", "square", "triangle", "diamond", "star", "triangle2", "cross", "wye", "hexagon"];
 const N_COLORS = 8;
 
-export const isShownByDefault = (curve) => curve.source !== "published" || report.landmarks.includes(curve.key);
+export const isShownByDefault = (curve) => curve.shown_by_default;
 
 // A curve has the same color and symbol on every data set: both follow from its index among all
 // keys. Curves that are shown by default come first.

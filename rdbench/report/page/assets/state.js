@@ -32,41 +32,56 @@ const DEFAULTS = {
   section: "",
 };
 
+// Settings that change without a new entry in the browser's history: what is dragged or typed, and
+// sections, for which the browser makes an entry itself.
+const TRANSIENT = new Set(["theme", "from", "to", "zoom", "x", "y", "split", "flipped", "section"]);
+
 const listeners = [];
 let state = read();
+let drawing = 0; // renders in progress: what they set is part of the change that caused them
 
 function read() {
   const given = new URLSearchParams(location.hash.slice(1));
   return Object.fromEntries(Object.entries(DEFAULTS).map(([key, value]) => [key, given.get(key) ?? value]));
 }
 
-function write() {
-  const changed = Object.entries(state).filter(([key, value]) => value !== DEFAULTS[key]);
-  const hash = new URLSearchParams(changed).toString();
-  history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+// The URL of the page with some settings changed.
+export function address(changes = {}) {
+  const other = Object.entries({ ...state, ...changes }).filter(([key, value]) => value !== DEFAULTS[key]);
+  const hash = new URLSearchParams(other).toString();
+  return location.pathname + location.search + (hash ? `#${hash}` : "");
 }
 
 export const get = (key) => state[key];
 
-// Change settings and redraw what depends on them.
+// Change settings and redraw what depends on them. The back button returns to the settings before.
 export function set(changes) {
   const before = state;
   state = { ...state, ...changes };
-  write();
+  const lasting = changed(before).some((key) => !TRANSIENT.has(key));
+  history[lasting && !drawing ? "pushState" : "replaceState"](null, "", address());
   notify(before);
 }
 
+const changed = (before) => Object.keys(state).filter((key) => state[key] !== before[key]);
+
 function notify(before) {
-  const changed = Object.keys(state).filter((key) => state[key] !== before[key]);
-  for (const { keys, render } of listeners) {
-    if (keys.some((key) => changed.includes(key))) render();
+  const keys = changed(before);
+  for (const listener of listeners) {
+    if (listener.keys.some((key) => keys.includes(key))) draw(listener.render);
   }
+}
+
+function draw(render) {
+  drawing++;
+  render();
+  drawing--;
 }
 
 // Draw now, and again whenever one of these settings changes.
 export function on(keys, render) {
   listeners.push({ keys, render });
-  render();
+  draw(render);
 }
 
 // Controls with data-state="key" show a setting and change it.
@@ -90,7 +105,7 @@ export function reflect() {
   }
 }
 
-// A link to a section keeps the settings. An edited URL replaces them.
+// A link to a section keeps the settings. An edited URL and the back button replace them.
 addEventListener("hashchange", () => {
   const name = location.hash.slice(1);
   if (document.getElementById(name)) {

@@ -64,6 +64,14 @@ function chosen(image, side) {
   ) ?? keys[1] ?? ORIGINAL;
 }
 
+// The settings that name what the viewer shows now; none where it shows nothing.
+export function viewed() {
+  const image = shown();
+  if (!image?.views.length) return {};
+  const [left, right] = ["left", "right"].map((side) => chosen(image, side));
+  return { view: image.name, bpp: String(target(image)), left, right };
+}
+
 const viewOf = (image, side) =>
   image.views.find((v) => v.target === target(image) && v.key === chosen(image, side));
 
@@ -203,7 +211,8 @@ function fillBits(image) {
 function caption(node, key, view, map) {
   const words = view
     ? [
-        `${bpp(view.bpp)} bpp (target ${view.target}, ${percent(100 * (view.bpp / view.target - 1), 1)} %)`,
+        `${bpp(view.bpp)} bpp (${view.aim === view.target ? `target ${view.target}` : `anchor ${bpp(view.aim)}`}, ` +
+          `${percent(100 * (view.bpp / view.aim - 1), 1)} %)`,
         `${bytes(view.n_bytes)} bytes`,
         ...report.metrics
           .filter((m) => m.key in view.quality)

@@ -202,7 +202,7 @@ def odd_table(form, n_rows):
 @pytest.mark.parametrize("n_rows", [6, 45])
 def test_typst_compiles(n_rows):
     pages = typst.compile((odd_table("typst", n_rows) + "\nSee @tab:x.\n").encode(), format="svg")
-    assert isinstance(pages, list) == (n_rows == 45)  # more than one page
+    assert (len(pages) if isinstance(pages, list) else 1) == (1 if n_rows == 6 else 3)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

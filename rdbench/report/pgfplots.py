@@ -151,8 +151,12 @@ def _series(series: Series, keys: Sequence[Key], design: Design, legend: bool) -
     is_filled = series.key[1] or is_all_published(keys)
     fill = f"rd{number}" if is_filled else "white"
     turn = f", rotate={_TURNS[marker]}" if marker in _TURNS else ""
-    mark = f"mark={_MARKS.get(marker, '*')}" if marker else "mark=none"
+    mark = f"mark={_MARKS.get(marker, '*')}"
     options = [f"rd{number}", "thick", mark, f"mark options={{solid, fill={fill}{turn}}}"]
+    n = len(series.x)
+    options += (
+        [] if series.is_marked else [f"mark repeat={max(1, n // 4)}, mark phase={n // 8 + 1}"]
+    )
     options += ["dashed"] if series.curve.variable_rate is False else []
     options += [] if legend else ["forget plot"]
     points = _coordinates(series.x, series.y)

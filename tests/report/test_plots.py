@@ -26,7 +26,7 @@ from rdbench.curve import Curve, PerImage
 from rdbench.errors import RdbenchError, RdbenchWarning, UsageError
 from rdbench.published import list_curves
 from rdbench.report import diagrams, fonts
-from rdbench.report.diagrams import Design
+from rdbench.report.diagrams import Design, Diagram, Series
 from rdbench.report.export import compressai_files
 from rdbench.report.names import printed_name
 from rdbench.report.pgfplots import pgfplots_text
@@ -360,6 +360,19 @@ def test_pgfplots_has_every_point():
         assert np.allclose(pairs, np.column_stack(one.points("psnr_rgb")), rtol=1e-4)
     assert r"\addlegendentry{a\_b}" in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
+
+
+def test_computed_lines_have_a_few_markers_of_their_own():
+    x = np.linspace(30, 40, 100)
+    series = [Series(rd(name), x, x + n, is_marked=False) for n, name in enumerate("ab")]
+    diagram = Diagram("set", "PSNR (dB)", "Rate saved (%)", series)
+    with styled():
+        figure = diagrams.draw([diagram], Design(3.5))
+        text = pgfplots_text([diagram], Design(3.5))
+    found = [(line.get_marker(), len(spots)) for line, spots, _ in markers(figure.axes[0])]
+    assert [shape for shape, _ in found] == ["o", "s"]
+    assert all(2 <= n <= 4 for _, n in found)
+    assert text.count("mark repeat=25") == 2
 
 
 def test_pgfplots_leaves_out_an_empty_band_and_broad_legends():

@@ -155,7 +155,7 @@ def run_command(codec: str, dataset: str, folder: Path) -> str:
 class Store:
     """An open report folder.
 
-    Example:
+    Examples:
         >>> with Store("reports/") as store:  # doctest: +SKIP
         ...     for record in store.records(dataset="kodak"):
         ...         print(record.spec, record.image, record.bpp)

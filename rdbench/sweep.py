@@ -177,7 +177,7 @@ def run(
         DataError: the report folder was moved, deleted or replaced meanwhile.
         WorkerError: worker processes keep dying as they start, or the cluster is gone.
 
-    Example:
+    Examples:
         >>> outcome = run("jpeg:quality=25,75", "sample", "reports/")  # doctest: +SKIP
         >>> [(r.image, r.bpp, r.scores["psnr_rgb"]) for r in outcome.records]  # doctest: +SKIP
     """

@@ -156,7 +156,7 @@ class Codec(metaclass=_CodecType):
     identity: they are left out of equality, of the spec and of the record's key. A field named
     ``lambda_`` is written ``lambda`` in a spec.
 
-    Class attributes:
+    Attributes:
         rate_parameters: fields that set the rate; the first is the one a sweep varies.
         ladder_values: default values of that field, lowest rate first.
         search_range: rate parameter that a search for a size or a quality varies, its least and

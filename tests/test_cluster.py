@@ -125,7 +125,8 @@ def test_a_worker_without_rdbench_is_refused():
 
 
 @pytest.mark.parametrize(
-    "cluster", ["local:0", "local:x", "lokal", "slurm:", "host:8786", "local:-1"]
+    "cluster",
+    ["local:0", "local:x", "lokal", "slurm:", "host:8786", "local:-1"],  # codespell:ignore
 )
 def test_clusters_that_do_not_exist_are_refused(cluster, tmp_path):
     with pytest.raises(UsageError, match=r"give local, local:N, slurm"):

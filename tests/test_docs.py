@@ -248,3 +248,20 @@ def test_every_column_of_the_store_is_described(tmp_path):
             columns = {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
             described = set(re.findall(r"(?m)^\| `(\w+)` \|", sections[table]))
             assert columns == described, table
+
+
+CARDS = sorted((ROOT / "codecs/rdbench_codecs/learned/bundled").glob("*.md"))
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda path: path.stem)
+def test_cards_have_one_layout_and_are_in_the_manual(card):
+    text = card.read_text(encoding="utf-8")
+    headings = re.findall(r"(?m)^#+ .*", text)
+    assert headings == [
+        f"# {card.stem}: bundled weights",
+        "## Intended use and limits",
+        "## Training",
+        "## Results on kodak, measured on real files",
+    ]
+    assert (DOCS / "codecs/cards" / card.name).read_text(encoding="utf-8") == text
+    assert f"codecs/cards/{card.name}" in (ROOT / "mkdocs.yml").read_text()

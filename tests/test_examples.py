@@ -1,14 +1,18 @@
-"""Every script in ``examples/`` runs and prints something."""
+"""Every script in ``examples/`` runs and prints something; the notebook shows what it computes."""
 
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+NOTEBOOK = EXAMPLES / "first_look.ipynb"
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -27,4 +31,31 @@ def test_an_example_runs(script, tmp_path):
 
 def test_every_example_is_in_the_list():
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    assert all(f"| `{script.name}` |" in listed for script in SCRIPTS)
+    assert all(f"| `{script.name}` |" in listed for script in [*SCRIPTS, NOTEBOOK])
+
+
+def test_the_notebook_shows_what_it_computes(tmp_path, monkeypatch):
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "jupyter"))
+    (tmp_path / "reports").symlink_to(EXAMPLES.parent / "reports")
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    stored = nbformat.read(NOTEBOOK, as_version=4)
+    run = deepcopy(stored)
+    NotebookClient(run, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    assert outputs(run) == outputs(stored)
+    assert [path.name for path in tmp_path.glob("examples/*")] == ["figures"]
+
+
+def outputs(notebook):
+    """What each cell prints or returns, as text, and which kinds of output it has."""
+    return [
+        (
+            cell.source,
+            one.output_type,
+            one.get("text") or (sorted(one.data), one.data["text/plain"]),
+        )
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for one in cell.outputs
+    ]

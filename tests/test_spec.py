@@ -77,7 +77,7 @@ def test_values_and_ladder():
     [
         ("toi:lambda=1", "no codec named 'toi'"),
         ("jpg", "did you mean 'jpeg'"),
-        ("toy:lamda=1", "did you mean 'lambda'"),
+        ("toy:lamda=1", "did you mean 'lambda'"),  # codespell:ignore
         ("toy:zzz=1", "it has lambda, index, mode, level, exact, device"),
         ("toy:lambda=x", "lambda='x' is not a number"),
         ("toy:mode=slow", "one of fast, best"),

@@ -222,5 +222,5 @@ def test_complexity_takes_a_device():
 
 def test_plot_names_the_data_sets_that_there_are(tmp_path):
     call("run", "-c", "jpeg:quality=50", "--out", tmp_path)
-    error = call("plot", tmp_path, "-d", "sampel").exception
+    error = call("plot", tmp_path, "-d", "sampel").exception  # codespell:ignore
     assert "on 'sampel'; there are some on sample" in str(error)

@@ -141,7 +141,7 @@ def bd_rate(
         DataError: fewer than four points of different quality, no common range, or, where points
             are joined, a quality that two points share.
 
-    Example:
+    Examples:
         >>> from rdbench.published import load_curve
         >>> vtm, qarv = load_curve("kodak", "vtm18"), load_curve("kodak", "qarv")
         >>> round(bd_rate(vtm, qarv).bd_rate_percent, 3)

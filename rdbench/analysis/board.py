@@ -37,6 +37,9 @@ BOARD = (
 )
 """How people see `Board.rows`."""
 
+PAPER_BOARD = BOARD[:-4]
+"""How papers show them: without how each codec was scored."""
+
 
 @dataclass(frozen=True)
 class Board:

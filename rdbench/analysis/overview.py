@@ -112,12 +112,11 @@ def bd_table(rows: Rows) -> Shown:
     value = Column("bd_rate_percent", unit="%", digits=3, paper_digits=2, better="lower")
     columns, wide = side_by_side(rows, [CODEC, average, source], "dataset", value)
     ends = [
-        row | {"dataset": f"{row['dataset']}, 95 % interval", "interval": _interval(row)}
-        for row in rows
+        row | {"dataset": f"{row['dataset']}, interval", "interval": _interval(row)} for row in rows
     ]
-    intervals, more = side_by_side(
-        ends, [CODEC, average, source], "dataset", Column("interval", unit="%")
-    )
+    interval = Column("interval", unit="%")
+    found, more = side_by_side(ends, [CODEC, average, source], "dataset", interval)
+    intervals = [replace(column, title="95 % interval") for column in found]
     pairs = [pair for pairs in zip(columns, _or_none(intervals, more), strict=True)
              for pair in pairs if pair is not None]  # fmt: skip
     joined = [{**one, **two} for one, two in zip(wide, more, strict=True)]

@@ -93,7 +93,7 @@ def load_curves(folder: str | Path = "reports", dataset: str = "kodak") -> dict[
     Raises:
         UsageError: there is no curve on that data set.
 
-    Example:
+    Examples:
         >>> curves = load_curves("reports", "kodak")
         >>> curves["qarv"].source
         'published'

@@ -73,7 +73,7 @@ def variable_rate_penalty(
         UsageError: other data sets, unknown metric, edges that do not rise.
         DataError: fewer than four points on either side, or no common range.
 
-    Example:
+    Examples:
         >>> from rdbench.published import load_curve
         >>> qvrf = load_curve("kodak", "qvrf-cheng2020-attn")
         >>> retrained = load_curve("kodak", "cheng2020-attn-retrained")

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from rdbench.analysis.board import BOARD, Board
+from rdbench.analysis.board import BOARD, PAPER_BOARD, Board
 from rdbench.analysis.board import board as rank
 from rdbench.analysis.comparison import Rows
 from rdbench.analysis.selection import DEFAULT_ANCHOR, select, shown_by
@@ -14,7 +14,7 @@ from rdbench.curve import VARIABLE_RATE, Curve
 from rdbench.errors import RdbenchError
 from rdbench.files import output_files
 from rdbench.importers import import_curves
-from rdbench.report.names import printed_name
+from rdbench.report.names import printed_label, printed_metric, printed_name
 from rdbench.report.tables import FORMS, PAPER_FORMS, csv_text, table
 
 
@@ -42,7 +42,8 @@ def board(
 
     Shows measured and published codecs with their year, kind, complexity, decoding time, and how
     they were scored. Your own are marked with a star. Decoding times are those of
-    `rdbench timing`. Remarks name codecs that cannot be compared, and why.
+    `rdbench timing`. Remarks name codecs that cannot be compared, and why. LaTeX and Typst
+    leave out the columns on scoring and source.
 
     Example: rdbench board --dataset kodak --anchor vtm18 --year 2022-2026 --out figures
     """
@@ -57,7 +58,9 @@ def board(
     with progress("board"):
         found = rank(selection, anchor, codec, metric, method, wanted)
     anchor = found.rows[0]["anchor"] if found.rows else anchor or DEFAULT_ANCHOR
-    title = f"BD-rate against {anchor} on {dataset}, {metric}, {method}"
+    names = (printed_label(anchor), printed_metric(metric))
+    printed, scored = names if form in PAPER_FORMS else (anchor, metric)
+    title = f"BD-rate against {printed} on {dataset}, {scored}, {method}"
     if found.rows:
         _print(found.rows, "json" if as_json else form, title)
     warn(*found.choices, *grouped(found.notes))
@@ -76,8 +79,8 @@ def _print(rows: Rows, form: str, title: str) -> None:
         sys.stdout.write(csv_text([_flat(row) for row in rows]))
     elif form in FORMS:
         named = [row | {"label": printed_name(row["codec"], row["label"])} for row in marked]
-        paper = named if form in PAPER_FORMS else marked
-        sys.stdout.write(table(BOARD, paper, form, title, "tab:board"))
+        paper = (PAPER_BOARD, named) if form in PAPER_FORMS else (BOARD, marked)
+        sys.stdout.write(table(*paper, form, title, "tab:board"))
     else:
         print_rows(BOARD, rows if form == "json" else marked, form == "json")
 

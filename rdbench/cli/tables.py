@@ -10,7 +10,7 @@ from rdbench.cli import options
 from rdbench.cli.console import grouped, progress, say, warn
 from rdbench.errors import RdbenchError
 from rdbench.importers import import_curves
-from rdbench.report.names import printed_label
+from rdbench.report.names import printed_label, printed_metric
 from rdbench.report.tables import FORMS, PAPER_FORMS, csv_text, table
 
 
@@ -30,9 +30,9 @@ def tables(
 ) -> None:
     """Print tables for a paper.
 
-    Shows BD-rates by data set, operating points and latencies. LaTeX needs booktabs and siunitx,
-    and longtable for tables of more than a page. LaTeX and Typst have captions, labels such as
-    `tab:bdrate`, and names as papers print them.
+    Shows BD-rates by data set, operating points and latencies. LaTeX needs the packages
+    booktabs, graphicx and siunitx, and longtable for tables of more than a page. LaTeX and Typst
+    have captions, labels such as `tab:bdrate`, and names as papers print them.
 
     Example: rdbench tables reports --format latex --table bdrate
     """
@@ -47,8 +47,9 @@ def tables(
             with progress(one):
                 found, choices, anchors = bd_rates(request)
             against = anchors or against
-            printed = printed_label(against) if form in PAPER_FORMS else against
-            caption = f"{caption} against {printed}, {metric}, {method}"
+            names = (printed_label(against), printed_metric(metric))
+            printed, scored = names if form in PAPER_FORMS else (against, metric)
+            caption = f"{caption} against {printed}, {scored}, {method}"
             warn(*choices, *grouped(found.notes))
             rows, own_is_compared = found.rows, found.own_is_compared
         else:

@@ -31,6 +31,8 @@ _PANELS = {
 
 _COLOURS = dict(zip(VARIABLE_RATE, (COLOURS[i] for i in (6, 1, 2, 0, 3)), strict=True))
 """Kind of a codec -> its colour."""
+_SHAPES = dict(zip(VARIABLE_RATE, "so^Dv", strict=True))
+"""Kind of a codec -> its marker, for print in grey."""
 
 _OTHER = "#777777"
 _SIZE = 5.5  # points: of the names
@@ -122,7 +124,8 @@ def _style(kind: str | None, own: bool) -> dict[str, Any]:
     if own:
         return {"marker": "*", "s": 70, "color": colour, "edgecolor": "black", "linewidth": 0.6,
                 "zorder": 4}  # fmt: skip
-    return {"marker": "o", "s": 13, "color": colour, "edgecolor": "white", "linewidth": 0.4,
+    shape = _SHAPES.get(kind or "", "o")
+    return {"marker": shape, "s": 13, "color": colour, "edgecolor": "white", "linewidth": 0.4,
             "zorder": 3}  # fmt: skip
 
 
@@ -162,7 +165,7 @@ def _add_legend(figure: "Figure", rows: Rows) -> None:
                       label=name)  # fmt: skip
 
     kinds = dict.fromkeys(row["kind"] for row in rows)
-    entries = [entry(kind, colour) for kind, colour in _COLOURS.items() if kind in kinds]
+    entries = [entry(kind, _COLOURS[kind], _SHAPES[kind]) for kind in _COLOURS if kind in kinds]
     entries += [entry("kind unknown", _OTHER)] if None in kinds else []
     if any(map(_is_own, rows)):
         entries += [entry("published", _OTHER), entry("measured", _OTHER, "*", 7)]

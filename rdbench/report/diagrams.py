@@ -49,7 +49,7 @@ class Series:
     Attributes:
         x, y: (n,).
         band: lower and upper end of an interval of y, both (n,).
-        is_marked: whether points have markers; a computed line has none.
+        is_marked: whether all points have markers; a computed line has a few, to tell it in grey.
     """
 
     curve: Curve
@@ -240,7 +240,7 @@ def explanations(diagrams: Sequence[Diagram]) -> list[str]:
     lines = []
     if {one.curve.variable_rate is False for one in series} == {True, False}:
         lines.append("dashed: a model for each rate")
-    if len({one.key[1] for one in series if one.is_marked}) > 1:
+    if len({one.key[1] for one in series}) > 1:
         lines.append("hollow: published")
     if any(one.band is not None for one in series):
         lines.append("band: 95 % interval")
@@ -253,7 +253,7 @@ def look(series: Series, keys: Sequence[Key]) -> dict[str, Any]:
     return {
         "color": colour,
         "linestyle": DASHES if series.curve.variable_rate is False else "-",
-        "marker": marker if series.is_marked else "",
+        "marker": marker,
         "markerfacecolor": colour if series.key[1] or is_all_published(keys) else "white",
         "markeredgecolor": colour,
         "markeredgewidth": 0.9,
@@ -309,10 +309,15 @@ def _draw_series(axes: "Axes", series: Series, keys: Sequence[Key], size: float)
     if series.band is not None:
         axes.fill_between(series.x, *series.band, color=style["color"], alpha=0.18, linewidth=0)
     axes.plot(series.x, series.y, **{**style, "marker": ""})
-    if series.is_marked:
-        style |= {"linestyle": "", "markersize": size, "clip_on": False, "zorder": 3}
-        (markers,) = axes.plot(series.x, series.y, **style)
-        markers.set_in_layout(False)  # some are outside of the axes, and not shown
+    style |= {"linestyle": "", "markersize": size, "clip_on": False, "zorder": 3}
+    places = slice(None) if series.is_marked else _a_few(len(series.x))
+    (markers,) = axes.plot(series.x[places], series.y[places], **style)
+    markers.set_in_layout(False)  # some are outside of the axes, and not shown
+
+
+def _a_few(n: int) -> slice:
+    """Points of a computed line that have markers."""
+    return slice(n // 8, None, max(1, n // 4))
 
 
 def limits(diagram: Diagram, design: Design) -> tuple[Range, Range]:

@@ -20,6 +20,9 @@ PREFERRED = (
 """Families tried first; after them any that is installed."""
 
 _OWN = "DejaVu Sans"
+_TEX = "cmr10"
+_NOT_ASCII = frozenset('_<>|{}\\"')
+"""Characters in whose places Computer Modern has others, such as a dot for the underscore."""
 _PLACEHOLDER = "Last Resort"
 """A font that has a box for everything."""
 
@@ -32,6 +35,9 @@ def use_fonts_for_names(figure: "Figure") -> None:
     from matplotlib.text import Text
 
     texts = [t for t in figure.findobj(Text) if isinstance(t, Text)]
+    for text in texts:
+        if _TEX in text.get_fontfamily() and _NOT_ASCII & set(text.get_text()):
+            text.set_fontfamily([name for name in text.get_fontfamily() if name != _TEX])
     characters = {c for t in texts for c in t.get_text() if c.isprintable() and not c.isspace()}
     families, lacking = _covering(characters - _glyphs(_OWN))
     for text in texts if families else []:

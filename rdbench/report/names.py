@@ -3,6 +3,7 @@
 import re
 
 from rdbench.curve import Curve
+from rdbench.metrics import METRICS
 from rdbench.published import facts
 
 _ENDS = {".ms-ssim": " (MS-SSIM)", ".8bit": " (8 bit)"}
@@ -31,6 +32,11 @@ def printed_name(codec: str, label: str) -> str:
 def printed_label(label: str) -> str:
     """Return the name of a measured curve, or of an anchor, as a paper prints it."""
     return printed_name(re.split("[: ]", label)[0], label)
+
+
+def printed_metric(metric: str) -> str:
+    """Return the name of a metric as a paper prints it, such as "MS-SSIM" for ``ms_ssim``."""
+    return "PSNR" if metric == "psnr" else METRICS[metric].title.partition(" (")[0]
 
 
 def name_of(curve: Curve) -> str:

@@ -2,7 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from rdbench.decibel import FloatArray
 from rdbench.report.diagrams import (
@@ -27,17 +29,24 @@ _MARKS = {
 _TURNS = {"v": 180, "<": 90, ">": 270}
 _MARGIN = 0.03
 
+_GAP_CM = 1.8
+"""Between panels: room for the labels of an axis."""
+_LABELS_IN = 45 / 72.27
+"""What pgfplots takes from the width of an axis for its labels."""
+_MARK_IN, _LETTER_IN = 0.4, 0.06
+"""Width of a line with its mark in the legend, and of a letter, on average."""
+
 
 def pgfplots_text(diagrams: Sequence[Diagram], design: Design) -> str:
     """Return a ``tikzpicture`` with the coordinates of every point.
 
-    It needs ``\\usepackage{pgfplots}``, for several diagrams also
-    ``\\usepgfplotslibrary{groupplots}``, and for bands ``\\usepgfplotslibrary{fillbetween}``.
+    It needs ``\\usepackage{pgfplots}`` and ``\\pgfplotsset{compat=1.14}``, for several diagrams
+    also ``\\usepgfplotslibrary{groupplots}``, and for bands ``\\usepgfplotslibrary{fillbetween}``.
     """
     keys = keys_of(diagrams, design)
     n_columns = design.n_columns or min(3, len(diagrams))
     lines = [
-        "% needs \\usepackage{pgfplots}"
+        "% needs \\usepackage{pgfplots} \\pgfplotsset{compat=1.14}"
         + (" \\usepgfplotslibrary{groupplots}" if len(diagrams) > 1 else "")
         + (" \\usepgfplotslibrary{fillbetween}" if _has_bands(diagrams) else ""),
         *(f"\\definecolor{{rd{n}}}{{HTML}}{{{colour}}}" for n, colour in _colours(diagrams, keys)),
@@ -45,22 +54,49 @@ def pgfplots_text(diagrams: Sequence[Diagram], design: Design) -> str:
     ]
     width = design.width_in / n_columns
     if len(diagrams) == 1:
-        lines += _axis("\\begin{axis}", diagrams[0], keys, design, width, True)
+        legend = _legend([diagrams[0]], design, 0.5)
+        lines += _axis("\\begin{axis}", diagrams[0], keys, design, width, legend)
         lines.append("\\end{axis}")
     else:
         n_rows = math.ceil(len(diagrams) / n_columns)
         sizes = f"group size={n_columns} by {n_rows}"
-        gaps = "horizontal sep=1.2cm, vertical sep=1.6cm"
+        gaps = f"horizontal sep={_GAP_CM}cm, vertical sep={_GAP_CM}cm"
         lines.append(f"\\begin{{groupplot}}[group style={{{sizes}, {gaps}}}]")
         for place, diagram in enumerate(diagrams):
             is_last = place == len(diagrams) - 1
-            lines += _axis("\\nextgroupplot", diagram, keys, design, width, is_last)
+            middle = _middle(place % n_columns, n_columns, width)
+            legend = _legend(diagrams, design, middle) if is_last else {}
+            lines += _axis("\\nextgroupplot", diagram, keys, design, width, legend)
         lines.append("\\end{groupplot}")
     return "\n".join([*lines, "\\end{tikzpicture}", ""])
 
 
+def _middle(column: int, n_columns: int, width_in: float) -> float:
+    """The middle of a row of panels, in widths of the axis in one of its columns."""
+    axis_in = width_in - _LABELS_IN
+    return 0.5 + ((n_columns - 1) / 2 - column) * (1 + _GAP_CM / 2.54 / axis_in)
+
+
+def _legend(diagrams: Sequence[Diagram], design: Design, middle: float) -> dict[str, str]:
+    """Options of a legend below, as wide as the figure at most."""
+    names = {design.name(series.curve) for diagram in diagrams for series in diagram.series}
+    name_in = _MARK_IN + _LETTER_IN * max(map(len, names))
+    columns = max(1, min(3, int(design.width_in / name_in)))
+    place = f"at={{({middle:.4g},-0.25)}}, anchor=north"
+    return {
+        "legend cell align": "left",
+        "legend style": f"{{draw=none, font=\\footnotesize, {place}}}",
+        "legend columns": str(columns),
+    }
+
+
 def _has_bands(diagrams: Sequence[Diagram]) -> bool:
-    return any(series.band is not None for diagram in diagrams for series in diagram.series)
+    return any(_has_band(series) for diagram in diagrams for series in diagram.series)
+
+
+def _has_band(series: Series) -> bool:
+    """Return whether a series has a band with a point; pgfplots cannot fill an empty one."""
+    return series.band is not None and bool(np.isfinite(series.band[0]).any())
 
 
 def _colours(diagrams: Sequence[Diagram], keys: Sequence[Key]) -> Iterator[tuple[int, str]]:
@@ -75,9 +111,14 @@ def _colours(diagrams: Sequence[Diagram], keys: Sequence[Key]) -> Iterator[tuple
 
 
 def _axis(
-    begin: str, diagram: Diagram, keys: Sequence[Key], design: Design, width_in: float, legend: bool
+    begin: str,
+    diagram: Diagram,
+    keys: Sequence[Key],
+    design: Design,
+    width_in: float,
+    legend: Mapping[str, str],
 ) -> Iterator[str]:
-    """One axis and its lines."""
+    """One axis and its lines; ``legend`` are the options of a legend, if it has one."""
     (left, right), (bottom, top) = limits(diagram, design)
     dx, dy = (0 if design.log else _MARGIN * (right - left)), _MARGIN * (top - bottom)
     options = {
@@ -87,13 +128,11 @@ def _axis(
         "xmode": "log" if design.log else "normal",
         "xmin": f"{left - dx:.6g}", "xmax": f"{right + dx:.6g}",
         "ymin": f"{bottom - dy:.6g}", "ymax": f"{top + dy:.6g}",
-        "grid": "major", "grid style": "{gray!25}", "legend cell align": "left",
-        "legend style": "{draw=none, font=\\footnotesize, at={(0.5,-0.25)}, anchor=north}",
-        "legend columns": "3",
+        "grid": "major", "grid style": "{gray!25}", **legend,
     }  # fmt: skip
     yield f"{begin}[{', '.join(f'{name}={value}' for name, value in options.items())}]"
     for series in diagram.series:
-        yield from _series(series, keys, design, legend)
+        yield from _series(series, keys, design, bool(legend))
 
 
 def _title(text: str) -> str:
@@ -102,7 +141,7 @@ def _title(text: str) -> str:
 
 def _series(series: Series, keys: Sequence[Key], design: Design, legend: bool) -> Iterator[str]:
     style, number = look(series, keys), number_of(series.key, keys)
-    if series.band is not None:
+    if series.band is not None and _has_band(series):
         for name, end in zip(("low", "high"), series.band, strict=True):
             yield (f"\\addplot[draw=none, forget plot, name path={name}{number}] coordinates "
                    f"{{{_coordinates(series.x, end)}}};")  # fmt: skip
@@ -112,8 +151,12 @@ def _series(series: Series, keys: Sequence[Key], design: Design, legend: bool) -
     is_filled = series.key[1] or is_all_published(keys)
     fill = f"rd{number}" if is_filled else "white"
     turn = f", rotate={_TURNS[marker]}" if marker in _TURNS else ""
-    mark = f"mark={_MARKS.get(marker, '*')}" if marker else "mark=none"
+    mark = f"mark={_MARKS.get(marker, '*')}"
     options = [f"rd{number}", "thick", mark, f"mark options={{solid, fill={fill}{turn}}}"]
+    n = len(series.x)
+    options += (
+        [] if series.is_marked else [f"mark repeat={max(1, n // 4)}, mark phase={n // 8 + 1}"]
+    )
     options += ["dashed"] if series.curve.variable_rate is False else []
     options += [] if legend else ["forget plot"]
     points = _coordinates(series.x, series.y)

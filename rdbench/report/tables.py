@@ -11,7 +11,9 @@ from typing import Any, Literal
 from rdbench.columns import Column, Row, is_numeric, shown
 from rdbench.errors import printable
 
-_LINES_OF_A_PAGE = 45
+_LINES_OF_A_PAGE = 40
+_LONG_TEXT = 18
+"""Characters; texts of a column with longer ones are broken where a table is longer than a page."""
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -67,9 +69,9 @@ def table(
 
     Args:
         columns: those that hold nothing but None are left out.
-        form: a key of FORMS: ``markdown``; ``latex``, a ``table`` that needs the packages booktabs
-            and siunitx, or a ``longtable`` where it takes more than a page; ``typst``, a figure;
-            ``html``, a ``table`` element.
+        form: a key of FORMS: ``markdown``; ``latex``, a ``table`` as wide as the text at most, or a
+            ``longtable`` where it takes more than a page; ``typst``, a figure; ``html``, a
+            ``table`` element. In LaTeX and Typst, a text that all rows share is in the caption.
         label: for references in LaTeX and Typst.
     """
     columns = shown(columns, rows)
@@ -86,7 +88,33 @@ def table(
         printable(caption),
         label,
     )
-    return FORMS[form](layout)
+    return FORMS[form](_without_shared(layout) if form in PAPER_FORMS else layout)
+
+
+def _without_shared(layout: Layout) -> Layout:
+    """Move columns of text that are the same in all rows into the caption."""
+    columns = list(zip(*layout.cells, strict=True))
+    shared = [
+        i
+        for i, column in enumerate(columns)
+        if len(column) > 1 and len(set(column)) == 1 and not layout.is_number[i]
+    ]
+    if not layout.caption or not 0 < len(shared) < len(columns):
+        return layout
+    kept = [i for i in range(len(columns)) if i not in shared]
+    said = [f"{_capital(layout.heads[i])}: {columns[i][0]}" for i in shared]
+    return Layout(
+        [layout.heads[i] for i in kept],
+        [[line[i] for i in kept] for line in layout.cells],
+        [layout.is_number[i] for i in kept],
+        [[line[i] for i in kept] for line in layout.ranks],
+        ". ".join([layout.caption, *said]),
+        layout.label,
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _ranks(column: Column, rows: Sequence[Row], texts: Sequence[str]) -> list[int]:
@@ -128,30 +156,80 @@ def _latex(layout: Layout) -> str:
         _number_format(texts) if is_number else ""
         for texts, is_number in zip(columns, layout.is_number, strict=True)
     ]
+    is_long = len(layout.cells) > _LINES_OF_A_PAGE
+    kinds = "".join(
+        f"S[table-format={form}]" if form else _text_kind(texts, is_number, is_long)
+        for texts, form, is_number in zip(columns, formats, layout.is_number, strict=True)
+    )
+    heads = [
+        f"{{{_latex_head(head, 'c')}}}" if form else _latex_head(head, "r" if is_number else "l")
+        for head, form, is_number in zip(layout.heads, formats, layout.is_number, strict=True)
+    ]
     marks = zip(layout.cells, layout.ranks, strict=True)
     lines = [" & ".join(map(_latex_cell, cells, formats, ranks)) + r" \\" for cells, ranks in marks]
-    heads = [
-        f"{{{latex_escape(head)}}}" if form else latex_escape(head)
-        for head, form in zip(layout.heads, formats, strict=True)
-    ]
-    kinds = "".join(
-        f"S[table-format={form}]" if form else "r" if is_number else "l"
-        for form, is_number in zip(formats, layout.is_number, strict=True)
-    )
-    body = [r"\toprule", " & ".join(heads) + r" \\", r"\midrule", *lines, r"\bottomrule"]
     label = f"\\label{{{layout.label}}}" if layout.label else ""
-    title = [f"\\caption{{{latex_escape(_caption(layout))}}}{label}"] if layout.caption else []
-    signs = [r"\sisetup{detect-weight, mode=text, retain-explicit-plus}"] * any(formats)
-    needs = ["% needs \\usepackage{booktabs,siunitx}"] * any(formats)
-    if len(lines) > _LINES_OF_A_PAGE:
-        title = [line + r"\\" for line in title]
-        parts = [*needs, r"{", *signs, rf"\begin{{longtable}}{{{kinds}}}", *title, *body,
-                 r"\end{longtable}", r"}"]  # fmt: skip
-    else:
-        parts = [*needs, r"\begin{table}", r"\centering", *signs, *title,
-                 rf"\begin{{tabular}}{{{kinds}}}", *body, r"\end{tabular}",
-                 r"\end{table}"]  # fmt: skip
-    return "\n".join([*parts, ""])
+    title = f"\\caption{{{latex_escape(_caption(layout))}}}{label}" if layout.caption else ""
+    head = [r"\toprule", " & ".join(heads) + r" \\", r"\midrule"]
+    return "\n".join([*(_longtable if is_long else _float)(kinds, title, head, lines), ""])
+
+
+_SIUNITX = r"\sisetup{detect-weight, mode=text, retain-explicit-plus}"
+
+
+def _float(kinds: str, title: str, head: Sequence[str], lines: Sequence[str]) -> list[str]:
+    """The lines of a ``table``, scaled down where it is wider than the text."""
+    return [
+        r"% needs \usepackage{booktabs,graphicx,siunitx}",
+        r"\begin{table}",
+        r"\centering",
+        *([_SIUNITX] if "S[" in kinds else []),
+        *([title] if title else []),
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{{kinds}}}",
+        *head,
+        *lines,
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table}",
+    ]
+
+
+def _longtable(kinds: str, title: str, head: Sequence[str], lines: Sequence[str]) -> list[str]:
+    """The lines of a ``longtable``, which repeats its head on every page."""
+    return [
+        r"% needs \usepackage{array,booktabs,longtable,siunitx}",
+        r"{\scriptsize\setlength{\tabcolsep}{3pt}",
+        *([_SIUNITX] if "S[" in kinds else []),
+        rf"\begin{{longtable}}{{{kinds}}}",
+        *([rf"{title}\\"] if title else []),
+        *head,
+        r"\endfirsthead",
+        *head,
+        r"\endhead",
+        *lines,
+        r"\bottomrule",
+        r"\end{longtable}}",
+    ]
+
+
+def _text_kind(texts: Sequence[str], is_number: bool, is_long: bool) -> str:
+    """What LaTeX calls a column without decimal points."""
+    if is_long and max(map(len, texts)) > _LONG_TEXT:
+        return r">{\raggedright\arraybackslash}p{8em}"
+    return "r" if is_number else "l"
+
+
+def _latex_head(head: str, side: str) -> str:
+    """A heading, with its unit in a second line."""
+    title, unit = _title_and_unit(head)
+    text = latex_escape(title)
+    return rf"\shortstack[{side}]{{{text}\\{latex_escape(unit)}}}" if unit else text
+
+
+def _title_and_unit(head: str) -> tuple[str, str]:
+    """Split a heading such as "PSNR (dB)"; the unit is "" where there is none."""
+    found = re.fullmatch(r"(.+) (\([^()]+\))", head)
+    return (found[1], found[2]) if found else (head, "")
 
 
 def _caption(layout: Layout) -> str:
@@ -181,7 +259,17 @@ def _latex_cell(text: str, form: str, rank: int) -> str:
         return latex_escape(_true_minus(text)).replace("\u2212", "$-$")
     if rank == 1:
         return rf"\bfseries {text}"
-    return rf"{{\underline{{\tablenum[table-format={form}]{{{text}}}}}}}" if rank == 2 else text
+    return _underlined(text, form) if rank == 2 else text
+
+
+def _underlined(text: str, form: str) -> str:
+    """A number with a line under it alone, as wide as siunitx makes the others of its column."""
+    sign, digits, decimals = _NUMBER.fullmatch(text).groups("")  # type: ignore[union-attr]
+    n_digits, n_decimals = (int(n or 0) for n in form.lstrip("+").partition(".")[::2])
+    before = r"\textminus" * (form.startswith("+") and not sign) + "0" * (n_digits - len(digits))
+    after = "0" * (n_decimals - len(decimals))
+    gaps = [rf"\hphantom{{{gap}}}" if gap else "" for gap in (before, after)]
+    return rf"{{{gaps[0]}\underline{{\num{{{text}}}}}{gaps[1]}}}"
 
 
 def _true_minus(text: str) -> str:
@@ -200,14 +288,16 @@ def _typst(layout: Layout) -> str:
         return f"[{wrap.format(typst_escape(shown_text))}]"
 
     align = ", ".join("right" if number else "left" for number in layout.is_number)
-    heads = ", ".join(f"[*{typst_escape(head)}*]" for head in layout.heads)
+    heads = ", ".join(f"[*{_typst_head(head)}*]" for head in layout.heads)
     lines = [
         "    " + ", ".join(map(cell, cells, ranks)) + ","
         for cells, ranks in zip(layout.cells, layout.ranks, strict=True)
     ]
     label = f" <{layout.label}>" if layout.label else ""
     caption = [f"  caption: [{typst_escape(_caption(layout))}],"] if layout.caption else []
+    is_long = len(lines) > _LINES_OF_A_PAGE
     parts = [
+        *(["#[", "#show figure: set block(breakable: true)", "#set text(size: 8pt)"] * is_long),
         "#figure(",
         "  table(",
         f"    columns: {len(layout.heads)},",
@@ -221,9 +311,15 @@ def _typst(layout: Layout) -> str:
         "  ),",
         *caption,
         f"){label}",
+        *(["]"] * is_long),
         "",
     ]
     return "\n".join(parts)
+
+
+def _typst_head(head: str) -> str:
+    """A heading, with its unit in a second line."""
+    return r" \ ".join(typst_escape(part) for part in _title_and_unit(head) if part)
 
 
 def typst_escape(text: str) -> str:
@@ -261,6 +357,7 @@ _LATEX = {
     "\\": r"\textbackslash{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
 }
 
 

@@ -56,12 +56,14 @@ def main() -> None:
             [
                 f"# {args.codec}: bundled weights",
                 *_network(args.codec),
+                "## Intended use and limits",
+                _limits(curve),
                 "## Training",
                 *[text for part in args.training for text in _training(part, args)],
                 *([args.note] if args.note else []),
                 args.data.read_text().strip(),
-                f"## Results on {DATASET}, from real files",
-                f"![Loss of training, rate and PSNR on {DATASET}]({figure.name})",
+                f"## Results on {DATASET}, measured on real files",
+                f"![Training loss, rate and PSNR on {DATASET}]({figure.name})",
                 *_results(rows, curve, rivals),
             ]
         )
@@ -78,10 +80,24 @@ def _network(codec: str) -> list[str]:
     settings = json.dumps(config)
     return [
         f"A reduced network of {title}: {n:,} parameters, {path.stat().st_size / 1e6:.1f} MB in "
-        "half precision. It lets you try the codec; its results are not the published ones.",
-        f"SHA-256 `{sha256(path)}`. Differences from the published network:",
+        "half precision. It lets you try the codec without a download; its results are not those "
+        "of the published weights.",
+        f"SHA-256 `{sha256(path)}`.\nSettings that differ from the published network:",
         f"    {settings}",
     ]
+
+
+def _limits(curve: Curve) -> str:
+    bpp, psnr = curve.bpp, curve.scores["psnr_rgb"]
+    rates, qualities = f"{bpp[0]:.2f} to {bpp[-1]:.2f} bpp", f"{psnr[0]:.1f} to {psnr[-1]:.1f} dB"
+    return f"""\
+- Use these weights to try the codec, in tests and examples, and to study files, latents and rate
+  control. They need no download.
+- Do not use them to compare the paper with others: the published network is larger and was trained
+  for longer. Tables and figures mark them with "(reduced network)".
+- On Kodak they cover {rates} and {qualities}.
+- They were trained on photographs for squared error. Other images, such as text or drawings, and
+  quality as people see it were not measured."""
 
 
 def _log(part: Path) -> Path:
@@ -153,8 +169,9 @@ def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> l
         )
     return [
         table(POINTS_OF_A_CARD, rows, "markdown").strip(),
-        "BD-rate (positive: this codec needs more bits), third-order polynomials of log rate over "
-        "PSNR, with its 95 % confidence interval by paired bootstrap over the images:",
+        "BD-rate (positive: this codec needs more bits than the anchor), from third-order "
+        "polynomials of log rate over PSNR in their common range, with its 95 % confidence "
+        "interval by paired bootstrap over the images:",
         table([Column(key) for key in rates[0]], rates, "markdown").strip(),
     ]
 

@@ -3,7 +3,10 @@
 import itertools
 import re
 import shlex
+import shutil
+import subprocess
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +25,8 @@ from rdbench.cli.app import app
 from rdbench.curve import Curve, PerImage
 from rdbench.errors import RdbenchError, RdbenchWarning, UsageError
 from rdbench.published import list_curves
-from rdbench.report import fonts
-from rdbench.report.diagrams import Design
+from rdbench.report import diagrams, fonts
+from rdbench.report.diagrams import Design, Diagram, Series
 from rdbench.report.export import compressai_files
 from rdbench.report.names import printed_name
 from rdbench.report.pgfplots import pgfplots_text
@@ -357,6 +360,55 @@ def test_pgfplots_has_every_point():
         assert np.allclose(pairs, np.column_stack(one.points("psnr_rgb")), rtol=1e-4)
     assert r"\addlegendentry{a\_b}" in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
+
+
+def test_computed_lines_have_a_few_markers_of_their_own():
+    x = np.linspace(30, 40, 100)
+    series = [Series(rd(name), x, x + n, is_marked=False) for n, name in enumerate("ab")]
+    diagram = Diagram("set", "PSNR (dB)", "Rate saved (%)", series)
+    with styled():
+        figure = diagrams.draw([diagram], Design(3.5))
+        text = pgfplots_text([diagram], Design(3.5))
+    found = [(line.get_marker(), len(spots)) for line, spots, _ in markers(figure.axes[0])]
+    assert [shape for shape, _ in found] == ["o", "s"]
+    assert all(2 <= n <= 4 for _, n in found)
+    assert text.count("mark repeat=25") == 2
+
+
+def test_pgfplots_leaves_out_an_empty_band_and_broad_legends():
+    diagram = Panel("set", "psnr_rgb", [rd("a_b" * 12), rd("b", 2)]).diagram()
+    none = np.full_like(diagram.series[0].x, np.nan)
+    one = replace(diagram.series[0], band=(none, none))
+    with styled():
+        text = pgfplots_text([replace(diagram, series=[one, *diagram.series[1:]])], Design(3.5))
+    assert "fill" not in text.replace("fill=", "")
+    assert "legend columns=1]" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_pgfplots_compiles(tmp_path):
+    diagram = Panel("a_b & #1", "psnr_rgb", [rd("50 % ^ ~", 1.5), rd("b", 2)]).diagram()
+    with styled():
+        text = pgfplots_text([diagram, diagram], Design(7.16))
+    preamble = text.splitlines()[0].removeprefix("% needs ")
+    (tmp_path / "a.tex").write_text(
+        f"\\documentclass{{article}}\\usepackage[margin=0.6in]{{geometry}}{preamble}\n"
+        f"\\begin{{document}}\\noindent\n{text}\\end{{document}}\n"
+    )
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in (tmp_path / "a.log").read_text(errors="replace")
+
+
+def test_letters_that_the_font_of_latex_lacks_are_in_another_font():
+    with styled("latex"):
+        figure = diagrams.draw(
+            [Panel("set", "psnr_rgb", [rd("a_b"), rd("c", 2)]).diagram()], Design(3.5)
+        )
+        fonts.use_fonts_for_names(figure)
+    families = {t.get_text(): t.get_fontfamily()[0] for t in figure.axes[0].texts}
+    assert families == {"a_b": "STIXGeneral", "c": "cmr10"}
 
 
 def with_images(name, factor, seed):

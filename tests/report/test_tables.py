@@ -2,9 +2,12 @@
 
 import csv
 import io
+import shutil
+import subprocess
 from decimal import Decimal
 
 import pytest
+import typst
 
 from rdbench.columns import Column, side_by_side
 from rdbench.report.tables import csv_text, table
@@ -58,13 +61,13 @@ FIGURES = [
 def test_latex_marks_the_best_and_the_second_and_aligns_numbers():
     lines = table(INTERVALS, FIGURES, "latex", "Rates", "tab:x").splitlines()
     assert r"\caption{Rates. Best in bold, second underlined.}\label{tab:x}" in lines
-    assert "{lS[table-format=+2.2]S[table-format=+2.4]lr}" in lines[5]
+    assert r"\begin{tabular}{lS[table-format=+2.2]S[table-format=+2.4]lr}" in lines
     rows = {line.split(" &")[0]: line for line in lines if " & " in line}
     assert r"& \bfseries -12.50 & \bfseries 12.5000 & [$-$12.50, $-$1.00] &" in rows["two-2"]
-    second = r"{\underline{\tablenum[table-format=+2.2]{-3.10}}}"
+    second = r"{\hphantom{0}\underline{\num{-3.10}}}"
     assert second in rows["three"]
     assert second in rows["four"]  # they look alike
-    assert r"underline{\tablenum[table-format=+2.4]{3.1040}" in rows["three"]
+    assert r"{\hphantom{\textminus0}\underline{\num{3.1040}}}" in rows["three"]
     assert "bfseries" not in rows["one"] + rows["three"] + rows["four"] + rows["five"]
     assert "$-$3.1/1.0" in rows["four"]
 
@@ -162,15 +165,61 @@ def test_a_table_of_more_than_a_page_breaks():
     assert (
         text.index(r"\begin{longtable}") < text.index(r"\caption{Title}\\") < text.index("toprule")
     )
+    assert text.count(r"\toprule") == 2  # on the first page, and on the others
     assert text.count(r"\end{longtable}") == 1
     assert "tabular" not in text
+    assert "breakable: true" in table(COLUMNS, ROWS * 30, "typst", "Title")
+
+
+def test_what_all_rows_share_is_in_the_caption_of_a_paper():
+    columns = (Column("codec"), Column("n"), Column("source"))
+    rows = [{"codec": name, "n": 2, "source": "measured"} for name in ("one", "two")]
+    text = table(columns, rows, "latex", "Title")
+    assert r"\caption{Title. Source: measured}" in text
+    assert r"one & 2 \\" in text
+    assert "measured" in table(columns, rows, "markdown", "Title").splitlines()[-1]
+    assert "one & 2 & measured" in table(columns, rows[:1], "latex", "Title")
+
+
+ODD = r"a_b & 100 % #1 ~x^2 \y {z} <w> $5 | `c` [d] *e* 'f' \"g\" @h =i /j"
+DOCUMENT = r"""
+\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage{array,booktabs,graphicx,longtable,siunitx}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+def odd_table(form, n_rows):
+    rows = [{**row, "codec": f"{row['codec']} {ODD * 2}"} for row in FIGURES]
+    more = [dict.fromkeys(FIGURES[0]) | {"codec": ODD}]
+    columns = [*INTERVALS, Column("m", "a very long heading of a column", "kMAC/pixel")]
+    return table(columns, (rows * n_rows + more)[:n_rows], form, ODD, "tab:x")
+
+
+@pytest.mark.parametrize("n_rows", [6, 45])
+def test_typst_compiles(n_rows):
+    pages = typst.compile((odd_table("typst", n_rows) + "\nSee @tab:x.\n").encode(), format="svg")
+    assert (len(pages) if isinstance(pages, list) else 1) == (1 if n_rows == 6 else 3)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("n_rows", [6, 45])
+def test_latex_compiles(n_rows, tmp_path):
+    (tmp_path / "a.tex").write_text(DOCUMENT % odd_table("latex", n_rows))
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert n_rows > 6 or "Overfull" not in (tmp_path / "a.log").read_text(errors="replace")
 
 
 @pytest.mark.parametrize(
     ("form", "shown"),
     [
         ("markdown", r"| a\|b \*c\* \<d> \$5\$ \`e\` f[g] |"),
-        ("latex", "\na|b *c* \\textless{}d\\textgreater{} \\$5\\$ `e` f[g] & 1 "),
+        ("latex", "\na\\textbar{}b *c* \\textless{}d\\textgreater{} \\$5\\$ `e` f[g] & 1 "),
         ("html", "<td>a|b *c* &lt;d&gt; $5$ `e` f[g]</td>"),
     ],
 )

@@ -52,10 +52,10 @@ class Baseline(NamedTuple):
 
 BASELINES = {
     "bmshj2018-factorized": Baseline(
-        "Balle et al. 2018, factorized prior", 8, 5, (128, 192), (192, 320)
+        "Ballé et al. 2018, factorized prior", 8, 5, (128, 192), (192, 320)
     ),
     "bmshj2018-hyperprior": Baseline(
-        "Balle et al. 2018, scale hyperprior", 8, 5, (128, 192), (192, 320)
+        "Ballé et al. 2018, scale hyperprior", 8, 5, (128, 192), (192, 320)
     ),
     "mbt2018-mean": Baseline(
         "Minnen et al. 2018, mean and scale hyperprior", 8, 4, (128, 192), (192, 320)

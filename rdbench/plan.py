@@ -24,7 +24,7 @@ from rdbench.columns import Column, plain
 from rdbench.datasets import Dataset
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
 from rdbench.spec import Identity
-from rdbench.store import PointCost, Store, key_of
+from rdbench.store import PointCost, Store
 from rdbench.sweep import Part, Task, chosen, tasks_of
 from rdbench.types import Codec
 
@@ -156,15 +156,13 @@ def plan(
         if store:
             sets = [replace(d, name=store.name_of(d.name, d.source, d.images)) for d in sets]
         tasks = tasks_of(points, sets, protocol, part)
-        done = set() if store is None else {
-            key_of(r) for r in store.records(tasks)
-            if r.error is None and store.has_bitstream(r.bitstream_sha256, r.n_bytes)
-        }  # fmt: skip
+        left = [tasks[key] for key in (store.missing(tasks) if store else tasks)]
         known = _costs(points, store)
-    left = [task for key, task in tasks.items() if key not in done]
     rows = _rows(tasks.values(), known)
-    for key in done:
-        rows[tasks[key].identity.curve.spec].n_done += 1
+    for row in rows.values():
+        row.n_done = row.n_tasks
+    for task in left:
+        rows[task.identity.curve.spec].n_done -= 1
     scoring = _scoring_s(protocol)
     steps = []
     for task in left:

@@ -10,7 +10,9 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +28,7 @@ from rdbench.spec import Identity, get_codecs, identified
 from rdbench.stages import listen
 from rdbench.store import Key, Store
 from rdbench.types import Codec, Image, Reconstruction, Record
-from rdbench.workers import check_settings, visible_gpus, workers
+from rdbench.workers import MapTasks, check_settings, visible_gpus, workers
 
 T = TypeVar("T")
 
@@ -194,23 +196,42 @@ def run(
         tasks = tasks_of(points, sets, protocol, part, alone, settings)
         for codec, identity in points.items():
             store.remember_codec(codec, identity.fingerprint)
-        left = [tasks[key] for key in store.left_to_do(tasks)]
+        gpus = visible_gpus() if any(codec.on_gpu for codec in points) else []
+        start = partial(workers, jobs, threads, timeout_s, cluster, gpus, on_message)
+        left = store.left_to_do(tasks)
         progress = Progress(len(left))
         on_progress(progress)
-        if left:
-            gpus = visible_gpus() if any(codec.on_gpu for codec in points) else []
-            with workers(jobs, threads, timeout_s, cluster, gpus, on_message) as map_tasks:
-                for task, result in map_tasks(measure, left):
-                    failed = isinstance(result, BaseException)
-                    made = (_record(task, {"error": reason(result)}), None) if failed else result
-                    store.add(*made)
-                    n_failed = progress.n_failed + (made[0].error is not None)
-                    n_made = progress.n_made + 1
-                    progress = replace(progress, n_made=n_made, n_failed=n_failed, record=made[0])
-                    on_progress(progress)
+        progress = _measured([tasks[key] for key in left], store, start, progress, on_progress)
         store.check_place()
-        found = tuple(store.records(tasks))
-    return Outcome(found, progress.n_made, len(tasks), {d.name: d.images for d in sets})
+        found, damaged = store.checked(tasks)
+        if damaged:  # which only reading them shows
+            progress = replace(progress, n_left=progress.n_left + len(damaged), record=None)
+            again = [tasks[key] for key in damaged]
+            progress = _measured(again, store, start, progress, on_progress)
+            found, _ = store.checked(tasks)
+    return Outcome(tuple(found), progress.n_made, len(tasks), {d.name: d.images for d in sets})
+
+
+def _measured(
+    left: Sequence[Task],
+    store: Store,
+    start: Callable[[], AbstractContextManager[MapTasks]],
+    progress: Progress,
+    on_progress: Callable[[Progress], None],
+) -> Progress:
+    """Do tasks on workers, keep what they give, and return how far the sweep is then."""
+    if not left:
+        return progress
+    with start() as map_tasks:
+        for task, result in map_tasks(measure, left):
+            failed = isinstance(result, BaseException)
+            made = (_record(task, {"error": reason(result)}), None) if failed else result
+            store.add(*made)
+            n_failed = progress.n_failed + (made[0].error is not None)
+            n_made = progress.n_made + 1
+            progress = replace(progress, n_made=n_made, n_failed=n_failed, record=made[0])
+            on_progress(progress)
+    return progress
 
 
 def chosen(
@@ -238,14 +259,14 @@ def tasks_of(
     settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[Key, Task]:
     """Return the tasks of a sweep, or of a part of it, in the order in which they are done."""
+    # Paths are absolute, for workers elsewhere.
+    located = [(d.name, [replace(f, path=f.path.absolute()) for f in d.files]) for d in sets]
     every = (
-        # Paths are absolute, for workers elsewhere.
-        Task(codec, identity, data.name, replace(file, path=file.path.absolute()), protocol, alone,
-             settings)
-        for data in sets
+        Task(codec, identity, name, file, protocol, alone, settings)
+        for name, files in located
         for codec, identity in points.items()
-        for file in data.files
-    )  # fmt: skip
+        for file in files
+    )
     tasks = {task.key: task for task in every}
     return dict(part.share([*tasks.items()])) if part else tasks
 

@@ -121,6 +121,27 @@ class PointCost(NamedTuple):
     n_bytes: float
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    """The verified records of an operating point in columns, which are read faster than records.
+
+    Attributes:
+        records: some of them; for each run at least the first and the last by date.
+        image_sha256: of each record; all other columns are in this order.
+        n_pixels: width times height.
+        scores: metric -> scores, None where a record has none.
+    """
+
+    records: tuple[Record, ...]
+    image_sha256: Sequence[str]
+    n_bytes: Sequence[int]
+    n_pixels: Sequence[int]
+    encode_s: Sequence[float | None]
+    decode_s: Sequence[float | None]
+    timed_alone: Sequence[int]
+    scores: Mapping[str, Sequence[float | None]]
+
+
 def key_of(record: Record) -> Key:
     """What makes ``record`` the one it is."""
     return Key(
@@ -517,17 +538,23 @@ class Store:
         digests = None if keys is None else [key.digest for key in keys]
         where = " AND ".join(f"{column} = ?" for column in equal) or "TRUE"
         with self._errors("read"):
-            for row, found in self._read(digests, where, *equal.values()):
-                if isinstance(found, Record):
-                    yield found
-                    continue
-                name = f"{row['spec']} on {row['dataset']}/{row['image']}"
-                text = f"{self.path}: the record {name} is damaged ({found}); "
-                remedy = "it is left out; run the same sweep again to replace it"
-                warnings.warn(text + remedy, RdbenchWarning, stacklevel=2)
+            yield from self._readable(digests, where, *equal.values())
+
+    def _readable(
+        self, digests: Sequence[str] | None, where: str, *values: Any
+    ) -> Iterator[Record]:
+        """Records in a stable order; a warning for each that is damaged."""
+        for row, found in self._read(digests, where, *values):
+            if isinstance(found, Record):
+                yield found
+                continue
+            name = f"{row['spec']} on {row['dataset']}/{row['image']}"
+            text = f"{self.path}: the record {name} is damaged ({found}); "
+            remedy = "it is left out; run the same sweep again to replace it"
+            warnings.warn(text + remedy, RdbenchWarning, stacklevel=3)
 
     def _read(
-        self, digests: Sequence[str] | None, where: str = "TRUE", *values: str
+        self, digests: Sequence[str] | None, where: str = "TRUE", *values: Any
     ) -> Iterator[tuple[Mapping[str, Any], Record | Exception]]:
         """Records in a stable order; for a damaged one, its row and why it cannot be read.
 
@@ -546,7 +573,7 @@ class Store:
                 yield dict(zip(columns, row, strict=True)), error
 
     def _select(
-        self, columns: str, digests: Sequence[str] | None, where: str, *values: str
+        self, columns: str, digests: Sequence[str] | None, where: str, *values: Any
     ) -> Iterator[tuple[Any, ...]]:
         """Rows of records, their key first; all rows are read where there are many to look up."""
         (n_rows,) = self._db.execute("SELECT MAX(rowid) FROM records").fetchone()
@@ -558,6 +585,50 @@ class Store:
             return rows
         wanted = frozenset(digests)
         return (row for row in rows if row[0] in wanted)
+
+    def points(self, dataset: str, metrics: Sequence[str]) -> Iterator[Point]:
+        """Operating points of a data set, one for each fingerprint and protocol.
+
+        A record that cannot be read is left out with a warning that names it.
+        """
+        place = ("codec", "settings", "rate_value", "spec")
+        query = f"SELECT DISTINCT {', '.join(place)} FROM records WHERE dataset = ?"
+        with self._errors("read"):
+            for found in self._db.execute(query, (dataset,)).fetchall():
+                where = " AND ".join(f"{name} IS ?" for name in ("dataset", *place))
+                yield from self._points(where, (dataset, *found), metrics)
+
+    def _points(self, where: str, values: Sequence[Any], metrics: Sequence[str]) -> Iterator[Point]:
+        known = "dataset = ? AND fingerprint = ? AND protocol = ? AND error IS NULL"
+        kinds = f"SELECT DISTINCT dataset, fingerprint, protocol FROM records WHERE {where}"
+        for kind in self._db.execute(kinds, values).fetchall():
+            both, all_values = f"{where} AND {known}", (*values, *kind)
+            if (point := self._columns(both, all_values, metrics)) is None:
+                records = [*self._readable(None, both, *all_values)]
+                point = _point_of(records, metrics) if records else None
+            if point is not None:
+                yield point
+
+    def _columns(self, where: str, values: Sequence[Any], metrics: Sequence[str]) -> Point | None:
+        """A point in columns; None where a value is not what it must be, or there is no record."""
+        scores = (f"json_extract(scores, '$.{metric}')" for metric in metrics)
+        names = ("rowid", "provenance", "created", *_POINT_COLUMNS.values(), *scores)
+        query = f"SELECT {', '.join(names)} FROM records WHERE {where}"
+        types = [_INTEGER, _INTEGER, _TEXT, _TEXT, *[_INTEGER] * 3, *[_SCORE] * (2 + len(metrics))]
+        try:
+            columns = [*zip(*self._db.execute(query, values), strict=True)]
+        except sqlite3.OperationalError:  # JSON that cannot be read
+            return None
+        if not columns or not all(map(_fits, columns, types)):
+            return None
+        rows, runs, dates, sha256, *others = columns
+        chosen = ", ".join(map(str, _first_and_last(rows, runs, dates)))
+        records = tuple(self._readable(None, f"rowid IN ({chosen})"))
+        plain, more = others[: len(_POINT_COLUMNS) - 1], others[len(_POINT_COLUMNS) - 1 :]
+        if not records or min(*plain[0], *plain[1]) < 0:
+            return None
+        found = dict(zip(_POINT_COLUMNS, (sha256, *plain), strict=True))
+        return Point(records, scores=dict(zip(metrics, more, strict=True)), **found)
 
     def _provenance(self, number: int) -> Any:
         query = "SELECT body FROM runs WHERE id = ?"
@@ -634,6 +705,12 @@ class Store:
         if found is None:
             raise DataError(f"{self.path} does not say where data set {dataset!r} is")
         return str(found[0])
+
+    def measured_datasets(self) -> list[str]:
+        """Names of the data sets that have records."""
+        query = "SELECT DISTINCT dataset FROM records ORDER BY dataset"
+        with self._errors("read"):
+            return [str(name) for (name,) in self._db.execute(query)]
 
     def datasets(self) -> dict[str, dict[str, str]]:
         """Data sets of this folder: name -> (image's name -> SHA-256)."""
@@ -792,3 +869,39 @@ def _record(row: tuple[Any, ...], provenance: Mapping[int, Mapping[str, Any]]) -
     if key_of(record).digest != key:
         raise ValueError("its key is that of another record")
     return record
+
+
+_POINT_COLUMNS = {
+    "image_sha256": "image_sha256", "n_bytes": "n_bytes", "n_pixels": "width * height",
+    "timed_alone": "timed_alone", "encode_s": "encode_s", "decode_s": "decode_s",
+}  # fmt: skip
+_SCORE: frozenset[type] = frozenset([int, float, NoneType])
+_INTEGER: frozenset[type] = frozenset([int])
+_TEXT: frozenset[type] = frozenset([str])
+
+
+def _fits(column: Iterable[Any], types: frozenset[type]) -> bool:
+    return types.issuperset(map(type, column))
+
+
+def _first_and_last(rows: Sequence[int], runs: Sequence[int], dates: Sequence[str]) -> set[int]:
+    """Row numbers of the first and the last record of each run by date."""
+    chosen = set()
+    for run in set(runs):
+        dated = [(date, row) for row, of, date in zip(rows, runs, dates, strict=True) if of == run]
+        chosen |= {min(dated)[1], max(dated)[1]}
+    return chosen
+
+
+def _point_of(records: Sequence[Record], metrics: Iterable[str]) -> Point:
+    """The same of records that were read one by one."""
+    return Point(
+        records=tuple(records),
+        image_sha256=[r.image_sha256 for r in records],
+        n_bytes=[r.n_bytes or 0 for r in records],
+        n_pixels=[r.width * r.height for r in records],
+        encode_s=[r.encode_s for r in records],
+        decode_s=[r.decode_s for r in records],
+        timed_alone=[r.timed_alone for r in records],
+        scores={metric: [r.scores.get(metric) for r in records] for metric in metrics},
+    )

@@ -4,14 +4,12 @@ import dataclasses
 import importlib.util
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cluster_tasks import Needy, WithFile, die, die_once, double, gpu_of, number_of, read_twice
+from dask_processes import dask_process, scheduler
 from program import rdbench, start, wait_until
 
 from rdbench.cluster import _Cluster, _slots, dask, versions
@@ -249,29 +247,10 @@ def test_no_scheduler():
         pass
 
 
-def dask_process(command, *words):
-    return subprocess.Popen(
-        [sys.executable, "-m", f"distributed.cli.dask_{command}", *words, "--no-dashboard"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-def listening(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture
-def cluster(tmp_path):
-    """A scheduler's process and its address; it has no workers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    scheduler = dask_process("scheduler", "--port", str(port), "--host", "127.0.0.1")
-    wait_until(lambda: listening(port), scheduler)
-    yield scheduler, f"tcp://127.0.0.1:{port}"
-    scheduler.kill()
-    scheduler.wait(30)
+def cluster():
+    with scheduler() as started:
+        yield started
 
 
 def first_line(program):
@@ -314,10 +293,10 @@ def test_a_sweep_waits_for_workers_and_finds_images_by_absolute_paths(
 
 @needs_dask
 def test_a_scheduler_that_dies_is_one_line(cluster, tmp_path):
-    scheduler, address = cluster
+    process, address = cluster
     sweep = start("run", "--codec", "null", "--out", tmp_path / "out", "--cluster", address)
     assert "waiting" in first_line(sweep)
-    scheduler.kill()
+    process.kill()
     _, said = sweep.communicate(timeout=60)
     assert sweep.returncode == 1
     (line,) = said.splitlines()

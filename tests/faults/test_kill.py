@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from dask_processes import dask_process, ended, scheduler
 from program import PROGRAM, rdbench, start, wait_until, worker_processes
 
 from rdbench.store import Store
@@ -76,7 +77,8 @@ def calm(tmp_path_factory):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
-def test_kill_minus_nine(tmp_path, calm, n_kills):
+def test_kill_minus_nine(tmp_path, calm, n_kills, record_property):
+    record_property("tried", n_kills)
     undisturbed, whole_s = calm
     out, seed = tmp_path / "killed", random.Random(0)
     there = 0
@@ -97,15 +99,10 @@ def test_kill_minus_nine(tmp_path, calm, n_kills):
     assert table(out) == undisturbed
 
 
-CLUSTERS = [
-    (),
-    pytest.param(
-        ("--cluster", "local:2"),
-        marks=pytest.mark.skipif(
-            importlib.util.find_spec("distributed") is None, reason="needs rdbench[cluster]"
-        ),
-    ),
-]
+needs_dask = pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="needs rdbench[cluster]"
+)
+CLUSTERS = [(), pytest.param(("--cluster", "local:2"), marks=needs_dask)]
 
 
 def all_workers(process):
@@ -117,12 +114,14 @@ def all_workers(process):
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS, ids=["processes", "cluster"])
-def test_a_worker_killed_at_a_random_moment(tmp_path, calm, n_kills, cluster):
+def test_a_worker_killed_at_a_random_moment(tmp_path, calm, n_kills, cluster, record_property):
     """Its task is measured by another worker or by the next run; nothing else is lost."""
     undisturbed, whole_s = calm
     seed = random.Random(1)
     words = command("out")[:-4] if cluster else command("out")[:-2]
-    for number in range(n_kills if not cluster or n_kills > 3 else 1):
+    n_kills = n_kills // 2 if cluster else n_kills
+    record_property("tried", n_kills)
+    for number in range(n_kills):
         out = tmp_path / str(number)
         sweep = subprocess.Popen(
             [*words, *cluster, "--out", out], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -141,6 +140,36 @@ def test_a_worker_killed_at_a_random_moment(tmp_path, calm, n_kills, cluster):
         assert status == bool(failed)
         again = rdbench(*words[len(PROGRAM) :], "--out", out)
         assert again[0] == 0, again
+        assert table(out) == undisturbed
+
+
+@needs_dask
+def test_a_scheduler_killed_at_a_random_moment(tmp_path, calm, n_kills, request, record_property):
+    """The driver ends with one line; what was measured is kept, and the same command resumes."""
+    if not request.config.getoption("--faults-long"):
+        pytest.skip("only with --faults-long")
+    undisturbed, whole_s = calm
+    seed = random.Random(2)
+    n_kills //= 2
+    record_property("tried", n_kills)
+    words = command("out")[len(PROGRAM) : -4]
+    for number in range(n_kills):
+        out = tmp_path / str(number)
+        with (
+            scheduler() as (process, address),
+            ended(dask_process("worker", address, "--local-directory", str(tmp_path))),
+        ):
+            sweep = start(*words, "--cluster", address, "--out", out)
+            wait_until(partial(n_kept, out), sweep, seconds=240)
+            time.sleep(seed.uniform(0, whole_s / 8))
+            process.kill()
+            _, said = sweep.communicate(timeout=240)
+        lost = f"lost the Dask scheduler at {address}; what was measured is kept"
+        assert sweep.returncode == 0 or lost in said, said
+        before = check_whole(out)
+        again = rdbench(*words, "--jobs", 2, "--out", out)
+        assert again[0] == 0, again
+        assert f" {before} already done" in again[2]
         assert table(out) == undisturbed
 
 
@@ -232,11 +261,17 @@ def test_workers_that_always_die_as_they_start_end_the_sweep(tmp_path):
     assert check_whole(tmp_path) == 0  # no image is blamed
 
 
-def test_several_sweeps_into_one_folder(tmp_path, request):
-    n = 3 if request.config.getoption("--faults-long") else 2
-    sweeps = [
-        subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(n)
-    ]
-    assert [sweep.wait(240) for sweep in sweeps] == [0] * n
-    assert check_whole(tmp_path) == 33
+@pytest.mark.parametrize("n_drivers", [2, 3])
+def test_several_sweeps_into_one_folder(tmp_path, request, n_drivers, record_property):
+    long = request.config.getoption("--faults-long")
+    if n_drivers == 2 and not long:
+        pytest.skip("three are tried")
+    record_property("tried", n_times := 5 if long else 1)
+    for number in range(n_times):
+        out = tmp_path / str(number)
+        sweeps = [
+            subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            for _ in range(n_drivers)
+        ]
+        assert [sweep.wait(240) for sweep in sweeps] == [0] * n_drivers
+        assert check_whole(out) == 33

@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from rdbench.costs import peak_memory_bytes
 from rdbench.datasets import Dataset, ImageFile, load_dataset, sha256_of
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.images import read_image
@@ -74,11 +75,13 @@ class Task:
     protocol: Protocol
     alone: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
+    memory_bytes: int | None = None
 
     @property
     def needs(self) -> tuple[tuple[str, float], ...]:
-        """What a worker of a cluster must offer."""
-        return (("GPU", 1.0),) if self.codec.on_gpu else ()
+        """What a worker of a cluster must offer; memory where it is known."""
+        memory = (("memory", float(self.memory_bytes)),) if self.memory_bytes else ()
+        return ((("GPU", 1.0),) if self.codec.on_gpu else ()) + memory
 
     @property
     def key(self) -> Key:
@@ -194,6 +197,11 @@ def run(
         sets = [remember(store, data) for data in sets]
         alone = jobs <= 1 and cluster is None
         tasks = tasks_of(points, sets, protocol, part, alone, settings)
+        memory = peak_memory_bytes(points, store)
+
+        def wanted(keys: Iterable[Key]) -> list[Task]:
+            return [replace(t, memory_bytes=memory[t.codec]) for t in map(tasks.__getitem__, keys)]
+
         for codec, identity in points.items():
             store.remember_codec(codec, identity.fingerprint)
         gpus = visible_gpus() if any(codec.on_gpu for codec in points) else []
@@ -201,13 +209,12 @@ def run(
         left = store.left_to_do(tasks)
         progress = Progress(len(left))
         on_progress(progress)
-        progress = _measured([tasks[key] for key in left], store, start, progress, on_progress)
+        progress = _measured(wanted(left), store, start, progress, on_progress)
         store.check_place()
         found, damaged = store.checked(tasks)
         if damaged:  # which only reading them shows
             progress = replace(progress, n_left=progress.n_left + len(damaged), record=None)
-            again = [tasks[key] for key in damaged]
-            progress = _measured(again, store, start, progress, on_progress)
+            progress = _measured(wanted(damaged), store, start, progress, on_progress)
             found, _ = store.checked(tasks)
     return Outcome(tuple(found), progress.n_made, len(tasks), {d.name: d.images for d in sets})
 

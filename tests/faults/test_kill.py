@@ -65,14 +65,14 @@ def n_kept(out):
 @pytest.fixture(scope="module")
 def n_kills(request):
     """How often the driver, or a worker, is killed."""
-    return 20 if request.config.getoption("--faults-long") else 3
+    return 10 if request.config.getoption("--faults-long") else 3
 
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory):
     """What an undisturbed sweep measures, and how long it takes."""
     out, started = tmp_path_factory.mktemp("calm"), time.monotonic()
-    subprocess.run(command(out), check=True, capture_output=True, timeout=120)
+    subprocess.run(command(out), check=True, capture_output=True, timeout=600)
     return table(out), time.monotonic() - started
 
 
@@ -95,7 +95,7 @@ def test_kill_minus_nine(tmp_path, calm, n_kills, record_property):
         if there == 33:  # all done: start over, so that every kill meets a sweep at work
             Path(out).rename(tmp_path / f"done-{time.monotonic_ns()}")
             there = 0
-    subprocess.run(command(out), check=True, capture_output=True, timeout=120)
+    subprocess.run(command(out), check=True, capture_output=True, timeout=600)
     assert table(out) == undisturbed
 
 
@@ -128,12 +128,12 @@ def test_a_worker_killed_at_a_random_moment(tmp_path, calm, n_kills, cluster, re
         )
         # A cluster whose workers die as they start does not start.
         at_work = partial(n_kept, out) if cluster else partial(all_workers, sweep)
-        wait_until(at_work, sweep, seconds=240)
+        wait_until(at_work, sweep, seconds=600)
         time.sleep(seed.uniform(0, whole_s / 2))
         victims = all_workers(sweep)
         with contextlib.suppress(psutil.NoSuchProcess):
             seed.choice(victims).kill() if victims else None
-        status = sweep.wait(120)
+        status = sweep.wait(600)
         with Store(out, create=False) as store:
             failed = [r for r in store.records() if r.error is not None]
         assert len(failed) <= (0 if cluster else 1)
@@ -160,10 +160,10 @@ def test_a_scheduler_killed_at_a_random_moment(tmp_path, calm, n_kills, request,
             ended(dask_process("worker", address, "--local-directory", str(tmp_path))),
         ):
             sweep = start(*words, "--cluster", address, "--out", out)
-            wait_until(partial(n_kept, out), sweep, seconds=240)
+            wait_until(partial(n_kept, out), sweep, seconds=600)
             time.sleep(seed.uniform(0, whole_s / 8))
             process.kill()
-            _, said = sweep.communicate(timeout=240)
+            _, said = sweep.communicate(timeout=600)
         lost = f"lost the Dask scheduler at {address}; what was measured is kept"
         assert sweep.returncode == 0 or lost in said, said
         before = check_whole(out)
@@ -273,5 +273,5 @@ def test_several_sweeps_into_one_folder(tmp_path, request, n_drivers, record_pro
             subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             for _ in range(n_drivers)
         ]
-        assert [sweep.wait(240) for sweep in sweeps] == [0] * n_drivers
+        assert [sweep.wait(600) for sweep in sweeps] == [0] * n_drivers
         assert check_whole(out) == 33

@@ -199,6 +199,7 @@ class Store:
     def __init__(self, folder: str | Path, create: bool = True) -> None:
         self.folder = Path(folder)
         self.path = self.folder / "records.sqlite"
+        self._bitstreams = f"{self.folder}/bitstreams/"
         if not create and not self.path.is_file():
             raise no_records(self.folder)
         writable = all(os.access(path, os.W_OK) for path in (self.folder, self.path))
@@ -430,8 +431,8 @@ class Store:
         Args:
             n_bytes: the size it must have; None for any.
         """
-        try:  # a text, not a Path: a folder may hold millions
-            found = os.stat(f"{self.folder}/bitstreams/{digest[:2]}/{digest}")  # noqa: PTH116
+        try:  # of a text, not a Path: a folder may hold millions
+            found = os.stat(f"{self._bitstreams}{digest[:2]}/{digest}")  # noqa: PTH116
         except (OSError, TypeError, ValueError):  # a damaged row may hold anything
             return False
         return stat.S_ISREG(found.st_mode) and n_bytes in (None, found.st_size)
@@ -621,14 +622,13 @@ class Store:
             return None
         if not columns or not all(map(_fits, columns, types)):
             return None
-        rows, runs, dates, sha256, *others = columns
-        chosen = ", ".join(map(str, _first_and_last(rows, runs, dates)))
-        records = tuple(self._readable(None, f"rowid IN ({chosen})"))
-        plain, more = others[: len(_POINT_COLUMNS) - 1], others[len(_POINT_COLUMNS) - 1 :]
-        if not records or min(*plain[0], *plain[1]) < 0:
-            return None
-        found = dict(zip(_POINT_COLUMNS, (sha256, *plain), strict=True))
-        return Point(records, scores=dict(zip(metrics, more, strict=True)), **found)
+        chosen = _first_and_last(*columns[:3])
+        rows = f"rowid IN ({', '.join(map(str, chosen))})"
+        records = tuple(self._readable(None, rows))
+        plain = dict(zip(_POINT_COLUMNS, columns[3:], strict=False))
+        scores_of = dict(zip(metrics, columns[-len(metrics) :], strict=True))
+        whole = len(records) == len(chosen)
+        return Point(records, scores=scores_of, **plain) if whole else None
 
     def _provenance(self, number: int) -> Any:
         query = "SELECT body FROM runs WHERE id = ?"
@@ -872,7 +872,8 @@ def _record(row: tuple[Any, ...], provenance: Mapping[int, Mapping[str, Any]]) -
 
 
 _POINT_COLUMNS = {
-    "image_sha256": "image_sha256", "n_bytes": "n_bytes", "n_pixels": "width * height",
+    "image_sha256": "image_sha256", "n_bytes": "CASE WHEN n_bytes >= 0 THEN n_bytes END",
+    "n_pixels": "CASE WHEN width > 0 AND height > 0 THEN width * height END",
     "timed_alone": "timed_alone", "encode_s": "encode_s", "decode_s": "decode_s",
 }  # fmt: skip
 _SCORE: frozenset[type] = frozenset([int, float, NoneType])

@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
+from itertools import chain
 from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple, Self, get_args, get_type_hints
@@ -587,48 +588,39 @@ class Store:
         wanted = frozenset(digests)
         return (row for row in rows if row[0] in wanted)
 
-    def points(self, dataset: str, metrics: Sequence[str]) -> Iterator[Point]:
+    def points(self, dataset: str) -> Iterator[Point]:
         """Operating points of a data set, one for each fingerprint and protocol.
 
         A record that cannot be read is left out with a warning that names it.
         """
         place = ("codec", "settings", "rate_value", "spec")
         query = f"SELECT DISTINCT {', '.join(place)} FROM records WHERE dataset = ?"
+        kinds = "SELECT DISTINCT fingerprint, protocol FROM records WHERE "
+        where = " AND ".join(f"{name} IS ?" for name in ("dataset", *place))
+        good = f"{where} AND fingerprint = ? AND protocol = ? AND error IS NULL"
         with self._errors("read"):
             for found in self._db.execute(query, (dataset,)).fetchall():
-                where = " AND ".join(f"{name} IS ?" for name in ("dataset", *place))
-                yield from self._points(where, (dataset, *found), metrics)
+                for kind in self._db.execute(kinds + where, (dataset, *found)).fetchall():
+                    values = (dataset, *found, *kind)
+                    point = self._columns(good, *values)
+                    if point is None and (records := [*self._readable(None, good, *values)]):
+                        point = _point_of(records)
+                    if point is not None:
+                        yield point
 
-    def _points(self, where: str, values: Sequence[Any], metrics: Sequence[str]) -> Iterator[Point]:
-        known = "dataset = ? AND fingerprint = ? AND protocol = ? AND error IS NULL"
-        kinds = f"SELECT DISTINCT dataset, fingerprint, protocol FROM records WHERE {where}"
-        for kind in self._db.execute(kinds, values).fetchall():
-            both, all_values = f"{where} AND {known}", (*values, *kind)
-            if (point := self._columns(both, all_values, metrics)) is None:
-                records = [*self._readable(None, both, *all_values)]
-                point = _point_of(records, metrics) if records else None
-            if point is not None:
-                yield point
-
-    def _columns(self, where: str, values: Sequence[Any], metrics: Sequence[str]) -> Point | None:
+    def _columns(self, where: str, *values: Any) -> Point | None:
         """A point in columns; None where a value is not what it must be, or there is no record."""
-        scores = (f"json_extract(scores, '$.{metric}')" for metric in metrics)
-        names = ("rowid", "provenance", "created", *_POINT_COLUMNS.values(), *scores)
-        query = f"SELECT {', '.join(names)} FROM records WHERE {where}"
-        types = [_INTEGER, _INTEGER, _TEXT, _TEXT, *[_INTEGER] * 3, *[_SCORE] * (2 + len(metrics))]
-        try:
-            columns = [*zip(*self._db.execute(query, values), strict=True)]
-        except sqlite3.OperationalError:  # JSON that cannot be read
+        names = f"rowid, provenance, created, {', '.join(_POINT_COLUMNS.values())}"
+        rows = self._db.execute(f"SELECT {names} FROM records WHERE {where}", values)
+        columns = [*zip(*rows, strict=True)]
+        if not columns or not all(map(_fits, columns, _POINT_TYPES)):
             return None
-        if not columns or not all(map(_fits, columns, types)):
-            return None
-        chosen = _first_and_last(*columns[:3])
-        rows = f"rowid IN ({', '.join(map(str, chosen))})"
-        records = tuple(self._readable(None, rows))
-        plain = dict(zip(_POINT_COLUMNS, columns[3:], strict=False))
-        scores_of = dict(zip(metrics, columns[-len(metrics) :], strict=True))
-        whole = len(records) == len(chosen)
-        return Point(records, scores=scores_of, **plain) if whole else None
+        found = dict(zip(_POINT_COLUMNS, columns[3:], strict=True))
+        scores = _columns_of_scores(found.pop("scores"))
+        chosen = ", ".join(map(str, _first_and_last(*columns[:3])))
+        records = tuple(self._readable(None, f"rowid IN ({chosen})"))
+        whole = scores is not None and len(records) == 1 + chosen.count(",")
+        return Point(records, scores=scores or {}, **found) if whole else None
 
     def _provenance(self, number: int) -> Any:
         query = "SELECT body FROM runs WHERE id = ?"
@@ -872,17 +864,36 @@ def _record(row: tuple[Any, ...], provenance: Mapping[int, Mapping[str, Any]]) -
 
 
 _POINT_COLUMNS = {
-    "image_sha256": "image_sha256", "n_bytes": "CASE WHEN n_bytes >= 0 THEN n_bytes END",
+    "image_sha256": "image_sha256",
+    "n_bytes": "CASE WHEN n_bytes >= 0 THEN n_bytes END",
     "n_pixels": "CASE WHEN width > 0 AND height > 0 THEN width * height END",
-    "timed_alone": "timed_alone", "encode_s": "encode_s", "decode_s": "decode_s",
-}  # fmt: skip
-_SCORE: frozenset[type] = frozenset([int, float, NoneType])
-_INTEGER: frozenset[type] = frozenset([int])
+    "encode_s": "encode_s",
+    "decode_s": "decode_s",
+    "timed_alone": "timed_alone",
+    "scores": "CASE WHEN json_valid(scores) THEN scores END",
+}
+"""What `Point` has of each record, in its order; null where it cannot be."""
 _TEXT: frozenset[type] = frozenset([str])
+_INTEGER: frozenset[type] = frozenset([int])
+_TIME: frozenset[type] = frozenset([int, float, NoneType])
+_POINT_TYPES = (
+    *(_INTEGER, _INTEGER, _TEXT), *(_TEXT, _INTEGER, _INTEGER, _TIME, _TIME, _INTEGER, _TEXT)
+)  # fmt: skip
 
 
 def _fits(column: Iterable[Any], types: frozenset[type]) -> bool:
     return types.issuperset(map(type, column))
+
+
+def _columns_of_scores(texts: Sequence[str]) -> dict[str, list[float | None]] | None:
+    """Scores of each metric, of texts that are JSON; None where one is not of scores."""
+    bodies = json.loads(f"[{','.join(texts)}]")
+    if not _fits(bodies, frozenset([dict])) or not _fits(
+        chain.from_iterable(body.values() for body in bodies), _NUMBERS
+    ):
+        return None
+    metrics = set(chain.from_iterable(bodies))
+    return {metric: [body.get(metric) for body in bodies] for metric in metrics}
 
 
 def _first_and_last(rows: Sequence[int], runs: Sequence[int], dates: Sequence[str]) -> set[int]:
@@ -894,8 +905,9 @@ def _first_and_last(rows: Sequence[int], runs: Sequence[int], dates: Sequence[st
     return chosen
 
 
-def _point_of(records: Sequence[Record], metrics: Iterable[str]) -> Point:
+def _point_of(records: Sequence[Record]) -> Point:
     """The same of records that were read one by one."""
+    metrics = set(chain.from_iterable(r.scores for r in records))
     return Point(
         records=tuple(records),
         image_sha256=[r.image_sha256 for r in records],

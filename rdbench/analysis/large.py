@@ -8,7 +8,6 @@ import numpy as np
 
 from rdbench.analysis.measured import curve_of_table, with_labels
 from rdbench.curve import Curve, Note, PerImage
-from rdbench.decibel import FloatArray
 from rdbench.metrics import METRICS
 from rdbench.store import Point, Store
 from rdbench.types import CurveKey
@@ -28,7 +27,7 @@ def large_curves(
     Failed images are counted, not named, and a point without a verified image is left out.
     """
     groups: dict[tuple[CurveKey, str], list[Point]] = defaultdict(list)
-    for point in store.points(dataset, tuple(METRICS)):
+    for point in store.points(dataset):
         groups[point.records[0].curve, point.records[0].protocol].append(point)
     chosen = sorted(groups.items(), key=lambda item: item[0])
     curves = with_labels(
@@ -70,16 +69,14 @@ def _curve(
 
 def _table(points: Iterable[Point], images: Mapping[str, str]) -> PerImage:
     """Return rates and scores, one row per point; a missing score is NaN."""
-    bpp: list[FloatArray] = []
-    scores: dict[str, list[FloatArray]] = {metric: [] for metric in METRICS}
-    for point in points:
+    points = list(points)
+    shape = (len(points), len(images))
+    bpp, present = np.empty(shape), {name for point in points for name in point.scores}
+    scores = {name: np.full(shape, np.nan) for name in METRICS if name in present}
+    for row, point in enumerate(points):
         place = {sha256: number for number, sha256 in enumerate(point.image_sha256)}
         order = [place[sha256] for sha256 in images.values()]
-        rates = 8 * np.array(point.n_bytes, np.float64) / np.array(point.n_pixels, np.float64)
-        bpp.append(rates[order])
-        for metric, values in point.scores.items():
-            scores[metric].append(np.array(values, np.float64)[order])
-    shape = (len(bpp), len(images))
-    tables = {metric: np.array(rows).reshape(shape) for metric, rows in scores.items()}
-    present = {metric: t for metric, t in tables.items() if np.isfinite(t).any()}
-    return PerImage(tuple(images), np.array(bpp).reshape(shape), present)
+        bpp[row] = (8 * np.array(point.n_bytes, np.float64) / np.array(point.n_pixels))[order]
+        for name in scores.keys() & point.scores.keys():
+            scores[name][row] = np.array(point.scores[name], np.float64)[order]
+    return PerImage(tuple(images), bpp, scores)

@@ -88,7 +88,7 @@ def test_kill_minus_nine(tmp_path, calm, n_kills, record_property):
         family = psutil.Process(sweep.pid).children(recursive=True)
         sweep.send_signal(signal.SIGKILL)
         sweep.wait(30)
-        _, alive = psutil.wait_procs(family, timeout=20)
+        _, alive = psutil.wait_procs(family, timeout=120)
         assert not alive, "workers outlived the sweep"
         before, there = there, check_whole(out)
         assert there >= before
@@ -177,7 +177,7 @@ def test_ctrl_c_says_how_to_resume(tmp_path):
     sweep = start(*command(tmp_path, qualities=range(1, 101))[len(PROGRAM) :])
     wait_until(lambda: n_kept(tmp_path), sweep)
     sweep.send_signal(signal.SIGINT)
-    _, said = sweep.communicate(timeout=30)
+    _, said = sweep.communicate(timeout=120)
     assert sweep.returncode == 130
     (line,) = said.splitlines()
     assert "run the same command again to resume" in line
@@ -197,7 +197,7 @@ def test_a_signal_during_the_imports_is_one_line(number):
     program = start("list", "codecs")
     wait_until(lambda: hears_sigterm(program), program)
     program.send_signal(number)
-    printed, said = program.communicate(timeout=30)
+    printed, said = program.communicate(timeout=120)
     assert (program.returncode, printed, said) == (128 + number, "", "rdbench: stopped\n")
 
 
@@ -205,7 +205,7 @@ def test_a_signal_during_the_imports_is_one_line(number):
 def measured(tmp_path_factory):
     """A report folder whose records lack most metrics."""
     out = tmp_path_factory.mktemp("measured")
-    subprocess.run(command(out, range(5, 100, 30)), check=True, capture_output=True, timeout=120)
+    subprocess.run(command(out, range(5, 100, 30)), check=True, capture_output=True, timeout=600)
     return out
 
 
@@ -228,12 +228,12 @@ def test_a_signal_to_all_processes_as_workers_start_is_one_line(measured, words,
     for _ in range(1 + twice):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(program.pid, number)
-    _, said = program.communicate(timeout=30)
+    _, said = program.communicate(timeout=120)
     statuses = {128 + number, -number if twice else 128 + number}  # -number: the second hit its end
     assert program.returncode in statuses, said
     (line,) = said.splitlines()
     assert line.startswith("rdbench: stopped")
-    _, alive = psutil.wait_procs(workers, timeout=20)
+    _, alive = psutil.wait_procs(workers, timeout=120)
     assert not alive, "workers outlived the program"
 
 
@@ -241,7 +241,7 @@ def test_a_worker_killed_as_it_starts_fails_nothing(tmp_path):
     sweep = start("run", "--codec", "jpeg", "--jobs", 2, "--out", tmp_path)
     for worker in wait_until(lambda: worker_processes(sweep), sweep):
         worker.kill()
-    _, said = sweep.communicate(timeout=100)
+    _, said = sweep.communicate(timeout=300)
     assert sweep.returncode == 0, said
     assert " 0 failed" in said
     assert check_whole(tmp_path) > 0

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from rdbench.errors import Unavailable, WorkerError
 from rdbench.workers import (
     KEEP_FREED_MEMORY,
@@ -37,7 +39,7 @@ _LOOK_AFTER_CLUSTER_S = 2.0
 _INSTALL = "a cluster needs Dask: pip install 'rdbench[cluster]'"
 
 Needs = tuple[tuple[str, float], ...]
-"""Resources that a worker must offer for a task, such as (("GPU", 1),)."""
+"""Resources that a worker must offer for a task, such as (("GPU", 1), ("memory", 2e9))."""
 
 
 @contextmanager
@@ -167,7 +169,6 @@ def _slurm(n_jobs: int) -> Iterator[Any]:
 class _Queue:
     """Tasks that need the same of a worker, and those that are on their way."""
 
-    executor: Executor
     waiting: deque[Any] = field(default_factory=deque)
     out: dict["Future[bytes]", Any] = field(default_factory=dict)
 
@@ -182,6 +183,7 @@ class _Cluster:
         self._on_wait = on_wait
         self._told: set[str] = set()
         self._queues: dict[Needs, _Queue] = {}
+        self._executors: dict[Needs, Executor] = {}
         self._workers: Mapping[str, Mapping[str, Any]] = {}
         self._looked_s = float("-inf")
 
@@ -192,20 +194,16 @@ class _Cluster:
             WorkerError: the scheduler is gone, or workers have another rdbench.
         """
         for task in tasks:
-            needs: Needs = getattr(task, "needs", ())
-            if needs not in self._queues:
-                executor = self._client.get_executor(pure=False, resources=dict(needs))
-                self._queues[needs] = _Queue(executor)
-            self._queues[needs].waiting.append(task)
+            self._queues.setdefault(getattr(task, "needs", ()), _Queue()).waiting.append(task)
         while any(queue.waiting or queue.out for queue in self._queues.values()):
             self._look_after_workers()
-            for needs, queue in self._queues.items():
-                yield from self._hand_out(function, queue, self._n_slots(needs))
-            for queue, future in self._completed():
-                task = queue.out.pop(future)
+            for needs in self._queues:
+                yield from self._hand_out(function, needs)
+            for needs, future in self._completed():
+                task = self._queues[needs].out.pop(future)
                 result = self._result(future)
                 if isinstance(result, _ImageMissingError):
-                    self._submit(queue, _Located(function, task, _content(task)))
+                    self._submit(needs, _Located(function, task, _content(task)))
                 else:
                     yield task, result
 
@@ -215,22 +213,38 @@ class _Cluster:
             for future in queue.out:
                 future.cancel()
 
-    def _hand_out(self, function: Function, queue: _Queue, n_slots: int) -> Results:
+    def _hand_out(self, function: Function, needs: Needs) -> Results:
         """Submit the next tasks; yield those that cannot be sent."""
+        queue, n_slots = self._queues[needs], self._n_slots(needs)
         while queue.waiting and len(queue.out) < 2 * n_slots:
             task = queue.waiting.popleft()
             try:
-                self._submit(queue, _Located(function, task))
+                self._submit(needs, _Located(function, task))
             except Exception as error:
                 yield task, error
 
-    def _submit(self, queue: _Queue, located: "_Located") -> None:
+    def _submit(self, needs: Needs, located: "_Located") -> None:
         work = pickle.dumps((_do_located, located))
-        queue.out[queue.executor.submit(_do_on_cluster, self._threads, work)] = located.task
+        asked = self._asked(needs)
+        if asked not in self._executors:
+            executor = self._client.get_executor(pure=False, resources=dict(asked))
+            self._executors[asked] = executor
+        future = self._executors[asked].submit(_do_on_cluster, self._threads, work)
+        self._queues[needs].out[future] = located.task
 
-    def _completed(self) -> list[tuple[_Queue, "Future[bytes]"]]:
+    def _asked(self, needs: Needs) -> Needs:
+        """What to ask for: no more memory than the largest worker has, so that it runs alone there.
+
+        The memory of other codecs and images is an estimate; a task must not wait for ever for it.
+        """
+        others = tuple(pair for pair in needs if pair[0] != "memory")
+        able = [w for w in self._workers.values() if _slots(w, others)]
+        most = max((w.get("resources", {}).get("memory", 0.0) for w in able), default=0.0)
+        return tuple((n, min(each, most or each) if n == "memory" else each) for n, each in needs)
+
+    def _completed(self) -> list[tuple[Needs, "Future[bytes]"]]:
         """Futures that are done, after a while none."""
-        out = {future: queue for queue in self._queues.values() for future in queue.out}
+        out = {future: needs for needs, queue in self._queues.items() for future in queue.out}
         if not out:
             time.sleep(_LOOK_AFTER_CLUSTER_S / 4)
         done = wait(out, _LOOK_AFTER_CLUSTER_S, FIRST_COMPLETED).done
@@ -247,13 +261,15 @@ class _Cluster:
         return failure or unpickled(future.result())
 
     def _look_after_workers(self) -> None:
-        """From time to time, ask the scheduler for its workers, and new ones for their versions."""
+        """From time to time, ask the scheduler for its workers, and prepare new ones."""
         if self._workers and time.monotonic() < self._looked_s + _LOOK_AFTER_CLUSTER_S / 4:
             return
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
             new = [*(workers.keys() - self._workers.keys())]
-            theirs = self._client.run(versions, workers=new, on_error="return") if new else {}
+            theirs = self._client.run(_prepare, workers=new, on_error="return") if new else {}
+            if new:  # which offer more now
+                workers = self._client.scheduler_info(n_workers=-1)["workers"]
         except (Exception, asyncio.CancelledError) as error:
             raise self._lost() from error
         self._compare_versions(theirs)
@@ -292,8 +308,9 @@ class _Cluster:
             self._on_wait(what)
 
     def _n_slots(self, needs: Needs) -> int:
-        """Threads of all workers that have what a task needs."""
-        return sum(_slots(worker, needs) for worker in self._workers.values())
+        """Tasks that all workers can do at a time."""
+        asked = self._asked(needs)
+        return sum(_slots(worker, asked) for worker in self._workers.values())
 
     def _lost(self) -> WorkerError:
         return WorkerError(
@@ -310,7 +327,7 @@ def _slots(worker: Mapping[str, Any], needs: Needs) -> int:
 
 @functools.cache
 def versions() -> Mapping[str, str]:
-    """Versions of Python, rdbench and what it requires; runs on workers as well."""
+    """Versions of Python, rdbench and what it requires."""
     required = importlib.metadata.requires("rdbench") or []
     names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in required]
     found = {"python": platform.python_version()}
@@ -320,6 +337,14 @@ def versions() -> Mapping[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+async def _prepare(dask_worker: Any) -> Mapping[str, str]:
+    """Return a worker's versions; make its memory limit a resource that its tasks share."""
+    if "memory" not in dask_worker.state.total_resources:
+        limit = dask_worker.memory_manager.memory_limit or psutil.virtual_memory().total
+        await dask_worker.set_resources(memory=float(limit))
+    return versions()
 
 
 class _ImageMissingError(Exception):

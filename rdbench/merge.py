@@ -178,8 +178,9 @@ class _Part:
     def _merge_records(self, records: Sequence[Record]) -> None:
         """Add what the folder lacks, compare what it has."""
         keys = [key_of(record) for record in records]
-        left = {*self._store.left_to_do(keys)}
-        before = {key_of(record): record for record in self._store.records(keys)}
+        kept, damaged = self._store.checked(keys)
+        left = {*self._store.left_to_do(keys), *damaged}
+        before = {key_of(record): record for record in kept}
         new = []
         for key, record in zip(keys, records, strict=True):
             if key in before and (key not in left or record.error is not None):

@@ -1,30 +1,19 @@
-"""Plan a sweep: what is left to do, how long it takes, how much disk and memory it needs.
-
-Seconds per megapixel come from the records of the report folder: of the same operating point, or
-interpolated in the rate parameter between points of the same curve. Otherwise they are those that
-the package of the codec ships in ``costs.json``: codec, with the configuration of its weights ->
-``seconds_per_megapixel`` (encoding and decoding), ``bytes_per_megapixel``, ``prepare_s`` and
-``peak_memory_bytes``. What is in neither is None.
-"""
+"""Plan a sweep: what is left to do, how long it takes, how much disk and memory it needs."""
 
 import heapq
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from rdbench.columns import Column, plain
+from rdbench.costs import Cost, known_costs
 from rdbench.datasets import Dataset
 from rdbench.metrics import DEFAULT_PROTOCOL, Protocol
-from rdbench.spec import Identity
-from rdbench.store import PointCost, Store, key_of
+from rdbench.store import Store
 from rdbench.sweep import Part, Task, chosen, tasks_of
 from rdbench.types import Codec
 
@@ -36,23 +25,6 @@ TASK_S = 0.008
 """Seconds per task for all but the codec, the image and the metrics."""
 _LARGE = 2**21  # pixels: larger images are read for every task
 _RECORD_BYTES = 1500  # of the database
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What an operating point costs; None for what is not known.
-
-    Attributes:
-        seconds, n_bytes: encoding and decoding, and bitstream, per megapixel.
-        prepare_s: seconds to load and compile, once in each worker.
-        source: where the times come from; "" where they are not known.
-    """
-
-    seconds: float | None = None
-    n_bytes: float | None = None
-    prepare_s: float = 0.0
-    peak_memory_bytes: int | None = None
-    source: Literal["", "measured", "interpolated", "typical"] = ""
 
 
 @dataclass(slots=True)
@@ -156,15 +128,13 @@ def plan(
         if store:
             sets = [replace(d, name=store.name_of(d.name, d.source, d.images)) for d in sets]
         tasks = tasks_of(points, sets, protocol, part)
-        done = set() if store is None else {
-            key_of(r) for r in store.records(tasks)
-            if r.error is None and store.has_bitstream(r.bitstream_sha256, r.n_bytes)
-        }  # fmt: skip
-        known = _costs(points, store)
-    left = [task for key, task in tasks.items() if key not in done]
+        left = [tasks[key] for key in (store.missing(tasks) if store else tasks)]
+        known = known_costs(points, store)
     rows = _rows(tasks.values(), known)
-    for key in done:
-        rows[tasks[key].identity.curve.spec].n_done += 1
+    for row in rows.values():
+        row.n_done = row.n_tasks
+    for task in left:
+        rows[task.identity.curve.spec].n_done -= 1
     scoring = _scoring_s(protocol)
     steps = []
     for task in left:
@@ -230,63 +200,3 @@ def _scoring_s(protocol: Protocol) -> float:
     costs = json.loads(files("rdbench.metrics").joinpath("costs.json").read_text("utf-8"))
     per_metric: dict[str, float] = costs["ms_per_megapixel"]
     return sum(per_metric.get(name, 0.0) for name in protocol.metrics) / 1000
-
-
-def _costs(points: Mapping[Codec, Identity], store: Store | None) -> dict[Codec, Cost]:
-    """What each operating point costs, by the records and timings of a folder or as shipped."""
-    measured = store.costs() if store else []
-    by_point = {(found.spec, found.fingerprint): found for found in measured}
-    by_curve: dict[tuple[Any, ...], list[PointCost]] = defaultdict(list)
-    for found in measured:
-        if found.rate_value is not None:
-            by_curve[found.codec, found.settings].append(found)
-    memory: dict[str, int] = defaultdict(int)
-    for body in store.results("timing").values() if store else ():
-        memory[body["codec"]] = max(memory[body["codec"]], body["peak_memory_bytes"])
-    costs = {}
-    for codec, identity in points.items():
-        cost = _typical(codec, identity)
-        if same := by_point.get((identity.spec, identity.fingerprint)):
-            cost = replace(cost, seconds=same.seconds, n_bytes=same.n_bytes, source="measured")
-        elif near := by_curve.get((codec.name, identity.curve.settings)):
-            cost = _interpolated(cost, near, identity.rate_value)
-        costs[codec] = replace(cost, peak_memory_bytes=memory[codec.name] or cost.peak_memory_bytes)
-    return costs
-
-
-def _interpolated(cost: Cost, near: Sequence[PointCost], rate_value: float | None) -> Cost:
-    """Return the cost between measured points of the curve, or of the nearest one at its ends."""
-    if rate_value is None:
-        return cost
-    points = sorted((p.rate_value or 0.0, p.seconds, p.n_bytes) for p in near)
-    rates, seconds, n_bytes = np.array(points).T
-    return replace(
-        cost,
-        seconds=float(np.interp(rate_value, rates, seconds)),
-        n_bytes=float(np.interp(rate_value, rates, n_bytes)),
-        source="interpolated",
-    )
-
-
-def _typical(codec: Codec, identity: Identity) -> Cost:
-    """Return the cost that the package of a codec ships."""
-    configuration = identity.weights.configuration if identity.weights else ""
-    known = _shipped(type(codec).__module__.partition(".")[0])
-    found = known.get(f"{codec.name} {configuration}".strip())
-    if found is None or codec.on_gpu:
-        return Cost()
-    return Cost(
-        found["seconds_per_megapixel"], found["bytes_per_megapixel"], found["prepare_s"],
-        found["peak_memory_bytes"], "typical",
-    )  # fmt: skip
-
-
-@cache
-def _shipped(package: str) -> Mapping[str, Any]:
-    """Return the costs that a package of codecs ships; {} where it ships none."""
-    try:
-        found = json.loads(files(package).joinpath("costs.json").read_text("utf-8"))
-    except (OSError, TypeError):  # TypeError: a single file, not a package
-        return {}
-    codecs: Mapping[str, Any] = found["codecs"]
-    return codecs

@@ -15,18 +15,22 @@ import os
 import shlex
 import sqlite3
 import stat
+import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from types import NoneType
+from typing import Any, NamedTuple, Self, get_args, get_type_hints
 
 from rdbench.errors import DataError, RdbenchWarning
 from rdbench.plugins import described_class
 from rdbench.spec import get_codec
-from rdbench.types import Codec, Record, from_json
+from rdbench.types import Codec, Record, Segment, Weights, from_json
 
 SCHEMA_VERSION = 5
 
@@ -81,6 +85,7 @@ _REMEDY = (
 )
 
 _IN_KEYS = "key IN (SELECT value FROM json_each(?))"  # one value however many keys there are
+_ROWS_PER_LOOKUP = 8  # rows that are read in the time that it takes to look up one key
 
 _OUR_TABLES = {"runs", "protocols", "records"}
 
@@ -117,9 +122,32 @@ class PointCost(NamedTuple):
     n_bytes: float
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    """The verified records of an operating point in columns, which are read faster than records.
+
+    Attributes:
+        records: some of them; for each run at least the first and the last by date.
+        image_sha256: of each record; all other columns are in this order.
+        n_pixels: width times height.
+        scores: metric -> scores, None where a record has none.
+    """
+
+    records: tuple[Record, ...]
+    image_sha256: Sequence[str]
+    n_bytes: Sequence[int]
+    n_pixels: Sequence[int]
+    encode_s: Sequence[float | None]
+    decode_s: Sequence[float | None]
+    timed_alone: Sequence[int]
+    scores: Mapping[str, Sequence[float | None]]
+
+
 def key_of(record: Record) -> Key:
     """What makes ``record`` the one it is."""
-    return Key(*(getattr(record, name) for name in Key._fields))
+    return Key(
+        record.spec, record.fingerprint, record.dataset, record.image_sha256, record.protocol
+    )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -172,6 +200,7 @@ class Store:
     def __init__(self, folder: str | Path, create: bool = True) -> None:
         self.folder = Path(folder)
         self.path = self.folder / "records.sqlite"
+        self._bitstreams = f"{self.folder}/bitstreams/"
         if not create and not self.path.is_file():
             raise no_records(self.folder)
         writable = all(os.access(path, os.W_OK) for path in (self.folder, self.path))
@@ -403,32 +432,64 @@ class Store:
         Args:
             n_bytes: the size it must have; None for any.
         """
-        try:
-            found = self.bitstream_path(digest).stat()
-        except OSError:
+        try:  # of a text, not a Path: a folder may hold millions
+            found = os.stat(f"{self._bitstreams}{digest[:2]}/{digest}")  # noqa: PTH116
+        except (OSError, TypeError, ValueError):  # a damaged row may hold anything
             return False
         return stat.S_ISREG(found.st_mode) and n_bytes in (None, found.st_size)
 
     def left_to_do(self, keys: Iterable[Key]) -> list[Key]:
         """Return the keys without a verified record whose bitstream is in place, in order.
 
-        Records that lost their bitstream or cannot be read become failed ones; `add` replaces them.
+        Records that lost their bitstream become failed ones; `add` replaces them. The records are
+        not read: `checked` does that.
+        """
+        lost: list[str] = []
+        left = self._missing(keys, lost)
+        self._fail("its bitstream is missing or damaged", lost)
+        return left
+
+    def missing(self, keys: Iterable[Key]) -> list[Key]:
+        """Return what `left_to_do` would return; nothing is changed."""
+        return self._missing(keys, [])
+
+    def _missing(self, keys: Iterable[Key], lost: list[str]) -> list[Key]:
+        """Return keys as `left_to_do`; digests of those that lost their bitstream go to ``lost``.
+
+        A row is asked for no more than a resume of millions of them needs.
         """
         left = {key.digest: key for key in keys}
-        lost = []
-        with self._errors():
-            for row, found in self._read(f"{_IN_KEYS} AND error IS NULL", [json.dumps([*left])]):
-                if not isinstance(found, Record):
-                    lost.append(("the record is damaged", row["key"]))
-                elif not self.has_bitstream(found.bitstream_sha256, found.stored_bytes):
-                    lost.append(("its bitstream is missing or damaged", row["key"]))
+        columns = "key, bitstream_sha256, CASE WHEN estimated THEN NULL ELSE n_bytes END"
+        with self._errors("read"):
+            for digest, *bitstream in self._select(columns, [*left], "error IS NULL"):
+                if self.has_bitstream(*bitstream):
+                    del left[digest]
                 else:
-                    del left[row["key"]]
-            if lost:
-                empty = "UPDATE records SET scores = '{}', segments = '[]', error = ? WHERE key = ?"
-                with self._transaction():
-                    self._db.executemany(empty, lost)
+                    lost.append(digest)
         return list(left.values())
+
+    def checked(self, keys: Iterable[Key]) -> tuple[list[Record], list[Key]]:
+        """Return the records of these keys, in a stable order, and the keys of damaged ones.
+
+        Those become failed ones; `add` replaces them.
+        """
+        by_digest = {key.digest: key for key in keys}
+        records, damaged = [], []
+        with self._errors("read"):
+            for row, found in self._read([*by_digest]):
+                if isinstance(found, Record):
+                    records.append(found)
+                elif row["error"] is None:
+                    damaged.append(row["key"])
+        self._fail("the record is damaged", damaged)
+        return records, [by_digest[digest] for digest in damaged]
+
+    def _fail(self, why: str, digests: Iterable[str]) -> None:
+        """Make records failed ones."""
+        empty = "UPDATE records SET scores = '{}', segments = '[]', error = ? WHERE key = ?"
+        if rows := [(why, digest) for digest in digests]:
+            with self._transaction():
+                self._db.executemany(empty, rows)
 
     def remember_codec(self, codec: Codec, fingerprint: str) -> None:
         """Keep the file that describes a codec, where there is one."""
@@ -476,44 +537,90 @@ class Store:
         """
         if unknown := equal.keys() - set(_COLUMNS):
             raise TypeError(f"records have no column {unknown.pop()!r}")
-        wanted, values = [f"{column} = ?" for column in equal], [*equal.values()]
-        if keys is not None:
-            wanted.append(_IN_KEYS)
-            values.append(json.dumps([key.digest for key in keys]))
+        digests = None if keys is None else [key.digest for key in keys]
+        where = " AND ".join(f"{column} = ?" for column in equal) or "TRUE"
         with self._errors("read"):
-            for row, found in self._read(" AND ".join(wanted) or "TRUE", values):
-                if isinstance(found, Record):
-                    yield found
-                    continue
-                name = f"{row['spec']} on {row['dataset']}/{row['image']}"
-                text = f"{self.path}: the record {name} is damaged ({found}); "
-                remedy = "it is left out; run the same sweep again to replace it"
-                warnings.warn(text + remedy, RdbenchWarning, stacklevel=2)
+            yield from self._readable(digests, where, *equal.values())
+
+    def _readable(
+        self, digests: Sequence[str] | None, where: str, *values: Any
+    ) -> Iterator[Record]:
+        """Records in a stable order; a warning for each that is damaged."""
+        for row, found in self._read(digests, where, *values):
+            if isinstance(found, Record):
+                yield found
+                continue
+            name = f"{row['spec']} on {row['dataset']}/{row['image']}"
+            text = f"{self.path}: the record {name} is damaged ({found}); "
+            remedy = "it is left out; run the same sweep again to replace it"
+            warnings.warn(text + remedy, RdbenchWarning, stacklevel=3)
 
     def _read(
-        self, where: str, values: Sequence[str]
-    ) -> Iterator[tuple[dict[str, Any], Record | Exception]]:
-        """Rows of records in a stable order, each with its record or why it cannot be read.
+        self, digests: Sequence[str] | None, where: str = "TRUE", *values: Any
+    ) -> Iterator[tuple[Mapping[str, Any], Record | Exception]]:
+        """Records in a stable order; for a damaged one, its row and why it cannot be read.
 
         A run is looked up when a record first names it: the open query holds one snapshot of the
         database, in which it is, though a sweep adds runs and records meanwhile.
         """
         columns = ("key", *_COLUMNS)
-        rows = self._db.execute(
-            f"SELECT {', '.join(columns)} FROM records WHERE {where} "
-            "ORDER BY dataset, codec, settings, rate_value, spec, image, fingerprint, protocol",
-            values,
-        )
+        order = "dataset, codec, settings, rate_value, spec, image, fingerprint, protocol"
         provenance: dict[int, Any] = {}
-        for each in rows:
-            row = dict(zip(columns, each, strict=True))
+        for row in self._select(", ".join(columns), digests, f"{where} ORDER BY {order}", *values):
             try:
-                number = row["provenance"]
-                if number not in provenance:
+                if (number := row[_RUN]) not in provenance:
                     provenance[number] = self._provenance(number)
-                yield row, _record(row, provenance)
-            except (ValueError, TypeError, LookupError) as error:
-                yield row, error
+                yield {}, _record(row, provenance)
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                yield dict(zip(columns, row, strict=True)), error
+
+    def _select(
+        self, columns: str, digests: Sequence[str] | None, where: str, *values: Any
+    ) -> Iterator[tuple[Any, ...]]:
+        """Rows of records, their key first; all rows are read where there are many to look up."""
+        (n_rows,) = self._db.execute("SELECT MAX(rowid) FROM records").fetchone()
+        if digests is not None and len(digests) * _ROWS_PER_LOOKUP < (n_rows or 0):
+            where, values = f"{_IN_KEYS} AND {where}", (json.dumps(digests), *values)
+            digests = None
+        rows = self._db.execute(f"SELECT {columns} FROM records WHERE {where}", values)
+        if digests is None:
+            return rows
+        wanted = frozenset(digests)
+        return (row for row in rows if row[0] in wanted)
+
+    def points(self, dataset: str) -> Iterator[Point]:
+        """Operating points of a data set, one for each fingerprint and protocol.
+
+        A record that cannot be read is left out with a warning that names it.
+        """
+        place = ("codec", "settings", "rate_value", "spec")
+        query = f"SELECT DISTINCT {', '.join(place)} FROM records WHERE dataset = ?"
+        kinds = "SELECT DISTINCT fingerprint, protocol FROM records WHERE "
+        where = " AND ".join(f"{name} IS ?" for name in ("dataset", *place))
+        good = f"{where} AND fingerprint = ? AND protocol = ? AND error IS NULL"
+        with self._errors("read"):
+            for found in self._db.execute(query, (dataset,)).fetchall():
+                for kind in self._db.execute(kinds + where, (dataset, *found)).fetchall():
+                    values = (dataset, *found, *kind)
+                    point = self._columns(good, *values)
+                    if point is None and (records := [*self._readable(None, good, *values)]):
+                        point = _point_of(records)
+                    if point is not None:
+                        yield point
+
+    def _columns(self, where: str, *values: Any) -> Point | None:
+        """A point in columns; None where a value is not what it must be, or there is no record."""
+        names = f"rowid, provenance, created, {', '.join(_POINT_COLUMNS.values())}"
+        rows = self._db.execute(f"SELECT {names} FROM records WHERE {where}", values)
+        columns = [*zip(*rows, strict=True)]
+        if not columns or not all(map(_fits, columns, _POINT_TYPES)):
+            return None
+        found = dict(zip(_POINT_COLUMNS, columns[3:], strict=True))
+        scores = _columns_of_scores(found.pop("scores"))
+        chosen = ", ".join(map(str, _first_and_last(*columns[:3])))
+        records = tuple(self._readable(None, f"rowid IN ({chosen})"))
+        whole = scores is not None and len(records) == 1 + chosen.count(",")
+        return Point(records, scores=scores or {}, **found) if whole else None
 
     def _provenance(self, number: int) -> Any:
         query = "SELECT body FROM runs WHERE id = ?"
@@ -591,6 +698,12 @@ class Store:
             raise DataError(f"{self.path} does not say where data set {dataset!r} is")
         return str(found[0])
 
+    def measured_datasets(self) -> list[str]:
+        """Names of the data sets that have records."""
+        query = "SELECT DISTINCT dataset FROM records ORDER BY dataset"
+        with self._errors("read"):
+            return [str(name) for (name,) in self._db.execute(query)]
+
     def datasets(self) -> dict[str, dict[str, str]]:
         """Data sets of this folder: name -> (image's name -> SHA-256)."""
         return self._bodies("data set", "SELECT name, images FROM datasets ORDER BY name")
@@ -665,20 +778,143 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _record(row: Mapping[str, Any], provenance: Mapping[int, Mapping[str, Any]]) -> Record:
-    """Make a record of a row; ValueError, TypeError or LookupError where the row is damaged."""
-    values = {name: row[name] for name in _COLUMNS}
-    values |= {name: json.loads(row[name]) for name in _JSON_COLUMNS}
-    values |= {name: bool(row[name]) for name in ("timed_alone", "variable_rate", "estimated")}
-    values["settings"] = values["settings"].items()
-    values["provenance"] = provenance[row["provenance"]]
-    record: Record = from_json(Record, values)
-    n_bytes = [s.n_bytes for s in record.segments]
-    n_bytes += (
-        [0 if record.error is not None else -1] if record.n_bytes is None else [record.n_bytes]
+def _accepted(hint: Any) -> set[type]:
+    """Types that SQLite gives for a field; a number without a fraction may be an integer."""
+    kinds = set(get_args(hint) or (hint,))
+    return {int if kind is bool else kind for kind in kinds} | ({int} if float in kinds else set())
+
+
+_ACCEPTED: Mapping[str, set[type]] = {
+    **{name: _accepted(hint) for name, hint in get_type_hints(Record).items()},
+    **{name: {str} for name in _JSON_COLUMNS},
+    "provenance": {int},
+}
+_NUMBERS = frozenset([int, float])
+
+
+@cache
+def _misfit(types: tuple[type, ...]) -> str | None:
+    """Name of the first column that may not have its type; there are few combinations."""
+    pairs = zip(_COLUMNS, types, strict=True)
+    return next((name for name, kind in pairs if kind not in _ACCEPTED[name]), None)
+
+
+def _scores(text: str) -> dict[str, float]:
+    scores: dict[str, float] = json.loads(text)
+    if not _NUMBERS.issuperset(map(type, scores.values())):
+        raise ValueError(f"scores cannot be {text:.40}")
+    return scores
+
+
+def _segments(text: str) -> tuple[Segment, ...]:
+    segments = tuple(Segment(**body) for body in json.loads(text))
+    for s in segments:
+        counted = type(s.name) is str and type(s.n_bytes) is int and s.n_bytes >= 0
+        if not counted or type(s.ideal_bits) not in (float, int, NoneType):
+            raise ValueError(f"{s} cannot be")
+    return segments
+
+
+@lru_cache
+def _settings(text: str) -> tuple[tuple[str, str], ...]:
+    settings: tuple[tuple[str, str], ...] = from_json(
+        tuple[tuple[str, str], ...], json.loads(text).items()
     )
-    if min(n_bytes) < 0 or min(record.width, record.height) < 1:
+    return settings
+
+
+@lru_cache
+def _weights(text: str) -> Weights | None:
+    weights: Weights | None = from_json(Weights | None, json.loads(text))
+    return weights
+
+
+# How a record holds what a column has. Of a text that many records share, they hold one copy.
+_SHARED = ("codec", "spec", "rate_parameter", "fingerprint", "dataset", "image", "image_sha256",
+           "protocol", "created")  # fmt: skip
+_READS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_SHARED, sys.intern),
+    **dict.fromkeys(("timed_alone", "variable_rate", "estimated"), bool),
+    "scores": _scores, "segments": _segments, "settings": _settings, "weights": _weights,
+}  # fmt: skip
+_READS_AT = [(_COLUMNS.index(name), read) for name, read in _READS.items()]
+_RUN = 1 + _COLUMNS.index("provenance")  # in a row, whose first column is the key
+
+
+def _record(row: tuple[Any, ...], provenance: Mapping[int, Mapping[str, Any]]) -> Record:
+    """Make a record of a row.
+
+    AttributeError, LookupError, TypeError or ValueError where the row is damaged.
+
+    A folder may hold millions of rows, so types are checked all at once.
+    """
+    key, *values = row
+    if (name := _misfit(tuple(map(type, values)))) is not None:
+        raise ValueError(f"{name} cannot be {values[_COLUMNS.index(name)]!r:.40}")
+    for place, read in _READS_AT:
+        values[place] = read(values[place])
+    values[_RUN - 1] = provenance[row[_RUN]]
+    record = Record(*values)
+    least = (-1 if record.error is None else 0) if record.n_bytes is None else record.n_bytes
+    if least < 0 or record.width < 1 or record.height < 1:
         raise ValueError("its size cannot be")
-    if key_of(record).digest != row["key"]:
+    if key_of(record).digest != key:
         raise ValueError("its key is that of another record")
     return record
+
+
+_POINT_COLUMNS = {
+    "image_sha256": "image_sha256",
+    "n_bytes": "CASE WHEN n_bytes >= 0 THEN n_bytes END",
+    "n_pixels": "CASE WHEN width > 0 AND height > 0 THEN width * height END",
+    "encode_s": "encode_s",
+    "decode_s": "decode_s",
+    "timed_alone": "timed_alone",
+    "scores": "CASE WHEN json_valid(scores) THEN scores END",
+}
+"""What `Point` has of each record, in its order; null where it cannot be."""
+_TEXT: frozenset[type] = frozenset([str])
+_INTEGER: frozenset[type] = frozenset([int])
+_TIME: frozenset[type] = frozenset([int, float, NoneType])
+_POINT_TYPES = (
+    *(_INTEGER, _INTEGER, _TEXT), *(_TEXT, _INTEGER, _INTEGER, _TIME, _TIME, _INTEGER, _TEXT)
+)  # fmt: skip
+
+
+def _fits(column: Iterable[Any], types: frozenset[type]) -> bool:
+    return types.issuperset(map(type, column))
+
+
+def _columns_of_scores(texts: Sequence[str]) -> dict[str, list[float | None]] | None:
+    """Scores of each metric, of texts that are JSON; None where one is not of scores."""
+    bodies = json.loads(f"[{','.join(texts)}]")
+    if not _fits(bodies, frozenset([dict])) or not _fits(
+        chain.from_iterable(body.values() for body in bodies), _NUMBERS
+    ):
+        return None
+    metrics = set(chain.from_iterable(bodies))
+    return {metric: [body.get(metric) for body in bodies] for metric in metrics}
+
+
+def _first_and_last(rows: Sequence[int], runs: Sequence[int], dates: Sequence[str]) -> set[int]:
+    """Row numbers of the first and the last record of each run by date."""
+    chosen = set()
+    for run in set(runs):
+        dated = [(date, row) for row, of, date in zip(rows, runs, dates, strict=True) if of == run]
+        chosen |= {min(dated)[1], max(dated)[1]}
+    return chosen
+
+
+def _point_of(records: Sequence[Record]) -> Point:
+    """The same of records that were read one by one."""
+    metrics = set(chain.from_iterable(r.scores for r in records))
+    return Point(
+        records=tuple(records),
+        image_sha256=[r.image_sha256 for r in records],
+        n_bytes=[r.n_bytes or 0 for r in records],
+        n_pixels=[r.width * r.height for r in records],
+        encode_s=[r.encode_s for r in records],
+        decode_s=[r.decode_s for r in records],
+        timed_alone=[r.timed_alone for r in records],
+        scores={metric: [r.scores.get(metric) for r in records] for metric in metrics},
+    )

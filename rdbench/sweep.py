@@ -9,8 +9,10 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +20,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from rdbench.costs import peak_memory_bytes
 from rdbench.datasets import Dataset, ImageFile, load_dataset, sha256_of
 from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.images import read_image
@@ -26,7 +29,7 @@ from rdbench.spec import Identity, get_codecs, identified
 from rdbench.stages import listen
 from rdbench.store import Key, Store
 from rdbench.types import Codec, Image, Reconstruction, Record
-from rdbench.workers import check_settings, visible_gpus, workers
+from rdbench.workers import MapTasks, check_settings, visible_gpus, workers
 
 T = TypeVar("T")
 
@@ -72,11 +75,13 @@ class Task:
     protocol: Protocol
     alone: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
+    memory_bytes: int | None = None
 
     @property
     def needs(self) -> tuple[tuple[str, float], ...]:
-        """What a worker of a cluster must offer."""
-        return (("GPU", 1.0),) if self.codec.on_gpu else ()
+        """What a worker of a cluster must offer; memory where it is known."""
+        memory = (("memory", float(self.memory_bytes)),) if self.memory_bytes else ()
+        return ((("GPU", 1.0),) if self.codec.on_gpu else ()) + memory
 
     @property
     def key(self) -> Key:
@@ -192,25 +197,48 @@ def run(
         sets = [remember(store, data) for data in sets]
         alone = jobs <= 1 and cluster is None
         tasks = tasks_of(points, sets, protocol, part, alone, settings)
+        memory = peak_memory_bytes(points, store)
+
+        def wanted(keys: Iterable[Key]) -> list[Task]:
+            return [replace(t, memory_bytes=memory[t.codec]) for t in map(tasks.__getitem__, keys)]
+
         for codec, identity in points.items():
             store.remember_codec(codec, identity.fingerprint)
-        left = [tasks[key] for key in store.left_to_do(tasks)]
+        gpus = visible_gpus() if any(codec.on_gpu for codec in points) else []
+        start = partial(workers, jobs, threads, timeout_s, cluster, gpus, on_message)
+        left = store.left_to_do(tasks)
         progress = Progress(len(left))
         on_progress(progress)
-        if left:
-            gpus = visible_gpus() if any(codec.on_gpu for codec in points) else []
-            with workers(jobs, threads, timeout_s, cluster, gpus, on_message) as map_tasks:
-                for task, result in map_tasks(measure, left):
-                    failed = isinstance(result, BaseException)
-                    made = (_record(task, {"error": reason(result)}), None) if failed else result
-                    store.add(*made)
-                    n_failed = progress.n_failed + (made[0].error is not None)
-                    n_made = progress.n_made + 1
-                    progress = replace(progress, n_made=n_made, n_failed=n_failed, record=made[0])
-                    on_progress(progress)
+        progress = _measured(wanted(left), store, start, progress, on_progress)
         store.check_place()
-        found = tuple(store.records(tasks))
-    return Outcome(found, progress.n_made, len(tasks), {d.name: d.images for d in sets})
+        found, damaged = store.checked(tasks)
+        if damaged:  # which only reading them shows
+            progress = replace(progress, n_left=progress.n_left + len(damaged), record=None)
+            progress = _measured(wanted(damaged), store, start, progress, on_progress)
+            found, _ = store.checked(tasks)
+    return Outcome(tuple(found), progress.n_made, len(tasks), {d.name: d.images for d in sets})
+
+
+def _measured(
+    left: Sequence[Task],
+    store: Store,
+    start: Callable[[], AbstractContextManager[MapTasks]],
+    progress: Progress,
+    on_progress: Callable[[Progress], None],
+) -> Progress:
+    """Do tasks on workers, keep what they give, and return how far the sweep is then."""
+    if not left:
+        return progress
+    with start() as map_tasks:
+        for task, result in map_tasks(measure, left):
+            failed = isinstance(result, BaseException)
+            made = (_record(task, {"error": reason(result)}), None) if failed else result
+            store.add(*made)
+            n_failed = progress.n_failed + (made[0].error is not None)
+            n_made = progress.n_made + 1
+            progress = replace(progress, n_made=n_made, n_failed=n_failed, record=made[0])
+            on_progress(progress)
+    return progress
 
 
 def chosen(
@@ -238,14 +266,14 @@ def tasks_of(
     settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[Key, Task]:
     """Return the tasks of a sweep, or of a part of it, in the order in which they are done."""
+    # Paths are absolute, for workers elsewhere.
+    located = [(d.name, [replace(f, path=f.path.absolute()) for f in d.files]) for d in sets]
     every = (
-        # Paths are absolute, for workers elsewhere.
-        Task(codec, identity, data.name, replace(file, path=file.path.absolute()), protocol, alone,
-             settings)
-        for data in sets
+        Task(codec, identity, name, file, protocol, alone, settings)
+        for name, files in located
         for codec, identity in points.items()
-        for file in data.files
-    )  # fmt: skip
+        for file in files
+    )
     tasks = {task.key: task for task in every}
     return dict(part.share([*tasks.items()])) if part else tasks
 

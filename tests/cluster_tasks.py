@@ -53,3 +53,10 @@ def die_and_say_gpu(task):
     if task == 1:
         os._exit(1)
     return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def when_and_where(task):
+    """Start, end and process of a task that takes a while."""
+    started = time.monotonic()
+    time.sleep(0.2)
+    return started, time.monotonic(), os.getpid()

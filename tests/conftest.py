@@ -20,6 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="try tests/faults many times: kills at random moments, gigabytes of output",
     )
     parser.addoption(
+        "--faults-table",
+        type=Path,
+        help="Markdown file to which tests/faults write which faults were tried, and how often",
+    )
+    parser.addoption(
         "--fuzz-streams",
         type=int,
         default=1000,

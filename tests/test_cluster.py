@@ -1,20 +1,32 @@
 """Work on a Dask cluster: workers that are late, that leave, and a scheduler that is lost."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
-from cluster_tasks import Needy, WithFile, die, die_once, double, gpu_of, number_of, read_twice
+from cluster_tasks import (
+    Needy,
+    WithFile,
+    die,
+    die_once,
+    double,
+    gpu_of,
+    number_of,
+    read_twice,
+    when_and_where,
+)
+from dask_processes import dask_process, scheduler
 from program import rdbench, start, wait_until
+from toy_codecs import Toy
 
 from rdbench.cluster import _Cluster, _slots, dask, versions
+from rdbench.costs import _shipped
 from rdbench.datasets import ImageFile
 from rdbench.errors import Unavailable, UsageError, WorkerError
 from rdbench.store import Store
@@ -96,6 +108,15 @@ def test_slots_of_a_worker(needs, slots):
     assert _slots(GPU, needs) == slots
 
 
+def test_no_task_asks_for_more_memory_than_the_largest_worker_has():
+    small, large = ({"nthreads": 2, "resources": {"memory": gb * 1e9}, "name": gb} for gb in (2, 8))
+    cluster = _Cluster(FakeClient(small, large), ADDRESS, 1, pytest.fail)
+    tasks = [Needy(0, (("memory", 3e9),)), Needy(1, (("memory", 9e9),)), Needy(2)]
+    assert len(list(cluster.map_tasks(number_of, tasks))) == 3
+    assert {*cluster._executors} == {(("memory", 3e9),), (("memory", 8e9),), ()}
+    assert [cluster._n_slots((("memory", gb * 1e9),)) for gb in (1, 2, 3, 5, 9)] == [4, 3, 2, 1, 1]
+
+
 def compared(**changes):
     """What is told of workers whose versions are others than those of the driver."""
     theirs = {name: v for name, v in {**versions(), **changes}.items() if v}
@@ -150,6 +171,48 @@ def test_local_workers_see_one_gpu_each(local):
     found = {result[:2] for _, result in local(gpu_of, tasks)}
     assert {gpu for gpu, _ in found} == {"3", "GPU-abc"}
     assert len(found) == 2
+
+
+@needs_dask
+def test_large_tasks_do_not_meet_on_a_worker_and_leave_a_small_one_alone():
+    """Two workers of two threads; the memory of the large one is enough for one large task."""
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    limits = {"small": "1 GB", "large": "3 GB"}
+    common = {"nthreads": 2, "host": "127.0.0.1", "dashboard": False}
+    workers = {
+        name: {"cls": Nanny, "options": {**common, "memory_limit": limit}}
+        for name, limit in limits.items()
+    }
+    host = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    large = [Needy(n, (("memory", 2e9),)) for n in range(4)]
+    with (
+        SpecCluster(workers, {"cls": Scheduler, "options": host}) as started,
+        dask(started.scheduler_address, 1) as map_tasks,
+    ):
+        found = dict(map_tasks(when_and_where, [*large, *(Needy(n) for n in range(12))]))
+    spans = sorted(found[task] for task in large)
+    assert len({process for *_, process in spans}) == 1
+    assert all(end <= start for (_, end, _), (start, _, _) in pairwise(spans))
+    assert len({process for *_, process in found.values()}) == 2
+
+
+def test_a_task_asks_for_the_memory_that_its_codec_needed(photos, tmp_path, monkeypatch):
+    asked = []
+
+    @contextlib.contextmanager
+    def workers(*settings):
+        yield lambda function, tasks: [
+            asked.append(task.needs) or (task, OSError()) for task in tasks
+        ]
+
+    monkeypatch.setattr("rdbench.sweep.workers", workers)
+    shipped = _shipped("rdbench_codecs")["webp"]["peak_memory_bytes"]
+    with Store(tmp_path) as store:
+        store.put_result("timing", ("jpeg",), {"codec": "jpeg", "peak_memory_bytes": 3 * 10**9})
+    run(["jpeg:quality=50", "webp:quality=50", Toy()], photos, tmp_path)
+    memory = [3e9] * 2 + [float(shipped)] * 2 + [None] * 2
+    assert [dict(needs).get("memory") for needs in asked] == memory
 
 
 @needs_dask
@@ -250,29 +313,10 @@ def test_no_scheduler():
         pass
 
 
-def dask_process(command, *words):
-    return subprocess.Popen(
-        [sys.executable, "-m", f"distributed.cli.dask_{command}", *words, "--no-dashboard"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-def listening(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture
-def cluster(tmp_path):
-    """A scheduler's process and its address; it has no workers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    scheduler = dask_process("scheduler", "--port", str(port), "--host", "127.0.0.1")
-    wait_until(lambda: listening(port), scheduler)
-    yield scheduler, f"tcp://127.0.0.1:{port}"
-    scheduler.kill()
-    scheduler.wait(30)
+def cluster():
+    with scheduler() as started:
+        yield started
 
 
 def first_line(program):
@@ -315,10 +359,10 @@ def test_a_sweep_waits_for_workers_and_finds_images_by_absolute_paths(
 
 @needs_dask
 def test_a_scheduler_that_dies_is_one_line(cluster, tmp_path):
-    scheduler, address = cluster
+    process, address = cluster
     sweep = start("run", "--codec", "null", "--out", tmp_path / "out", "--cluster", address)
     assert "waiting" in first_line(sweep)
-    scheduler.kill()
+    process.kill()
     _, said = sweep.communicate(timeout=60)
     assert sweep.returncode == 1
     (line,) = said.splitlines()

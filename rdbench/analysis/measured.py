@@ -129,10 +129,10 @@ def measured_curves(
             raise DataError(f"the images of data set {dataset!r} are not known; measure it again")
         described = {"fingerprint": protocol, **(protocols or {}).get(protocol, {})}
         curves.append(_curve(key, group, datasets[dataset], described))
-    return _with_labels(curves)
+    return with_labels(curves)
 
 
-def _with_labels(curves: Sequence[Curve]) -> list[Curve]:
+def with_labels(curves: Sequence[Curve]) -> list[Curve]:
     """The shortest label that tells a curve from the others of its data set.
 
     Weights other than the published ones, and estimated rates, are always named.
@@ -187,9 +187,27 @@ def _curve(
         good = {r.image_sha256: r for r in group if r.error is None}
         points[spec] = [good[sha256] for sha256 in images.values()]
     table = _table(list(points.values()), tuple(images))
+    return curve_of_table(key, records, points, table, notes, protocol)
+
+
+def curve_of_table(
+    key: CurveKey,
+    records: Sequence[Record],
+    points: Mapping[str, Sequence[Record]],
+    table: PerImage,
+    notes: Iterable[Note],
+    protocol: Mapping[str, Any],
+) -> Curve:
+    """Return the curve of a table, one row for each of its complete points.
+
+    Args:
+        records: of the curve, some of each run at least.
+        points: spec of each complete point -> records of it, some of each run at least.
+    """
     first = records[0]
     kind = min((r.weights_kind for r in records), key=_KINDS.index)
     estimated = any(r.estimated for r in records)
+    exact = points and all(r.exact for group in points.values() for r in group)
     return Curve(
         codec=first.codec,
         key=key,
@@ -201,7 +219,7 @@ def _curve(
         rate_values=tuple(group[0].rate_value for group in points.values()),
         specs=tuple(points),
         variable_rate=first.variable_rate,
-        provenance={"records": sum(map(len, points.values()))},
+        provenance={"records": table.bpp.size},
         protocol={**protocol, "rate": "estimated bits, not bytes"} if estimated else protocol,
         per_image=table,
         weights_kind=kind,
@@ -209,7 +227,7 @@ def _curve(
         notes=(
             *([Note(kind, WEIGHTS_NOTES[kind])] if kind in WEIGHTS_NOTES else []),
             *notes,
-            *([LOSSLESS] if points and all(r.exact for g in points.values() for r in g) else []),
+            *([LOSSLESS] if exact and "psnr_rgb" not in table.scores else []),
             *_mixed_versions(points.values()),
             *_undefined(table, tuple(points)),
         ),

@@ -110,7 +110,7 @@ def image_json(
         An entry for each image, and a line for each thing that could not be shown.
     """
     names = images_of(looks.images, comparison.images)
-    if not names:
+    if not names or comparison.large:
         return [], []
     try:
         files = {p.name: p for p in load_dataset(store.source_of(comparison.dataset)).files}

@@ -8,20 +8,20 @@ null.
 
 import dataclasses
 import json
-import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import permutations
+from itertools import chain, permutations
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rdbench.analysis.bd import BdRate, bd_rate
 from rdbench.analysis.board import with_facts
 from rdbench.analysis.complexity import complexity
+from rdbench.analysis.large import MOST_IMAGES, large_curves
 from rdbench.analysis.latents import latent_rows
 from rdbench.analysis.measured import measured_curves, notes_on
 from rdbench.analysis.selection import anchors_of, is_own
@@ -31,11 +31,20 @@ from rdbench.errors import DataError, RdbenchError, UsageError
 from rdbench.metrics import METRICS
 from rdbench.published import facts, list_curves
 from rdbench.report.plots import LANDMARKS
-from rdbench.store import Store, no_records
+from rdbench.store import Point, Store, no_records
 from rdbench.timing import Timing
 from rdbench.types import CurveKey, Record
 
 Json = dict[str, Any]
+_Group = tuple[str, CurveKey | None, str]
+_Behind = tuple[Sequence[Record], Mapping[str, "Calls"]]
+
+LEFT_OUT = (
+    f"This page shows means alone, because the data set has more than {MOST_IMAGES} images: scores "
+    "and BD-rates per image, confidence intervals, rate per latent, and images are left out, and "
+    "failed images are counted, not listed."
+)
+"""What the page says of a large data set."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,9 @@ class Comparison:
     Attributes:
         images: image's name -> SHA-256.
         curves: key -> curve; measured ones first, then imported, then published.
-        records: key of a measured curve -> its records, including failed ones.
+        records: key of a measured curve -> its records, including failed ones. Of a large data set
+            these are a few of each run.
+        calls: key of a measured curve -> operating point -> its times.
         anchor: key of the anchor that was asked for; None for none, or none on this data set.
     """
 
@@ -53,7 +64,13 @@ class Comparison:
     images: Mapping[str, str]
     curves: Mapping[str, Curve]
     records: Mapping[str, Sequence[Record]]
+    calls: Mapping[str, Mapping[str, "Calls"]]
     anchor: str | None = None
+
+    @property
+    def large(self) -> bool:
+        """Whether the page shows means alone."""
+        return len(self.images) > MOST_IMAGES
 
     def may_anchor(self, key: str) -> bool:
         """Whether the page offers a curve as the anchor."""
@@ -62,6 +79,18 @@ class Comparison:
     def is_shown_by_default(self, key: str) -> bool:
         """Whether the page shows a curve until people choose: own ones, landmarks, the anchor."""
         return is_own(self.curves[key]) or key in (*LANDMARKS, self.anchor)
+
+
+class Calls(NamedTuple):
+    """Verified calls of encode and decode in columns; None where a time is not known."""
+
+    n_pixels: Sequence[int]
+    timed_alone: Sequence[int]
+    encode_s: Sequence[float | None]
+    decode_s: Sequence[float | None]
+
+
+_NO_CALLS = Calls((), (), (), ())
 
 
 def comparisons(
@@ -81,38 +110,71 @@ def comparisons(
         DataError: the folder holds no records.
         UsageError: no curve and no codec has the anchor's name.
     """
-    records, datasets = list(store.records()), store.datasets()
-    if not records:
-        raise no_records(store.folder)
-    groups: dict[tuple[str, CurveKey | None, str], list[Record]] = defaultdict(list)
-    for record in records:
+    datasets, protocols = store.datasets(), store.protocols()
+    large = {name for name, images in datasets.items() if len(images) > MOST_IMAGES}
+    behind: dict[_Group, _Behind] = {}
+    measured: list[Curve] = []
+    for name in large:
+        for curve, points in large_curves(store, name, datasets[name], protocols):
+            # Without the scores of each image, which the page has no room for.
+            measured.append(dataclasses.replace(curve, per_image=None))
+            records = [record for point in points for record in point.records]
+            behind[_group(curve)] = records, {p.records[0].spec: _point_calls(p) for p in points}
+    small = [name for name in store.measured_datasets() if name not in large]
+    every = [record for name in small for record in store.records(dataset=name)]
+    groups: dict[_Group, list[Record]] = defaultdict(list)
+    for record in every:
         groups[record.dataset, record.curve, record.protocol].append(record)
-    every = [
-        *map(with_facts, measured_curves(records, datasets, store.protocols())),
-        *imported,
-        *list_curves(),
-    ]
+    behind |= {group: (records, _calls(records)) for group, records in groups.items()}
+    if not behind:
+        raise no_records(store.folder)
+    measured += measured_curves(every, datasets, protocols)
+    shown = [*map(with_facts, measured), *imported, *list_curves()]
     anchors = (
-        {name: best for name, (best, *_) in anchors_of(every, anchor).items()} if anchor else {}
+        {name: best for name, (best, *_) in anchors_of(shown, anchor).items()} if anchor else {}
     )
     found = []
     for dataset, images in datasets.items():
         curves: dict[str, Curve] = {}
         anchor_key = None
-        for curve in every:
+        for curve in shown:
             is_anchor = curve is anchors.get(dataset)
             if curve.dataset == dataset and (is_anchor or wanted(curve)):
                 key = _key(curve, curves)
                 curves[key] = _aligned(curve, list(images))
                 anchor_key = key if is_anchor else anchor_key
-        behind = {
-            key: groups[dataset, curve.key, curve.protocol["fingerprint"]]
-            for key, curve in curves.items()
-            if curve.source == "measured"
-        }
-        if behind:
-            found.append(Comparison(dataset, images, curves, behind, anchor_key))
+        own = {key: behind[_group(c)] for key, c in curves.items() if c.source == "measured"}
+        if own:
+            records_of = {key: records for key, (records, _) in own.items()}
+            calls_of = {key: calls for key, (_, calls) in own.items()}
+            found.append(Comparison(dataset, images, curves, records_of, calls_of, anchor_key))
     return found
+
+
+def _group(curve: Curve) -> _Group:
+    """What the records of a measured curve share."""
+    return curve.dataset, curve.key, curve.protocol["fingerprint"]
+
+
+def _point_calls(point: Point) -> Calls:
+    return Calls(point.n_pixels, point.timed_alone, point.encode_s, point.decode_s)
+
+
+def _calls(records: Iterable[Record]) -> dict[str, Calls]:
+    """Times of each operating point."""
+    by_spec: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.error is None:
+            by_spec[record.spec].append(record)
+    return {
+        spec: Calls(
+            [r.width * r.height for r in group],
+            [r.timed_alone for r in group],
+            [r.encode_s for r in group],
+            [r.decode_s for r in group],
+        )
+        for spec, group in by_spec.items()
+    }
 
 
 def _aligned(curve: Curve, images: Sequence[str]) -> Curve:
@@ -173,6 +235,7 @@ def comparison_json(
     sizes = np.array([by_file.get(sha256, np.nan) for sha256 in known], np.float64)
     curves = [
         _curve(key, curve, comparison.records.get(key, ()), sizes)
+        | _point_times(curve, comparison.calls.get(key))
         | {
             "complexity": costs.get(key, curve.complexity),
             "may_anchor": comparison.may_anchor(key),
@@ -182,8 +245,10 @@ def comparison_json(
     ]
     return {
         "name": comparison.dataset,
-        "images": list(comparison.images),
-        "pixels": _rounded(sizes, 0),
+        "n_images": len(comparison.images),
+        "left_out": LEFT_OUT if comparison.large else None,
+        "images": [] if comparison.large else list(comparison.images),
+        "pixels": [] if comparison.large else _rounded(sizes, 0),
         "curves": curves,
         "anchor": comparison.anchor,
         "bd_rates": bd_rates(comparison, on_progress),
@@ -253,8 +318,6 @@ def _curve(key: str, curve: Curve, records: Sequence[Record], pixels: FloatArray
         "per_image": per_image,
         "weights": sorted({r.fingerprint for r in records if r.fingerprint}),
         "notes": [{"kind": a.kind, "message": a.message} for a in notes_on(curve)],
-        "times": times_of(records) if records else None,
-        "point_times": [times_of(r for r in records if r.spec == spec) for spec in curve.specs],
         "provenance": {**curve.provenance, "curve": str(curve.key or ""), **_made_by(records)},
         "protocol": dict(curve.protocol),
     }
@@ -267,15 +330,24 @@ def _rounded(values: FloatArray, digits: int) -> list[Any]:
     return list(rounded.tolist())
 
 
-def times_of(records: Iterable[Record]) -> Json:
-    """Median and quartiles over all images and rates, in seconds."""
-    good = [r for r in records if r.error is None]
+def _point_times(curve: Curve, calls: Mapping[str, Calls] | None) -> Json:
+    """Times of a curve, None where it was not measured, and of each of its points."""
+    known = calls or {}
     return {
-        "n": len(good),
-        "alone": sum(r.timed_alone for r in good),
-        "encode_s": _quartiles(r.encode_s for r in good),
-        "decode_s": _quartiles(r.decode_s for r in good),
-        "megapixels": statistics.fmean(r.width * r.height / 1e6 for r in good) if good else None,
+        "times": None if calls is None else times_of(*calls.values()),
+        "point_times": [times_of(known.get(spec, _NO_CALLS)) for spec in curve.specs],
+    }
+
+
+def times_of(*calls: Calls) -> Json:
+    """Median and quartiles over all images and rates, in seconds."""
+    n = sum(len(c.n_pixels) for c in calls)
+    return {
+        "n": n,
+        "alone": sum(map(int, chain.from_iterable(c.timed_alone for c in calls))),
+        "encode_s": _quartiles(chain.from_iterable(c.encode_s for c in calls)),
+        "decode_s": _quartiles(chain.from_iterable(c.decode_s for c in calls)),
+        "megapixels": sum(sum(c.n_pixels) for c in calls) / 1e6 / n if n else None,
     }
 
 

@@ -13,7 +13,7 @@ from rdbench.analysis.bd import bd_rate
 from rdbench.analysis.measured import settings_of
 from rdbench.curve import Curve
 from rdbench.errors import DataError, UsageError
-from rdbench.report.page.data import Comparison, Json, comparisons, metrics_of, times_of
+from rdbench.report.page.data import Calls, Comparison, Json, comparisons, metrics_of, times_of
 from rdbench.store import Store
 from rdbench.types import Record
 
@@ -49,11 +49,12 @@ class Run:
 
 @dataclass(frozen=True)
 class _Part:
-    """A curve of one folder and its records."""
+    """A curve of one folder, its records and its times."""
 
     folder: str
     curve: Curve
     records: Sequence[Record]
+    calls: Iterable[Calls]
 
     @property
     def last(self) -> str:
@@ -80,7 +81,7 @@ def runs_over_time(
     runs: list[Run] = []
     for here in found:
         for key, records in here.records.items():
-            own = _Part(_name(folder), here.curves[key], records)
+            own = _Part(_name(folder), here.curves[key], records, here.calls[key].values())
             parts = [own, *(p for other in others for p in _same(own, here, *other))]
             if len(parts) > 1:
                 runs += _runs(here.dataset, key, sorted(parts, key=lambda p: p.last, reverse=True))
@@ -105,7 +106,7 @@ def _same(own: _Part, here: Comparison, name: str, there: Sequence[Comparison]) 
             continue
         for key, records in other.records.items():
             if _what(other.curves[key]) == _what(own.curve):
-                yield _Part(name, other.curves[key], records)
+                yield _Part(name, other.curves[key], records, other.calls[key].values())
 
 
 def _what(curve: Curve) -> tuple[object, ...]:
@@ -127,7 +128,7 @@ def _runs(dataset: str, key: str, parts: Sequence[_Part]) -> list[Run]:
             {name: value for name, value in used.items() if (name, value) not in shared},
             sorted({r.fingerprint for r in part.records if r.fingerprint}),
             _machines(part.records),
-            times_of(part.records),
+            times_of(*part.calls),
             part is newest,
             {} if part is newest else _bd_rates(newest.curve, part.curve),
         )

@@ -38,11 +38,11 @@ const groups = {
 };
 
 function fillImages() {
-  const { images } = currentSet();
+  const { images, n_images } = currentSet();
   document
     .getElementById("curves-image")
     .replaceChildren(
-      el("option", { value: "" }, `Mean of ${plural(images.length, "image")}`),
+      el("option", { value: "" }, `Mean of ${plural(n_images, "image")}`),
       ...images.map((name) => el("option", { value: name }, name)),
     );
   if (!images.includes(get("image"))) set({ image: "" });
@@ -206,7 +206,7 @@ function tell({ curve, i, bpp: rate, quality }) {
 function lede() {
   const image = get("image");
   const set_ = currentSet();
-  const of = image || `mean of ${plural(set_.images.length, "image")}`;
+  const of = image || `mean of ${plural(set_.n_images, "image")}`;
   document.getElementById("curves-lede").textContent =
     `${currentMetric().name} over rate on ${set_.name}, ${of}. Higher and further left is better.`;
   const lines = shownCurves();

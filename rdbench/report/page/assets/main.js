@@ -29,12 +29,13 @@ document
   );
 
 on(["dataset"], () => {
-  const { name, curves: all, images } = currentSet();
+  const { name, curves: all, n_images, left_out } = currentSet();
   const measured = all.filter((c) => c.source === "measured").length;
   const published = all.filter((c) => c.source === "published").length;
   document.getElementById("summary").textContent =
-    `${plural(measured, "curve")} measured on ${name} (${plural(images.length, "image")})` +
-    (published ? `, with ${plural(published, "published curve")} for comparison.` : ".");
+    `${plural(measured, "curve")} measured on ${name} (${plural(n_images, "image")})` +
+    (published ? `, with ${plural(published, "published curve")} for comparison.` : ".") +
+    (left_out ? ` ${left_out}` : "");
   const groups = ["measured", "imported", "published"].map((source) => [
     source,
     all.filter((c) => c.source === source && c.may_anchor),

@@ -195,7 +195,7 @@ def run(
     with Store(out) as store:
         store.remember_protocol(protocol.fingerprint, protocol.description)
         sets = [remember(store, data) for data in sets]
-        alone = jobs <= 1 and cluster is None
+        alone = jobs <= 1 and cluster is None and part is None
         tasks = tasks_of(points, sets, protocol, part, alone, settings)
         memory = peak_memory_bytes(points, store)
 

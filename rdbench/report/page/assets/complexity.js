@@ -92,7 +92,7 @@ function lede() {
   const { name } = currentMetric();
   document.getElementById("complexity-lede").textContent = dots().length
     ? `BD-rate (${name}, against ${anchorKey()}) over ${inSentence(cost().name)}. ${better}` +
-      (timed ? " Times are medians of runs that had the machine to themselves; see Timing below." : counted)
+      (timed ? " Times are medians of sweeps that coded one image at a time; see Timing below." : counted)
     : `None of the curves shown has both a BD-rate against ${anchorKey()} and ${timed ? "a time" : cost().linear ? "a year" : "a count"}.`;
 }
 

@@ -8,13 +8,14 @@ export const currentSet = () => dataset(get("dataset"));
 export const currentMetric = () => metric(get("metric"));
 
 // The chosen anchor if this data set has it; otherwise the one that the page was made with, VTM, or
-// the first curve with the metric.
+// the curve with most points.
 export function anchorKey() {
   const { anchor, byKey, curves } = currentSet();
   if (byKey.get(get("anchor"))?.may_anchor) return get("anchor");
   if (anchor) return anchor;
   const measured = curves.filter((curve) => curve.may_anchor && curve.quality[currentMetric().key]);
-  return (measured.find((curve) => curve.key === "vtm18") ?? measured[0] ?? curves[0])?.key;
+  const longest = measured.toSorted((a, b) => b.bpp.length - a.bpp.length)[0];
+  return (measured.find((curve) => curve.key === "vtm18") ?? longest ?? curves[0])?.key;
 }
 
 export function shownKeys() {

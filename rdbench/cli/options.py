@@ -68,7 +68,7 @@ def _target(name: str, unit: str, about: str) -> Any:
 _CODEC: Any = {"metavar": "SPEC", "autocompletion": codec_names}
 _DATASET: Any = {"metavar": "DATASET", "autocompletion": lambda: list(manifests())}
 _SPEC = "Codec, as NAME or NAME:KEY=VALUE,..., or a .toml or .py file."
-_IMAGES = "Data set or folder of images."
+_IMAGES = "Data set or folder of images; NAME[IMAGE] is one of its images."
 _CURVE_FILE = "Also use this curve file: JSON, CSV, text or Markdown. Repeatable."
 
 CodecSpec = Annotated[str, Option("--codec", "-c", help=_SPEC, **_CODEC)]

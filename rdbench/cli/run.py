@@ -66,6 +66,8 @@ def run(
         protocol=Protocol(scored=scored),
         part=Part.parse(part) if part is not None else None,
     )
+    if part is not None:
+        say(f"this is part {part}: `rdbench merge OUT {out} ...` puts all parts together")
     print_rows(POINTS, summarize(outcome.records, outcome.datasets), as_json)
     for curve in measured_curves(outcome.records, outcome.datasets):
         for note in notes_on(curve):

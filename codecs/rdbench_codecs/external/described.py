@@ -46,6 +46,11 @@ class Definition:
     file: str = dataclasses.field(default="", compare=False)
     text: str = dataclasses.field(default="", compare=False, repr=False)
 
+    @property
+    def variable_rate(self) -> bool:
+        """Whether one program or one set of weights covers all rates."""
+        return True
+
     def command(self, text: str, **values: Any) -> list[str | Path]:
         """The words of a command with its placeholders filled, its program found."""
         first, *words = (word.format(here=self.here, **values) for word in shlex.split(text))
@@ -90,6 +95,7 @@ def made(base: type[DescribedCodec], definition: Definition) -> type[DescribedCo
         "title": title,
         "rate_parameters": definition.parameters,
         "ladder_values": definition.values,
+        "variable_rate": definition.variable_rate,
     }
     name = re.sub(r"\W", "_", definition.name.title())
     return dataclasses.make_dataclass(name, fields, bases=(base,), namespace=namespace, frozen=True)

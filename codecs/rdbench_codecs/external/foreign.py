@@ -15,7 +15,8 @@
 `rdbench_codecs.external.worker.interfaces` describes what a class may look like: it compresses
 arrays to bytes, or tensors as in CompressAI, or it estimates its rate.
 
-``{here}`` in a text of ``settings`` is the folder of the TOML file: ``"{here}/weights.pth"``. Files
+``{here}`` in a text of ``settings`` is the folder of the TOML file: ``"{here}/weights.pth"``. The
+name of the ladder in braces is its value: ``"{here}/q{quality}.pth"`` is a checkpoint per rate. Files
 that settings name, the Python file, and those next to it that it imports belong to the fingerprint.
 
 ``python`` may be several words, split as a shell would: they start a Python, and a folder to run is
@@ -88,11 +89,15 @@ class Foreign(Definition):
     settings: str = "{}"
     versions: tuple[str, ...] = ()
 
-    def arguments(self) -> dict[str, Any]:
-        """The settings, with the folder filled in."""
-        settings = json.loads(self.settings)
-        filled = {k: v.replace("{here}", self.here) for k, v in settings.items() if type(v) is str}
-        return {**settings, **filled}
+    @property
+    def variable_rate(self) -> bool:
+        """Whether no setting has a value of its own per operating point, such as a checkpoint."""
+        return not any(f"{{{name}}}" in self.settings for name in self.parameters)
+
+    def arguments(self, rate: Mapping[str, float]) -> dict[str, Any]:
+        """The settings, with the folder and the rate parameter filled in."""
+        known = {"here": self.here} | {name: f"{value:.15g}" for name, value in rate.items()}
+        return {name: _filled(value, known) for name, value in json.loads(self.settings).items()}
 
     def start(self) -> Worker:
         """A worker without a codec; Unavailable or WorkerError where it does not start."""
@@ -158,7 +163,7 @@ class ForeignCodec(DescribedCodec):
     def fingerprint(self) -> str:
         """SHA-256 of what the file says of the bits, of the code, and of files in settings."""
         d = self.definition
-        files = [sha256(Path(v)) for v in d.arguments().values() if _is_file(v)]
+        files = [sha256(Path(v)) for v in d.arguments(self.settings()).values() if _is_file(v)]
         text = repr((d.source_sha256, d.class_name, d.settings, files))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -185,6 +190,13 @@ def foreign(keys: dict[str, Any], here: str) -> Foreign:
         here=here, path=str(path), class_name=class_name, source_sha256=sha256, settings=text,
         parameters=parameters, values=values, versions=versions, **keys,
     )  # fmt: skip
+
+
+def _filled(value: Any, known: Mapping[str, str]) -> Any:
+    if type(value) is str:
+        for name, text in known.items():
+            value = value.replace(f"{{{name}}}", text)
+    return value
 
 
 def _is_file(value: Any) -> bool:
@@ -220,11 +232,12 @@ def _loaded(codec: ForeignCodec) -> Worker:
     try:
         reply = worker.ask(
             "load", path=d.path, **{"class": d.class_name}, versions=d.versions,
-            settings={**d.arguments(), **codec.settings()},
+            settings={**d.arguments(codec.settings()), **codec.settings()},
         ).header  # fmt: skip
     except CodecError as error:
         worker.end()
-        raise Unavailable(f"{codec.name}: cannot load {d.class_name} there: {error}") from None
+        text = f"{codec.name}: {d.python} cannot load {d.class_name!r}: {error}"
+        raise Unavailable(text) from None
     if reply.get("source_sha256") != d.source_sha256:
         worker.end()
         raise WorkerError(f"{d.path} was changed, or is another file there; run again")

@@ -9,13 +9,12 @@ from safetensors.torch import load_file
 def network(quality: int = 3, architecture: str = "mbt2018-mean", weights: str = "published"):
     """Return a network with ``compress``, ``decompress`` and ``update``.
 
-    ``weights`` may be the path of a ``.safetensors`` file, as ``rdbench qvrf fix`` writes it, where
-    ``%d`` is the quality.
+    ``weights`` may be the path of a ``.safetensors`` file, as ``rdbench qvrf fix`` writes it.
     """
     torch.manual_seed(0)
     if weights in ("published", "random"):
         return image_models[architecture](quality, pretrained=weights == "published")
-    state = load_file(weights.replace("%d", str(quality)))
+    state = load_file(weights)
     n, m = state["g_a.0.weight"].shape[0], state["g_a.6.weight"].shape[0]
     made = model_architectures[architecture](n, m)
     made.load_state_dict({**dict(made.named_buffers()), **state})

@@ -15,14 +15,14 @@ if not hasattr(compressai.ops, "ste_round"):
 def network(model, weights="random", lmbda=0.0, config="", multiple=64, smallest=64):
     """Return a network: ``model`` is module and class, ``config`` a function for its argument.
 
-    ``weights`` is a checkpoint of the authors, where ``%g`` is ``lmbda``, or "random". Images are
-    padded to a ``multiple`` and to ``smallest`` pixels per side, and cropped again.
+    ``weights`` is a checkpoint of the authors, or "random". Images are padded to a ``multiple`` and
+    to ``smallest`` pixels per side, and cropped again.
     """
     torch.manual_seed(0)
     np.random.seed(0)  # InvCompress starts from a matrix of NumPy
     made = named(model)(*[named(name)() for name in [config] if name])
     if weights != "random":
-        state = torch.load(weights.replace("%g", f"{lmbda:g}"), map_location="cpu")
+        state = torch.load(weights, map_location="cpu")
         state = {k.removeprefix("module."): v for k, v in state.get("state_dict", state).items()}
         made.load_state_dict(state)
     type(made).downsampling_factor = multiple

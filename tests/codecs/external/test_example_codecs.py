@@ -136,7 +136,7 @@ def forks(tmp_path: Path) -> Path:
         folder / "net-0.05.pth",
     )
     text = (folder / "tinylic.toml").read_text().replace("{here}/env/bin/python", sys.executable)
-    text = text.replace('"random"', '"{here}/net-%g.pth"').replace('"timm"', "")
+    text = text.replace('"random"', '"{here}/net-{lmbda}.pth"').replace('"timm"', "")
     (folder / "tinylic.toml").write_text(text + "ladder = {lmbda = [0.05]}\n")
     return folder
 

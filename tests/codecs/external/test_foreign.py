@@ -135,6 +135,27 @@ def test_settings_reach_the_class_and_the_fingerprint(tmp_path: Path) -> None:
     assert load(write(tmp_path, title, code))().fingerprint() == before
 
 
+def test_a_checkpoint_per_rate_is_named_by_the_rate_and_belongs_to_the_fingerprint(
+    tmp_path: Path,
+) -> None:
+    code = CODEC.replace("step=8", "step=8, weights=''").replace(
+        "self.step = step", "self.step = step; assert open(weights).read() == str(step)"
+    )
+    for step in (64, 16, 8):
+        (tmp_path / f"q{step}.pth").write_text(str(step))
+    text = STEPS | {"settings": {"weights": "{here}/q{step}.pth"}}
+    points = get_codecs(str(write(tmp_path, text, code)))
+    for codec in points:
+        codec.prepare()
+    assert not points[0].variable_rate
+    assert load(write(tmp_path, STEPS, code)).variable_rate
+    before = [codec.fingerprint() for codec in points]
+    assert len(set(before)) == 3
+    (tmp_path / "q16.pth").write_text("trained again")
+    after = [codec.fingerprint() for codec in points]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
+
+
 def test_a_changed_file_is_another_codec(tmp_path: Path) -> None:
     codec = load(write(tmp_path, STEPS))()
     other = load(write(tmp_path, STEPS, CODEC + "\n# changed"))()

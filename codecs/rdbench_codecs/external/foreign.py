@@ -16,7 +16,7 @@
 arrays to bytes, or tensors as in CompressAI, or it estimates its rate.
 
 ``{here}`` in a text of ``settings`` is the folder of the TOML file: ``"{here}/weights.pth"``. The
-name of the ladder in braces is its value: ``"{here}/q{quality}.pth"`` is a checkpoint per rate. Files
+name of the ladder in braces is its value: ``"{here}/q{quality}.pth"``, a checkpoint per rate. Files
 that settings name, the Python file, and those next to it that it imports belong to the fingerprint.
 
 ``python`` may be several words, split as a shell would: they start a Python, and a folder to run is

@@ -277,7 +277,8 @@ class _Cluster:
         self._looked_s = time.monotonic()
         for needs, queue in self._queues.items():
             if (queue.waiting or queue.out) and not self._n_slots(needs):
-                what = "".join(f" that offer {name}={n:g}" for name, n in needs)
+                wanted = needs if workers else ()
+                what = "".join(f" that offer {name}={n:g}" for name, n in wanted)
                 self._tell(f"no workers{what} at {self._name}; waiting for some to join")
 
     def _compare_versions(self, found: Mapping[str, Any]) -> None:

@@ -109,7 +109,7 @@ def _shipped(package: str) -> Mapping[str, Any]:
     """Return the costs that a package of codecs ships; {} where it ships none."""
     try:
         found = json.loads(files(package).joinpath("costs.json").read_text("utf-8"))
-    except (OSError, TypeError):  # TypeError: a single file, not a package
+    except (OSError, TypeError, AttributeError):  # a single file or a script, not a package
         return {}
     codecs: Mapping[str, Any] = found["codecs"]
     return codecs

@@ -19,6 +19,15 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["rdbench.__main__", "rdbench.cli.app", "torch", "cv2"])
 
 
+def rdbench_anew(*words, **environment):
+    """Run the program where imports or processes that outlive `main` matter; as `rdbench`."""
+    done = subprocess.run(
+        [*PROGRAM, *map(str, words)],
+        capture_output=True, text=True, env={**os.environ, **environment}, timeout=120,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
 def rdbench(*words, cwd=None, **environment):
     """Run the program; (exit status, stdout, stderr)."""
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from program import rdbench
+from program import rdbench_anew as rdbench
 
 from rdbench import plugins
 from rdbench.errors import RdbenchWarning, Unavailable, UsageError

@@ -395,7 +395,7 @@ def test_the_bundled_weights_fill_no_cell(tmp_path):
     assert runner.invoke(app, ["run", *words]).exit_code == 0
     with Store(tmp_path) as store:
         records = [dataclasses.replace(r, dataset="kodak") for r in store.records()]
-        images = store.datasets()["sample"]
+        images = store.datasets()["sample[chelsea]"]
     with Store(tmp_path / "kodak") as store:
         store.remember_dataset("kodak", "kodak", images)
         store.remember_protocol(records[0].protocol, {"scored": "float"})

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from program import rdbench as program
+from program import rdbench_anew as program
 from toy_codecs import FAULTS, InAFile, Steps
 
 from rdbench.errors import BitstreamError, EncoderError, Unavailable, UsageError

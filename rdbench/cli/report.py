@@ -71,6 +71,9 @@ class Request:
     files: Sequence[Path]
     earlier: Sequence[Path]
 
+    def __post_init__(self) -> None:
+        _rates(self.bpp)  # a wrong one is refused before the folder is read
+
     def inputs(self) -> list[Path]:
         """What is read, and must not be replaced."""
         with Store(self.folder, create=False) as store:

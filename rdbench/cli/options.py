@@ -110,6 +110,14 @@ Metrics = Annotated[
 ]
 Method = Annotated[_Method, choice("--method", METHODS, "Interpolation")]
 CurveFiles = Annotated[list[Path], Option("--curve", metavar="FILE", help=_CURVE_FILE)]
+Names = Annotated[
+    list[str],
+    Option(
+        "--name",
+        metavar="CURVE=TEXT",
+        help="What to print for a codec, curve or data set. Repeatable.",
+    ),
+]
 Folder = Annotated[Path, Argument(metavar="FOLDER", help="Report folder.")]
 OutFolder = Annotated[
     Path, Option("--out", "-o", metavar="FOLDER", help="Report folder to add results to.")
@@ -199,6 +207,31 @@ def with_settings(specs: Sequence[str], **settings: str | None) -> list[str]:
 def published_names(given: Sequence[str]) -> list[str]:
     """Return the words of what was given for `Published`."""
     return [word.strip() for text in given for word in names_of_list(text) if word.strip()]
+
+
+def printed_names(given: Sequence[str], known: Iterable[str], where: str) -> dict[str, str]:
+    """Return what to print for each known name that was given for `Names`, in whatever case.
+
+    Args:
+        known: codecs, labels and data sets.
+        where: what they are in, for messages.
+
+    Raises:
+        UsageError: text without a name, or a name that is not known.
+    """
+    known, names = list(dict.fromkeys(known)), {}
+    for text in given:
+        if "=" not in text[1:]:
+            raise UsageError(f"--name takes CURVE=TEXT, not {text!r}")
+        found = [name for name in known if text.casefold().startswith(f"{name.casefold()}=")]
+        if not found:
+            raise UsageError(
+                f"--name {text}: no codec, curve or data set of that name in {where}; "
+                f"there are {', '.join(known)}"
+            )
+        # a label may have equals signs of its own
+        names |= {name: text.split("=", name.count("=") + 1)[-1] for name in found}
+    return names
 
 
 def target_of(quality: str = "", **given: float | None) -> tuple[str, float] | None:

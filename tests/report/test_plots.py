@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from rdbench import run
 from rdbench.analysis.bd import bd_rate
 from rdbench.analysis.saving import rate_saving
+from rdbench.cli import options
 from rdbench.cli.app import app
 from rdbench.curve import Curve, PerImage
 from rdbench.errors import RdbenchError, RdbenchWarning, UsageError
@@ -503,6 +504,14 @@ def test_a_figure_with_bd_rates(measured, tmp_path):
     assert "own: no vtm18; anchors there: avif, jpeg, webp" in said
 
 
+def test_names_are_found_in_whatever_case(measured, tmp_path):
+    text = svg_of(tmp_path, measured, "-m", "psnr", "--name", "WebP=Ours=1", "--name", "OWN=My set")
+    assert ">Ours=1</text>" in text
+    assert ">My set</text>" in text
+    known = ["a:x=1", "a", "b"]
+    assert options.printed_names(["A:X=1=y=z"], known, "") == {"a:x=1": "y=z"}
+
+
 def test_figures_of_rate_saved_and_of_images(measured, tmp_path):
     words = (measured, "-m", "psnr", "-a", "jpeg")
     assert "Rate saved against JPEG (%)" in svg_of(tmp_path, *words, "--figure", "saving")
@@ -529,6 +538,11 @@ def test_a_grid_is_one_figure(measured, tmp_path):
         (("--ylim", "1,nan"), "--ylim takes LOW,HIGH"),
         (("--inset", "1,2,3,4,5,6"), "--inset takes LOW,HIGH or"),
         (("--name", "qarv"), "--name takes CURVE=TEXT, not 'qarv'"),
+        (
+            ("--name", "nosuch=Ours"),
+            "--name nosuch=Ours: no codec, curve or data set of that name "
+            "in this figure; there are avif, jpeg, webp, own",
+        ),
         (("--style", "x"), "no style 'x'"),
         (("-c", "jpag"), "did you mean 'jpeg'"),
         (("--published", "vtm81"), "did you mean 'vtm18'"),

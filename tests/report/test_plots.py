@@ -31,7 +31,7 @@ from rdbench.report.diagrams import Design, Diagram, Series
 from rdbench.report.export import compressai_files
 from rdbench.report.names import printed_name
 from rdbench.report.pgfplots import pgfplots_text
-from rdbench.report.plots import Panel, plot_curves, rd_figure
+from rdbench.report.plots import Panel, plot_curves, rd_figure, save
 from rdbench.report.strips import strips_figure
 from rdbench.report.style import pair, styled
 
@@ -410,6 +410,20 @@ def test_letters_that_the_font_of_latex_lacks_are_in_another_font():
         fonts.use_fonts_for_names(figure)
     families = {t.get_text(): t.get_fontfamily()[0] for t in figure.axes[0].texts}
     assert families == {"a_b": "STIXGeneral", "c": "cmr10"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_style_of_latex_warns_of_nothing(tmp_path, caplog):
+    known = [(c, bd_rate(with_images("ref", 1, 0), c)) for c in [with_images("c", 2, 1)]]
+    with styled("latex"):
+        panel = Panel("set", "psnr_rgb", [rd("a", 1), rd("c", 2)])
+        found = [
+            diagrams.draw([panel.diagram()], Design(3.5)),
+            strips_figure(known, "set", with_images("ref", 1, 0), Design(3.5)),
+        ]
+        for place, figure in enumerate(found):
+            save(figure, tmp_path / str(place), ["pdf"])
+    assert caplog.records == []
 
 
 def with_images(name, factor, seed):

@@ -363,6 +363,26 @@ def test_pgfplots_has_every_point():
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
 
 
+def test_pgfplots_has_the_names_of_the_legend_where_and_in_the_order_they_are_asked_for():
+    curves = [rd("a", 3), rd("b", 2), rd("c", 1)]
+    both = [Panel("set", "psnr_rgb", some).diagram() for some in (curves, curves[1:])]
+    with styled():
+        in_pdf = [t.get_text() for t in rd_figure([Panel("set", "psnr_rgb", curves)],
+                  Design(3.5, legend="below")).legends[0].get_texts()]  # fmt: skip
+        below, right, none = (
+            pgfplots_text(both, Design(7.16, legend=legend)) for legend in ("auto", "right", "none")
+        )
+    for text in (below, right):
+        assert re.findall(r"addlegendentry\{(.)\}", text) == in_pdf == ["c", "b", "a"]
+    assert "addlegend" not in none
+    first, last = (text.index(r"\addlegendimage") for text in (right, below))
+    assert right.index("anchor=north west") < first
+    assert below.index("anchor=north}") < last
+    assert "legend columns=1]" in right
+    widths = [float(re.search(r"width=([\d.]+)in", text)[1]) for text in (below, right)]
+    assert widths == [3.58, pytest.approx((7.16 - 0.46) / 2)]
+
+
 def test_computed_lines_have_a_few_markers_of_their_own():
     x = np.linspace(30, 40, 100)
     series = [Series(rd(name), x, x + n, is_marked=False) for n, name in enumerate("ab")]
@@ -387,10 +407,11 @@ def test_pgfplots_leaves_out_an_empty_band_and_broad_legends():
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_pgfplots_compiles(tmp_path):
+@pytest.mark.parametrize("legend", ["below", "right"])
+def test_pgfplots_compiles(legend, tmp_path):
     diagram = Panel("a_b & #1", "psnr_rgb", [rd("50 % ^ ~", 1.5), rd("b", 2)]).diagram()
     with styled():
-        text = pgfplots_text([diagram, diagram], Design(7.16))
+        text = pgfplots_text([diagram, diagram], Design(7.16, legend=legend))
     preamble = text.splitlines()[0].removeprefix("% needs ")
     (tmp_path / "a.tex").write_text(
         f"\\documentclass{{article}}\\usepackage[margin=0.6in]{{geometry}}{preamble}\n"

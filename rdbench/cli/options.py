@@ -21,6 +21,7 @@ from rdbench.published import list_curves
 from rdbench.spec import settings_of, split
 
 REPORTS = Path("reports")
+_NAMES_SHOWN = 12  # of those that may be meant
 ALL: list[Any] = []
 """The default of options that choose some of many."""
 
@@ -225,9 +226,11 @@ def printed_names(given: Sequence[str], known: Iterable[str], where: str) -> dic
             raise UsageError(f"--name takes CURVE=TEXT, not {text!r}")
         found = [name for name in known if text.casefold().startswith(f"{name.casefold()}=")]
         if not found:
+            some = [*known[:_NAMES_SHOWN], *(["..."] if known[_NAMES_SHOWN:] else [])]
+            hint = closest(text.partition("=")[0], known)
             raise UsageError(
                 f"--name {text}: no codec, curve or data set of that name in {where}; "
-                f"there are {', '.join(known)}"
+                f"there are {', '.join(some)}{hint}"
             )
         # a label may have equals signs of its own
         names |= {name: text.split("=", name.count("=") + 1)[-1] for name in found}

@@ -220,7 +220,8 @@ def printed_names(given: Sequence[str], known: Iterable[str], where: str) -> dic
     Raises:
         UsageError: text without a name, or a name that is not known.
     """
-    known, names = list(dict.fromkeys(known)), {}
+    known = list(dict.fromkeys(known))
+    names: dict[str, str] = {}
     for text in given:
         if "=" not in text[1:]:
             raise UsageError(f"--name takes CURVE=TEXT, not {text!r}")

@@ -36,7 +36,7 @@ def tables(
     """Print tables for a paper.
 
     Shows BD-rates by data set, operating points and latencies. LaTeX needs the packages
-    booktabs, graphicx and siunitx, and longtable for tables of more than a page. LaTeX and Typst
+    booktabs, graphicx and siunitx 3, and longtable for tables of more than a page. LaTeX and Typst
     have captions, labels such as `tab:bdrate`, and names as papers print them.
 
     Example: rdbench tables reports --format latex --table bdrate
@@ -58,7 +58,7 @@ def tables(
             codecs |= {curve.label: curve.codec for curve, _ in computed.found}
         else:
             rows = TABLES[one][1](request)
-            codecs |= {row.get("label", row["codec"]): row["codec"] for row in rows}
+            codecs |= {row.get("label") or row["codec"]: row["codec"] for row in rows}
         if rows:
             found[one] = rows
         else:
@@ -103,7 +103,7 @@ class _Style:
 
     def compared(self, anchor: str, metric: str, method: Method) -> str:
         """What BD-rates compare, and how."""
-        words = (anchor, metric, method)
+        words: tuple[str, str, str] = (anchor, metric, method)
         if self._is_for_paper:
             words = (printed_label(anchor), printed_metric(metric), printed_method(method))
         return f" against {self.names.get(anchor, words[0])}, {words[1]}, {words[2]}"

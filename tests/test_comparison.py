@@ -14,8 +14,10 @@ import pytest
 from folders import as_kodak
 from typer.testing import CliRunner
 
+from rdbench.analysis import overview
 from rdbench.analysis.selection import anchors_of, default_anchors, named, select
 from rdbench.cli.app import app
+from rdbench.columns import Column
 from rdbench.curve import Curve
 from rdbench.errors import RdbenchError, UsageError
 
@@ -201,6 +203,56 @@ def test_anchor_and_codec_take_settings(own):
     words = ("tables", own, "-t", "bdrate", "-d", "my data", "--format", "csv", "-a", "webp")
     _, text, _ = call(*words, "-c", "jpeg:subsampling=444")
     assert [line.split(",")[0] for line in text.splitlines()[1:]] == ["jpeg:subsampling=444"]
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "typst", "html", "csv"])
+def test_names_of_tables(own, form):
+    words = ("tables", own, "-t", "bdrate", "-t", "points", "-a", "webp",
+             "-d", "my data", "--published", "none", "--format", form)  # fmt: skip
+    names = ("--name", "JPEG=Ours", "--name", "MY data=Set")
+    _, usual, _ = call(*words)
+    status, text, _ = call(*words, *names)
+    assert status == 0
+    assert text.count("\n") == usual.count("\n")  # two curves of one name stay two rows
+    assert "Ours" in text
+    assert "Set" in text
+    assert not re.search("(?i)jpeg|my data", text)
+
+
+def test_the_name_of_a_codec_is_not_that_of_others_that_begin_like_it():
+    words = ("tables", "nowhere", "-t", "bdrate", "-d", "kodak", "--name", "jpeg=Ours")
+    _, text, _ = call(*words, "--name", "j2k-kdu5=Mine")
+    assert (text.count("Ours"), text.count("Mine")) == (1, 1)
+    assert "JPEG 2000 (OpenJPEG)" in text
+
+
+def test_what_names_of_tables_refuse(own):
+    words = ("tables", own, "-t", "points", "--name", "jpg=Ours")
+    status, text, said = call(*words)
+    assert (status, text) == (1, "")
+    assert said.endswith("--name jpg=Ours: no codec, curve or data set of that name in these "
+                         "tables; there are jpeg, webp, my data; did you mean 'jpeg'?")  # fmt: skip
+
+
+def test_bd_rates_of_a_paper_have_signs_as_their_intervals_and_a_caption_in_words(own):
+    words = ("tables", own, "-t", "bdrate", "-a", "webp", "--published", "none", "--format")
+    _, text, _ = call(*words, "latex")
+    assert "against WebP, PSNR, third-order polynomial." in text
+    assert len(re.findall(r"[+-]\d+\.\d\d\b.* & \[(\+|\$-\$)", text)) == 2
+    assert "against webp, psnr, poly3" in call(*words, "markdown")[1]
+
+
+def test_a_renamed_network_that_is_not_the_published_one_is_told(own, monkeypatch):
+    monkeypatch.setitem(
+        overview.TABLES, "timing",
+        ("Latency",
+         lambda _: [{"dataset": "d", "codec": "qarv", "label": "qarv (reduced network)"}],
+         lambda rows: ([Column("label")], rows)),
+    )  # fmt: skip
+    _, text, said = call("tables", own, "-t", "timing", "--name", "qarv=Ours")
+    assert "reduced" not in text
+    assert "Ours: qarv (reduced network)" in said
+    assert "reduced network)" not in call("tables", own, "-t", "timing")[2]
 
 
 def test_settings_that_nothing_has(own):

@@ -108,8 +108,9 @@ def _bd_rows(label: str, figures: Mapping[str, BdRate], datasets: Sequence[str])
 def bd_table(rows: Rows) -> Shown:
     """BD-rates for people: a row for each codec, a column for each data set, and for intervals."""
     source = Column("source")
-    average = Column("average_percent", "average", "%", 3, paper_digits=2, better="lower")
-    value = Column("bd_rate_percent", unit="%", digits=3, paper_digits=2, better="lower")
+    value = Column("bd_rate_percent", unit="%", digits=3, paper_digits=2, signed=True,
+                   better="lower")  # fmt: skip
+    average = replace(value, key="average_percent", title="average")
     columns, wide = side_by_side(rows, [CODEC, average, source], "dataset", value)
     ends = [
         row | {"dataset": f"{row['dataset']}, interval", "interval": _interval(row)} for row in rows

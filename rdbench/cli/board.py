@@ -14,7 +14,7 @@ from rdbench.curve import VARIABLE_RATE, Curve
 from rdbench.errors import RdbenchError
 from rdbench.files import output_files
 from rdbench.importers import import_curves
-from rdbench.report.names import printed_label, printed_metric, printed_name
+from rdbench.report.names import printed_label, printed_method, printed_metric, printed_name
 from rdbench.report.tables import FORMS, PAPER_FORMS, csv_text, table
 
 
@@ -58,9 +58,9 @@ def board(
     with progress("board"):
         found = rank(selection, anchor, codec, metric, method, wanted)
     anchor = found.rows[0]["anchor"] if found.rows else anchor or DEFAULT_ANCHOR
-    names = (printed_label(anchor), printed_metric(metric))
-    printed, scored = names if form in PAPER_FORMS else (anchor, metric)
-    title = f"BD-rate against {printed} on {dataset}, {scored}, {method}"
+    names = (printed_label(anchor), printed_metric(metric), printed_method(method))
+    printed, scored, how = names if form in PAPER_FORMS else (anchor, metric, method)
+    title = f"BD-rate against {printed} on {dataset}, {scored}, {how}"
     if found.rows:
         _print(found.rows, "json" if as_json else form, title)
     warn(*found.choices, *grouped(found.notes))

@@ -21,6 +21,7 @@ from rdbench.published import list_curves
 from rdbench.spec import settings_of, split
 
 REPORTS = Path("reports")
+_NAMES_SHOWN = 12  # of those that may be meant
 ALL: list[Any] = []
 """The default of options that choose some of many."""
 
@@ -110,6 +111,14 @@ Metrics = Annotated[
 ]
 Method = Annotated[_Method, choice("--method", METHODS, "Interpolation")]
 CurveFiles = Annotated[list[Path], Option("--curve", metavar="FILE", help=_CURVE_FILE)]
+Names = Annotated[
+    list[str],
+    Option(
+        "--name",
+        metavar="CURVE=TEXT",
+        help="What to print for a codec, curve or data set. Repeatable.",
+    ),
+]
 Folder = Annotated[Path, Argument(metavar="FOLDER", help="Report folder.")]
 OutFolder = Annotated[
     Path, Option("--out", "-o", metavar="FOLDER", help="Report folder to add results to.")
@@ -199,6 +208,34 @@ def with_settings(specs: Sequence[str], **settings: str | None) -> list[str]:
 def published_names(given: Sequence[str]) -> list[str]:
     """Return the words of what was given for `Published`."""
     return [word.strip() for text in given for word in names_of_list(text) if word.strip()]
+
+
+def printed_names(given: Sequence[str], known: Iterable[str], where: str) -> dict[str, str]:
+    """Return what to print for each known name that was given for `Names`, in whatever case.
+
+    Args:
+        known: codecs, labels and data sets.
+        where: what they are in, for messages.
+
+    Raises:
+        UsageError: text without a name, or a name that is not known.
+    """
+    known = list(dict.fromkeys(known))
+    names: dict[str, str] = {}
+    for text in given:
+        if "=" not in text[1:]:
+            raise UsageError(f"--name takes CURVE=TEXT, not {text!r}")
+        found = [name for name in known if text.casefold().startswith(f"{name.casefold()}=")]
+        if not found:
+            some = [*known[:_NAMES_SHOWN], *(["..."] if known[_NAMES_SHOWN:] else [])]
+            hint = closest(text.partition("=")[0], known)
+            raise UsageError(
+                f"--name {text}: no codec, curve or data set of that name in {where}; "
+                f"there are {', '.join(some)}{hint}"
+            )
+        # a label may have equals signs of its own
+        names |= {name: text.split("=", name.count("=") + 1)[-1] for name in found}
+    return names
 
 
 def target_of(quality: str = "", **given: float | None) -> tuple[str, float] | None:

@@ -95,15 +95,17 @@ def plot(
     xlim: Limits = "",
     ylim: Limits = "",
     log: Annotated[bool, typer.Option("--log", help="Logarithmic rate axis.")] = False,
-    title: Annotated[str | None, typer.Option(help="Title; default: the data set.")] = None,
-    name: Annotated[
-        list[str],
-        typer.Option(
-            metavar="CURVE=TEXT", help="What to print for a codec, curve or data set. Repeatable."
-        ),
-    ] = options.ALL,
+    title: Annotated[
+        str | None, typer.Option(help="Title; default: the data set; an empty text for none.")
+    ] = None,
+    name: options.Names = options.ALL,
     legend: Annotated[
-        str, options.choice("--legend", LEGENDS, "Where names are, auto: at the lines or below")
+        str,
+        options.choice(
+            "--legend",
+            LEGENDS,
+            "Where names are (auto: at the lines or below; below, right: outside the diagram)",
+        ),
     ] = "auto",
     inset: Annotated[
         str,
@@ -138,16 +140,16 @@ def plot(
 
     Example: rdbench plot reports --codec qarv --codec vtm18 --name qarv=Ours --width 3.5
     """
-    names = dict(_pair(text) for text in name)
     design = Design(
-        width, names, title, _range(xlim, "--xlim"), _range(ylim, "--ylim"), log, legend,
+        width, {}, title, _range(xlim, "--xlim"), _range(ylim, "--ylim"), log, legend,
         _window(inset),
     )  # fmt: skip
     imported = import_curves(files, dataset[0] if len(dataset) == 1 else None)
     own = [*imported, *measured(folder)]
     wanted = _Wanted(folder, dataset, codec, options.published_names(published), metric)
     curves = wanted.choose(own)
-    design = replace(design, keys=tuple(sorted(map(key_of, curves), key=in_order)))
+    names = options.printed_names(name, _names_in(curves), "this figure")
+    design = replace(design, names=names, keys=tuple(sorted(map(key_of, curves), key=in_order)))
     replace_files, target = force or out is None, out or folder / "figures"
     output_files([target], kept_in(folder), force=True)
     comparison = partial(_compare, wanted, imported, anchor, curves)
@@ -325,11 +327,10 @@ def _all_suffixes(texts: Sequence[Mapping[Key, str]]) -> dict[Key, str]:
     return {key: ", ".join(suffixes.get(key, "\u2013") for suffixes in texts) for key in keys}
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, printed = text.partition("=")
-    if not separator or not name:
-        raise UsageError(f"--name takes CURVE=TEXT, not {text!r}")
-    return name, printed
+def _names_in(curves: Sequence[Curve]) -> list[str]:
+    """Codecs, labels and data sets of curves."""
+    pairs = [name for c in curves for name in (c.codec, c.label)]
+    return [*pairs, *(c.dataset for c in curves)]
 
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:

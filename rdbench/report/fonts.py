@@ -53,16 +53,23 @@ def use_fonts_for_names(figure: "Figure") -> None:
 
 @contextmanager
 def quiet_fonts() -> Iterator[None]:
-    """Silence matplotlib's warning per missing glyph and weight; rdbench warns once for all."""
-    log = logging.getLogger("matplotlib.font_manager")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    """Silence warnings of single glyphs and weights; rdbench warns once for all.
+
+    Also that numbers in Computer Modern should be mathematics, which no text of a figure is, and
+    that its files have odd dates.
+    """
+    logs = [logging.getLogger(name) for name in ("matplotlib.font_manager", "fontTools")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"Glyph .* missing from")
+            warnings.filterwarnings("ignore", "cmr10 font should")
             yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 def _covering(characters: Iterable[str]) -> tuple[list[str], set[str]]:

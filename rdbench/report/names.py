@@ -2,10 +2,16 @@
 
 import re
 
+from rdbench.analysis.delta import Method
 from rdbench.curve import Curve
 from rdbench.metrics import METRICS
 from rdbench.published import facts
 
+_METHODS: dict[Method, str] = {
+    "poly3": "third-order polynomial",
+    "pchip": "PCHIP interpolation",
+    "akima": "Akima interpolation",
+}
 _ENDS = {".ms-ssim": " (MS-SSIM)", ".8bit": " (8 bit)"}
 
 
@@ -37,6 +43,11 @@ def printed_label(label: str) -> str:
 def printed_metric(metric: str) -> str:
     """Return the name of a metric as a paper prints it, such as "MS-SSIM" for ``ms_ssim``."""
     return "PSNR" if metric == "psnr" else METRICS[metric].title.partition(" (")[0]
+
+
+def printed_method(method: Method) -> str:
+    """Return the name of an interpolation as a paper prints it."""
+    return _METHODS[method]
 
 
 def name_of(curve: Curve) -> str:

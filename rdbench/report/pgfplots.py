@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from rdbench.report.diagrams import (
     Diagram,
     Key,
     Series,
+    best_first,
     is_all_published,
     keys_of,
     limits,
@@ -37,37 +39,46 @@ _MARK_IN, _LETTER_IN = 0.4, 0.06
 """Width of a line with its mark in the legend, and of a letter, on average."""
 
 
+class _Legend(NamedTuple):
+    """Where names are: in the axis of panel ``host``, with its options and lines."""
+
+    host: int
+    options: Mapping[str, str]
+    lines: Sequence[str]
+
+
 def pgfplots_text(diagrams: Sequence[Diagram], design: Design) -> str:
     """Return a ``tikzpicture`` with the coordinates of every point.
 
-    It needs ``\\usepackage{pgfplots}`` and ``\\pgfplotsset{compat=1.14}``, for several diagrams
+    It needs ``\\usepackage{pgfplots}`` and ``\\pgfplotsset{compat=1.18}``, for several diagrams
     also ``\\usepgfplotslibrary{groupplots}``, and for bands ``\\usepgfplotslibrary{fillbetween}``.
+    Names are right of the diagrams or nowhere if the design says so, else below.
     """
     keys = keys_of(diagrams, design)
     n_columns = design.n_columns or min(3, len(diagrams))
+    is_group = len(diagrams) > 1
     lines = [
-        "% needs \\usepackage{pgfplots} \\pgfplotsset{compat=1.14}"
-        + (" \\usepgfplotslibrary{groupplots}" if len(diagrams) > 1 else "")
+        "% needs \\usepackage{pgfplots} \\pgfplotsset{compat=1.18}"
+        + (" \\usepgfplotslibrary{groupplots}" if is_group else "")
         + (" \\usepgfplotslibrary{fillbetween}" if _has_bands(diagrams) else ""),
         *(f"\\definecolor{{rd{n}}}{{HTML}}{{{colour}}}" for n, colour in _colours(diagrams, keys)),
         "\\begin{tikzpicture}",
     ]
-    width = design.width_in / n_columns
-    if len(diagrams) == 1:
-        legend = _legend([diagrams[0]], design, 0.5)
-        lines += _axis("\\begin{axis}", diagrams[0], keys, design, width, legend)
-        lines.append("\\end{axis}")
-    else:
+    legend_in = _name_in(diagrams, design) if design.legend == "right" else 0.0
+    width = (design.width_in - legend_in) / n_columns
+    legend = _legend(diagrams, keys, design, n_columns, width)
+    if is_group:
         n_rows = math.ceil(len(diagrams) / n_columns)
         sizes = f"group size={n_columns} by {n_rows}"
         gaps = f"horizontal sep={_GAP_CM}cm, vertical sep={_GAP_CM}cm"
         lines.append(f"\\begin{{groupplot}}[group style={{{sizes}, {gaps}}}]")
-        for place, diagram in enumerate(diagrams):
-            is_last = place == len(diagrams) - 1
-            middle = _middle(place % n_columns, n_columns, width)
-            legend = _legend(diagrams, design, middle) if is_last else {}
-            lines += _axis("\\nextgroupplot", diagram, keys, design, width, legend)
-        lines.append("\\end{groupplot}")
+    begin = "\\nextgroupplot" if is_group else "\\begin{axis}"
+    for place, diagram in enumerate(diagrams):
+        has_legend = place == legend.host
+        options = legend.options if has_legend else {}
+        lines += _axis(begin, diagram, keys, design, width, options)
+        lines += legend.lines if has_legend else []
+    lines.append("\\end{groupplot}" if is_group else "\\end{axis}")
     return "\n".join([*lines, "\\end{tikzpicture}", ""])
 
 
@@ -77,17 +88,47 @@ def _middle(column: int, n_columns: int, width_in: float) -> float:
     return 0.5 + ((n_columns - 1) / 2 - column) * (1 + _GAP_CM / 2.54 / axis_in)
 
 
-def _legend(diagrams: Sequence[Diagram], design: Design, middle: float) -> dict[str, str]:
-    """Options of a legend below, as wide as the figure at most."""
-    names = {design.name(series.curve) for diagram in diagrams for series in diagram.series}
-    name_in = _MARK_IN + _LETTER_IN * max(map(len, names))
-    columns = max(1, min(3, int(design.width_in / name_in)))
-    place = f"at={{({middle:.4g},-0.25)}}, anchor=north"
-    return {
+def _legend(
+    diagrams: Sequence[Diagram],
+    keys: Sequence[Key],
+    design: Design,
+    n_columns: int,
+    width_in: float,
+) -> _Legend:
+    """Names in the order of `best_first`: a column to the right, or below, as wide as the figure.
+
+    Args:
+        width_in: of a diagram.
+    """
+    if design.legend == "none":
+        return _Legend(-1, {}, [])
+    last = len(diagrams) - 1
+    if design.legend == "right":
+        host, columns, place = n_columns - 1, 1, "at={(1.04,1)}, anchor=north west"
+    else:
+        host, columns = last, max(1, min(3, int(design.width_in / _name_in(diagrams, design))))
+        place = f"at={{({_middle(last % n_columns, n_columns, width_in):.4g},-0.25)}}, anchor=north"
+    options = {
         "legend cell align": "left",
         "legend style": f"{{draw=none, font=\\footnotesize, {place}}}",
         "legend columns": str(columns),
     }
+    found = {series.key: series for diagram in diagrams for series in diagram.series}
+    lines = [
+        line
+        for one in (found[key] for key in best_first(diagrams))
+        for line in (
+            f"\\addlegendimage{{{', '.join(_look(one, keys))}}}",
+            f"\\addlegendentry{{{_title(design.name(one.curve))}}}",
+        )
+    ]
+    return _Legend(host, options, lines)
+
+
+def _name_in(diagrams: Sequence[Diagram], design: Design) -> float:
+    """Width of the longest name with its line, in inches."""
+    names = {design.name(series.curve) for diagram in diagrams for series in diagram.series}
+    return _MARK_IN + _LETTER_IN * max(map(len, names))
 
 
 def _has_bands(diagrams: Sequence[Diagram]) -> bool:
@@ -118,7 +159,7 @@ def _axis(
     width_in: float,
     legend: Mapping[str, str],
 ) -> Iterator[str]:
-    """One axis and its lines; ``legend`` are the options of a legend, if it has one."""
+    """One axis and its lines; ``legend`` are the options of its legend, if it has one."""
     (left, right), (bottom, top) = limits(diagram, design)
     dx, dy = (0 if design.log else _MARGIN * (right - left)), _MARGIN * (top - bottom)
     options = {
@@ -132,37 +173,36 @@ def _axis(
     }  # fmt: skip
     yield f"{begin}[{', '.join(f'{name}={value}' for name, value in options.items())}]"
     for series in diagram.series:
-        yield from _series(series, keys, design, bool(legend))
+        yield from _series(series, keys)
 
 
 def _title(text: str) -> str:
     return latex_escape(text).replace("\u2212", "$-$")
 
 
-def _series(series: Series, keys: Sequence[Key], design: Design, legend: bool) -> Iterator[str]:
-    style, number = look(series, keys), number_of(series.key, keys)
+def _series(series: Series, keys: Sequence[Key]) -> Iterator[str]:
+    number = number_of(series.key, keys)
     if series.band is not None and _has_band(series):
         for name, end in zip(("low", "high"), series.band, strict=True):
             yield (f"\\addplot[draw=none, forget plot, name path={name}{number}] coordinates "
                    f"{{{_coordinates(series.x, end)}}};")  # fmt: skip
         yield (f"\\addplot[rd{number}, opacity=0.18, forget plot] "
                f"fill between[of=low{number} and high{number}];")  # fmt: skip
-    marker = style["marker"]
+    n = len(series.x)
+    few = [] if series.is_marked else [f"mark repeat={max(1, n // 4)}, mark phase={n // 8 + 1}"]
+    options = ", ".join([*_look(series, keys), *few, "forget plot"])
+    yield f"\\addplot[{options}] coordinates {{{_coordinates(series.x, series.y)}}};"
+
+
+def _look(series: Series, keys: Sequence[Key]) -> list[str]:
+    """How a line is drawn, in its diagram and in the legend."""
+    marker, number = look(series, keys)["marker"], number_of(series.key, keys)
     is_filled = series.key[1] or is_all_published(keys)
     fill = f"rd{number}" if is_filled else "white"
     turn = f", rotate={_TURNS[marker]}" if marker in _TURNS else ""
     mark = f"mark={_MARKS.get(marker, '*')}"
     options = [f"rd{number}", "thick", mark, f"mark options={{solid, fill={fill}{turn}}}"]
-    n = len(series.x)
-    options += (
-        [] if series.is_marked else [f"mark repeat={max(1, n // 4)}, mark phase={n // 8 + 1}"]
-    )
-    options += ["dashed"] if series.curve.variable_rate is False else []
-    options += [] if legend else ["forget plot"]
-    points = _coordinates(series.x, series.y)
-    yield f"\\addplot[{', '.join(options)}] coordinates {{{points}}};"
-    if legend:
-        yield f"\\addlegendentry{{{_title(design.name(series.curve))}}}"
+    return [*options, "dashed"] if series.curve.variable_rate is False else options
 
 
 def _coordinates(x: FloatArray, y: FloatArray) -> str:

@@ -10,6 +10,7 @@ from rdbench.curve import Curve
 from rdbench.decibel import FloatArray
 from rdbench.errors import printable
 from rdbench.report.diagrams import Design, in_order, key_of, number_of
+from rdbench.report.fonts import quiet_fonts
 from rdbench.report.labels import free_place
 from rdbench.report.names import name_of
 from rdbench.report.style import pair
@@ -25,6 +26,7 @@ _RADIUS = 2.5  # points: of an image
 Found = tuple[Curve, BdRate]
 
 
+@quiet_fonts()
 def strips_figure(found: Sequence[Found], title: str, anchor: Curve, design: Design) -> "Figure":
     """Draw a strip for each codec: images as discs, the set's BD-rate and interval as a diamond.
 

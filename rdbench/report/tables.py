@@ -173,7 +173,7 @@ def _latex(layout: Layout) -> str:
     return "\n".join([*(_longtable if is_long else _float)(kinds, title, head, lines), ""])
 
 
-_SIUNITX = r"\sisetup{detect-weight, mode=text, retain-explicit-plus}"
+_SIUNITX = r"\sisetup{reset-text-series=false, mode=text, retain-explicit-plus}"
 
 
 def _float(kinds: str, title: str, head: Sequence[str], lines: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from rdbench import run
 from rdbench.analysis.bd import bd_rate
 from rdbench.analysis.saving import rate_saving
+from rdbench.cli import options
 from rdbench.cli.app import app
 from rdbench.curve import Curve, PerImage
 from rdbench.errors import RdbenchError, RdbenchWarning, UsageError
@@ -30,7 +31,7 @@ from rdbench.report.diagrams import Design, Diagram, Series
 from rdbench.report.export import compressai_files
 from rdbench.report.names import printed_name
 from rdbench.report.pgfplots import pgfplots_text
-from rdbench.report.plots import Panel, plot_curves, rd_figure
+from rdbench.report.plots import Panel, plot_curves, rd_figure, save
 from rdbench.report.strips import strips_figure
 from rdbench.report.style import pair, styled
 
@@ -362,6 +363,26 @@ def test_pgfplots_has_every_point():
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
 
 
+def test_pgfplots_has_the_names_of_the_legend_where_and_in_the_order_they_are_asked_for():
+    curves = [rd("a", 3), rd("b", 2), rd("c", 1)]
+    both = [Panel("set", "psnr_rgb", some).diagram() for some in (curves, curves[1:])]
+    with styled():
+        in_pdf = [t.get_text() for t in rd_figure([Panel("set", "psnr_rgb", curves)],
+                  Design(3.5, legend="below")).legends[0].get_texts()]  # fmt: skip
+        below, right, none = (
+            pgfplots_text(both, Design(7.16, legend=legend)) for legend in ("auto", "right", "none")
+        )
+    for text in (below, right):
+        assert re.findall(r"addlegendentry\{(.)\}", text) == in_pdf == ["c", "b", "a"]
+    assert "addlegend" not in none
+    first, last = (text.index(r"\addlegendimage") for text in (right, below))
+    assert right.index("anchor=north west") < first
+    assert below.index("anchor=north}") < last
+    assert "legend columns=1]" in right
+    widths = [float(re.search(r"width=([\d.]+)in", text)[1]) for text in (below, right)]
+    assert widths == [3.58, pytest.approx((7.16 - 0.46) / 2)]
+
+
 def test_computed_lines_have_a_few_markers_of_their_own():
     x = np.linspace(30, 40, 100)
     series = [Series(rd(name), x, x + n, is_marked=False) for n, name in enumerate("ab")]
@@ -386,10 +407,11 @@ def test_pgfplots_leaves_out_an_empty_band_and_broad_legends():
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_pgfplots_compiles(tmp_path):
+@pytest.mark.parametrize("legend", ["below", "right"])
+def test_pgfplots_compiles(legend, tmp_path):
     diagram = Panel("a_b & #1", "psnr_rgb", [rd("50 % ^ ~", 1.5), rd("b", 2)]).diagram()
     with styled():
-        text = pgfplots_text([diagram, diagram], Design(7.16))
+        text = pgfplots_text([diagram, diagram], Design(7.16, legend=legend))
     preamble = text.splitlines()[0].removeprefix("% needs ")
     (tmp_path / "a.tex").write_text(
         f"\\documentclass{{article}}\\usepackage[margin=0.6in]{{geometry}}{preamble}\n"
@@ -409,6 +431,20 @@ def test_letters_that_the_font_of_latex_lacks_are_in_another_font():
         fonts.use_fonts_for_names(figure)
     families = {t.get_text(): t.get_fontfamily()[0] for t in figure.axes[0].texts}
     assert families == {"a_b": "STIXGeneral", "c": "cmr10"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_style_of_latex_warns_of_nothing(tmp_path, caplog):
+    known = [(c, bd_rate(with_images("ref", 1, 0), c)) for c in [with_images("c", 2, 1)]]
+    with styled("latex"):
+        panel = Panel("set", "psnr_rgb", [rd("a", 1), rd("c", 2)])
+        found = [
+            diagrams.draw([panel.diagram()], Design(3.5)),
+            strips_figure(known, "set", with_images("ref", 1, 0), Design(3.5)),
+        ]
+        for place, figure in enumerate(found):
+            save(figure, tmp_path / str(place), ["pdf"])
+    assert caplog.records == []
 
 
 def with_images(name, factor, seed):
@@ -503,6 +539,14 @@ def test_a_figure_with_bd_rates(measured, tmp_path):
     assert "own: no vtm18; anchors there: avif, jpeg, webp" in said
 
 
+def test_names_are_found_in_whatever_case(measured, tmp_path):
+    text = svg_of(tmp_path, measured, "-m", "psnr", "--name", "WebP=Ours=1", "--name", "OWN=My set")
+    assert ">Ours=1</text>" in text
+    assert ">My set</text>" in text
+    known = ["a:x=1", "a", "b"]
+    assert options.printed_names(["A:X=1=y=z"], known, "") == {"a:x=1": "y=z"}
+
+
 def test_figures_of_rate_saved_and_of_images(measured, tmp_path):
     words = (measured, "-m", "psnr", "-a", "jpeg")
     assert "Rate saved against JPEG (%)" in svg_of(tmp_path, *words, "--figure", "saving")
@@ -529,6 +573,11 @@ def test_a_grid_is_one_figure(measured, tmp_path):
         (("--ylim", "1,nan"), "--ylim takes LOW,HIGH"),
         (("--inset", "1,2,3,4,5,6"), "--inset takes LOW,HIGH or"),
         (("--name", "qarv"), "--name takes CURVE=TEXT, not 'qarv'"),
+        (
+            ("--name", "nosuch=Ours"),
+            "--name nosuch=Ours: no codec, curve or data set of that name "
+            "in this figure; there are avif, jpeg, webp, own",
+        ),
         (("--style", "x"), "no style 'x'"),
         (("-c", "jpag"), "did you mean 'jpeg'"),
         (("--published", "vtm81"), "did you mean 'vtm18'"),

@@ -212,6 +212,7 @@ def test_latex_compiles(n_rows, tmp_path):
     words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "deprecated" not in (tmp_path / "a.log").read_text(errors="replace")
     assert n_rows > 6 or "Overfull" not in (tmp_path / "a.log").read_text(errors="replace")
 
 

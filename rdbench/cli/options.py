@@ -146,7 +146,7 @@ PageAnchor = Annotated[
         "--anchor",
         "-a",
         help="Codec or curve that the page begins with as the anchor, whatever --published says; "
-        "default: vtm18, or else the curve with most points.",
+        "default: vtm18, or else the measured curve with most points.",
     ),
 ]
 Title = Annotated[str, Option(help="Heading; default: the folder's name.")]

@@ -8,14 +8,15 @@ export const currentSet = () => dataset(get("dataset"));
 export const currentMetric = () => metric(get("metric"));
 
 // The chosen anchor if this data set has it; otherwise the one that the page was made with, VTM, or
-// the curve with most points.
+// the measured curve with most points.
 export function anchorKey() {
   const { anchor, byKey, curves } = currentSet();
   if (byKey.get(get("anchor"))?.may_anchor) return get("anchor");
   if (anchor) return anchor;
-  const measured = curves.filter((curve) => curve.may_anchor && curve.quality[currentMetric().key]);
-  const longest = measured.toSorted((a, b) => b.bpp.length - a.bpp.length)[0];
-  return (measured.find((curve) => curve.key === "vtm18") ?? longest ?? curves[0])?.key;
+  const candidates = curves.filter((curve) => curve.may_anchor && curve.quality[currentMetric().key]);
+  const own = candidates.filter((curve) => curve.source === "measured");
+  const longest = (own.length ? own : candidates).toSorted((a, b) => b.bpp.length - a.bpp.length)[0];
+  return (candidates.find((curve) => curve.key === "vtm18") ?? longest ?? curves[0])?.key;
 }
 
 export function shownKeys() {

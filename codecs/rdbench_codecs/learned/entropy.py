@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rdbench.errors import BitstreamError
-from rdbench.stages import tell_entropy_parameters
+from rdbench.stages import collects_entropy_parameters, tell_entropy_parameters
 
 Symbols = npt.NDArray[np.int32]
 
@@ -166,8 +166,9 @@ class ScaleTables(CategoricalTables):
 
         Scales are told within the range that boundaries can have: beyond it, any drift is harmless.
         """
-        lowest, highest = self.boundaries[0], self.boundaries[-1] ** 2 / self.boundaries[-2]
-        tell_entropy_parameters(latent, symbols, np.clip(scales, lowest, highest), indexes)
+        if collects_entropy_parameters():
+            lowest, highest = self.boundaries[0], self.boundaries[-1] ** 2 / self.boundaries[-2]
+            tell_entropy_parameters(latent, symbols, np.clip(scales, lowest, highest), indexes)
 
     def indexes(
         self, positions: npt.NDArray[np.float32], steps: npt.ArrayLike = 0

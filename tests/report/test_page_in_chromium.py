@@ -16,6 +16,7 @@ from rdbench.analysis.complexity import Complexity, Work
 from rdbench.report.page import make_page, write_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -196,7 +197,7 @@ def test_an_anchor_has_the_metric_unless_one_was_chosen(open_page):
 def test_an_address_typed_in_is_followed(open_page):
     tab = open_page("metric=ms_ssim")
     tab.evaluate("location.hash = '#metric=psnr_rgb&axis=log'")
-    tab.wait_for_function("document.querySelector('[data-state=axis][value=log]').checked")
+    expect(tab.locator("[data-state=axis][value=log]")).to_be_checked()
     assert tab.locator("[data-state=metric][value=psnr_rgb]").is_checked()
 
 
@@ -247,7 +248,7 @@ def test_runs_over_time(open_page):
 def test_a_section_is_a_place_and_keeps_the_state(open_page):
     tab = open_page("metric=ms_ssim")
     tab.get_by_role("link", name="Timing").click()
-    tab.wait_for_function("location.hash.includes('section=timing')")
+    expect(tab).to_have_url(re.compile("#.*section=timing"))
     assert state(tab) == {"metric": "ms_ssim", "section": "timing"}
     again = open_page(tab.evaluate("location.hash.slice(1)"))
     assert again.evaluate("scrollY") > 1000
@@ -466,15 +467,11 @@ def test_thumbnails_choose_the_image(open_page):
 def test_the_gain_of_a_difference_fits_its_images(open_page):
     tab = open_page("dataset=small&mode=difference&left=jpeg&right=webp&bpp=0.5")
     name = tab.locator("[data-state=gain] [value=auto]")
-    tab.wait_for_function(
-        "document.querySelector('[data-state=gain] [value=auto]').textContent.includes('(')"
-    )
+    expect(name).to_contain_text("(")
     gain = float(re.search(r"\(([\d.]+)×\)", name.text_content())[1])
     assert 1 < gain < 255
     tab.locator("#viewer-right-choice").select_option("jpeg")
-    tab.wait_for_function(
-        "document.querySelector('#viewer-stage').style.getPropertyValue('--gain') == 255"
-    )
+    expect(tab.locator("#viewer-stage")).to_have_css("--gain", "255")
 
 
 def test_images_as_a_table(open_page):

@@ -1,6 +1,7 @@
 """Every script in ``examples/`` runs and prints something; the notebook shows what it computes."""
 
 import os
+import shutil
 import subprocess
 import sys
 from copy import deepcopy
@@ -9,6 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from rdbench.report.page import make_page
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
@@ -27,6 +30,15 @@ def test_an_example_runs(script, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_a_page_leaves_the_example_folder_as_it_is(tmp_path):
+    """It is under version control: what a page counts is in it already (scripts/make_example)."""
+    folder = shutil.copytree(EXAMPLES.parent / "reports/example", tmp_path / "example")
+    database = folder / "records.sqlite"
+    before = database.read_bytes()
+    make_page(folder)
+    assert database.read_bytes() == before
 
 
 def test_every_example_is_in_the_list():

@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import PIL.Image
 import pytest
+
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")  # no test depends on how busy a machine is
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

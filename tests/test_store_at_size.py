@@ -177,7 +177,7 @@ def test_a_damaged_record_has_no_part_in_a_mean(folder, change):
 
 
 def test_a_page_of_a_large_data_set_has_the_same_means_and_says_what_it_lacks(folder, monkeypatch):
-    own = {"wanted": lambda curve: curve.source == "measured"}
+    own = {"published": ["none"]}
     small = make_page(folder, **own).data["datasets"][0]
     monkeypatch.setattr(page_data, "MOST_IMAGES", 3)
     page = make_page(folder, images=1, **own)

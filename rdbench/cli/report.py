@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rdbench.analysis.selection import shown_by
 from rdbench.cli import options
 from rdbench.cli.console import progress, warn
 from rdbench.datasets import files_of, names_of_list
@@ -90,22 +89,21 @@ class Request:
         """
         from rdbench.report.page import make_page
 
-        rates, wanted = _rates(self.bpp), self.images or "1"
-        imported = import_curves(self.files)
+        rates, imported = _rates(self.bpp), import_curves(self.files)
         words = _words(self.note) if self.note else ""
         with progress("report") as advance:
             page = make_page(
                 self.folder,
-                imported,
-                int(wanted) if wanted.isdigit() else [n.strip() for n in names_of_list(wanted)],
-                rates,
-                lambda what, done, n: advance(done, n, what),
-                self.title,
-                words,
-                shown_by(options.published_names(self.published)),
-                self.anchor,
-                self.earlier,
-                self.match_rate,
+                imported=imported,
+                images=_images(self.images or "1"),
+                rates_bpp=rates,
+                title=self.title,
+                note=words,
+                published=options.published_names(self.published),
+                anchor=self.anchor,
+                earlier=self.earlier,
+                match_rate=self.match_rate,
+                on_progress=lambda what, done, n: advance(done, n, what),
             )
         warn(*page.missing)
         return page
@@ -114,6 +112,10 @@ class Request:
         """Exit with status 1 where images that were asked for are not on the page."""
         if self.images and any(dataset["missing"] for dataset in page.data["datasets"]):
             raise typer.Exit(1)
+
+
+def _images(text: str) -> int | list[str]:
+    return int(text) if text.isdigit() else [name.strip() for name in names_of_list(text)]
 
 
 def _words(path: Path) -> str:

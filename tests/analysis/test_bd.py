@@ -6,7 +6,7 @@ import json
 import bjontegaard
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rdbench.analysis.bd import bd_psnr, bd_rate
@@ -41,7 +41,6 @@ def measured(bpp, psnr, codec="codec") -> Curve:
 RISING = st.lists(st.floats(0.05, 2), min_size=4, max_size=9).map(np.cumsum)
 
 
-@settings(deadline=None)
 @given(
     rates=st.tuples(RISING, RISING),
     seed=st.integers(0, 2**32 - 1),
@@ -92,7 +91,6 @@ def test_a_tenth_more_rate_is_ten_percent(method):
     assert higher.bd_psnr_db == pytest.approx(0.7)
 
 
-@settings(deadline=None)
 @given(RISING, st.sampled_from(METHODS))
 def test_a_curve_against_itself_is_zero(bpp, method):
     itself = curve(bpp, 30 + 5 * np.log2(bpp))
@@ -357,7 +355,6 @@ def test_a_figure_beyond_all_numbers_is_infinite():
     assert result.fit_warnings
 
 
-@settings(deadline=None)
 @given(RISING, st.integers(0, 2**32 - 1), st.sampled_from(METHODS))
 def test_a_fit_rises_where_its_values_do(bpp, seed, method):
     from scipy.interpolate import Akima1DInterpolator, PchipInterpolator

@@ -55,7 +55,7 @@ def distorted(image: Image, by: str, rng: np.random.Generator) -> Image:
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     height=st.integers(161, 200),
     width=st.integers(161, 200),

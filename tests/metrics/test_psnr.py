@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sewar.full_ref import psnr
@@ -12,7 +12,6 @@ from rdbench.metrics.psnr import mse_rgb, psnr_rgb
 IMAGES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
 
 
-@settings(deadline=None)
 @given(IMAGES, st.integers(0, 2**32 - 1))
 def test_8_bit_error_is_exact(image, seed):
     decoded = np.random.default_rng(seed).integers(0, 256, image.shape, np.uint8)
@@ -26,7 +25,6 @@ def test_8_bit_error_does_not_overflow():
     assert psnr_rgb(white, black) == 0
 
 
-@settings(deadline=None)
 @given(IMAGES, st.floats(0.01, 0.3), st.integers(0, 2**32 - 1))
 def test_float_error_is_not_rounded(image, noise, seed):
     rng = np.random.default_rng(seed)

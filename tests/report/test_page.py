@@ -18,11 +18,10 @@ from typer.testing import CliRunner
 
 from rdbench import run
 from rdbench.analysis.complexity import Complexity, Work, complexity
-from rdbench.analysis.selection import is_own
 from rdbench.cli.app import app
-from rdbench.errors import DataError, UsageError
+from rdbench.errors import DataError, RdbenchWarning, UsageError
 from rdbench.match import match_codecs
-from rdbench.report.page import make_page, render, write_page
+from rdbench.report.page import make_page, render, write_page, write_report
 from rdbench.report.page.album import bits_per_pixel
 from rdbench.spec import get_codec
 from rdbench.store import Store
@@ -294,7 +293,7 @@ def test_a_curve_on_another_data_set_is_reported(tmp_path, folder):
 
 
 def test_an_anchor_asked_for_by_name_stays(folder):
-    page = make_page(folder, wanted=is_own, anchor="bpg444").data
+    page = make_page(folder, published=["none"], anchor="bpg444").data
     published = [c for c in kodak(page)["curves"] if c["source"] == "published"]
     assert [(c["key"], c["may_anchor"], c["shown_by_default"]) for c in published] == [
         ("bpg444", True, True)
@@ -306,6 +305,22 @@ def test_an_anchor_asked_for_by_name_stays(folder):
     assert {row["label"]: row["bd_rate_percent"] for row in rows} == {
         key: figure["bd_rate"] for key, figure in figures.items()
     }
+
+
+def test_python_writes_the_page_of_the_command(folder, tmp_path):
+    """With every option; the database of an earlier run is not replaced by it either."""
+    run("jpeg:quality=50", "sample", tmp_path / "old")
+    options = ["--published", "bpg444", "--anchor", "bpg444", "--images", "0", "--match-rate"]
+    options += ["--title", "Two", "--earlier", str(tmp_path / "old"), "--bpp", "0.4"]
+    rdbench("report", folder, *options, "--out", tmp_path / "command.html")
+    wanted = {"published": ["bpg444"], "anchor": "bpg444", "images": 0, "match_rate": True}
+    wanted |= {"title": "Two", "earlier": [tmp_path / "old"], "rates_bpp": [0.4]}
+    with pytest.warns(RdbenchWarning, match="old has no run of a codec shown here"):
+        write_report(folder, tmp_path / "python.html", **wanted)
+    pages = [(tmp_path / f"{name}.html").read_text() for name in ("command", "python")]
+    assert len({re.sub(r"\d\d:\d\d:\d\d", "", page) for page in pages}) == 1
+    with pytest.raises(UsageError, match="read here"):
+        write_report(folder, tmp_path / "old/records.sqlite", **wanted)
 
 
 def test_an_anchor_that_is_not_there_is_one_line(tmp_path):
@@ -361,7 +376,7 @@ def test_runs_of_one_codec_are_shown_over_time(folder, tmp_path):
                     provenance={**record.provenance, "versions": changes},
                 )
             )
-    page = make_page(folder, wanted=is_own, earlier=[old, elsewhere])
+    page = make_page(folder, published=["none"], earlier=[old, elsewhere])
     newest, earlier = page.data["runs"]
     assert {run["key"] for run in (newest, earlier)} == {"beta"}
     assert [run["is_newest"] for run in (newest, earlier)] == [True, False]
@@ -371,6 +386,6 @@ def test_runs_of_one_codec_are_shown_over_time(folder, tmp_path):
     assert newest["times"]["encode_s"][1] == pytest.approx(0.04)
     assert page.missing == ("elsewhere has no run of a codec shown here on the same images",)
     json.dumps(page.data, allow_nan=False)
-    swapped = make_page(old, wanted=is_own, earlier=[folder]).data["runs"]
+    swapped = make_page(old, published=["none"], earlier=[folder]).data["runs"]
     assert [run["is_newest"] for run in swapped] == [True, False]
     assert swapped[0]["last"].startswith("2026")

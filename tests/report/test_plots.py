@@ -191,7 +191,7 @@ def test_every_marker_is_whole_and_every_point_has_one(width, n, log):
     st.lists(st.tuples(st.floats(0.001, 20), st.floats(0, 60)), min_size=1, max_size=12),
     st.booleans(),
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_no_points_make_a_marker_leave_the_axes(points, log):
     bpp, psnr = np.array(sorted(points)).T
     curve = Curve(codec="c", dataset="set", source="measured", bpp=bpp, scores={"psnr_rgb": psnr})

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
+from rdbench.analysis.selection import shown_by
 from rdbench.curve import Curve
 from rdbench.errors import RdbenchWarning
 from rdbench.files import output_file, write_text
@@ -51,33 +52,38 @@ class Page:
 
 def make_page(
     folder: str | Path,
+    *,
     imported: Iterable[Curve] = (),
     images: Wanted = 0,
     rates_bpp: Sequence[float] = RATES_BPP,
-    on_progress: Progress = lambda what, done, n: None,
     title: str = "",
     note: str = "",
-    wanted: Callable[[Curve], bool] = lambda curve: True,
+    published: Sequence[str] = ("all",),
     anchor: str = "",
     earlier: Sequence[str | Path] = (),
     match_rate: bool = False,
+    on_progress: Progress = lambda what, done, n: None,
 ) -> Page:
     """Compute what a page shows.
 
     Args:
+        imported: curves from elsewhere, shown next to the measured ones.
+        images: names of images to look at, or how many of each data set.
+        rates_bpp: rates at which images are looked at, in bits per pixel.
         title: heading; "" for the name of the folder.
         note: Markdown shown below the heading. HTML in it is shown as text.
-        wanted: whether a curve is shown.
+        published: ``none``, ``all``, or names of published curves to show.
         anchor: name of the curve that the page begins with as the anchor, shown in any case.
         earlier: report folders of earlier runs of the same codecs.
         match_rate: encode images at the rate of the anchor, see `image_json`.
 
     Raises:
         DataError: a folder holds no records.
-        UsageError: no data set has an image of that name, or no curve that of the anchor.
+        UsageError: no data set has an image of that name, or no curve that of the anchor or of a
+            published curve.
     """
     album, datasets = Album(), []
-    timed, imported = timings(folder), list(imported)
+    timed, imported, wanted = timings(folder), list(imported), shown_by(published)
     with Store(folder, create=False) as store:
         found = comparisons(store, imported, wanted, anchor)
         missing = _elsewhere(imported, [comparison.dataset for comparison in found])
@@ -175,22 +181,38 @@ def write_report(
     rates_bpp: Sequence[float] = RATES_BPP,
     title: str = "",
     note: str = "",
+    published: Sequence[str] = ("all",),
+    anchor: str = "",
+    earlier: Sequence[str | Path] = (),
+    match_rate: bool = False,
 ) -> Path:
     """Write one HTML page of all that a report folder holds; return its path.
 
     Args:
         out: file to write; None for ``report.html`` in the folder.
+        imported: curves from elsewhere, shown next to the measured ones.
+        images: names of images to look at, or how many of each data set.
+        rates_bpp: rates at which images are looked at, in bits per pixel.
         title: heading; "" for the name of the folder.
-        note: Markdown shown below the heading.
+        note: Markdown shown below the heading. HTML in it is shown as text.
+        published: ``none``, ``all``, or names of published curves to show.
+        anchor: name of the curve that the page begins with as the anchor; "" for the default.
+        earlier: report folders of earlier runs of the same codecs.
+        match_rate: encode images within 1 % of the anchor's rate, where a codec can.
 
     Raises:
-        DataError: the folder holds no records, or the file cannot be written.
-        UsageError: no data set has an image of that name.
+        DataError: a folder holds no records, or the file cannot be written.
+        UsageError: no data set has an image of that name, or no curve that of the anchor or of a
+            published curve.
     """
     folder = Path(folder)
     default = folder / "report.html"
-    target = output_file(None if out is None else Path(out), default, kept_in(folder), force=True)
-    page = make_page(folder, imported, images, rates_bpp, title=title, note=note)
+    read = [path for one in (folder, *map(Path, earlier)) for path in kept_in(one)]
+    target = output_file(None if out is None else Path(out), default, read, force=True)
+    page = make_page(
+        folder, imported=imported, images=images, rates_bpp=rates_bpp, title=title, note=note,
+        published=published, anchor=anchor, earlier=earlier, match_rate=match_rate,
+    )  # fmt: skip
     for line in page.missing:
         warnings.warn(line, RdbenchWarning, stacklevel=2)
     write_page(page, target)

@@ -353,7 +353,7 @@ def test_size_is_read_before_the_library_sees_the_bytes(name: str) -> None:
         codec.decode(claiming_giants()[name])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 4096), st.integers(1, 4096))
 def test_jxl_size_header(height: int, width: int) -> None:
     """Our reading of the size against libjxl's writing of it."""
@@ -373,7 +373,7 @@ def test_jxl_size_header_with_a_ratio(ratio: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if not name.endswith(".jxr")])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_damaged_files_decode_or_say_so(name: str, data: st.DataObject) -> None:
     available(FILES[name])

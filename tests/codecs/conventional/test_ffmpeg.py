@@ -169,7 +169,7 @@ def test_chroma_is_half_as_large_and_luma_is_not() -> None:
     assert 40 < Vvenc().colour_ceiling(photograph("coffee")[:64, :63]) < 60
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
 def test_flat_colours_come_back_nearly(red: int, green: int, blue: int) -> None:
     image = np.full((4, 4, 3), (red, green, blue), np.uint8)

@@ -100,7 +100,7 @@ def test_a_cut_or_longer_container_is_refused(n_bytes):
         adapted.decode(data + b"x" if n_bytes < 0 else data[:n_bytes])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=40))
 def test_junk_is_refused_or_decoded_and_never_harms(data):
     with pytest.raises((ValueError, RuntimeError, TypeError, CodecFileError)):
@@ -112,7 +112,7 @@ nested = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(nested, nested)
 def test_nested_strings_and_shapes_come_back(shape, strings):
     shares = []

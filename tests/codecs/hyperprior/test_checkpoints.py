@@ -68,9 +68,7 @@ def save(path: Path, baseline: str, n: int, m: int) -> Path:
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
-@settings(
-    max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=1, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     n=st.integers(1, 34),
     m=st.integers(2, 34),

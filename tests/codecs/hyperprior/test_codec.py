@@ -189,7 +189,7 @@ def test_padding_is_a_setting_and_the_decoder_needs_it_not() -> None:
     assert zeros.encode(whole).data == edge.encode(whole).data
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.binary(max_size=80))
 def test_foreign_files_are_refused(data: bytes) -> None:
     with pytest.raises(BitstreamError):

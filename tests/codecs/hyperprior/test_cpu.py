@@ -61,7 +61,7 @@ def image(kind: str, n: int, height: int, width: int) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     n=st.integers(1, 20),
     m=st.integers(5, 20),

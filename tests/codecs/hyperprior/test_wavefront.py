@@ -56,7 +56,7 @@ def in_wavefronts(
     return integers.transpose(1, 2).reshape(y.shape), y_hat, steps
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     height=st.integers(1, 6),
     width=st.integers(4, 11),

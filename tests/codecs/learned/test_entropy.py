@@ -131,7 +131,7 @@ GOLDEN = "ed228e0cde108909e91dc829"
 
 
 @given(data=st.binary(max_size=200), flip=st.integers(0, 10_000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_corrupt_bytes_end_in_a_bitstream_error(data, flip):
     symbols, scales = normal_symbols(300)
     indexes = GAUSSIAN.indexes(GAUSSIAN.positions(scales))
@@ -210,7 +210,7 @@ def test_scales_are_told_within_the_range_of_the_boundaries():
     seed=st.integers(0, 2**32),
     adversarial=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_decoder_with_other_scales_within_the_margin_reads_the_same(n, seed, adversarial):
     rng = np.random.default_rng(seed)
     symbols, scales = normal_symbols(n, seed, low=0.05, high=25)
@@ -253,7 +253,6 @@ def test_scales_below_and_above_all_boundaries_move_nothing():
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(deadline=None)
 def test_forbidden_steps_are_those_that_bring_a_boundary_near(seed):
     """Against all boundaries at all numbers of steps, one by one."""
     rng = np.random.default_rng(seed)
@@ -289,7 +288,7 @@ GOLDEN_SCALED = "99273fbaffffff7118e36e563bf9da05"
 
 
 @given(data=st.binary(max_size=60), flip=st.integers(0, 10_000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_corrupt_steps_end_in_a_bitstream_error(data, flip):
     symbols, scales = normal_symbols(3000)
     good = scaled([(symbols, scales)])

@@ -64,8 +64,8 @@ def n_kept(out):
 
 @pytest.fixture(scope="module")
 def n_kills(request):
-    """How often the driver, or a worker, is killed."""
-    return 10 if request.config.getoption("--faults-long") else 3
+    """How often the driver, a worker or a scheduler is killed."""
+    return 20 if request.config.getoption("--faults-long") else 1
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,6 @@ def test_a_worker_killed_at_a_random_moment(tmp_path, calm, n_kills, cluster, re
     undisturbed, whole_s = calm
     seed = random.Random(1)
     words = command("out")[:-4] if cluster else command("out")[:-2]
-    n_kills = n_kills // 2 if cluster else n_kills
     record_property("tried", n_kills)
     for number in range(n_kills):
         out = tmp_path / str(number)
@@ -150,7 +149,6 @@ def test_a_scheduler_killed_at_a_random_moment(tmp_path, calm, n_kills, request,
         pytest.skip("only with --faults-long")
     undisturbed, whole_s = calm
     seed = random.Random(2)
-    n_kills //= 2
     record_property("tried", n_kills)
     words = command("out")[len(PROGRAM) : -4]
     for number in range(n_kills):

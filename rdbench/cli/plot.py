@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rdbench.analysis.bd import bd_rate
-from rdbench.analysis.comparison import Comparison, Figures, anchors_text, compare, figures
+from rdbench.analysis.comparison import Comparison, Figures, compare, figures
 from rdbench.analysis.delta import Method
 from rdbench.analysis.measured import notes_on
 from rdbench.analysis.saving import rate_saving
-from rdbench.analysis.selection import is_own, measured, named, select, shown_by
+from rdbench.analysis.selection import DEFAULT_ANCHOR, is_own, measured, named, select, shown_by
 from rdbench.cli import options
 from rdbench.cli.console import grouped, progress, say, warn
 from rdbench.curve import Curve, metric_name
@@ -24,7 +24,6 @@ from rdbench.importers import import_curves
 from rdbench.metrics import METRICS
 from rdbench.published import list_curves
 from rdbench.report.diagrams import LEGENDS, Design, Diagram, Key, in_order, key_of
-from rdbench.report.names import printed_label
 from rdbench.report.plots import (
     ALL_FORMATS,
     FORMATS,
@@ -148,7 +147,10 @@ def plot(
     own = [*imported, *measured(folder)]
     wanted = _Wanted(folder, dataset, codec, options.published_names(published), metric)
     curves = wanted.choose(own)
-    names = options.printed_names(name, _names_in(curves), "this figure")
+    shown = {c.dataset for c in curves}
+    anchors = [c for c in (*own, *list_curves()) if c.is_called(anchor or DEFAULT_ANCHOR)]
+    known = [*curves, *(c for c in anchors if c.dataset in shown)]
+    names = options.printed_names(name, _names_in(known), "this figure")
     design = replace(design, names=names, keys=tuple(sorted(map(key_of, curves), key=in_order)))
     replace_files, target = force or out is None, out or folder / "figures"
     output_files([target], kept_in(folder), force=True)
@@ -249,8 +251,8 @@ def _curves(
             key_of(c): f"{figure.bd_rate_percent:+.1f} %".replace("-", "\u2212")
             for c, figure in found.found
         }
-        name = anchors_text(pairs.pairs)
-        note = f"in parentheses: BD-rate against {printed_label(name)}"
+        anchors = [design.plain_name(anchor) for anchor, _ in pairs.pairs[:1]]
+        note = "".join(f"in parentheses: BD-rate against {name}" for name in anchors)
         drawn.append((panel, panel.diagram(), replace(design, suffixes=suffixes, note=note)))
     if not found_any:
         raise RdbenchError("no BD-rate to print: see above")
@@ -276,7 +278,8 @@ def _savings(
             except (DataError, UsageError) as error:
                 warn(f"{test.label} on {test.dataset}: {error}")
         if savings:
-            diagram = saving_diagram(panel.title, panel.metric, savings)
+            anchor_name = design.plain_name(savings[0].anchor)
+            diagram = saving_diagram(panel.title, panel.metric, savings, anchor_name)
             drawn.append((panel, diagram, replace(design, log=False)))
     if not drawn:
         raise RdbenchError("no rate saved to draw: see above")
@@ -329,8 +332,8 @@ def _all_suffixes(texts: Sequence[Mapping[Key, str]]) -> dict[Key, str]:
 
 def _names_in(curves: Sequence[Curve]) -> list[str]:
     """Codecs, labels and data sets of curves."""
-    pairs = [name for c in curves for name in (c.codec, c.label)]
-    return [*pairs, *(c.dataset for c in curves)]
+    names = [(c.codec, c.dataset, c.label) for c in curves]
+    return [name for group in zip(*names, strict=True) for name in group]
 
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:

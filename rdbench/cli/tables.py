@@ -65,7 +65,7 @@ def tables(
             say(f"nothing for table {one}")
     anchors_there = [against] if "bdrate" in found else []
     datasets = [row["dataset"] for rows in found.values() for row in rows]
-    known = [*codecs.values(), *codecs, *anchors_there, *datasets]
+    known = [*codecs.values(), *datasets, *anchors_there, *codecs]
     style = _Style(form, options.printed_names(name, known, "these tables"), codecs)
     for line in style.remarks():
         say(line)

@@ -112,9 +112,14 @@ class Design:
 
     def name(self, curve: Curve) -> str:
         """Return what a figure prints for a curve."""
-        name = self.names.get(curve.label) or self.names.get(curve.codec) or name_of(curve)
         suffix = self.suffixes.get(key_of(curve))
-        return printable(f"{name} ({suffix})" if suffix else name)
+        return self.plain_name(curve) + (printable(f" ({suffix})") if suffix else "")
+
+    def plain_name(self, curve: Curve) -> str:
+        """Return the name of a curve in an axis title or a note, where nothing follows it."""
+        return printable(
+            self.names.get(curve.label) or self.names.get(curve.codec) or name_of(curve)
+        )
 
     def title_of(self, diagram: Diagram) -> str:
         """Return the title of a diagram."""

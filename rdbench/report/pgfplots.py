@@ -14,6 +14,7 @@ from rdbench.report.diagrams import (
     Key,
     Series,
     best_first,
+    explanations,
     is_all_published,
     keys_of,
     limits,
@@ -79,7 +80,18 @@ def pgfplots_text(diagrams: Sequence[Diagram], design: Design) -> str:
         lines += _axis(begin, diagram, keys, design, width, options)
         lines += legend.lines if has_legend else []
     lines.append("\\end{groupplot}" if is_group else "\\end{axis}")
+    lines += _note(diagrams, design)
     return "\n".join([*lines, "\\end{tikzpicture}", ""])
+
+
+def _note(diagrams: Sequence[Diagram], design: Design) -> list[str]:
+    """What dashes, hollow markers and bands mean, below the legend."""
+    text = "; ".join(filter(None, [*explanations(diagrams), design.note]))
+    if design.legend == "none" or not text:
+        return []
+    width_in = 0.95 * (design.width_in - _LABELS_IN)  # narrower than the axes are
+    options = f"anchor=north, align=center, font=\\footnotesize, text width={width_in:.4g}in"
+    return [f"\\node[{options}] at (current bounding box.south) {{{_title(text)}}};"]
 
 
 def _middle(column: int, n_columns: int, width_in: float) -> float:

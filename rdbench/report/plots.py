@@ -13,7 +13,6 @@ from rdbench.metrics import METRICS
 from rdbench.report.diagrams import Design, Diagram, Series, draw
 from rdbench.report.export import file_names
 from rdbench.report.fonts import quiet_fonts, use_fonts_for_names
-from rdbench.report.names import name_of
 from rdbench.report.pgfplots import pgfplots_text
 from rdbench.report.style import PAGE_IN, styled
 
@@ -63,14 +62,14 @@ class Panel:
         return not any(map(self._has, self.curves))
 
 
-def saving_diagram(title: str, metric: str, savings: Sequence[Saving]) -> Diagram:
+def saving_diagram(title: str, metric: str, savings: Sequence[Saving], anchor: str) -> Diagram:
     """Return how much rate is saved against an anchor over quality.
 
     Args:
         savings: of one anchor.
+        anchor: its name.
     """
     series = [Series(s.test, s.quality, s.percent, s.band, False) for s in savings]
-    anchor = name_of(savings[0].anchor)
     return Diagram(title, quality_title(metric), f"Rate saved against {anchor} (%)", series,
                    zero=anchor)  # fmt: skip
 

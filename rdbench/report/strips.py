@@ -12,7 +12,6 @@ from rdbench.errors import printable
 from rdbench.report.diagrams import Design, in_order, key_of, number_of
 from rdbench.report.fonts import quiet_fonts
 from rdbench.report.labels import free_place
-from rdbench.report.names import name_of
 from rdbench.report.style import pair
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def strips_figure(found: Sequence[Found], title: str, anchor: Curve, design: Des
     axes.set_ylim(-0.5, len(found) - 0.3)
     axes.margins(x=0.06)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(f"BD-rate against {printable(name_of(anchor))} (%)")
+    axes.set_xlabel(f"BD-rate against {design.plain_name(anchor)} (%)")
     text = design.names.get(title, title) if design.title is None else design.title
     axes.set_title(printable(text), loc="left", fontweight="bold")
     names = [

@@ -360,6 +360,7 @@ def test_pgfplots_has_every_point():
         pairs = [(float(x), float(y)) for x, y in re.findall(r"\((.*?),(.*?)\)", points)]
         assert np.allclose(pairs, np.column_stack(one.points("psnr_rgb")), rtol=1e-4)
     assert r"\addlegendentry{a\_b}" in text
+    assert "dashed: a model for each rate};" in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
 
 
@@ -409,7 +410,8 @@ def test_pgfplots_leaves_out_an_empty_band_and_broad_legends():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 @pytest.mark.parametrize("legend", ["below", "right"])
 def test_pgfplots_compiles(legend, tmp_path):
-    diagram = Panel("a_b & #1", "psnr_rgb", [rd("50 % ^ ~", 1.5), rd("b", 2)]).diagram()
+    curves = [rd("50 % ^ ~", 1.5), rd("b", 2, variable=False)]
+    diagram = Panel("a_b & #1", "psnr_rgb", curves).diagram()
     with styled():
         text = pgfplots_text([diagram, diagram], Design(7.16, legend=legend))
     preamble = text.splitlines()[0].removeprefix("% needs ")
@@ -534,6 +536,9 @@ def test_a_figure_with_bd_rates(measured, tmp_path):
     assert re.search(r">Ours \((\u2212|\+)\d+\.\d %\)</text>", text)
     assert ">JPEG</text>" in text
     assert "in parentheses: BD-rate against JPEG" in text
+    text = svg_of(tmp_path, *words, "--name", "JPEG=Theirs")
+    assert ">Theirs</text>" in text
+    assert "in parentheses: BD-rate against Theirs" in text
     status, _, said = plot(measured, "--bd-rate", "-a", "vtm18", "--out", tmp_path, "--force")
     assert status == 1
     assert "own: no vtm18; anchors there: avif, jpeg, webp" in said
@@ -554,6 +559,10 @@ def test_figures_of_rate_saved_and_of_images(measured, tmp_path):
     assert "BD-rate against JPEG (%)" in text
     assert ">WebP</text>" in text
     assert ">AVIF</text>" not in text
+    shown = ("-c", "webp", "--name", "Jpeg=Theirs")  # the anchor itself is not drawn
+    saved, images = (svg_of(tmp_path, *words, *shown, "--figure", f) for f in ("saving", "images"))
+    assert "Rate saved against Theirs (%)" in saved
+    assert "BD-rate against Theirs (%)" in images
     status, _, said = plot(*words, "--figure", "images", "--format", "tex", "--out", tmp_path)
     assert (status, "only curves and savings" in said) == (1, True)
 

@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple, Self, get_args, get_type_hints
@@ -870,7 +870,7 @@ _POINT_COLUMNS = {
     "encode_s": "encode_s",
     "decode_s": "decode_s",
     "timed_alone": "timed_alone",
-    "scores": "CASE WHEN json_valid(scores) THEN scores END",
+    "scores": "scores",
 }
 """What `Point` has of each record, in its order; null where it cannot be."""
 _TEXT: frozenset[type] = frozenset([str])
@@ -886,10 +886,19 @@ def _fits(column: Iterable[Any], types: frozenset[type]) -> bool:
 
 
 def _columns_of_scores(texts: Sequence[str]) -> dict[str, list[float | None]] | None:
-    """Scores of each metric, of texts that are JSON; None where one is not of scores."""
-    bodies = json.loads(f"[{','.join(texts)}]")
-    if not _fits(bodies, frozenset([dict])) or not _fits(
-        chain.from_iterable(body.values() for body in bodies), _NUMBERS
+    """Scores of each metric; None where a text is not JSON, or not of scores.
+
+    All texts are read as one, which is faster; where one is not JSON, neither is the whole, or it
+    has another number of parts.
+    """
+    try:
+        bodies = json.loads(f"[{','.join(texts)}]")
+    except (ValueError, RecursionError):
+        return None
+    if (
+        len(bodies) != len(texts)
+        or not _fits(bodies, frozenset([dict]))
+        or not _fits(chain.from_iterable(body.values() for body in bodies), _NUMBERS)
     ):
         return None
     metrics = set(chain.from_iterable(bodies))
@@ -900,7 +909,7 @@ def _first_and_last(rows: Sequence[int], runs: Sequence[int], dates: Sequence[st
     """Row numbers of the first and the last record of each run by date."""
     chosen = set()
     for run in set(runs):
-        dated = [(date, row) for row, of, date in zip(rows, runs, dates, strict=True) if of == run]
+        dated = [*compress(zip(dates, rows, strict=True), map(run.__eq__, runs))]
         chosen |= {min(dated)[1], max(dated)[1]}
     return chosen
 

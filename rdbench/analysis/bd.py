@@ -34,6 +34,7 @@ from rdbench.errors import DataError, UsageError
 from rdbench.metrics import METRICS
 
 SMALL_OVERLAP = 0.75
+_ENOUGH_IMAGES = 6  # with fewer, a percentile interval is little more than the images' range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +224,7 @@ def _compare(
             *doubts,
             *_swinging_images(image_swings),
             *_warnings(anchor, test, overlap, metric),
+            *_narrow(per_image, interval[0]),
         ),
         "fit_warnings": tuple(doubts),
         "ci_low": interval[0],
@@ -255,6 +257,13 @@ def _swinging_images(names: Sequence[str]) -> list[str]:
         return []
     text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return [f"the figures of these images rest on a poly3 that does not rise: {text}"]
+
+
+def _narrow(per_image: Sequence[tuple[str, float | None]], ci_low: float | None) -> list[str]:
+    """A line where so few images were drawn from that an interval of 95 % covers far less."""
+    if ci_low is None or len(per_image) >= _ENOUGH_IMAGES:
+        return []
+    return [f"the interval is too narrow for 95 %: it rests on {len(per_image)} images"]
 
 
 def _disagreement(

@@ -203,6 +203,17 @@ def test_equal_gain_on_every_image_leaves_no_doubt():
     assert dict(result.per_image)["image7"] == pytest.approx(-10)
 
 
+def test_an_interval_of_few_images_says_so():
+    """Three images: each alone is drawn often enough (1/27 > 2.5 %) to end the interval."""
+    gain = np.array([0.8, 0.9, 1.1])
+    few = bd_rate(*images(gain, 3))
+    assert (few.ci_low, few.ci_high) == pytest.approx((-20, 10))
+    says = "the interval is too narrow for 95 %: it rests on 3 images"
+    assert few.warnings[-1] == says
+    assert bd_rate(*images(gain, 3), n_resamples=0).warnings == few.warnings[:-1]
+    assert not any("interval" in w for w in bd_rate(*images(np.full(6, 0.9), 6)).warnings)
+
+
 def test_images_won_and_lost():
     gain = np.where(np.arange(24) < 8, 1.2, 0.9)
     result = bd_rate(*images(gain))

@@ -165,7 +165,8 @@ def test_exact_and_missing_scores_in_columns(folder):
 
 @pytest.mark.parametrize(
     "change",
-    ["scores = '{'", "scores = ''", "scores = '{},{}'", "scores = '{\"psnr_rgb\": \"30\"}'", "n_bytes = 'abc'", "n_bytes = -1",
+    ["scores = '{'", "scores = ''", "scores = '{},{}'",
+     "scores = '{\"psnr_rgb\": \"30\"}'", "n_bytes = 'abc'", "n_bytes = -1",
      "width = 0", "encode_s = 'fast'", "provenance = 99", "image_sha256 = 'of another image'"],
 )  # fmt: skip
 def test_a_damaged_record_has_no_part_in_a_mean(folder, change):

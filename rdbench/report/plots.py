@@ -183,6 +183,9 @@ def save(figure: "Figure", path: Path, formats: Iterable[str] = FORMATS) -> list
     """Write a figure as ``PATH.FORMAT``; the same records give the same file, to the byte."""
     written = _files(path, formats)
     use_fonts_for_names(figure)
+    with quiet_fonts():
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # one layout for all formats
     for file in written:
         no_dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix)
         with quiet_fonts():

@@ -62,6 +62,7 @@ def rd_finding(
     )
 
 
+@cache
 def n_parameters(codec: Any) -> int:
     """Count the parameters of a learned codec's network."""
     return int(codec.parameter_counts()["total"])

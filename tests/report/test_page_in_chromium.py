@@ -455,6 +455,20 @@ def test_the_viewer_begins_with_the_anchor_and_the_best_codec(open_page):
     assert tab.locator("#viewer-right-choice").input_value() != "webp"
 
 
+def test_notes_of_a_row_are_in_order_and_do_not_repeat_its_name(open_page):
+    tab = open_page("dataset=small&anchor=jpeg")
+    marks = tab.locator("#bd-table tbody sup").all_text_contents()
+    numbers = [[int(n) for n in re.findall(r"\d+", text)] for text in marks]
+    assert len(numbers) > 1
+    assert numbers == [sorted(one) for one in numbers]
+    notes = tab.locator("#bd-notes li").all_inner_texts()
+    assert "the interval is too narrow for 95 %: it rests on 2 images" in notes
+    tab.locator("#dataset").select_option("kodak")
+    tab.locator("[data-state=hidden]").check()
+    notes = tab.locator("#bd-notes li").all_inner_texts()
+    assert any(note.startswith("scored against the YCbCr round trip") for note in notes)
+
+
 def test_thumbnails_choose_the_image(open_page):
     tab = open_page("dataset=small")
     second = tab.locator("#viewer-thumbnails button").nth(1)

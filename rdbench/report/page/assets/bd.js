@@ -135,7 +135,11 @@ function numbered(all) {
   return notes;
 }
 
-const remarks = (row) => (row.error ? [row.error] : (row.warnings ?? []));
+// What is said of a row; its own name, which stands beside the number, is left out.
+const remarks = (row) =>
+  (row.error ? [row.error] : (row.warnings ?? [])).map((text) =>
+    text.startsWith(`${row.curve.key}: `) ? text.slice(row.curve.key.length + 2) : text,
+  );
 
 const marks = (row, notes) =>
   remarks(row).length
@@ -145,6 +149,7 @@ const marks = (row, notes) =>
         el("span", { className: "visually-hidden" }, " notes "),
         remarks(row)
           .map((text) => notes.get(text))
+          .sort((a, b) => a - b)
           .join(", "),
       )
     : null;

@@ -120,7 +120,8 @@ def test_what_was_not_measured_is_null(data):
 
 def test_incomplete_points_are_left_out_with_a_note(folder, tmp_path):
     fill(tmp_path, failing="beta")
-    (curve,) = [c for c in kodak(make_page(tmp_path).data)["curves"] if c["key"] == "beta"]
+    data = make_page(tmp_path, published=["none"]).data
+    (curve,) = [c for c in kodak(data)["curves"] if c["key"] == "beta"]
     assert len(curve["bpp"]) == 4
     assert any("no luck" in note["message"] for note in curve["notes"])
     assert curve["provenance"]["failed"][0]["error"] == "no luck"
@@ -198,7 +199,7 @@ def test_an_unknown_image_is_named(folder):
 
 def test_missing_images_are_reported(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("RDBENCH_DATA", str(tmp_path))
-    page = make_page(folder, images=1)
+    page = make_page(folder, images=1, published=["none"])
     assert page.missing[0].startswith("no images of kodak")
     assert kodak(page.data)["viewer"] == []
 
@@ -232,7 +233,7 @@ def test_the_page_points_nowhere_else(page):
 
 def test_text_of_records_is_never_markup(folder, tmp_path):
     fill(tmp_path, title="</script><b>bold</b>")
-    page = render(make_page(tmp_path))
+    page = render(make_page(tmp_path, published=["none"]))
     assert "</script><b>" not in page
     assert "<b>bold" not in page
 
@@ -252,7 +253,8 @@ def test_the_libraries_are_what_their_table_says():
 
 def test_the_command_writes_a_page(folder, tmp_path):
     out = tmp_path / "page.html"
-    assert rdbench("report", folder, "--out", out).strip() == str(out)
+    words = ("report", folder, "--published", "none", "--out", out)
+    assert rdbench(*words).strip() == str(out)
     assert out.read_text().startswith("<!doctype html>")
 
 
@@ -286,7 +288,7 @@ def test_a_curve_on_another_data_set_is_reported(tmp_path, folder):
     body = {"name": "X", "test-set": "elsewhere"}
     body["results"] = {"bpp": [0.1, 0.2, 0.4, 0.8], "psnr": [26, 29, 32, 35]}
     (tmp_path / "x.json").write_text(json.dumps(body))
-    words = ["report", str(folder), "--curve", str(tmp_path / "x.json"), "--images", "0"]
+    words = ["report", str(folder), "--curve", str(tmp_path / "x.json"), "--published", "none"]
     result = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "r.html")])
     assert result.exit_code == 0
     assert "X is not shown: it is on elsewhere, and the page on" in result.stderr

@@ -157,7 +157,7 @@ def test_records_are_never_replaced(reports, out):
     for words in (
         ("export", reports, "--out", reports / out),
         ("export", reports, "--format", "parquet", "--out", reports / out),
-        ("report", reports, "--images", "0", "--out", reports / out),
+        ("report", reports, "--published", "none", "--out", reports / out),
     ):
         refused(*words, says="is read here")
     with Store(reports, create=False) as store:
@@ -182,7 +182,7 @@ def test_folders_of_others_are_filled_but_nothing_is_replaced(reports, folder):
 def test_what_is_the_reports_own_is_refreshed(reports):
     for words in (
         ("plot", reports, "--published", "none"),
-        ("report", reports, "--images", "0"),
+        ("report", reports, "--images", "0", "--published", "none"),
         ("reproduce", "qvrf", reports),
     ):
         done(*words)
@@ -215,7 +215,7 @@ main()
 @pytest.mark.parametrize(
     "words",
     [
-        ("report", "reports", "--images", "0", "--out", "out/page.html"),
+        ("report", "reports", "--published", "none", "--out", "out/page.html"),
         ("plot", "reports", "--published", "none", "--out", "out"),
         ("export", "reports", "--out", "out/records.csv"),
         ("export", "reports", "--format", "parquet", "--out", "out/records.parquet"),

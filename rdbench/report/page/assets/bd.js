@@ -135,7 +135,7 @@ function numbered(all) {
   return notes;
 }
 
-// What is said of a row; its own name, which stands beside the number, is left out.
+// Notes on a row without its own name, which is in the first column.
 const remarks = (row) =>
   (row.error ? [row.error] : (row.warnings ?? [])).map((text) =>
     text.startsWith(`${row.curve.key}: `) ? text.slice(row.curve.key.length + 2) : text,

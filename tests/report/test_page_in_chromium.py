@@ -416,6 +416,10 @@ def test_nothing_is_wider_than_the_window(open_page, width):
     for dataset in ("kodak", "small"):
         tab = open_page(f"dataset={dataset}&mode=side", width)
         tab.evaluate("document.querySelector('.notes li')?.append('a=b,'.repeat(60))")
+        tab.evaluate(
+            "document.querySelectorAll('.empty, section p').forEach(e => {"
+            " e.hidden = false; e.append('/a_path'.repeat(40)); })"
+        )
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -10,11 +10,10 @@ import typer
 
 from rdbench.cli import options
 from rdbench.cli.console import progress, warn
-from rdbench.datasets import files_of, names_of_list
+from rdbench.datasets import names_of_list
 from rdbench.errors import DataError, UsageError
 from rdbench.files import output_file
 from rdbench.importers import import_curves
-from rdbench.store import Store, kept_in
 
 if TYPE_CHECKING:
     from rdbench.report.page import Page
@@ -75,11 +74,10 @@ class Request:
 
     def inputs(self) -> list[Path]:
         """What is read, and must not be replaced."""
-        with Store(self.folder, create=False) as store:
-            sets = {store.source_of(name): names for name, names in store.datasets().items()}
-        shown = [file for source, names in sets.items() for file in files_of(source, names)]
-        kept = [path for folder in (self.folder, *self.earlier) for path in kept_in(folder)]
-        return [*kept, *shown, *self.files, *([self.note] if self.note else [])]
+        from rdbench.report.page import read_for_page
+
+        note = [self.note] if self.note else []
+        return [*read_for_page(self.folder, self.earlier), *self.files, *note]
 
     def make(self) -> "Page":
         """Compute the page, and print what it lacks.

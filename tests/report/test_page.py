@@ -325,6 +325,17 @@ def test_python_writes_the_page_of_the_command(folder, tmp_path):
         write_report(folder, tmp_path / "old/records.sqlite", **wanted)
 
 
+def test_python_does_not_replace_an_image_of_the_page(tmp_path):
+    photo = tmp_path / "photos/photo.png"
+    photo.parent.mkdir()
+    PIL.Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(photo)
+    before = photo.read_bytes()
+    run("jpeg:quality=50", str(photo.parent), tmp_path / "out")
+    with pytest.raises(UsageError, match="read here"):
+        write_report(tmp_path / "out", photo)
+    assert photo.read_bytes() == before
+
+
 def test_an_anchor_that_is_not_there_is_one_line(tmp_path):
     run("jpeg:quality=50", "sample", tmp_path)
     words = ["report", str(tmp_path), "--images", "0", "--published", "none", "--anchor", "vtm18"]

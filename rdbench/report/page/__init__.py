@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from rdbench.analysis.selection import shown_by
 from rdbench.curve import Curve
+from rdbench.datasets import files_of
 from rdbench.errors import RdbenchWarning
 from rdbench.files import output_file, write_text
 from rdbench.report.page.album import Album, Looks, Wanted, check_names, image_json
@@ -207,7 +208,7 @@ def write_report(
     """
     folder = Path(folder)
     default = folder / "report.html"
-    read = [path for one in (folder, *map(Path, earlier)) for path in kept_in(one)]
+    read = read_for_page(folder, earlier)
     target = output_file(None if out is None else Path(out), default, read, force=True)
     page = make_page(
         folder, imported=imported, images=images, rates_bpp=rates_bpp, title=title, note=note,
@@ -217,6 +218,15 @@ def write_report(
         warnings.warn(line, RdbenchWarning, stacklevel=2)
     write_page(page, target)
     return target
+
+
+def read_for_page(folder: Path, earlier: Sequence[str | Path] = ()) -> list[Path]:
+    """Return what a page of report folders reads, and must not replace: records and images."""
+    with Store(folder, create=False) as store:
+        sets = {store.source_of(name): names for name, names in store.datasets().items()}
+    shown = [file for source, names in sets.items() for file in files_of(source, names)]
+    kept = [path for one in (folder, *map(Path, earlier)) for path in kept_in(one)]
+    return [*kept, *shown]
 
 
 def write_page(page: Page, out: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from cluster_tasks import (
@@ -25,7 +26,15 @@ from dask_processes import dask_process, scheduler
 from program import rdbench, start, wait_until
 from toy_codecs import Toy
 
-from rdbench.cluster import _Cluster, _slots, dask, versions
+from rdbench.cluster import (
+    _Cluster,
+    _do_located,
+    _ImageMissingError,
+    _Located,
+    _slots,
+    dask,
+    versions,
+)
 from rdbench.costs import _shipped
 from rdbench.datasets import ImageFile
 from rdbench.errors import Unavailable, UsageError, WorkerError
@@ -225,15 +234,30 @@ def test_a_lost_worker_costs_only_its_tasks(local, tmp_path):
 
 
 @needs_dask
-def test_images_that_a_worker_does_not_find_are_sent_once(local, tmp_path, monkeypatch):
+def test_images_that_workers_do_not_find_are_sent(local, tmp_path, monkeypatch):
     sent = []
     monkeypatch.setattr("rdbench.cluster._content", lambda task: sent.append(task) or b"image")
-    file = ImageFile("a.png", tmp_path / "elsewhere" / "a.png", 1, 1, "ab" * 32)
-    tasks = [WithFile(number, file) for number in range(20)]
+    tasks = [WithFile(number, image_elsewhere(tmp_path)) for number in range(20)]
     found = dict(local(read_twice, tasks))
     assert set(found) == set(tasks)
     assert set(found.values()) == {(b"image", f"{'ab' * 32}.png")}
-    assert 1 <= len(sent) <= 8  # two tasks per worker may be on their way
+    assert sent
+
+
+@needs_dask
+def test_a_worker_keeps_the_image_that_it_was_sent(tmp_path, monkeypatch):
+    worker = SimpleNamespace(local_directory=str(tmp_path))
+    monkeypatch.setattr("distributed.get_worker", lambda: worker)
+    task = WithFile(0, image_elsewhere(tmp_path))
+    with pytest.raises(_ImageMissingError, match=r"a\.png"):
+        _do_located(_Located(read_twice, task))
+    first = _do_located(_Located(read_twice, task, b"image"))
+    assert first == _do_located(_Located(read_twice, task)) == (b"image", f"{'ab' * 32}.png")
+
+
+def image_elsewhere(folder):
+    """An image that no worker finds by its path."""
+    return ImageFile("a.png", folder / "elsewhere" / "a.png", 1, 1, "ab" * 32)
 
 
 def table(folder):

@@ -17,7 +17,7 @@ from rdbench.curve import Curve
 from rdbench.decibel import FloatArray
 from rdbench.errors import printable
 from rdbench.report.fonts import quiet_fonts
-from rdbench.report.labels import name_lines
+from rdbench.report.labels import name_lines, place_for_axes
 from rdbench.report.names import name_of
 from rdbench.report.style import PAGE_IN, pair
 
@@ -415,13 +415,13 @@ def _widened(limits: Range, share: float, log: bool) -> Range:
 
 
 def _draw_inset(axes: "Axes", diagram: Diagram, keys: Sequence[Key], design: Design) -> None:
-    """Show a part of a diagram enlarged in the corner that rate-distortion curves leave free."""
+    """Show a part of a diagram enlarged where it hides least."""
     from matplotlib.ticker import MaxNLocator
 
     window: Range = (design.inset[0], design.inset[1])
     height: Range | None = (design.inset[2], design.inset[3]) if design.inset[2:] else None
     part = replace(design, xlim=window, ylim=height, inset=())
-    inset = axes.inset_axes((0.56, 0.1, 0.42, 0.4))
+    inset = axes.inset_axes(place_for_axes(axes, [(one.x, one.y) for one in diagram.series]))
     for series in diagram.series:
         _draw_series(inset, series, keys, marker_size(0))
     (left, right), (bottom, top) = limits(diagram, part)

@@ -100,6 +100,34 @@ def name_lines(
     return True
 
 
+def place_for_axes(
+    axes: "Axes", lines: Sequence[tuple[FloatArray, FloatArray]]
+) -> tuple[float, float, float, float]:
+    """Find a place within axes where smaller ones, with the numbers next to them, hide least.
+
+    Args:
+        lines: x and y of each, in data.
+
+    Returns:
+        Left, bottom, width and height in parts of the axes: as large as is free, else as hides
+        least; to the right and below where there is a choice, as rate-distortion curves rise.
+    """
+    paths = np.vstack([_path(axes, x, y) for x, y in lines])
+    spots = axes.transAxes.inverted().transform(paths)
+    places = [
+        (float(left), float(bottom), width, height)
+        for width, height in ((0.42, 0.4), (0.34, 0.32), (0.28, 0.26))
+        for bottom in np.linspace(0.1, 0.97 - height, 5)
+        for left in np.linspace(0.98 - width, 0.12, 5)
+    ]
+    return min(places, key=lambda place: _n_hidden(spots, *place))
+
+
+def _n_hidden(spots: FloatArray, left: float, bottom: float, width: float, height: float) -> int:
+    box = np.array([left - 0.09, bottom - 0.08, left + width, bottom + height])
+    return int(touching(np.hstack([spots, spots]), box[None]).sum())
+
+
 def _path(axes: "Axes", x: FloatArray, y: FloatArray) -> FloatArray:
     """A line as dense pixels inside the axes, (n, 2)."""
     corners = axes.transData.transform(np.column_stack([x, y]))

@@ -315,6 +315,23 @@ def test_an_inset_shows_its_part_and_has_a_legend_below():
     assert len(figure.legends) == 1
 
 
+@pytest.mark.parametrize("low", [False, True])
+def test_an_inset_hides_no_marker(low):
+    """Three curves go up from left to right; a fourth runs where the inset is by default."""
+    fourth = Curve(
+        codec="low", dataset="set", source="measured", bpp=np.array([0.7, 1.1, 1.6]),
+        scores={"psnr_rgb": np.array([18.0, 19.5, 20.5])},
+    )  # fmt: skip
+    curves = [rd("a"), rd("b", 1.1), rd("c", 1.2)] + [fourth] * low
+    _, axes = drawn(curves, inset=(0.2, 0.4))
+    (inset,) = axes.child_axes
+    box = inset.get_tightbbox()
+    for _, spots, _ in markers(axes):
+        assert not any(box.contains(*spot) for spot in spots)
+    middle = axes.transAxes.transform((0.5, 0.3))[1]
+    assert (inset.bbox.y0 > middle) == low
+
+
 def test_printed_names():
     assert printed_name("vtm18", "vtm18") == "VTM 18.0"
     assert printed_name("mbt2018-mean", "mbt2018-mean") == "Minnen et al. 2018 (mean)"

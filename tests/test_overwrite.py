@@ -4,6 +4,7 @@ Each command is asked to write where something lies already. What must not chang
 for byte.
 """
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from example_folder import fill
 from sample import photograph
 from typer.testing import CliRunner
 
+from rdbench.analysis.paper import load_paper
 from rdbench.cli.app import app
 from rdbench.errors import DataError, UsageError
 from rdbench.store import Store
@@ -165,6 +167,15 @@ def test_records_are_never_replaced(reports, out):
     assert (reports / "bitstreams" / "aa" / "aa").read_bytes() == b"kept"
 
 
+@pytest.fixture
+def short_paper(monkeypatch):
+    """QVRF with one of its figures."""
+    paper = load_paper("qvrf")
+    short = dataclasses.replace(paper, items=[i for i in paper.items if i.name == "Figure 3"])
+    monkeypatch.setattr("rdbench.cli.reproduce.load_paper", lambda name: short)
+
+
+@pytest.mark.usefixtures("short_paper")
 def test_folders_of_others_are_filled_but_nothing_is_replaced(reports, folder):
     for words in (
         ("plot", reports, "--published", "none", "--out", folder / "plot"),
@@ -179,6 +190,7 @@ def test_folders_of_others_are_filled_but_nothing_is_replaced(reports, folder):
         done(*words, "--force")
 
 
+@pytest.mark.usefixtures("short_paper")
 def test_what_is_the_reports_own_is_refreshed(reports):
     for words in (
         ("plot", reports, "--published", "none"),

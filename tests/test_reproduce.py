@@ -92,17 +92,28 @@ def test_papers_measure_as_they_score(paper_and_found):
     assert all("--scored float" in step and "--out" in step for step in runs)
 
 
-def test_everything_is_written(paper_and_found, tmp_path):
-    paper, found = paper_and_found
-    names = {path.name for path in write(paper, found, tmp_path)}
+@pytest.fixture(scope="module", params=PAPERS)
+def written(request, measured_folder, tmp_path_factory):
+    """A paper, what becomes of it with measurements, and the folder that it is written to."""
+    paper, evidence = load_paper(request.param), Evidence(measured_folder)
+    found = [(item, item.find(evidence)) for item in paper.items]
+    folder = tmp_path_factory.mktemp(paper.name)
+    paths = write(paper, found, folder)
+    assert {*paths} == {*folder.iterdir()}
+    return paper, found, folder
+
+
+def test_everything_is_written(written):
+    paper, found, folder = written
+    names = {path.name for path in folder.iterdir()}
     assert {f"{paper.name}.{suffix}" for suffix in ("md", "tex", "html", "json")} <= names
     figures = {plot.name for _, finding in found for plot in finding.plots}
     assert {f"{figure}.{suffix}" for figure in figures for suffix in ("png", "pdf", "svg")} <= names
-    body = json.loads((tmp_path / f"{paper.name}.json").read_text())
+    body = json.loads((folder / f"{paper.name}.json").read_text())
     assert [item["item"] for item in body["items"]] == [item.name for item in paper.items]
-    page = (tmp_path / f"{paper.name}.html").read_text()
+    page = (folder / f"{paper.name}.html").read_text()
     assert all(f'src="{figure}.svg"' in page for figure in figures)
-    latex = (tmp_path / f"{paper.name}.tex").read_text()
+    latex = (folder / f"{paper.name}.tex").read_text()
     assert latex.count(r"\begin{") == latex.count(r"\end{")
 
 
@@ -429,11 +440,9 @@ def test_counted_macs_are_compared_with_the_paper(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_the_document_compiles(measured_folder, tmp_path):
-    paper = load_paper("qarv")
-    evidence = Evidence(measured_folder)
-    write(paper, [(item, item.find(evidence)) for item in paper.items], tmp_path)
-    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "qarv.tex"]
-    subprocess.run(words, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
-    log = (tmp_path / "qarv.log").read_text(errors="replace")
+def test_the_document_compiles(written):
+    paper, _, folder = written
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{paper.name}.tex"]
+    subprocess.run(words, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    log = (folder / f"{paper.name}.log").read_text(errors="replace")
     assert "Overfull" not in log

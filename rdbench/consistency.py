@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,34 +160,31 @@ def check_consistency(
     n_tasks = len(images) * len(specs) * (len(environments) + len(pairs))
     done = 0
     found: dict[tuple[str, str, str], list[Decoded]] = defaultdict(list)
-    with tempfile.TemporaryDirectory() as folder:
-        for environment in environments:
-            tasks = _tasks("encode", environment, environment, specs, images, folder)
-            for _ in _work(environment, tasks):
-                done += 1
-                on_progress(done, n_tasks)
-        for encoder, decoder in pairs:
-            tasks = _tasks("decode", decoder, encoder, specs, images, folder)
-            for task, answer in zip(tasks, _work(decoder, tasks), strict=True):
-                name = task["name"]
-                found[name, encoder.name, decoder.name].append(Decoded(**answer))
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        ask = {e.name: stack.enter_context(_process(e)) for e in environments}
+        for encoder, decoder in [*((e, e) for e in environments), *pairs]:
+            for task in _tasks(decoder, encoder, specs, images, folder):
+                answer = ask[decoder.name](task)
+                if decoder is not encoder:
+                    key = task["name"], encoder.name, decoder.name
+                    found[key].append(Decoded(**answer))
                 done += 1
                 on_progress(done, n_tasks)
     return [_row(*key, results) for key, results in found.items()]
 
 
 def _tasks(
-    action: str,
     environment: Environment,
     encoder: Environment,
     specs: Sequence[str],
     images: Sequence[str],
     folder: str,
 ) -> list[dict[str, str]]:
-    """What a process of an environment has to do; files are named by their encoder."""
+    """What a process has to do: encode, or decode another's files, which are named by encoder."""
     return [
         {
-            "action": action,
+            "action": "encode" if environment is encoder else "decode",
             "name": split(spec)[0],
             "spec": _with(spec, environment.settings),
             "image": image,
@@ -219,34 +217,49 @@ def _row(codec: str, encoder: str, decoder: str, results: Sequence[Decoded]) -> 
     }
 
 
-def _work(environment: Environment, tasks: Sequence[Mapping[str, str]]) -> Iterator[Any]:
-    """The answers of a process of an environment, as they come."""
+@contextmanager
+def _process(environment: Environment) -> Iterator[Callable[[Mapping[str, str]], Any]]:
+    """Start a process of an environment; yield a function that has a task done there.
+
+    It raises UsageError where the process ended.
+    """
     command = [environment.python, "-m", "rdbench.consistency"]
-    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as orders:
-        json.dump(tasks, orders)
-        orders.seek(0)
-        variables = {**os.environ, **environment.variables}
+    variables = {**os.environ, **environment.variables}
+    with tempfile.TemporaryFile("w+") as errors:
         try:
             process = subprocess.Popen(
-                command, stdin=orders, stdout=subprocess.PIPE, stderr=errors, env=variables,
-                text=True,
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                env=variables, text=True,
             )  # fmt: skip
         except OSError as error:
             raise UsageError(f"cannot start {environment.python}: {error.strerror}") from None
-        with process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                yield json.loads(line)
-        if process.returncode:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        tasks, answers = process.stdin, process.stdout
+
+        def ask(task: Mapping[str, str]) -> Any:
+            with suppress(BrokenPipeError):
+                print(json.dumps(task), file=tasks, flush=True)
+            if answer := answers.readline():
+                return json.loads(answer)
             errors.seek(0)
             last = (errors.read().strip().splitlines() or ["no message"])[-1]
             raise UsageError(f"environment {environment.name!r} failed: {last}")
 
+        try:
+            yield ask
+        finally:
+            with suppress(BrokenPipeError):
+                tasks.close()
+            answers.close()
+            process.wait()
+
 
 def _main() -> None:
-    """Answer the tasks of stdin, in the process of an environment."""
+    """Answer tasks, one a line, until there are no more."""
     answers, sys.stdout = sys.stdout, sys.stderr  # codecs may print
-    for task in json.load(sys.stdin):
+    for line in sys.stdin:
+        task = json.loads(line)
         print(json.dumps(_ACTIONS[task["action"]](task)), file=answers, flush=True)
 
 

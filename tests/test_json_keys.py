@@ -5,6 +5,7 @@ import json
 import pkgutil
 import shutil
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from rdbench.anchor import Check
 from rdbench.cli import anchor as anchor_command
 from rdbench.cli.app import app
 from rdbench.columns import Column
+from rdbench.images import write_image
 from rdbench.report import reproduce as drawing
 from rdbench.store import Store
 
@@ -59,7 +61,7 @@ KEYS = {
     "match -c jpeg --bpp 0.5 --per-image -o {out}":
         "codec curve dataset image target value reached spec n_bytes bpp psnr_rgb ms_ssim "
         "n_encodes met bitstream_sha256 fingerprint error weights",
-    "timing -c jpeg -c qarv:weights=random-tiny --busy --repeats 1 -o {out}":
+    "timing -c jpeg -c qarv:weights=random-tiny -d {tiny} --busy --repeats 1 -o {out}":
         "codec label spec rate fingerprint dataset n_images n_repeats encode_s encode_s_low "
         "encode_s_high decode_s decode_s_low decode_s_high stages device on_gpu on threads "
         "peak_memory_bytes peak_gpu_bytes peak_bytes others_cores machine created weights_kind "
@@ -68,8 +70,8 @@ KEYS = {
         "codec weights n_models ladder_parameters parameters encoder_parameters "
         "decoder_parameters encoder_macs_per_pixel decoder_macs_per_pixel "
         "extra_parameters_percent extra_macs_percent",
-    "latents -c qarv:weights=random-tiny,lambda=16 -o {out}": f"{SEGMENT} bpp",
-    "consistency -c qarv:weights=random-tiny,lambda=16 -e 2-threads -d sample":
+    "latents -c qarv:weights=random-tiny,lambda=16 -d {tiny} -o {out}": f"{SEGMENT} bpp",
+    "consistency -c qarv:weights=random-tiny,lambda=16 -e 2-threads -d {tiny}":
         "codec encoded_in decoded_in files failed first_latent symbols_differ tables_differ drift "
         "image_levels reasons",
     "audit {out}":
@@ -118,8 +120,10 @@ def places(tmp_path_factory):
     with Store(folder / "damaged") as store:
         store.bitstream_path(next(iter(store.records())).bitstream_sha256).unlink()
     (folder / "none").mkdir()
-    image = load_dataset("sample").files[0].path
-    return {name: folder / name for name in ("out", "damaged", "broken", "none")} | {"image": image}
+    (folder / "tiny").mkdir()
+    write_image(np.zeros((64, 64, 3), np.uint8), folder / "tiny" / "black.png")
+    names = ("out", "damaged", "broken", "none", "tiny")
+    return {name: folder / name for name in names} | {"image": load_dataset("sample").files[0].path}
 
 
 @pytest.mark.parametrize("command", KEYS)

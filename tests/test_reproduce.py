@@ -9,12 +9,14 @@ from decimal import Decimal
 
 import pytest
 import typer
+from sample import photograph
 from typer.testing import CliRunner
 
 from rdbench.analysis.paper import Evidence, Finding, Value, load_paper
 from rdbench.cli.app import app
 from rdbench.datasets import manifest
 from rdbench.errors import UsageError
+from rdbench.images import write_image
 from rdbench.plugins import codec_class
 from rdbench.published import load_curve
 from rdbench.report.reproduce import VALUES, as_json, value_rows, write
@@ -408,11 +410,13 @@ def test_the_bundled_weights_fill_no_cell(tmp_path):
     codecs = ("qarv:lambda=16,64,256,1024", "qvrf-cheng2020-attn:index=0,3,5,7")
     words = [word for codec in codecs for word in ("--codec", codec)]
     runner = CliRunner()
-    words += ["--dataset", "sample[chelsea]", "--out", str(tmp_path), "--scored", "float"]
+    (tmp_path / "images").mkdir()
+    write_image(photograph("chelsea")[:64, :64], tmp_path / "images" / "chelsea.png")
+    words += ["--dataset", str(tmp_path / "images"), "--out", str(tmp_path), "--scored", "float"]
     assert runner.invoke(app, ["run", *words]).exit_code == 0
     with Store(tmp_path) as store:
         records = [dataclasses.replace(r, dataset="kodak") for r in store.records()]
-        images = store.datasets()["sample[chelsea]"]
+        (images,) = store.datasets().values()
     with Store(tmp_path / "kodak") as store:
         store.remember_dataset("kodak", "kodak", images)
         store.remember_protocol(records[0].protocol, {"scored": "float"})

@@ -5,7 +5,6 @@ matrix products round differently when they are shared out differently. Other ma
 differently all the same; entropy.py leaves a margin for that.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from threading import Lock
@@ -27,7 +26,11 @@ from rdbench_codecs.learned.entropy import ScaleDecoder, ScaleEncoder, Symbols
 from rdbench_codecs.learned.graphs import PerSize, fetch, fetch_all, wait
 from rdbench_codecs.learned.runtime import threads
 
-_LARGEST_MARGIN = 1.1e-4  # a little less than half a step of the boundaries
+_SPARE = 0.004
+"""Part of the bits of y that a wider margin may take.
+
+Networks drift more at higher rates, where the moves of boundaries are a smaller part of the file.
+"""
 
 
 class Model(ABC):
@@ -92,15 +95,6 @@ class Model(ABC):
         """
 
 
-def margin_of(network: ScaleHyperprior, regulator: float) -> float:
-    """Return how much of log scale is left between encoder and decoder; see docs/format.md.
-
-    Scales are multiplied by the regulator, and so are their errors, which hardly depend on the
-    scale: the larger the regulator, the larger the drift where the tables change.
-    """
-    return min(network.drift_margin * math.sqrt(max(1.0, regulator)), _LARGEST_MARGIN)
-
-
 def make_model(network: Network, method: str, device: str) -> Model:
     """Return the model of a network, which is on its device and in evaluation mode."""
     kind = FactorizedModel if isinstance(network, FactorizedPrior) else HyperpriorModel
@@ -161,8 +155,8 @@ class HyperpriorModel(Model):
                 y = fetch_all([*steps.y, steps.symbols, steps.scales], self._device)
         coded_z, (rounded, bits, values, symbols, scales) = self._z.code(*z), y
         with stage("entropy coding"):
-            margin = margin_of(self.network, float(point.regulator))
-            encoder = ScaleEncoder("y", self._y_tables, margin)
+            spare_bits = _SPARE * float(bits.sum())
+            encoder = ScaleEncoder("y", self._y_tables, self.network.drift_margin, spare_bits)
             ends = np.cumsum(steps.sizes)[:-1]
             for part in zip(np.split(symbols, ends), np.split(scales, ends), strict=True):
                 encoder.put(*part)

@@ -12,7 +12,8 @@ Where a network gives the scale of each symbol, the scale chooses the table (`Sc
 machine computes scales that differ in their last bits, and one scale on the other side of a
 boundary between two tables would make the rest of the stream unreadable. So the encoder moves the
 boundaries, block by block, until no scale lies near one (`ScaleEncoder`): every decoder whose
-scales differ by less than the margin chooses the same tables.
+scales differ by less than the margin chooses the same tables. The wider the margin, the longer the
+list of moves.
 """
 
 import zlib
@@ -40,7 +41,9 @@ _BLOCK_GROWTH = 4
 _BLOCK_SIZES: tuple[int, ...] = tuple(512 * _BLOCK_GROWTH**i for i in range(4))
 SMALLEST_BLOCK = _BLOCK_SIZES[0]
 _N_STEPS = 513  # between boundaries: one more than the symbols of the smallest block, see below
+_WIDER = (0.45, 0.3)  # margins that are tried first, in steps; less than half a step
 _RATIOS = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)  # of the geometric models of steps
+_ERROR = 0.01  # of positions, in steps
 _TINY = np.float32(
     1e-30
 )  # least scale that is told from others: linear layers give negative ones, too
@@ -146,13 +149,13 @@ class ScaleTables(CategoricalTables):
             raise ValueError("boundaries must increase by equal steps of their logarithm")
         if len(boundaries) != len(self) - 1:
             raise ValueError("one boundary is needed between any two tables")
-        self._first, self._step = float(logs[0]), float(spacing / _N_STEPS)
+        self._first, self.step = float(logs[0]), float(spacing / _N_STEPS)
 
     def positions(self, scales: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return how many steps each scale lies above the first boundary, within 0.01."""
+        """Return how many steps each scale lies above the first boundary, within _ERROR."""
         positions: npt.NDArray[np.float32] = np.log(np.clip(scales, _TINY, 1 / _TINY))
         positions -= np.float32(self._first)
-        positions *= np.float32(1 / self._step)
+        positions *= np.float32(1 / self.step)
         return positions
 
     def tell(
@@ -185,12 +188,12 @@ class ScaleTables(CategoricalTables):
 
     def factors(self, steps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return what scales are multiplied by where the boundaries move up by some steps."""
-        factors: npt.NDArray[np.float32] = np.exp(-self._step * steps).astype(np.float32)
+        factors: npt.NDArray[np.float32] = np.exp(-self.step * steps).astype(np.float32)
         return factors
 
     def forbidden_steps(
         self, positions: npt.NDArray[np.float32], margin: float
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         """Return which numbers of steps put a boundary within the margin of a scale.
 
         Args:
@@ -198,21 +201,24 @@ class ScaleTables(CategoricalTables):
             margin: distance between logarithms.
 
         Returns:
-            Indexes of scales, and the number of steps that each rules out.
+            Indexes of scales, the number of steps that each rules out, and the least margin that
+            does so.
 
         Raises:
             ValueError: the margin is not less than half a step.
         """
         # Boundary j lies j * _N_STEPS steps above the first, and as many steps higher as it moves.
         # The error of the positions is added to the margin.
-        reach = margin / self._step + 0.01
-        if not 0.01 < reach < 0.5:
+        reach = margin / self.step + _ERROR
+        if not _ERROR < reach < 0.5:
             raise ValueError(f"the margin is {margin:g}, it must be less than half a step")
         nearest = np.rint(positions)
-        is_near = np.abs(positions - nearest) <= reach
+        distances = np.abs(positions - nearest)
+        is_near = distances <= reach
         is_near &= (nearest >= 0) & (nearest < _N_STEPS * len(self.boundaries))
         where = np.flatnonzero(is_near)
-        return where, nearest[where].astype(np.intp) % _N_STEPS
+        least = (distances[where] - np.float32(_ERROR)) * np.float32(self.step)
+        return where, nearest[where].astype(np.intp) % _N_STEPS, least
 
 
 class GaussianTables(ScaleTables):
@@ -383,17 +389,42 @@ class BoundarySteps:
         n_blocks = -(-n // _BLOCK_SIZES[layout // len(_RATIOS)])
         return cls(layout, coder.decode(_step_models()[layout % len(_RATIOS)], n_blocks))
 
+    def n_bits(self) -> float:
+        """Return what coding them takes."""
+        bits = _step_bits()[self.layout % len(_RATIOS)]
+        return float(bits[self.steps].sum() + np.log2(len(_BLOCK_SIZES) * len(_RATIOS)))
+
     @classmethod
-    def choose(cls, tables: ScaleTables, positions: npt.NDArray[np.float32], margin: float) -> Self:
-        """Return the cheapest that keep all boundaries away from all scales.
+    def choose(
+        cls,
+        tables: ScaleTables,
+        positions: npt.NDArray[np.float32],
+        margin: float,
+        spare_bits: float = 0.0,
+    ) -> Self:
+        """Return those that keep all boundaries away from all scales by the widest margin.
 
         Args:
             tables: whose boundaries move.
             positions: of the scales of all symbols, in the order of coding, (n,).
-            margin: distance between logarithms of a scale and a boundary.
+            margin: least distance between logarithms of a scale and a boundary.
+            spare_bits: what a wider margin may take.
         """
-        where, steps = tables.forbidden_steps(positions, margin)
-        n_blocks = -(-len(positions) // SMALLEST_BLOCK)
+        wider = [part * tables.step for part in _WIDER if part * tables.step > margin]
+        margins = [*(wider if spare_bits else ()), margin]
+        where, steps, least = tables.forbidden_steps(positions, margins[0])
+        for each in margins:
+            chosen = cls._cheapest(where[least <= each], steps[least <= each], len(positions))
+            if chosen.n_bits() <= spare_bits:
+                break
+        return chosen
+
+    @classmethod
+    def _cheapest(
+        cls, where: npt.NDArray[np.intp], steps: npt.NDArray[np.intp], n_symbols: int
+    ) -> Self:
+        """Return the cheapest that leave out the steps that the symbols at ``where`` rule out."""
+        n_blocks = -(-n_symbols // SMALLEST_BLOCK)
         taken = np.zeros((n_blocks, _N_STEPS + 1), bool)  # the last number is never taken
         taken[where // SMALLEST_BLOCK, steps] = True
         options = []
@@ -437,10 +468,14 @@ class ScaleEncoder:
         tables: the probability tables.
         margin: largest difference between a decoder's logarithm of a scale and the one given here.
             Decoders do not need it.
+        spare_bits: what a wider margin may take.
     """
 
-    def __init__(self, latent: str, tables: ScaleTables, margin: float) -> None:
-        self._latent, self._tables, self._margin = latent, tables, margin
+    def __init__(
+        self, latent: str, tables: ScaleTables, margin: float, spare_bits: float = 0.0
+    ) -> None:
+        self._latent, self._tables = latent, tables
+        self._margin, self._spare_bits = margin, spare_bits
         self._calls: list[tuple[Symbols, npt.NDArray[np.float32]]] = []
 
     def put(self, symbols: Symbols, scales: npt.NDArray[np.float32]) -> None:
@@ -451,7 +486,7 @@ class ScaleEncoder:
         """Return the bytes that ScaleDecoder takes."""
         scales = np.concatenate([scales for _, scales in self._calls])
         positions = self._tables.positions(scales)
-        chosen = BoundarySteps.choose(self._tables, positions, self._margin)
+        chosen = BoundarySteps.choose(self._tables, positions, self._margin, self._spare_bits)
         indexes: npt.NDArray[np.integer] = self._tables.indexes(
             positions, chosen.per_symbol(len(scales))
         )

@@ -9,6 +9,7 @@ from scipy.stats import norm
 from rdbench.errors import BitstreamError
 from rdbench.stages import collect_entropy_parameters
 from rdbench_codecs.learned.entropy import (
+    BoundarySteps,
     CategoricalTables,
     GaussianTables,
     ScaleDecoder,
@@ -261,13 +262,36 @@ def test_forbidden_steps_are_those_that_bring_a_boundary_near(seed):
     step = np.log(SCALES[1] / SCALES[0]) / 513
     moved = boundaries + np.arange(513) * step  # (boundary, steps)
     distance = np.abs(np.log(scales.astype(np.float64))[:, None, None] - moved).min(axis=1)
-    where, steps = GAUSSIAN.forbidden_steps(GAUSSIAN.positions(scales), MARGIN)
+    where, steps, least = GAUSSIAN.forbidden_steps(GAUSSIAN.positions(scales), MARGIN)
     found = np.zeros(distance.shape, bool)
     found[where, steps] = True
     assert found[distance < MARGIN].all()
     inside = scales < SCALES[62]  # past the last boundary, one that does not exist is avoided too
     assert not found[inside][distance[inside] > MARGIN + 0.03 * step].any()
     assert (np.bincount(where, minlength=1) <= 1).all()
+    assert (least <= distance[where, steps]).all()
+    assert (least >= distance[where, steps] - 0.03 * step).all()
+
+
+@given(n=st.sampled_from([600, 20_000]), seed=st.integers(0, 2**32), spare=st.floats(0, 2000))
+@settings(max_examples=30)
+def test_a_wider_margin_takes_no_more_than_is_spared(n, seed, spare):
+    positions = GAUSSIAN.positions(normal_symbols(n, seed, 0.05, 25)[1])
+
+    def margin_of(steps):
+        """Of the boundaries that exist, in steps."""
+        off = positions - steps.per_symbol(n)
+        boundary = np.clip(np.rint(off / 513), 0, 62)
+        return np.abs(off - 513 * boundary).min()
+
+    least, most = (BoundarySteps.choose(GAUSSIAN, positions, MARGIN, bits) for bits in (0, 1e9))
+    assert margin_of(least) >= MARGIN / GAUSSIAN.step
+    assert margin_of(most) >= 0.45
+    chosen = BoundarySteps.choose(GAUSSIAN, positions, MARGIN, spare)
+    assert chosen.n_bits() <= max(spare, least.n_bits())
+    assert margin_of(chosen) >= MARGIN / GAUSSIAN.step
+    if spare >= most.n_bits():
+        assert margin_of(chosen) >= 0.45
 
 
 def test_golden_bytes_of_moved_boundaries():

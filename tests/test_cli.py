@@ -354,8 +354,8 @@ def test_a_file_of_a_wanted_size_and_back(tmp_path):
 
 def test_latents_of_a_learned_codec(tmp_path):
     codec = "qarv:weights=random-tiny,lambda=16,2048"
-    words = ("latents", "--codec", codec, "--out", tmp_path, "--map", "chelsea", "--json")
-    status, text, errors = rdbench(*words)
+    words = ("latents", "-c", codec, "-d", "sample[chelsea]", "-o", tmp_path, "--map", "chelsea")
+    status, text, errors = rdbench(*words, "--json")
     assert status == 0, errors
     rows = json.loads(text)
     names = ["header", *(f"z{i}" for i in range(1, 10))]
@@ -364,7 +364,7 @@ def test_latents_of_a_learned_codec(tmp_path):
     assert len(list((tmp_path / "figures").glob("latents-*.png"))) == 1
     assert len(list((tmp_path / "figures").glob("map-*-chelsea.png"))) == 2
     maps = [path.name for path in (tmp_path / "figures").glob("map-*")]
-    assert all(name.startswith("map-sample-qarv_weights_random-tiny_") for name in maps)
+    assert all(name.startswith("map-sample_chelsea_-qarv_weights_random-tiny_") for name in maps)
     assert "random weights" in rdbench("plot", tmp_path)[2]
 
 

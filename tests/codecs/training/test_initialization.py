@@ -44,7 +44,7 @@ def images(photos: Path) -> Tensor:
     crops = Crops(image_files(photos), read_image, recipe, torch.device("cpu"))
     crops.hold(0)
     torch.manual_seed(0)
-    return crops.cut(24, 128)
+    return crops.cut(12, 128)
 
 
 FACTORIZED = {"baseline": "bmshj2018-factorized", "n": 16, "m": 16}

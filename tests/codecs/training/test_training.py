@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from training_runs import train
@@ -73,9 +74,9 @@ def test_rate_and_distortion_fall(photos: Path, tmp_path: Path) -> None:
 
 
 def test_qarv_learns(photos: Path, tmp_path: Path) -> None:
-    settings = recipe(100)
+    settings = recipe(60)
     seen: list[Progress] = []
-    train(tiny(settings), settings, photos, tmp_path, log_every=20, on_progress=seen.append)
+    train(tiny(settings), settings, photos, tmp_path, log_every=10, on_progress=seen.append)
     assert seen[-1].loss < 0.4 * seen[0].loss
     assert seen[-1].psnr > seen[0].psnr + 4
 
@@ -468,7 +469,7 @@ def test_two_processes_share_a_batch(photos: Path, tmp_path: Path) -> None:
         "[[stages]]\nsteps = 2\nbatch = 4\ncrop = 64\nlearning_rate = 1e-4\n"
     )
     words = ["train", "qarv", "--config", tmp_path / "r.toml", "--data", photos]
-    run = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29511"]
+    run = ["torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     command = [sys.executable, "-m", *run, "-m", "rdbench", *words, "--out", tmp_path / "out"]
     done = subprocess.run(
         [*map(str, command), "--threads", "1"], capture_output=True, text=True, timeout=300
@@ -483,10 +484,13 @@ def test_the_command_makes_a_codec(photos: Path, tmp_path: Path) -> None:
         "[network]\nn = 16\nm = 24\n"
         "[[stages]]\nsteps = 2\nbatch = 2\ncrop = 64\nlearning_rate = 1e-4\n"
     )
+    (tmp_path / "held out").mkdir()
+    PIL.Image.open(photos / "a.png").crop((0, 0, 64, 64)).save(tmp_path / "held out" / "a.png")
     words = ["train", "qvrf-mbt2018", "--config", tmp_path / "r.toml", "--data", photos]
+    words += ["--minutes", "0.02", "--validate", tmp_path / "held out", "--json"]
     command = [sys.executable, "-m", "rdbench", *words, "--out", tmp_path / "out"]
     done = subprocess.run(
-        [*map(str, command), "--minutes", "0.02", "--validate", str(photos), "--json"],
+        [*map(str, command)],
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -4,20 +4,24 @@ import dataclasses
 import os
 
 import pytest
+from sample import photograph
 from typer.testing import CliRunner
 
 from rdbench import timing
 from rdbench.cli.app import app
 from rdbench.errors import Unavailable, UsageError
+from rdbench.images import write_image
 from rdbench.store import Store
 
 
 @pytest.fixture(scope="module")
 def timed(tmp_path_factory):
     """(report folder, timings) of JPEG and a tiny learned codec."""
-    out = tmp_path_factory.mktemp("reports")
+    out, images = tmp_path_factory.mktemp("reports"), tmp_path_factory.mktemp("images")
+    for number in range(3):
+        write_image(photograph("coffee")[:128, : 128 + 64 * number], images / f"{number}.png")
     codecs = ["jpeg", "qarv:weights=random-tiny"]
-    return out, timing.time_codecs(codecs, "sample", out, n_repeats=2, on_busy_machine=True)
+    return out, timing.time_codecs(codecs, str(images), out, n_repeats=2, on_busy_machine=True)
 
 
 def test_the_highest_rate_is_timed(timed):

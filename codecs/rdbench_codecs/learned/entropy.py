@@ -193,7 +193,7 @@ class ScaleTables(CategoricalTables):
 
     def forbidden_steps(
         self, positions: npt.NDArray[np.float32], margin: float
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Return which numbers of steps put a boundary within the margin of a scale.
 
         Args:
@@ -217,8 +217,9 @@ class ScaleTables(CategoricalTables):
         is_near = distances <= reach
         is_near &= (nearest >= 0) & (nearest < _N_STEPS * len(self.boundaries))
         where = np.flatnonzero(is_near)
-        least = (distances[where] - np.float32(_ERROR)) * np.float32(self.step)
-        return where, nearest[where].astype(np.intp) % _N_STEPS, least
+        steps = nearest[where].astype(np.int32)
+        steps -= _N_STEPS * (steps // _N_STEPS)  # four times as fast as %
+        return where, steps, (distances[where] - np.float32(_ERROR)) * np.float32(self.step)
 
 
 class GaussianTables(ScaleTables):
@@ -413,20 +414,25 @@ class BoundarySteps:
         wider = [part * tables.step for part in _WIDER if part * tables.step > margin]
         margins = [*(wider if spare_bits else ()), margin]
         where, steps, least = tables.forbidden_steps(positions, margins[0])
-        for each in margins:
-            chosen = cls._cheapest(where[least <= each], steps[least <= each], len(positions))
+        # The narrowest margin that rules out each number of steps of each block, as its index.
+        n_blocks = -(-len(positions) // SMALLEST_BLOCK)
+        ruled_out = np.full(n_blocks * (_N_STEPS + 1), -1, np.int8)
+        cells = (where // SMALLEST_BLOCK) * (_N_STEPS + 1) + steps
+        for index, each in enumerate(margins):
+            ruled_out[cells[np.flatnonzero(least <= each)]] = index
+        for index in range(len(margins)):
+            chosen = cls._cheapest(ruled_out.reshape(n_blocks, -1) >= index)
             if chosen.n_bits() <= spare_bits:
                 break
         return chosen
 
     @classmethod
-    def _cheapest(
-        cls, where: npt.NDArray[np.intp], steps: npt.NDArray[np.intp], n_symbols: int
-    ) -> Self:
-        """Return the cheapest that leave out the steps that the symbols at ``where`` rule out."""
-        n_blocks = -(-n_symbols // SMALLEST_BLOCK)
-        taken = np.zeros((n_blocks, _N_STEPS + 1), bool)  # the last number is never taken
-        taken[where // SMALLEST_BLOCK, steps] = True
+    def _cheapest(cls, taken: npt.NDArray[np.bool_]) -> Self:
+        """Return the cheapest, given what is ruled out in each smallest block.
+
+        Args:
+            taken: (n_blocks, _N_STEPS + 1); the last number is never ruled out.
+        """
         options = []
         for size in range(len(_BLOCK_SIZES)):
             least = taken.argmin(axis=1).astype(np.int32)

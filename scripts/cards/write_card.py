@@ -24,7 +24,7 @@ from rdbench import Store, bd_rate
 from rdbench.analysis.measured import measured_curves
 from rdbench.analysis.selection import select
 from rdbench.analysis.summary import POINTS, summarize
-from rdbench.columns import Column
+from rdbench.columns import Column, plain
 from rdbench.curve import Curve
 from rdbench.plugins import codec_class
 from rdbench.report.tables import table
@@ -35,6 +35,12 @@ DATASET = "kodak"
 POINTS_OF_A_CARD = [
     c for c in POINTS if c.key in ("setting", "n_measured", "bpp", "psnr_rgb", "ms_ssim")
 ]
+RATES_OF_A_CARD = (
+    *plain("anchor", "source"),
+    Column("bd_rate_percent", "BD-rate", "%", 2, signed=True),
+    Column("interval", "interval", "%"),
+    Column("overlap_db", "range", "dB"),
+)
 RIVALS = ("vtm18", "hevc", "jpeg2000", "webp", "jpeg")
 
 
@@ -160,7 +166,7 @@ def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> l
             {
                 "anchor": anchor.codec,
                 "source": anchor.source,
-                "bd_rate_percent": f"{delta.bd_rate_percent:+.2f}",
+                "bd_rate_percent": delta.bd_rate_percent,
                 "interval": None
                 if delta.ci_low is None
                 else f"{delta.ci_low:+.2f} to {delta.ci_high:+.2f}",
@@ -172,7 +178,7 @@ def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> l
         "BD-rate (positive: this codec needs more bits than the anchor), from third-order "
         "polynomials of log rate over PSNR in their common range, with its 95 % confidence "
         "interval by paired bootstrap over the images:",
-        table([Column(key) for key in rates[0]], rates, "markdown").strip(),
+        table(RATES_OF_A_CARD, rates, "markdown").strip(),
     ]
 
 

@@ -99,7 +99,7 @@ def choose_environments(
         if name not in ENVIRONMENTS:
             known = ", ".join(ENVIRONMENTS)
             hint = closest(name, ENVIRONMENTS)
-            raise UsageError(f"no environment is named {name!r}{hint}; there are: {known}")
+            raise UsageError(f"no environment is named {name!r}; there are {known}{hint}")
     return [
         ENVIRONMENTS[reference],
         *(ENVIRONMENTS[name] for name in dict.fromkeys(chosen) if name != reference),

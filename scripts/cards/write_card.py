@@ -38,8 +38,8 @@ POINTS_OF_A_CARD = [
 RATES_OF_A_CARD = (
     *plain("anchor", "source"),
     Column("bd_rate_percent", "BD-rate", "%", 2, signed=True),
-    Column("interval", "interval", "%"),
-    Column("overlap_db", "range", "dB"),
+    Column("ci_low", "interval", "%", template="{ci_low:+.2f} to {ci_high:+.2f}"),
+    Column("overlap_low", "range", "dB", template="{overlap_low:.1f} to {overlap_high:.1f}"),
 )
 RIVALS = ("vtm18", "hevc", "jpeg2000", "webp", "jpeg")
 
@@ -159,20 +159,7 @@ def _measured(codec: str, reports: Path) -> tuple[list[dict[str, Any]], Curve, l
 
 
 def _results(rows: list[dict[str, Any]], curve: Curve, rivals: list[Curve]) -> list[str]:
-    rates = []
-    for anchor in rivals:
-        delta = bd_rate(anchor, curve)
-        rates.append(
-            {
-                "anchor": anchor.codec,
-                "source": anchor.source,
-                "bd_rate_percent": delta.bd_rate_percent,
-                "interval": None
-                if delta.ci_low is None
-                else f"{delta.ci_low:+.2f} to {delta.ci_high:+.2f}",
-                "overlap_db": f"{delta.overlap.low:.1f} to {delta.overlap.high:.1f}",
-            }
-        )
+    rates = [bd_rate(rival, curve).row() | {"source": rival.source} for rival in rivals]
     return [
         table(POINTS_OF_A_CARD, rows, "markdown").strip(),
         "BD-rate (positive: this codec needs more bits than the anchor), from third-order "

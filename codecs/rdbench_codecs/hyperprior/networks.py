@@ -152,7 +152,7 @@ class ScaleHyperprior(Network):
     """bmshj2018-hyperprior: zero-mean Gaussians whose scale comes from the side information z."""
 
     drift_margin: ClassVar[float] = 4.5e-5
-    """How much log scale may differ at least between encoder and decoder; see docs/format.md."""
+    """Least margin for the drift of log scale; see docs/format.md."""
 
     def __init__(self, n: int = 128, m: int = 192) -> None:
         super().__init__(n, m)

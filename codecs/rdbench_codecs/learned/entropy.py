@@ -414,24 +414,22 @@ class BoundarySteps:
         wider = [part * tables.step for part in _WIDER if part * tables.step > margin]
         margins = [*(wider if spare_bits else ()), margin]
         where, steps, least = tables.forbidden_steps(positions, margins[0])
-        # The narrowest margin that rules out each number of steps of each block, as its index.
         n_blocks = -(-len(positions) // SMALLEST_BLOCK)
-        ruled_out = np.full(n_blocks * (_N_STEPS + 1), -1, np.int8)
         cells = (where // SMALLEST_BLOCK) * (_N_STEPS + 1) + steps
-        for index, each in enumerate(margins):
-            ruled_out[cells[np.flatnonzero(least <= each)]] = index
-        for index in range(len(margins)):
-            chosen = cls._cheapest(ruled_out.reshape(n_blocks, -1) >= index)
+        for each in margins:
+            taken = np.zeros(n_blocks * (_N_STEPS + 1), bool)
+            taken[cells[np.flatnonzero(least <= each)]] = True
+            chosen = cls._cheapest(taken.reshape(n_blocks, -1))
             if chosen.n_bits() <= spare_bits:
                 break
         return chosen
 
     @classmethod
     def _cheapest(cls, taken: npt.NDArray[np.bool_]) -> Self:
-        """Return the cheapest, given what is ruled out in each smallest block.
+        """Return the cheapest, given the numbers of steps that each smallest block must not have.
 
         Args:
-            taken: (n_blocks, _N_STEPS + 1); the last number is never ruled out.
+            taken: (n_blocks, _N_STEPS + 1); the last number is never taken.
         """
         options = []
         for size in range(len(_BLOCK_SIZES)):

@@ -234,14 +234,15 @@ def test_a_lost_worker_costs_only_its_tasks(local, tmp_path):
 
 
 @needs_dask
-def test_images_that_workers_do_not_find_are_sent(local, tmp_path, monkeypatch):
+def test_an_image_that_a_worker_does_not_find_is_sent_once(tmp_path, monkeypatch):
     sent = []
     monkeypatch.setattr("rdbench.cluster._content", lambda task: sent.append(task) or b"image")
     tasks = [WithFile(number, image_elsewhere(tmp_path)) for number in range(20)]
-    found = dict(local(read_twice, tasks))
+    with dask("local:1", 1) as map_tasks:  # with more, the scheduler decides how often
+        found = dict(map_tasks(read_twice, tasks))
     assert set(found) == set(tasks)
     assert set(found.values()) == {(b"image", f"{'ab' * 32}.png")}
-    assert sent
+    assert 1 <= len(sent) <= 2  # two tasks may be on their way
 
 
 @needs_dask
